@@ -1,0 +1,1 @@
+"""The tiny core every slice stands on: ids, clock, errors, settings, database, blobs, events, jobs, auth, HTTP."""
