@@ -1,0 +1,47 @@
+"""Identifiers: sortable by time, prefixed by kind, safe in URLs."""
+
+import os
+import secrets
+import threading
+
+from penstock.core import clock
+
+_lock = threading.Lock()
+_last = (0, 0)
+
+
+def _uuid7_int() -> int:
+    """Return a UUIDv7 (RFC 9562 §5.7) as an integer; within one process each is larger than the last."""
+    global _last
+    millis = clock.now_ns() // 1_000_000
+    with _lock:
+        last_millis, last_counter = _last
+        if millis <= last_millis:
+            millis, counter = last_millis, last_counter + 1
+            if counter >= 1 << 12:
+                millis, counter = last_millis + 1, 0
+        else:
+            counter = secrets.randbits(10)
+        _last = (millis, counter)
+    tail = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
+    return (millis & ((1 << 48) - 1)) << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | tail
+
+
+def new_id(prefix: str) -> str:
+    """Return `<prefix>_<32 hex digits>`; ids made later sort later."""
+    return f"{prefix}_{_uuid7_int():032x}"
+
+
+def new_trace_id() -> str:
+    """Return a W3C trace id: 32 hex digits, sortable by time."""
+    return f"{_uuid7_int():032x}"
+
+
+def new_span_id() -> str:
+    """Return a W3C span id: 16 random hex digits, never all zero."""
+    return f"{int.from_bytes(os.urandom(8), 'big') or 1:016x}"
+
+
+def new_secret(prefix: str) -> str:
+    """Return `<prefix>_<43 URL-safe characters>`, 256 bits from the system's generator."""
+    return f"{prefix}_{secrets.token_urlsafe(32)}"

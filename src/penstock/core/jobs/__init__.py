@@ -1,0 +1,18 @@
+"""Durable jobs: work that survives kill -9, with checkpointed steps, progress and cancel."""
+
+from penstock.core.jobs.model import Handler, Job, JobContext, JobState
+from penstock.core.jobs.runner import Worker, run_inline
+from penstock.core.jobs.service import cancel, enqueue, get, list_jobs
+
+__all__ = [
+    "Handler",
+    "Job",
+    "JobContext",
+    "JobState",
+    "Worker",
+    "cancel",
+    "enqueue",
+    "get",
+    "list_jobs",
+    "run_inline",
+]

@@ -1,0 +1,125 @@
+"""Lineage: which thing was made from which, as edges that can be followed both ways."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Column, Connection, Index, String, Table, select
+
+from penstock.core import clock
+from penstock.core.db import UtcTime, metadata, upsert
+from penstock.core.scope import Scope
+
+edges = Table(
+    "core_lineage",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("project", String(64), primary_key=True),
+    Column("child_kind", String(32), primary_key=True),
+    Column("child_ref", String(200), primary_key=True),
+    Column("parent_kind", String(32), primary_key=True),
+    Column("parent_ref", String(200), primary_key=True),
+    Column("role", String(64), primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Index("ix_core_lineage_parent", "tenant", "project", "parent_kind", "parent_ref"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One end of an edge: a thing (`kind`, `ref`) and the `role` it played."""
+
+    kind: str
+    """dataset_version, model_version, training_run, eval_run, prompt_version, deployment, trace, feedback, file …"""
+    ref: str
+    """The thing's id, or `name@number` for versions."""
+    role: str = "source"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """`child` was made from `parent`, which played `role`."""
+
+    child_kind: str
+    child_ref: str
+    parent_kind: str
+    parent_ref: str
+    role: str
+    created_at: datetime
+
+
+def connect(conn: Connection, scope: Scope, child: tuple[str, str], parents: list[Link]) -> None:
+    """Record that `child` (kind, ref) was made from `parents`; recording it twice changes nothing."""
+    moment = clock.now()
+    rows = [
+        {
+            "tenant": scope.tenant,
+            "project": scope.project,
+            "child_kind": child[0],
+            "child_ref": child[1],
+            "parent_kind": link.kind,
+            "parent_ref": link.ref,
+            "role": link.role,
+            "created_at": moment,
+        }
+        for link in parents
+    ]
+    keys = ["tenant", "project", "child_kind", "child_ref", "parent_kind", "parent_ref", "role"]
+    upsert(conn, edges, rows, keys=keys)
+
+
+def neighbours(
+    conn: Connection,
+    scope: Scope,
+    kind: str,
+    ref: str,
+    *,
+    direction: str = "up",
+    depth: int = 12,
+    limit: int = 500,
+) -> list[Edge]:
+    """Return the edges reachable from (kind, ref), nearest first, at most `limit`.
+
+    `up` walks to what it was made from, `down` to what was made from it; cycles end the walk.
+    """
+    near, far = ("child", "parent") if direction == "up" else ("parent", "child")
+    found: dict[tuple[str, ...], Edge] = {}
+    frontier, seen = {(kind, ref)}, {(kind, ref)}
+    for _ in range(depth):
+        following: set[tuple[str, str]] = set()
+        for node in sorted(frontier):
+            for edge in _edges_of(conn, scope, near, node, limit - len(found)):
+                key = (edge.child_kind, edge.child_ref, edge.parent_kind, edge.parent_ref, edge.role)
+                found[key] = edge
+                following.add((getattr(edge, f"{far}_kind"), getattr(edge, f"{far}_ref")))
+        frontier = following - seen
+        seen |= following
+        if not frontier or len(found) >= limit:
+            break
+    return list(found.values())
+
+
+def _edges_of(conn: Connection, scope: Scope, near: str, node: tuple[str, str], limit: int) -> list[Edge]:
+    if limit <= 0:
+        return []
+    query = (
+        select(edges)
+        .where(
+            edges.c.tenant == scope.tenant,
+            edges.c.project == scope.project,
+            edges.c[f"{near}_kind"] == node[0],
+            edges.c[f"{near}_ref"] == node[1],
+        )
+        .order_by(edges.c.created_at, edges.c.parent_ref, edges.c.child_ref)
+        .limit(limit)
+    )
+    return [
+        Edge(
+            child_kind=row.child_kind,
+            child_ref=row.child_ref,
+            parent_kind=row.parent_kind,
+            parent_ref=row.parent_ref,
+            role=row.role,
+            created_at=row.created_at,
+        )
+        for row in conn.execute(query)
+    ]

@@ -1,0 +1,103 @@
+"""Shared fixtures: homes on both engines, an owner, a signed-in client, and a closed network."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from penstock.core.auth import service as auth
+from penstock.core.home import Home
+from penstock.core.ids import new_span_id
+from penstock.core.scope import Actor
+
+POSTGRES = "PENSTOCK_TEST_POSTGRES"
+"""URL of a PostgreSQL server on which the tests may create databases."""
+
+_connect = socket.socket.connect
+
+
+def _loopback_only(self: socket.socket, address: Any) -> None:
+    if self.family in (socket.AF_INET, socket.AF_INET6):
+        host = address[0]
+        if not (host.startswith("127.") or host in ("::1", "localhost")):
+            raise RuntimeError(f"tests must not connect to {host}")
+    _connect(self, address)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def closed_network() -> Iterator[None]:
+    """Block every connection that leaves the machine."""
+    socket.socket.connect = _loopback_only  # type: ignore[method-assign]
+    yield
+    socket.socket.connect = _connect  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the developer's own settings and home out of the tests."""
+    for name in list(os.environ):
+        if name.startswith("PENSTOCK_") and not name.startswith("PENSTOCK_TEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "default-home"))
+
+
+def _engines() -> list[str]:
+    return ["sqlite", "postgresql"] if os.environ.get(POSTGRES) else ["sqlite"]
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """A fresh PostgreSQL database, dropped afterwards; skips when no server is configured."""
+    server = os.environ.get(POSTGRES)
+    if not server:
+        pytest.skip(f"set {POSTGRES} to a PostgreSQL URL to run this")
+    name = f"penstock_test_{new_span_id()}"
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(f'CREATE DATABASE "{name}"')
+    parts = urlsplit(server)
+    yield parts._replace(path=f"/{name}").geturl()
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def sqlite_home(tmp_path: Path) -> Iterator[Home]:
+    """An empty home on SQLite."""
+    with Home.open(tmp_path / "home") as home:
+        yield home
+
+
+@pytest.fixture(params=_engines())
+def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """An empty home, on SQLite and (when a server is configured) on PostgreSQL."""
+    if request.param == "postgresql":
+        monkeypatch.setenv("PENSTOCK_CORE__DATABASE_URL", request.getfixturevalue("postgres_url"))
+    with Home.open(tmp_path / "home") as opened:
+        yield opened
+
+
+def owner_of(home: Home) -> Actor:
+    """Return the home's owner, made if need be."""
+    with home.begin() as uow:
+        person, _ = auth.ensure_owner(uow)
+    return person.actor()
+
+
+@pytest.fixture
+def actor(home: Home) -> Actor:
+    """The owner of `home`, in the default project."""
+    return owner_of(home)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
