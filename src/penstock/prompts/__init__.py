@@ -1,0 +1,1 @@
+"""Versioned prompts: write once, point labels at versions, render anywhere."""
