@@ -43,7 +43,7 @@ class Home:
         Raises StorageFull when the folder cannot be made or written, Invalid for wrong settings.
         """
         folder = locate(path)
-        _make(folder)
+        make_folder(folder)
         settings = load(folder / "penstock.toml")
         core = settings.section(CoreSettings)
         db = Database(core.database_url or sqlite_url(folder / "penstock.db"), durability=core.durability)
@@ -74,7 +74,7 @@ class Home:
     def folder(self, *names: str) -> Path:
         """Return (and make) a private folder inside the home."""
         made = self.path.joinpath(*names)
-        _make(made)
+        make_folder(made)
         return made
 
     def close(self) -> None:
@@ -90,7 +90,8 @@ class Home:
         self.close()
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder that only its owner may enter; raises StorageFull when it cannot be made or written."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):

@@ -1,0 +1,25 @@
+"""Every command: its name, where it lives, and one line about it. Nothing is imported until it runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command or group of the command line."""
+
+    name: str
+    module: str
+    """Module with a Typer `app`."""
+    help: str
+
+
+COMMANDS = (
+    Command("up", "penstock.cli.up", "Start everything: UI, API, gateway and background work."),
+    Command("demo", "penstock.cli.demo", "Play the whole loop offline, from data to a better model."),
+    Command("test", "penstock.cli.test", "Run the test suite of a checkout."),
+    Command("apply", "penstock.cli.apply", "Apply a TOML file of providers, routes and prompts."),
+    Command("signin", "penstock.cli.signin", "Print a one-time sign-in link for the web UI."),
+    Command("keys", "penstock.cli.keys", "API keys: create, list, revoke."),
+    Command("config", "penstock.cli.config", "Show the settings and where each comes from."),
+    Command("prompts", "penstock.prompts.cli", "Versioned prompts: list, add, label, render, diff."),
+)

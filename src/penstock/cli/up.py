@@ -1,0 +1,80 @@
+"""`penstock up`: check what can be checked, then become the supervisor."""
+
+import errno
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penstock.core import console
+from penstock.core.console import HomeOption
+from penstock.core.errors import Busy, Invalid
+from penstock.core.home import exclusive, locate, make_folder
+from penstock.core.settings import ServerSettings, load
+
+app = typer.Typer(add_completion=False)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on host:port; raises Busy for a port in use, Invalid for a bad address."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        server = socket.socket(family, kind, proto)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(address)
+        server.listen(2048)
+    except socket.gaierror as error:
+        raise Invalid(f"{host!r} is not an address of this machine.", hint="Try --host 127.0.0.1.") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Busy(
+                f"The port {port} on {host} is in use.",
+                hint=f"Stop what uses it, or choose another: penstock up --port {port + 1}",
+            ) from error
+        raise Invalid(
+            f"Cannot listen on {host}:{port}: {error.strerror}.", hint="Check --host and --port."
+        ) from error
+    return server
+
+
+def _check_free(home: Path) -> None:
+    try:
+        with exclusive(home / "up.lock"):
+            return
+    except Busy as error:
+        raise Busy(
+            f"Penstock is already running on the home {home}.",
+            hint="Stop it first, or give another home with --home.",
+        ) from error
+
+
+@app.command()
+@console.guarded
+def up(
+    home: HomeOption = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on; 0 picks a free one.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, max=64, help="Web processes.")] = None,
+) -> None:
+    """Start everything: UI, API, gateway and background work, until Ctrl-C."""
+    folder = locate(home)
+    make_folder(folder)
+    settings = load(folder / "penstock.toml").section(ServerSettings)
+    _check_free(folder)
+    server = listen(host or settings.host, settings.port if port is None else port)
+    os.set_inheritable(server.fileno(), True)
+    bound = server.getsockname()
+    plan = {
+        "home": str(folder),
+        "fd": server.fileno(),
+        "url": settings.public_url
+        or f"http://{bound[0] if ':' not in bound[0] else f'[{bound[0]}]'}:{bound[1]}",
+        "workers": workers or settings.workers,
+    }
+    sys.stdout.flush()
+    # The supervisor lives as long as the server: replacing this process frees what parsing the command loaded.
+    os.execv(sys.executable, [sys.executable, "-m", "penstock.cli.supervisor", json.dumps(plan)])

@@ -1,0 +1,1 @@
+"""HTTP of what belongs to no slice: account, work, records, operations."""
