@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from penstock.app import background_loops
+from penstock.app.work import background_loops
 from penstock.core import console, log
 from penstock.core.child import die_with_parent
 from penstock.core.errors import PenstockError

@@ -10,7 +10,7 @@ import sys
 
 import uvicorn
 
-from penstock.app import Penstock
+from penstock.app.server import Penstock
 from penstock.cli.welcome import welcome
 from penstock.core import console, log
 from penstock.core.child import die_with_parent

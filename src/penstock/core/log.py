@@ -59,5 +59,5 @@ def configure(level: str = "info", style: str = "line") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("uvicorn.access", "alembic", "sqlalchemy"):
+    for noisy in ("uvicorn", "alembic", "sqlalchemy"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

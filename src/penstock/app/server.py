@@ -1,15 +1,12 @@
-"""The composition root: builds the ASGI app, mounts the slices, wires events and jobs."""
+"""The server's side of the composition root: builds the ASGI app and mounts the slices."""
 
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
 
-from penstock.core.events import Dispatcher, Subscriber
 from penstock.core.home import Home
-from penstock.core.jobs import Handler, Worker
 from penstock.prompts import api as prompts_api
 from penstock.version import __version__
 from penstock.web import errors
@@ -72,7 +69,7 @@ class Penstock:
         self.home = home
         self.api = build_api(home)
         self.hot: tuple[HotPath, ...] = ()
-        self.api.state.ready_checks = [part.why_not_ready for part in self.hot]
+        self.api.state.ready_checks += [part.why_not_ready for part in self.hot]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the request to the part that handles its path."""
@@ -101,20 +98,3 @@ class Penstock:
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-JOB_HANDLERS: dict[str, Handler] = {}
-"""Job kind → handler, of every slice."""
-
-SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {}
-"""Event name → what upper slices do about it."""
-
-JOB_WORKERS = 2
-
-
-def background_loops(home: Home) -> dict[str, Callable[[threading.Event], None]]:
-    """Return name → loop for the background process; each runs until its event is set."""
-    loops: dict[str, Callable[[threading.Event], None]] = {"events": Dispatcher(home, SUBSCRIBERS).run}
-    for number in range(1, JOB_WORKERS + 1):
-        loops[f"jobs {number}"] = Worker(home, JOB_HANDLERS).run
-    return loops

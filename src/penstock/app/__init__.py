@@ -1,0 +1,1 @@
+"""The composition root: `server` for the web processes, `work` for the background process."""
