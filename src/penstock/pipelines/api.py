@@ -1,0 +1,62 @@
+"""HTTP of pipeline runs, under /api/v1/pipelines."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from penstock.core.http import CurrentActor, Page, ReadUow
+from penstock.pipelines import service
+from penstock.pipelines.model import PipelineRun, RunState
+
+router = APIRouter(prefix="/pipelines", tags=["pipelines"])
+
+
+class StepModel(BaseModel):
+    """A finished step."""
+
+    name: str
+    result: dict[str, Any]
+    seconds: float
+    started_at: datetime
+    ended_at: datetime
+
+
+class RunModel(BaseModel):
+    """One run with its finished steps, in order."""
+
+    id: str
+    pipeline: str
+    number: int
+    inputs: dict[str, Any]
+    state: RunState
+    error: str | None
+    created_at: datetime
+    ended_at: datetime | None
+    steps: list[StepModel]
+
+
+def _run(run: PipelineRun) -> RunModel:
+    return RunModel.model_validate(msgspec.to_builtins(run))
+
+
+@router.get("/runs")
+def list_runs(
+    uow: ReadUow,
+    actor: CurrentActor,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> Page[RunModel]:
+    """List pipeline runs, newest first."""
+    found = service.list_runs(uow, actor, before=cursor, limit=limit + 1)
+    return Page(
+        items=[_run(r) for r in found[:limit]], next=found[limit - 1].id if len(found) > limit else None
+    )
+
+
+@router.get("/runs/{run_id}")
+def get_run(uow: ReadUow, actor: CurrentActor, run_id: str) -> RunModel:
+    """Return one run with its steps."""
+    return _run(service.get(uow, actor, run_id=run_id))

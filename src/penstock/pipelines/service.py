@@ -1,0 +1,101 @@
+"""The verbs of pipelines."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from penstock.core import clock, ids
+from penstock.core.errors import NotFound
+from penstock.core.home import Home, exclusive
+from penstock.core.scope import Actor
+from penstock.core.uow import UnitOfWork
+from penstock.pipelines import store
+from penstock.pipelines.model import Pipeline, PipelineRun, RunState, StepContext, StepRecord
+
+Say = Callable[[str], None]
+
+
+def run(
+    home: Home, actor: Actor, pipeline: Pipeline, inputs: dict[str, Any], *, say: Say, fresh: bool = False
+) -> PipelineRun:
+    """Run the pipeline to its end in this process, going on with an unfinished run; returns the finished run.
+
+    A finished step is recorded before the next begins, and never run again. A run that was
+    interrupted or failed is resumed with the inputs it was started with, unless `fresh`.
+    Raises Busy when the pipeline is being run by another process, and whatever a step raises.
+    """
+    named = f"{actor.scope.tenant}/{actor.scope.project}/{pipeline.name}"
+    lock = hashlib.sha256(named.encode()).hexdigest()[:24]
+    with exclusive(home.folder("pipelines") / f"{lock}.lock"):
+        current = _open(home, actor, pipeline, inputs, fresh)
+        context = StepContext(home=home, actor=actor, run_id=current.id, inputs=current.inputs, say=say)
+        context.results = {step.name: step.result for step in current.steps}
+        try:
+            for name, step in pipeline.steps:
+                if name not in context.results:
+                    context.results[name] = _run_step(home, current.id, name, lambda: step(context))  # noqa: B023 - called at once
+        except Exception as error:
+            with home.begin() as uow:
+                store.set_state(uow.conn, current.id, RunState.FAILED, error=str(error))
+            raise
+        with home.begin() as uow:
+            store.set_state(uow.conn, current.id, RunState.SUCCEEDED, ended_at=clock.now())
+            uow.audit(actor, "pipelines.finish", current.id, pipeline=pipeline.name)
+        with home.read() as uow:
+            return get(uow, actor, run_id=current.id)
+
+
+def _open(home: Home, actor: Actor, pipeline: Pipeline, inputs: dict[str, Any], fresh: bool) -> PipelineRun:
+    with home.begin() as uow:
+        uow.may(actor, "pipelines.write", pipeline.name)
+        last = store.newest(uow.conn, actor.scope, pipeline.name)
+        if last is not None and last.state is not RunState.SUCCEEDED and not fresh:
+            store.set_state(uow.conn, last.id, RunState.RUNNING)
+            return replace(last, state=RunState.RUNNING, error=None)
+        new = PipelineRun(
+            id=ids.new_id("pip"),
+            pipeline=pipeline.name,
+            number=last.number + 1 if last else 1,
+            inputs=inputs,
+            state=RunState.RUNNING,
+            error=None,
+            created_at=clock.now(),
+            ended_at=None,
+        )
+        store.insert(uow.conn, actor.scope, new)
+        uow.audit(actor, "pipelines.start", new.id, pipeline=pipeline.name, inputs=inputs)
+        return new
+
+
+def _run_step(home: Home, run_id: str, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    began, start = clock.now(), clock.monotonic()
+    result = work()
+    seconds = round(clock.monotonic() - start, 3)
+    with home.begin() as uow:
+        record = StepRecord(name=name, result=result, seconds=seconds, started_at=began, ended_at=clock.now())
+        store.record_step(uow.conn, run_id, record)
+    return result
+
+
+def newest(uow: UnitOfWork, actor: Actor, *, pipeline: str) -> PipelineRun | None:
+    """Return the pipeline's newest run, or None."""
+    uow.may(actor, "pipelines.read", pipeline)
+    return store.newest(uow.conn, actor.scope, pipeline)
+
+
+def get(uow: UnitOfWork, actor: Actor, *, run_id: str) -> PipelineRun:
+    """Return one run; raises NotFound."""
+    uow.may(actor, "pipelines.read", run_id)
+    found = store.by_id(uow.conn, actor.scope, run_id)
+    if found is None:
+        raise NotFound(f"There is no pipeline run {run_id!r}.")
+    return found
+
+
+def list_runs(
+    uow: UnitOfWork, actor: Actor, *, before: str | None = None, limit: int = 50
+) -> list[PipelineRun]:
+    """Return runs of all pipelines, newest first, with ids below `before`."""
+    uow.may(actor, "pipelines.read")
+    return store.page(uow.conn, actor.scope, before=before, limit=limit)
