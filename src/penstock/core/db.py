@@ -34,6 +34,7 @@ metadata = MetaData(
 """Every slice's tables, prefixed by the slice's name."""
 
 BUSY_TIMEOUT_MS = 15_000
+POSTGRES_MAX_PARAMETERS = 30_000
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -101,7 +102,16 @@ def upsert(
         )
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(keys))
-    return int(conn.execute(statement, [dict(row) for row in rows]).rowcount)
+    if len(rows) == 1 or is_sqlite(conn):
+        return int(
+            conn.execute(statement, [dict(row) for row in rows] if len(rows) > 1 else dict(rows[0])).rowcount
+        )
+    # psycopg reports no row count for executemany; one statement with many VALUES has one.
+    step = max(1, POSTGRES_MAX_PARAMETERS // max(1, len(rows[0])))
+    return sum(
+        int(conn.execute(statement.values([dict(row) for row in rows[start : start + step]])).rowcount)
+        for start in range(0, len(rows), step)
+    )
 
 
 def _sqlite_connect(path: str, durability: str) -> Callable[[Any, Any], None]:
