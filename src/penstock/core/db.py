@@ -95,7 +95,7 @@ def upsert(
     if not rows:
         return 0
     insert = sqlite.insert if is_sqlite(conn) else postgresql.insert
-    statement: Any = insert(table)
+    statement: Any = insert(table).execution_options(preserve_rowcount=True)
     if update:
         statement = statement.on_conflict_do_update(
             index_elements=list(keys), set_={name: statement.excluded[name] for name in update}
