@@ -1,0 +1,61 @@
+"""Settings: sources in order, unknown keys refused, secrets hidden."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from penstock.core.errors import Invalid
+from penstock.core.settings import CoreSettings, ServerSettings, load
+
+SECTIONS = {"core": CoreSettings, "server": ServerSettings}
+
+
+def test_environment_wins_over_file_and_file_over_default(tmp_path: Path) -> None:
+    file = tmp_path / "penstock.toml"
+    file.write_text('[server]\nport = 9000\nhost = "127.0.0.2"\n')
+    settings = load(file, {"PENSTOCK_SERVER__PORT": "9001"}, SECTIONS)
+    server = settings.section(ServerSettings)
+    assert (server.port, server.host, server.workers) == (9001, "127.0.0.2", 1)
+    origins = {row["key"]: row["origin"] for row in settings.origins()}
+    assert (origins["port"], origins["host"], origins["workers"]) == ("environment", str(file), "default")
+
+
+def test_a_value_can_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://u:p@host/db\n")
+    settings = load(None, {"PENSTOCK_CORE__DATABASE_URL_FILE": str(tmp_path / "url")}, SECTIONS)
+    assert settings.section(CoreSettings).database_url == "postgresql://u:p@host/db"
+    shown = {row["key"]: row["value"] for row in settings.origins()}
+    assert shown["database_url"] == "[redacted]"
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ", "says"),
+    [
+        ("[server]\nprot = 1", {}, "Did you mean 'port'"),
+        ("[sever]\nport = 1", {}, "Did you mean 'server'"),
+        ('[server]\nport = "many"', {}, "must be of type int"),
+        ("[server]\nport = true", {}, "must be of type int"),
+        ("server = 3", {}, "must be a table"),
+        ("[server", {}, "not valid TOML"),
+        ("", {"PENSTOCK_SERVER__PROT": "1"}, "Did you mean 'port'"),
+        ("", {"PENSTOCK_CORE__DATABASE_URL_FILE": "/nonexistent"}, "cannot be read"),
+        ("", {"PENSTOCK_CORE__ALLOW_PRIVATE_URLS": "perhaps"}, "must be of type bool"),
+    ],
+)
+def test_mistakes_are_told(tmp_path: Path, toml: str, environ: dict[str, str], says: str) -> None:
+    file = tmp_path / "penstock.toml"
+    file.write_text(toml)
+    with pytest.raises(Invalid) as told:
+        load(file, environ, SECTIONS)
+    assert says in str(told.value)
+
+
+def test_an_unregistered_section_has_its_defaults() -> None:
+    @dataclass(frozen=True)
+    class Mine:
+        """A stranger's section."""
+
+        size: int = 3
+
+    assert load(None, {}, SECTIONS).section(Mine).size == 3

@@ -1,0 +1,102 @@
+"""Blobs, vault and home: content is checked, secrets are sealed, mistakes are told."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.core.blobs import Blobs
+from penstock.core.db import Database
+from penstock.core.errors import Busy, Conflict, Invalid, NotFound, StorageFull
+from penstock.core.home import Home, exclusive
+from penstock.core.vault import Vault
+
+
+def test_a_blob_is_stored_once_and_read_back_whole(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    source = tmp_path / "big"
+    source.write_bytes(os.urandom(3_000_000))
+    ref, again = blobs.put_file(source), blobs.put_bytes(source.read_bytes())
+    assert ref == again
+    blobs.fetch(ref.sha256, tmp_path / "out" / "copy")
+    assert (tmp_path / "out" / "copy").read_bytes() == source.read_bytes()
+    blobs.delete(ref.sha256)
+    blobs.delete(ref.sha256)
+    assert not blobs.exists(ref.sha256)
+    with pytest.raises(NotFound):
+        blobs.read(ref.sha256)
+
+
+def test_a_damaged_blob_is_never_handed_out(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    ref = blobs.put_bytes(b"what was stored")
+    (file,) = [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
+    file.chmod(0o600)
+    file.write_bytes(b"what was changed")
+    with pytest.raises(Invalid, match="damaged"):
+        blobs.fetch(ref.sha256, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+@given(st.binary(max_size=300))
+def test_sealed_secrets_open_and_do_not_show(secret: bytes) -> None:
+    vault = Vault(Path(os.environ["PENSTOCK_HOME"]).parent / "vault.key")
+    sealed = vault.seal(secret, purpose="provider")
+    assert vault.open(sealed, purpose="provider") == secret
+    assert len(secret) < 4 or secret.decode(errors="replace") not in sealed
+
+
+def test_a_changed_secret_another_purpose_or_another_key_is_refused(tmp_path: Path) -> None:
+    vault = Vault(tmp_path / "a.key")
+    sealed = vault.seal(b"sk-123", purpose="p")
+    assert (tmp_path / "a.key").stat().st_mode & 0o777 == 0o600
+    for wrong in (sealed[:-4] + "AAA=", "v0.x", "", "v1.!!!"):
+        with pytest.raises(Invalid, match="cannot be opened"):
+            vault.open(wrong, purpose="p")
+    with pytest.raises(Invalid, match="cannot be opened"):
+        vault.open(sealed, purpose="q")
+    with pytest.raises(Invalid, match="cannot be opened"):
+        Vault(tmp_path / "b.key").open(sealed, purpose="p")
+
+
+def test_a_home_is_private_and_opens_again(tmp_path: Path) -> None:
+    with Home.open(tmp_path / "h") as home:
+        assert home.path.stat().st_mode & 0o777 == 0o700
+    with Home.open(tmp_path / "h"):
+        assert (tmp_path / "h" / "penstock.db").exists()
+
+
+def test_a_home_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageFull, match="cannot be used"):
+        Home.open(tmp_path / "file" / "h")
+
+
+def test_a_database_of_a_newer_version_is_left_alone(sqlite_home: Home) -> None:
+    with sqlite_home.db.begin() as conn:
+        conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Conflict, match="does not know"):
+        Home.open(sqlite_home.path)
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "not a url", "sqlite://"])
+def test_wrong_database_urls_are_told(url: str) -> None:
+    with pytest.raises(Invalid):
+        Database(url)
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "x.lock"), pytest.raises(Busy), exclusive(tmp_path / "x.lock"):
+        pass
+
+
+def test_a_full_disk_is_one_clear_sentence(sqlite_home: Home) -> None:
+    with pytest.raises(StorageFull, match="is full"), sqlite_home.db.begin() as conn:
+        pages = conn.exec_driver_sql("PRAGMA page_count").scalar() or 0
+        conn.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}")
+        conn.exec_driver_sql("CREATE TABLE filler (x)")
+        conn.exec_driver_sql("INSERT INTO filler VALUES (zeroblob(5000000))")
+    with sqlite_home.read() as uow:
+        assert uow.conn.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
