@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from starlette.testclient import TestClient
 
+from penstock.app.server import Penstock
 from penstock.core.auth import service as auth
 from penstock.core.home import Home
+from penstock.core.http.dependencies import SESSION_COOKIE
 from penstock.core.ids import new_span_id
 from penstock.core.scope import Actor
 
@@ -101,3 +104,13 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture
+def client(home: Home, actor: Actor) -> Iterator[TestClient]:
+    """A browser signed in as the owner, talking to the whole app."""
+    with home.begin() as uow:
+        owner, _ = auth.ensure_owner(uow)
+        session = auth.sign_in(uow, auth.create_sign_in(uow, owner))
+    with TestClient(Penstock(home), cookies={SESSION_COOKIE: session}) as opened:
+        yield opened

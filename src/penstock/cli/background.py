@@ -1,6 +1,6 @@
 """The background process: events, jobs, and the slices' regular work, each in a thread that never ends.
 
-Run as: python -m penstock.cli.background {"home": …, "url": …}
+Run as: python -m penstock.cli.background {"home": …, "url": …, "parent": PID}
 """
 
 import json
@@ -34,8 +34,8 @@ def keep_running(name: str, loop: Loop, stop: threading.Event) -> None:
 
 def main(plan_json: str) -> int:
     """Work until a signal; returns the exit code."""
-    die_with_parent()
     plan = json.loads(plan_json)
+    die_with_parent(plan["parent"])
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

@@ -116,7 +116,7 @@ def run(plan: dict[str, Any]) -> int:
             child.stop()
 
     read_end, write_end = os.pipe()
-    common = json.dumps({"home": plan["home"], "url": plan["url"]})
+    common = json.dumps({"home": plan["home"], "url": plan["url"], "parent": os.getpid()})
     web = ["penstock.cli.web_worker", common, str(plan["fd"])]
     first = Child("web 1", web, (plan["fd"],))
     children = [first]

@@ -1,6 +1,6 @@
 """One web process: uvicorn on the socket that the supervisor opened.
 
-Run as: python -m penstock.cli.web_worker {"home": …, "url": …} SOCKET_FD [READY_FD]
+Run as: python -m penstock.cli.web_worker {"home": …, "url": …, "parent": PID} SOCKET_FD [READY_FD]
 """
 
 import json
@@ -39,8 +39,8 @@ class Server(uvicorn.Server):
 
 def main(plan_json: str, socket_fd: str, ready_fd: str | None = None) -> int:
     """Serve until a signal; returns the exit code."""
-    die_with_parent()
     plan = json.loads(plan_json)
+    die_with_parent(plan["parent"])
     try:
         with Home.open(plan["home"], upgrade=ready_fd is not None) as home:
             core = home.settings.section(CoreSettings)

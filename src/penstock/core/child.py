@@ -18,16 +18,21 @@ from penstock.core.errors import MissingExtra, PenstockError
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent dies (Linux; elsewhere the broken pipe does it)."""
+def die_with_parent(parent: int) -> None:
+    """End this process when the process `parent` dies, at once if it is dead already.
+
+    On Linux the kernel sends SIGTERM; elsewhere the broken pipe or the closed socket does it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(1)
 
 
 def main(job_file: str, pipe: str) -> int:
     """Run the job; returns the exit code."""
-    die_with_parent()
     job: dict[str, Any] = json.loads(Path(job_file).read_text())
+    die_with_parent(job["parent"])
     os.nice(int(job["nice"]))
     with os.fdopen(int(pipe), "w", encoding="utf-8") as out:
 

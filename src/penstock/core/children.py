@@ -47,7 +47,8 @@ def run_child(
     """
     workdir.mkdir(parents=True, exist_ok=True)
     job_file, log_file = workdir / "child.json", workdir / "child.log"
-    job_file.write_text(json.dumps({"group": group, "name": name, "spec": spec, "nice": nice}))
+    job = {"group": group, "name": name, "spec": spec, "nice": nice, "parent": os.getpid()}
+    job_file.write_text(json.dumps(job))
     read_end, write_end = os.pipe()
     with log_file.open("ab") as log:
         child = subprocess.Popen(

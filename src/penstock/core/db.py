@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Connection, Dialect, MetaData, Table, Text, c
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -225,6 +225,8 @@ def translate(error: DBAPIError, where: str) -> Exception:
         return Busy(
             "The database is locked by another process.", hint="Try again in a moment.", retry_after=1
         )
+    if isinstance(error, DataError):
+        return Invalid(f"The database refuses a value: {str(error.orig).splitlines()[0]}.")
     if isinstance(error, OperationalError) and "no such table" not in text and "sqlite" not in where:
         return Unavailable(
             f"The database {where} cannot be reached.", hint="Is PostgreSQL running?", retry_after=2
