@@ -79,6 +79,9 @@ def up(tmp_path: Path, free_port: int) -> Iterator[Up]:
     yield started
     if started.process.poll() is None:
         started.stop()
+    for pipe in (started.process.stdout, started.process.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def test_it_greets_serves_and_stops(up: Up) -> None:
