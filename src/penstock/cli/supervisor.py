@@ -132,6 +132,9 @@ def run(plan: dict[str, Any]) -> int:
     children.append(Child("background", ["penstock.cli.background", common], ()))
     code = 0
     while not stopping:
+        if plan["parent"] and os.getppid() != plan["parent"]:
+            say("the program that started this server has ended; stopping")
+            break
         if not all(child.tend() for child in children):
             say("a process keeps dying at once; giving up. The reason is in the lines above.")
             code = 1

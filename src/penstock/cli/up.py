@@ -17,6 +17,8 @@ from penstock.core.home import exclusive, locate, make_folder
 from penstock.core.settings import ServerSettings, load
 
 app = typer.Typer(add_completion=False)
+PARENT = "PENSTOCK_PARENT"
+"""Process id of a program that started the server for itself: the server ends when that program does."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -41,7 +43,8 @@ def listen(host: str, port: int) -> socket.socket:
     return server
 
 
-def _check_free(home: Path) -> None:
+def check_free(home: Path) -> None:
+    """Raise Busy when a server runs on the home."""
     try:
         with exclusive(home / "up.lock"):
             return
@@ -50,6 +53,18 @@ def _check_free(home: Path) -> None:
             f"Penstock is already running on the home {home}.",
             hint="Stop it first, or give another home with --home.",
         ) from error
+
+
+def free_port(preferred: int) -> int:
+    """Return `preferred` when nothing listens there on loopback, else some free port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @app.command()
@@ -64,7 +79,7 @@ def up(
     folder = locate(home)
     make_folder(folder)
     settings = load(folder / "penstock.toml").section(ServerSettings)
-    _check_free(folder)
+    check_free(folder)
     server = listen(host or settings.host, settings.port if port is None else port)
     os.set_inheritable(server.fileno(), True)
     bound = server.getsockname()
@@ -74,6 +89,7 @@ def up(
         "url": settings.public_url
         or f"http://{bound[0] if ':' not in bound[0] else f'[{bound[0]}]'}:{bound[1]}",
         "workers": workers or settings.workers,
+        "parent": int(os.environ.get(PARENT, "0")),
     }
     sys.stdout.flush()
     # The supervisor lives as long as the server: replacing this process frees what parsing the command loaded.

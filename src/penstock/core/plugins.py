@@ -18,6 +18,7 @@ EXTRA_OF_MODULE = {
     "gguf": "serve",
     "sacrebleu": "eval",
     "psycopg": "postgres",
+    "openai": "demo",
 }
 """Import name of an optional dependency → the extra that installs it."""
 

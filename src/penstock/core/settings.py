@@ -18,7 +18,7 @@ from penstock.core.errors import Invalid
 from penstock.core.suggest import did_you_mean
 
 ENV_PREFIX = "PENSTOCK_"
-RESERVED_ENV = frozenset({"HOME", "URL", "API_KEY", "ENV"})
+RESERVED_ENV = frozenset({"HOME", "URL", "API_KEY", "ENV", "PARENT"})
 """Names after `PENSTOCK_` that are not settings: the data folder, the client's address and key, the launcher."""
 
 T = TypeVar("T")
