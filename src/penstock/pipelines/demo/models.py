@@ -52,7 +52,6 @@ def evaluate(context: StepContext, what: str, target: dict[str, Any]) -> EvalRun
         context.actor,
         suite=suite(context, f"triage {what}", target),
         key=f"{context.run_id}:{what}",
-        progress=lambda done: None,
     )
 
 
@@ -157,7 +156,8 @@ def evaluation(context: StepContext) -> dict[str, Any]:
     require(decision, "the tuned model")
     told = {"base": figures(base_run), "tuned": figures(tuned_run)}
     context.say(
-        f"exact match: base {told['base']['exact']['value']:.1%}, tuned {told['tuned']['exact']['value']:.1%}; gate passed"
+        f"exact match: base {told['base']['exact']['value']:.1%}, "
+        f"tuned {told['tuned']['exact']['value']:.1%}; gate passed"
     )
     return {
         "base_run": base_run.id,
