@@ -1,5 +1,6 @@
 """Nouns of traces: spans as they are recorded, summaries as they are listed, usage as it is summed."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -86,3 +87,150 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
     def duration_ns(self) -> int:
         """Nanoseconds from start to end, never negative."""
         return max(0, self.end_ns - self.start_ns)
+
+
+class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One trace as it is listed; sums are over its model calls (kinds llm and embedding)."""
+
+    trace_id: str
+    name: str
+    """The root span's name; while the root has not arrived, the first span's."""
+    start_ns: int
+    end_ns: int
+    duration_ns: int
+    status: Status
+    """`error` when any span failed, else `ok`."""
+    spans: int
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_usd: float
+    model: str | None = None
+    user: str | None = None
+    session: str | None = None
+    route: str | None = None
+    key_id: str | None = None
+    environment: str | None = None
+    input_preview: str | None = None
+    output_preview: str | None = None
+
+
+class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One span without its body, as the trace tree shows it; fields as in SpanRecord."""
+
+    span_id: str
+    parent_id: str | None
+    name: str
+    kind: Kind
+    status: Status
+    start_ns: int
+    end_ns: int
+    ttft_ns: int | None
+    model: str | None
+    requested_model: str | None
+    provider: str | None
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    tokens_estimated: bool
+    cost_usd: float | None
+    price_version: str | None
+    user: str | None
+    session: str | None
+    key_id: str | None
+    route: str | None
+    environment: str | None
+    prompt: str | None
+    error: str | None
+    input_preview: str | None
+    output_preview: str | None
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace with all its spans, by start time."""
+
+    summary: TraceSummary
+    spans: tuple[SpanRow, ...]
+
+
+class TraceFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which traces to list: those that hold, for every condition given, a span that meets it."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    kind: Kind | None = None
+    model: str | None = None
+    """The model that answered or the one that was asked for."""
+    provider: str | None = None
+    status: Literal["ok", "error"] | None = None
+    """`error`: a span failed; `ok`: none did."""
+    user: str | None = None
+    session: str | None = None
+    key: str | None = None
+    route: str | None = None
+    environment: str | None = None
+    prompt: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}
+    min_latency_ms: float | None = None
+    q: str | None = None
+    """Words that all occur in the name, error, input or output of one span."""
+
+
+class TracePage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of traces, newest first."""
+
+    items: tuple[TraceSummary, ...]
+    next: tuple[int, int] | None = None
+    """Pass as `after` to go on; None at the end."""
+
+
+GroupBy = Literal["model", "kind", "provider", "user", "key", "route", "day"]
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums of one group. Grouped by kind it counts spans of every kind, otherwise model calls only."""
+
+    group: str
+    """The model, provider, … ("" when there is none), or the day as YYYY-MM-DD (UTC)."""
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_usd: float
+    unpriced: int
+    """Calls whose price is not known: their cost is missing from `cost_usd`."""
+    mean_latency_ms: float
+
+
+class SeriesFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which calls a time series counts; by default all calls of models."""
+
+    kind: Kind | None = None
+    model: str | None = None
+    provider: str | None = None
+    route: str | None = None
+    key: str | None = None
+
+
+class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One bucket of a time series; latencies are accurate to 2 %, None without calls."""
+
+    at: datetime
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    ttft_p50_ms: float | None
+    ttft_p95_ms: float | None
