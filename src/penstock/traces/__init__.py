@@ -1,0 +1,1 @@
+"""Traces: spans from the gateway and from OpenTelemetry, their cost, usage and latency."""

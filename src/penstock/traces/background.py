@@ -1,0 +1,67 @@
+"""What the background process does for traces: roll-ups, the full-text index, retention."""
+
+from penstock.core import clock, log
+from penstock.core.home import Home
+from penstock.traces.settings import TracesSettings
+from penstock.traces.store import erase, rollup
+
+logger = log.get("traces.background")
+_ROLL_BATCH, _INDEX_BATCH = 2000, 500
+
+
+def tick(home: Home, *, batches: int = 50) -> int:
+    """Do what is due, at most `batches` short transactions of each kind; returns how many it did.
+
+    Call it every second or so; several processes may call it at once.
+    """
+    return _roll(home, batches) + _index(home, batches) + _expire(home, batches)
+
+
+def catch_up(home: Home) -> None:
+    """Tick until nothing is left to do."""
+    while tick(home):
+        pass
+
+
+def roll_up(home: Home) -> None:
+    """Bring the roll-ups up to date with everything committed before the call."""
+    while _roll(home, 50):
+        pass
+
+
+def _roll(home: Home, batches: int) -> int:
+    # Finding the mark needs a lock on PostgreSQL only; SQLite's writers need not wait for it.
+    with home.read() if home.db.sqlite else home.begin() as uow:
+        up_to = rollup.safe_mark(uow.conn)
+    for done in range(batches):
+        with home.read() as uow:
+            if rollup.mark(uow.conn, rollup.ROLLED) >= up_to:
+                return done
+        with home.begin() as uow:
+            rollup.roll(uow.conn, up_to=up_to, limit=_ROLL_BATCH)
+    return batches
+
+
+def _index(home: Home, batches: int) -> int:
+    for done in range(batches):
+        with home.read() as uow:
+            before, reached, texts = rollup.read_texts(uow.conn, limit=_INDEX_BATCH)
+        if reached <= before:
+            return done
+        with home.begin() as uow:
+            rollup.index(uow.conn, before, reached, texts)
+    return batches
+
+
+def _expire(home: Home, batches: int) -> int:
+    days = home.settings.section(TracesSettings).retention_days
+    if days <= 0:
+        return 0
+    horizon = clock.now_ns() // 1_000_000 - days * 86_400_000
+    for done in range(batches):
+        with home.read() as uow:
+            if not erase.expired(uow.conn, before_ms=horizon, limit=1):
+                return done
+        with home.begin() as uow:
+            erase.expire(uow.conn, before_ms=horizon, limit=200)
+    return batches

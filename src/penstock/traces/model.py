@@ -1,0 +1,236 @@
+"""Nouns of traces: spans as they are recorded, summaries as they are listed, usage as it is summed."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["llm", "embedding", "tool", "retriever", "chain", "agent", "guard", "http", "other"]
+Status = Literal["ok", "error", "unset"]
+
+KINDS: tuple[Kind, ...] = (
+    "llm",
+    "embedding",
+    "tool",
+    "retriever",
+    "chain",
+    "agent",
+    "guard",
+    "http",
+    "other",
+)
+STATUSES: tuple[Status, ...] = ("ok", "error", "unset")
+PREVIEW_CHARS = 200
+
+
+class SpanEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened during a span, such as an exception or the first token."""
+
+    name: str
+    at_ns: int
+    attributes: dict[str, Any] = {}
+
+
+class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished step of a trace.
+
+    Times are nanoseconds since the Unix epoch, `ttft_ns` (time to first token) nanoseconds from the start.
+    `input_tokens` counts everything the model read, `cached_tokens` and `cache_write_tokens` included;
+    `output_tokens` everything it wrote, `reasoning_tokens` included. Money is US dollars; a `cost_usd` of None
+    means that the price is not known. `input` and `output` are JSON documents.
+    """
+
+    trace_id: str
+    """32 lower-case hex digits."""
+    span_id: str
+    """16 lower-case hex digits."""
+    name: str
+    start_ns: int
+    end_ns: int
+    parent_id: str | None = None
+    kind: Kind = "other"
+    status: Status = "unset"
+    error: str | None = None
+    model: str | None = None
+    """The model that answered."""
+    requested_model: str | None = None
+    """The model that was asked for: a route's name at the gateway."""
+    provider: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    """Input tokens read from the provider's prompt cache."""
+    cache_write_tokens: int = 0
+    """Input tokens written into the provider's prompt cache."""
+    reasoning_tokens: int = 0
+    """Output tokens that were thinking, not answer."""
+    cost_usd: float | None = None
+    price_version: str | None = None
+    tokens_estimated: bool = False
+    """True when the provider reported no counts and they were estimated."""
+    ttft_ns: int | None = None
+    user: str | None = None
+    session: str | None = None
+    key_id: str | None = None
+    route: str | None = None
+    environment: str | None = None
+    prompt: str | None = None
+    """`name@version` of the prompt the call was made with."""
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}
+    input: bytes | None = None
+    output: bytes | None = None
+    attributes: dict[str, Any] = {}
+    events: tuple[SpanEvent, ...] = ()
+
+    @property
+    def duration_ns(self) -> int:
+        """Nanoseconds from start to end, never negative."""
+        return max(0, self.end_ns - self.start_ns)
+
+
+class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One trace as it is listed; sums are over its model calls (kinds llm and embedding)."""
+
+    trace_id: str
+    name: str
+    """The root span's name; while the root has not arrived, the first span's."""
+    start_ns: int
+    end_ns: int
+    duration_ns: int
+    status: Status
+    """`error` when any span failed, else `ok`."""
+    spans: int
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_usd: float
+    model: str | None = None
+    user: str | None = None
+    session: str | None = None
+    route: str | None = None
+    key_id: str | None = None
+    environment: str | None = None
+    input_preview: str | None = None
+    output_preview: str | None = None
+
+
+class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One span without its body, as the trace tree shows it; fields as in SpanRecord."""
+
+    span_id: str
+    parent_id: str | None
+    name: str
+    kind: Kind
+    status: Status
+    start_ns: int
+    end_ns: int
+    ttft_ns: int | None
+    model: str | None
+    requested_model: str | None
+    provider: str | None
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    tokens_estimated: bool
+    cost_usd: float | None
+    price_version: str | None
+    user: str | None
+    session: str | None
+    key_id: str | None
+    route: str | None
+    environment: str | None
+    prompt: str | None
+    error: str | None
+    input_preview: str | None
+    output_preview: str | None
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace with all its spans, by start time."""
+
+    summary: TraceSummary
+    spans: tuple[SpanRow, ...]
+
+
+class TraceFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which traces to list: those that hold, for every condition given, a span that meets it."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    kind: Kind | None = None
+    model: str | None = None
+    """The model that answered or the one that was asked for."""
+    provider: str | None = None
+    status: Literal["ok", "error"] | None = None
+    """`error`: a span failed; `ok`: none did."""
+    user: str | None = None
+    session: str | None = None
+    key: str | None = None
+    route: str | None = None
+    environment: str | None = None
+    prompt: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}
+    min_latency_ms: float | None = None
+    q: str | None = None
+    """Words that all occur in the name, error, input or output of one span."""
+
+
+class TracePage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of traces, newest first."""
+
+    items: tuple[TraceSummary, ...]
+    next: tuple[int, int] | None = None
+    """Pass as `after` to go on; None at the end."""
+
+
+GroupBy = Literal["model", "kind", "provider", "user", "key", "route", "day"]
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums of one group. Grouped by kind it counts spans of every kind, otherwise model calls only."""
+
+    group: str
+    """The model, provider, … ("" when there is none), or the day as YYYY-MM-DD (UTC)."""
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_usd: float
+    unpriced: int
+    """Calls whose price is not known: their cost is missing from `cost_usd`."""
+    mean_latency_ms: float
+
+
+class SeriesFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which calls a time series counts; by default all calls of models."""
+
+    kind: Kind | None = None
+    model: str | None = None
+    provider: str | None = None
+    route: str | None = None
+    key: str | None = None
+
+
+class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One bucket of a time series; latencies are accurate to 2 %, None without calls."""
+
+    at: datetime
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    ttft_p50_ms: float | None
+    ttft_p95_ms: float | None

@@ -1,0 +1,45 @@
+"""Prices of a home in memory: the book plus what each project set, refreshed when they change."""
+
+import threading
+
+from penstock.core import clock
+from penstock.core.home import Home
+from penstock.core.scope import Scope
+from penstock.traces import prices
+from penstock.traces.prices import Cost, OwnPrice, Usage
+from penstock.traces.store import prices as price_store
+
+TOPIC = "prices"
+_REFRESH_SECONDS = 1.0
+
+
+class PriceTable:
+    """Answers what a call costs in a project without touching the database more than once a second."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._lock = threading.Lock()
+        self._own: dict[Scope, tuple[OwnPrice, ...]] = {}
+        self._revision = -1
+        self._looked = float("-inf")
+
+    def cost(self, scope: Scope, model: str | None, provider: str | None, usage: Usage) -> Cost | None:
+        """Return what `usage` costs in the project `scope`, or None when nobody has a price for `model`."""
+        own = self._own.get(scope)
+        if own is None or clock.monotonic() - self._looked > _REFRESH_SECONDS:
+            own = self._refreshed(scope)
+        return prices.cost(model, provider, usage, own)
+
+    def _refreshed(self, scope: Scope) -> tuple[OwnPrice, ...]:
+        with self._lock:
+            if clock.monotonic() - self._looked > _REFRESH_SECONDS:
+                revision = self._home.revision(TOPIC)
+                if revision != self._revision:
+                    self._own.clear()
+                    self._revision = revision
+                self._looked = clock.monotonic()
+            own = self._own.get(scope)
+            if own is None:
+                with self._home.read() as uow:
+                    own = self._own[scope] = price_store.of_scope(uow.conn, scope)
+            return own

@@ -1,0 +1,264 @@
+"""The verbs of traces: the only door into this slice."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from penstock.core import clock, ids
+from penstock.core.errors import Invalid, NotFound
+from penstock.core.home import Home
+from penstock.core.scope import Actor, Scope
+from penstock.core.uow import UnitOfWork
+from penstock.traces import background, prices, pricing, writer
+from penstock.traces.model import (
+    GroupBy,
+    SeriesFilters,
+    SeriesPoint,
+    SpanRecord,
+    Trace,
+    TraceFilters,
+    TracePage,
+    UsageRow,
+)
+from penstock.traces.prices import OwnPrice, Price
+from penstock.traces.recorder import Recorder
+from penstock.traces.store import erase as erasing
+from penstock.traces.store import prices as price_store
+from penstock.traces.store import read, sums
+from penstock.traces.store.prepare import prepare
+from penstock.traces.store.write import ScopeIds
+
+MAX_PAGE = 1000
+MAX_POINTS = 3000
+_INGEST_GROUP = 2000
+
+
+def ingest(home: Home, scope: Scope, spans: Iterable[SpanRecord]) -> None:
+    """Store `spans` of one project; they are durable when this returns.
+
+    Sending a span again changes nothing; sending another with the same trace and span id replaces it, and no
+    sum counts it twice. Raises Invalid for malformed ids (nothing is stored then), StorageFull, Busy, Unavailable.
+    """
+    ready = [prepare(scope, span) for span in spans]
+    known = ScopeIds()
+    for start in range(0, len(ready), _INGEST_GROUP):
+        writer.write(home, known, ready[start : start + _INGEST_GROUP])
+
+
+def list_traces(
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    filters: TraceFilters | None = None,
+    after: tuple[int, int] | None = None,
+    limit: int = 50,
+) -> TracePage:
+    """Return traces of the actor's project, newest first; `after` is the `next` of the page before."""
+    uow.may(actor, "traces.read")
+    if not 1 <= limit <= MAX_PAGE:
+        raise Invalid(f"limit must be 1 to {MAX_PAGE}, not {limit}.")
+    return read.list_traces(uow.conn, actor.scope, filters or TraceFilters(), after=after, limit=limit)
+
+
+def _trace_key(trace_id: str) -> bytes:
+    try:
+        raw = bytes.fromhex(trace_id)
+    except ValueError:
+        raw = b""
+    if len(raw) != 16:
+        raise NotFound(f"There is no trace {trace_id!r}.", hint="A trace id is 32 hex digits.")
+    return raw
+
+
+def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
+    """Return a trace with all its spans, without their bodies; raises NotFound."""
+    uow.may(actor, "traces.read", trace_id)
+    found = read.get_trace(uow.conn, actor.scope, _trace_key(trace_id))
+    if found is None:
+        raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
+    return Trace(summary=found[1], spans=tuple(found[2]))
+
+
+def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str) -> SpanRecord:
+    """Return one span in full, with input, output, attributes, events, tags and metadata; raises NotFound."""
+    uow.may(actor, "traces.read", trace_id)
+    row = read.trace_row(uow.conn, actor.scope, _trace_key(trace_id))
+    try:
+        span = bytes.fromhex(span_id)
+    except ValueError:
+        span = b""
+    found = None if row is None else next(read.records(uow.conn, row, trace_id.lower(), span), None)
+    if found is None:
+        raise NotFound(f"There is no span {span_id!r} in the trace {trace_id!r}.")
+    return found
+
+
+def spans_of(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> list[SpanRecord]:
+    """Return all spans of a trace in full, by start time; raises NotFound."""
+    uow.may(actor, "traces.read", trace_id)
+    row = read.trace_row(uow.conn, actor.scope, _trace_key(trace_id))
+    if row is None:
+        raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
+    return list(read.records(uow.conn, row, trace_id.lower()))
+
+
+def export_spans(
+    home: Home, actor: Actor, *, filters: TraceFilters | None = None, limit: int | None = None
+) -> Iterator[SpanRecord]:
+    """Yield the spans of the matching traces in full, newest trace first, at most `limit` traces.
+
+    Reads page by page in short transactions, so that a long export blocks nobody.
+    """
+    after: tuple[int, int] | None = None
+    left = limit
+    while left is None or left > 0:
+        with home.read() as uow:
+            size = 200 if left is None else min(200, left)
+            page = list_traces(uow, actor, filters=filters, after=after, limit=size)
+            found = [spans_of(uow, actor, trace_id=trace.trace_id) for trace in page.items]
+        for spans in found:
+            yield from spans
+        after = page.next
+        left = None if left is None else left - len(page.items)
+        if after is None:
+            return
+
+
+def usage(
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    group_by: GroupBy = "model",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[UsageRow]:
+    """Return exact sums per group over spans that started in [since, until), the costliest first (days in order).
+
+    Grouped by kind every span counts, otherwise only calls of models (kinds llm and embedding).
+    """
+    uow.may(actor, "traces.read")
+    if group_by not in ("model", "kind", "provider", "user", "key", "route", "day"):
+        raise Invalid(f"Cannot group by {group_by!r}.", hint="Use model, kind, provider, user, key, route or day.")
+    return sums.usage(
+        uow.conn,
+        actor.scope,
+        group_by,
+        since_ns=None if since is None else clock.to_ns(since),
+        until_ns=None if until is None else clock.to_ns(until),
+    )
+
+
+def timeseries(
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    since: datetime,
+    until: datetime,
+    bucket: timedelta | None = None,
+    filters: SeriesFilters | None = None,
+) -> list[SeriesPoint]:
+    """Return calls, errors, tokens, cost and latency quantiles per `bucket` (default: fitting the range).
+
+    The range is widened to whole buckets, which start at multiples of `bucket` since the epoch. Raises Invalid for a
+    bucket that is neither a divisor of an hour nor whole hours or days, or for more than 3,000 of them.
+    """
+    uow.may(actor, "traces.read")
+    since_s, until_s = clock.to_ns(since) // 10**9, -(-clock.to_ns(until) // 10**9)
+    if since_s >= until_s:
+        raise Invalid("`since` must be before `until`.")
+    step = int(bucket.total_seconds()) if bucket else _fitting(until_s - since_s)
+    if step <= 0 or (3600 % step and step % 3600) or (step > 86400 and step % 86400):
+        raise Invalid(f"A bucket of {step} seconds is not possible.", hint="Use 60, 300, 900, 3600 or 86400 seconds.")
+    first, last = since_s - since_s % step, -(-until_s // step) * step
+    if (last - first) // step > MAX_POINTS:
+        raise Invalid(f"That would be more than {MAX_POINTS} points.", hint="Choose a larger bucket.")
+    wanted = filters or SeriesFilters()
+    return sums.timeseries(uow.conn, actor.scope, wanted, since_s=first, until_s=last, step=step)
+
+
+def _fitting(seconds: int) -> int:
+    for limit, step in ((2 * 3600, 60), (6 * 3600, 300), (8 * 86400, 3600)):
+        if seconds <= limit:
+            return step
+    return 86400
+
+
+def put_price(
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    model: str,
+    provider: str = "",
+    price: Price,
+) -> OwnPrice:
+    """Set the project's price for models whose name matches `model` (`*`, `?` wildcards) of `provider` ("": any).
+
+    Spans recorded from now on (within about a second in other processes) are priced by it; earlier ones keep theirs.
+    """
+    uow.may(actor, "prices.admin", model)
+    if not 1 <= len(model) <= 200:
+        raise Invalid("A price needs a model name or pattern of 1 to 200 characters.")
+    own = OwnPrice(id=ids.new_id("prc"), model=model, provider=provider, price=prices.check_price(price))
+    price_store.put(uow.conn, actor.scope, own, clock.now())
+    uow.audit(actor, "prices.put", model, provider=provider, input=price.input, output=price.output)
+    uow.bump(pricing.TOPIC)
+    return own
+
+
+def list_prices(uow: UnitOfWork, actor: Actor) -> tuple[OwnPrice, ...]:
+    """Return the prices the project set itself."""
+    uow.may(actor, "prices.read")
+    return price_store.of_scope(uow.conn, actor.scope)
+
+
+def delete_price(uow: UnitOfWork, actor: Actor, *, model: str, provider: str = "") -> None:
+    """Drop a price of the project's own; raises NotFound."""
+    uow.may(actor, "prices.admin", model)
+    if not price_store.remove(uow.conn, actor.scope, model=model, provider=provider):
+        raise NotFound(f"The project has no price of its own for {model!r}.")
+    uow.audit(actor, "prices.delete", model, provider=provider)
+    uow.bump(pricing.TOPIC)
+
+
+def delete_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> None:
+    """Delete a trace and take it out of all sums; raises NotFound."""
+    uow.may(actor, "traces.admin", trace_id)
+    if not erasing.remove(uow.conn, actor.scope, _trace_key(trace_id)):
+        raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
+    uow.audit(actor, "traces.delete", trace_id)
+
+
+def erase(home: Home, actor: Actor, *, user: str) -> int:
+    """Delete every trace with a span of `user` and the user's sums; returns how many traces went.
+
+    What the project spent stays in its sums, without the name.
+    """
+    background.roll_up(home)
+    with home.begin() as uow:
+        uow.may(actor, "traces.admin", "erase")
+        removed = erasing.erase_user(uow.conn, actor.scope, user)
+        uow.audit(actor, "traces.erase", "user", traces=removed)
+    return removed
+
+
+def export(home: Home, actor: Actor, *, user: str) -> Iterator[SpanRecord]:
+    """Yield every span of every trace of `user`, in full."""
+    return export_spans(home, actor, filters=TraceFilters(user=user))
+
+
+__all__ = [
+    "Recorder",
+    "delete_price",
+    "delete_trace",
+    "erase",
+    "export",
+    "export_spans",
+    "get_span_body",
+    "get_trace",
+    "ingest",
+    "list_prices",
+    "list_traces",
+    "put_price",
+    "spans_of",
+    "timeseries",
+    "usage",
+]

@@ -1,0 +1,19 @@
+"""Settings of traces."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracesSettings:
+    """Section `[traces]`: the trace store and OTLP."""
+
+    retention_days: int = 0
+    """Delete traces older than this many days; 0 keeps them. Usage sums stay."""
+    buffer_spans: int = 20_000
+    """Spans that may wait in memory for the disk; what the gateway records beyond is dropped and counted."""
+    commit_ms: int = 100
+    """How long recorded spans wait for others to be committed with, in milliseconds."""
+    otlp_max_mb: int = 32
+    """Largest OTLP request in megabytes, after decompression."""
+    otlp_waiting_mb: int = 128
+    """OTLP requests that may be worked on at once, in megabytes; beyond it clients are told to come back."""

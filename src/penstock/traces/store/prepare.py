@@ -1,0 +1,179 @@
+"""Spans made ready for the database before any lock is taken: tuples, packed bodies, facets."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.core.errors import Invalid
+from penstock.core.scope import Scope
+from penstock.traces import body
+from penstock.traces.model import KINDS, PREVIEW_CHARS, STATUSES, SpanRecord
+
+SPAN_COLUMNS = (
+    "span_id",
+    "parent_id",
+    "name",
+    "kind",
+    "status",
+    "start_ns",
+    "end_ns",
+    "ttft_ns",
+    "model",
+    "requested_model",
+    "provider",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "tokens_estimated",
+    "cost_nano",
+    "price_version",
+    "user",
+    "session",
+    "key_id",
+    "route",
+    "environment",
+    "prompt",
+    "error",
+    "input_preview",
+    "output_preview",
+)
+"""The order of `Prepared.row`."""
+
+AT = {name: place for place, name in enumerate(SPAN_COLUMNS)}
+KIND_CODES = {name: code for code, name in enumerate(KINDS)}
+STATUS_CODES = {name: code for code, name in enumerate(STATUSES)}
+CALL_KINDS = frozenset({KIND_CODES["llm"], KIND_CODES["embedding"]})
+"""Kinds that are calls of a model: only these carry tokens and cost."""
+
+ERROR = STATUS_CODES["error"]
+_LARGEST = (1 << 63) - 1
+_TOKENS = (1 << 40) - 1
+_NAME_CHARS, _LABEL_CHARS, _ERROR_CHARS, MAX_FACETS = 300, 200, 2000, 64
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A span ready to be written."""
+
+    scope: Scope
+    trace_id: bytes
+    row: tuple[Any, ...]
+    body: bytes
+    facets: tuple[tuple[str, str], ...]
+
+
+def clean(text: str, chars: int) -> str:
+    """Return `text` cut to `chars`, without what a database's text type refuses: NUL and lone surrogates."""
+    text = text[:chars]
+    if text.isascii():
+        return text.replace("\x00", "\ufffd") if "\x00" in text else text
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def _label(value: str | None) -> str | None:
+    return clean(value, _LABEL_CHARS) if value else None
+
+
+def _identifier(value: str, length: int, what: str) -> bytes:
+    try:
+        raw = bytes.fromhex(value)
+    except ValueError as error:
+        raise Invalid(f"{value!r} is not a {what}.", hint=f"A {what} is {2 * length} hex digits.") from error
+    if len(raw) != length or not any(raw):
+        raise Invalid(f"{value!r} is not a {what}.", hint=f"A {what} is {2 * length} hex digits, not all 0.")
+    return raw
+
+
+def _count(value: int) -> int:
+    return value if 0 <= value <= _TOKENS else 0 if value < 0 else _TOKENS
+
+
+def _moment(value: int) -> int:
+    return value if 0 <= value <= _LARGEST else 0 if value < 0 else _LARGEST
+
+
+def preview(document: bytes | None) -> str | None:
+    """Return the first 200 characters of a JSON document, without the quotes of a plain string."""
+    if not document:
+        return None
+    text = document[: PREVIEW_CHARS * 4 + 4].decode("utf-8", "ignore")
+    if text[0] == '"':
+        text = text[1:].replace('\\"', '"').replace("\\n", "\n")
+        if len(document) <= PREVIEW_CHARS * 4 + 4:
+            text = text.removesuffix('"')
+    return clean(text, PREVIEW_CHARS)
+
+
+def _facets(span: SpanRecord, labels: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
+    found = [(key, value) for key, value in labels.items() if value]
+    found.append(("kind", span.kind))
+    if span.status == "error":
+        found.append(("status", "error"))
+    if span.requested_model and span.requested_model != span.model:
+        found.append(("model", clean(span.requested_model, _LABEL_CHARS)))
+    found.extend(("tag", clean(tag, _LABEL_CHARS)) for tag in span.tags if tag)
+    found.extend(
+        (clean("metadata." + key, _LABEL_CHARS), clean(value, _LABEL_CHARS))
+        for key, value in span.metadata.items()
+        if value
+    )
+    return tuple(found[:MAX_FACETS])
+
+
+def prepare(scope: Scope, span: SpanRecord) -> Prepared:
+    """Return `span` ready for `write`; raises Invalid for malformed ids.
+
+    Numbers out of range are brought to the nearest possible one and overlong labels cut: a trace store keeps what
+    it is sent.
+    """
+    labels = {
+        "model": _label(span.model),
+        "provider": _label(span.provider),
+        "user": _label(span.user),
+        "session": _label(span.session),
+        "key": _label(span.key_id),
+        "route": _label(span.route),
+        "environment": _label(span.environment),
+        "prompt": _label(span.prompt),
+    }
+    start = _moment(span.start_ns)
+    row = (
+        _identifier(span.span_id, 8, "span id"),
+        _identifier(span.parent_id, 8, "span id") if span.parent_id else None,
+        clean(span.name, _NAME_CHARS),
+        KIND_CODES[span.kind],
+        STATUS_CODES[span.status],
+        start,
+        max(start, _moment(span.end_ns)),
+        None if span.ttft_ns is None else _moment(span.ttft_ns),
+        labels["model"],
+        _label(span.requested_model),
+        labels["provider"],
+        _count(span.input_tokens),
+        _count(span.output_tokens),
+        _count(span.cached_tokens),
+        _count(span.cache_write_tokens),
+        _count(span.reasoning_tokens),
+        span.tokens_estimated,
+        _nano(span.cost_usd),
+        _label(span.price_version),
+        labels["user"],
+        labels["session"],
+        labels["key"],
+        labels["route"],
+        labels["environment"],
+        labels["prompt"],
+        clean(span.error, _ERROR_CHARS) if span.error else None,
+        preview(span.input),
+        preview(span.output),
+    )
+    return Prepared(
+        scope, _identifier(span.trace_id, 16, "trace id"), row, body.pack(span), _facets(span, labels)
+    )
+
+
+def _nano(cost_usd: float | None) -> int | None:
+    if cost_usd is None or not 0 <= cost_usd < 1e9:
+        return None
+    return round(cost_usd * 1e9)

@@ -1,0 +1,62 @@
+"""The few forms of SQL that the bulk paths need, for both engines."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from penstock.core.db import is_sqlite
+
+WRITERS_LOCK = 0x7E57_0001
+"""Advisory lock on PostgreSQL: writers of spans share it, finding a safe mark takes it alone."""
+
+_CHUNK = 64
+"""Rows per statement where rows must come back, or where the driver sends each row by itself."""
+
+
+def placeholder(conn: Connection) -> str:
+    """Return the driver's mark for a parameter."""
+    return "?" if is_sqlite(conn) else "%s"
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Return column names for a statement (`user` is a reserved word)."""
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    for start in range(0, len(rows), _CHUNK):
+        yield rows[start : start + _CHUNK]
+
+
+def _values(conn: Connection, table: str, columns: Sequence[str], count: int) -> str:
+    one = "(" + ", ".join([placeholder(conn)] * len(columns)) + ")"
+    return f"INSERT INTO {table} ({quoted(columns)}) VALUES " + ", ".join([one] * count)
+
+
+def insert_rows(
+    conn: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], *, keys: Sequence[str]
+) -> int:
+    """Insert `rows`, leaving out those whose `keys` exist; returns how many went in."""
+    if not rows:
+        return 0
+    tail = f" ON CONFLICT ({quoted(keys)}) DO NOTHING"
+    if is_sqlite(conn):
+        statement = _values(conn, table, columns, 1) + tail
+        return int(conn.exec_driver_sql(statement, list(rows)).rowcount)
+    inserted = 0
+    for chunk in _chunks(rows):
+        flat = tuple(value for row in chunk for value in row)
+        inserted += conn.exec_driver_sql(_values(conn, table, columns, len(chunk)) + tail, flat).rowcount
+    return inserted
+
+
+def returning_rows(
+    conn: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], tail: str
+) -> list[Any]:
+    """Insert `rows` with the conflict clause and RETURNING list in `tail`; returns what comes back."""
+    found: list[Any] = []
+    for chunk in _chunks(rows):
+        flat = tuple(value for row in chunk for value in row)
+        found.extend(conn.exec_driver_sql(_values(conn, table, columns, len(chunk)) + tail, flat))
+    return found

@@ -1,0 +1,203 @@
+"""Tables of traces."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from penstock.core.db import UtcTime, metadata
+
+RowId = BigInteger().with_variant(Integer, "sqlite")
+"""A 64-bit row number that the database counts up and never gives out twice."""
+
+scopes = Table(
+    "traces_scopes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("project", String(64), nullable=False),
+    UniqueConstraint("tenant", "project"),
+)
+"""A small number per (tenant, project): every other table carries it, and every query asks for it."""
+
+traces = Table(
+    "traces_traces",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("scope_id", Integer, nullable=False),
+    Column("trace_id", LargeBinary(16), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("start_ns", BigInteger, nullable=False),
+    Column("end_ns", BigInteger, nullable=False),
+    Column("duration_ns", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("root", LargeBinary(8)),
+    Column("spans", Integer, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("cost_nano", BigInteger, nullable=False),
+    Column("model", Text),
+    Column("user", Text),
+    Column("session", Text),
+    Column("route", Text),
+    Column("key_id", Text),
+    Column("environment", Text),
+    UniqueConstraint("scope_id", "trace_id"),
+    Index("ix_traces_traces_at", "scope_id", "at_ms", "id"),
+    Index("ix_traces_traces_slow", "scope_id", "duration_ns"),
+    sqlite_autoincrement=True,
+)
+"""`at_ms` is the start of the part that arrived first: it never changes, so that lists and cursors hold still."""
+
+spans = Table(
+    "traces_spans",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("scope_id", Integer, nullable=False),
+    Column("trace", BigInteger, nullable=False),
+    Column("span_id", LargeBinary(8), nullable=False),
+    Column("parent_id", LargeBinary(8)),
+    Column("name", Text, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("start_ns", BigInteger, nullable=False),
+    Column("end_ns", BigInteger, nullable=False),
+    Column("ttft_ns", BigInteger),
+    Column("model", Text),
+    Column("requested_model", Text),
+    Column("provider", Text),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("tokens_estimated", Boolean, nullable=False),
+    Column("cost_nano", BigInteger),
+    Column("price_version", Text),
+    Column("user", Text),
+    Column("session", Text),
+    Column("key_id", Text),
+    Column("route", Text),
+    Column("environment", Text),
+    Column("prompt", Text),
+    Column("error", Text),
+    Column("input_preview", Text),
+    Column("output_preview", Text),
+    UniqueConstraint("trace", "span_id"),
+    Index("ix_traces_spans_start", "scope_id", "start_ns"),
+    sqlite_autoincrement=True,
+)
+"""Money is counted in whole nano-dollars, so that sums are exact and roll-ups can be corrected by subtraction."""
+
+bodies = Table(
+    "traces_bodies",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+facet_names = Table(
+    "traces_facet_names",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("scope_id", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    UniqueConstraint("scope_id", "key", "value"),
+)
+
+facets = Table(
+    "traces_facets",
+    metadata,
+    Column("facet", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("trace", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+
+def _sums() -> list[Column[int]]:
+    names = (
+        "calls",
+        "errors",
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "cost_nano",
+        "unpriced",
+        "latency_us",
+    )
+    return [Column(name, BigInteger, nullable=False) for name in names]
+
+
+usage = Table(
+    "traces_usage",
+    metadata,
+    Column("scope_id", Integer, primary_key=True, autoincrement=False),
+    Column("grain", Integer, primary_key=True, autoincrement=False),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    Column("model", Text, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    *_sums(),
+    Column("latency", LargeBinary, nullable=False),
+    Column("ttft", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Sums and histograms per `grain` (3600 or 86400 seconds) from `bucket` (seconds since the epoch)."""
+
+users = Table(
+    "traces_users",
+    metadata,
+    Column("scope_id", Integer, primary_key=True, autoincrement=False),
+    Column("grain", Integer, primary_key=True, autoincrement=False),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    Column("user", Text, primary_key=True),
+    *_sums(),
+    sqlite_with_rowid=False,
+)
+"""The same sums per user: apart, because users are many and histograms large."""
+
+marks = Table(
+    "traces_marks",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""`rolled`: spans up to this row are in the roll-ups. `indexed`: up to this row in the full-text index."""
+
+prices = Table(
+    "traces_prices",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("project", String(64), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("input", Float, nullable=False),
+    Column("output", Float, nullable=False),
+    Column("cached", Float),
+    Column("cache_write", Float),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("tenant", "project", "model", "provider"),
+)
+"""Prices a project set itself, in US dollars per million tokens; they win over the book in the package."""

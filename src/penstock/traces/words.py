@@ -1,0 +1,45 @@
+"""The words of a span that full-text search looks through."""
+
+from typing import Any
+
+import msgspec
+
+MAX_CHARS = 20_000
+"""Of each of input and output; what lies beyond is not searched."""
+
+_SKIPPED_KEYS = frozenset({"role", "type", "id", "finish_reason", "object", "mime_type", "vector"})
+
+
+def _strings(value: Any, found: list[str]) -> None:
+    if isinstance(value, str):
+        found.append(value)
+    elif isinstance(value, list):
+        for item in value:
+            _strings(item, found)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key not in _SKIPPED_KEYS:
+                _strings(item, found)
+
+
+def of_document(document: bytes | None) -> str:
+    """Return the text values of a JSON document, one per line, without roles, types and ids."""
+    if not document:
+        return ""
+    found: list[str] = []
+    try:
+        _strings(msgspec.json.decode(document), found)
+    except (msgspec.DecodeError, RecursionError):
+        found.append(document.decode("utf-8", "replace"))
+    return "\n".join(found)[:MAX_CHARS]
+
+
+def of_span(name: str, error: str | None, given: bytes | None, answer: bytes | None) -> str:
+    """Return everything of a span that is searched."""
+    text = "\n".join((name, error or "", of_document(given), of_document(answer)))
+    return text.replace("\x00", " ")
+
+
+def query_words(query: str) -> list[str]:
+    """Return the words of a search: runs of letters and digits, at most 16, all of which must occur."""
+    return "".join(char if char.isalnum() else " " for char in query).split()[:16]

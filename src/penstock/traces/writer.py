@@ -1,0 +1,101 @@
+"""One thread that writes spans: what waits together is committed together."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from penstock.core import clock, log
+from penstock.core.errors import PenstockError, Unavailable
+from penstock.core.home import Home
+from penstock.traces.store.prepare import Prepared
+from penstock.traces.store.write import ScopeIds, Writing
+
+logger = log.get("traces.writer")
+_GROUP = 2000
+"""Spans per transaction at most, so that other writers are not kept waiting long."""
+_TRIES, _PAUSE = 5, 0.05
+
+Done = Callable[[BaseException | None], None]
+"""Called by the writer's thread once the spans are on disk (None) or certainly not (the error)."""
+
+
+def write(home: Home, known: ScopeIds, batch: Sequence[Prepared]) -> None:
+    """Write `batch` durably in one transaction, trying again while the database is only busy.
+
+    Raises StorageFull, Busy or Unavailable; nothing of the batch was stored then.
+    """
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with home.begin() as uow:
+                writing = Writing(uow.conn, known)
+                writing.write(batch)
+            writing.settle()
+            return
+        except PenstockError as error:
+            if error.code not in ("busy", "unavailable") or attempt == _TRIES:
+                raise
+            threading.Event().wait(_PAUSE * 2**attempt)
+
+
+class Writer:
+    """Takes batches from any thread and writes them in groups.
+
+    A group waits at most `linger` seconds for company, and not at all when the one before has just been written.
+    """
+
+    def __init__(self, home: Home, *, linger: float) -> None:
+        self._home = home
+        self._linger = linger
+        self._known = ScopeIds()
+        self._queue: deque[tuple[Sequence[Prepared], Done]] = deque()
+        self._ready = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="penstock-traces-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, batch: Sequence[Prepared], done: Done) -> None:
+        """Queue `batch`; `done` is told when it is durable. Raises Unavailable after `close`."""
+        with self._ready:
+            if self._closing:
+                raise Unavailable("The trace writer is shutting down.", retry_after=1)
+            self._queue.append((batch, done))
+            self._ready.notify()
+
+    def close(self) -> None:
+        """Write what is queued and stop."""
+        with self._ready:
+            self._closing = True
+            self._ready.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (group := self._next_group()) is not None:
+            self._write_group(group)
+
+    def _next_group(self) -> list[tuple[Sequence[Prepared], Done]] | None:
+        with self._ready:
+            while not self._queue:
+                if self._closing:
+                    return None
+                self._ready.wait()
+        if self._linger and not self._closing:
+            deadline = clock.monotonic() + self._linger
+            with self._ready:
+                while not self._closing and (left := deadline - clock.monotonic()) > 0:
+                    self._ready.wait(left)
+        group, size = [], 0
+        with self._ready:
+            while self._queue and (not group or size + len(self._queue[0][0]) <= _GROUP):
+                group.append(self._queue.popleft())
+                size += len(group[-1][0])
+        return group
+
+    def _write_group(self, group: list[tuple[Sequence[Prepared], Done]]) -> None:
+        failure: BaseException | None = None
+        try:
+            write(self._home, self._known, [span for batch, _ in group for span in batch])
+        except Exception as error:
+            failure = error
+            logger.error("spans could not be written", extra={"error": str(error), "batches": len(group)})
+        for _, done in group:
+            done(failure)
