@@ -5,7 +5,7 @@ Meant for keeping or dropping whole documents; texts of a few words without a fu
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cache
 
@@ -103,7 +103,7 @@ def detect(text: str) -> Language:
     scores = _scores(words, sample)
     if not scores:
         return Language(UNDETERMINED, 0.0)
-    ranked = scores.most_common(2)
+    ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:2]
     best, score = ranked[0]
     second = ranked[1][1] if len(ranked) > 1 else 0.0
     # One shared little word ("in", "de") is no evidence.
@@ -112,9 +112,9 @@ def detect(text: str) -> Language:
     return Language(best, round((score - second) / score, 3))
 
 
-def _scores(words: list[str], sample: str) -> Counter[str]:
+def _scores(words: list[str], sample: str) -> dict[str, float]:
     weights = _weights()
-    scores: Counter[str] = Counter()
+    scores: dict[str, float] = defaultdict(float)
     for word in words:
         for code, weight in weights.get(word, ()):
             scores[code] += weight

@@ -31,7 +31,7 @@ def read_file(opened: Opened, limits: Limits) -> Iterator[Item]:
     return read_delimited(opened, limits)
 
 
-def read_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[Item]:
+def read_rows(rows: Iterable[Any]) -> Iterator[Item]:
     """Yield rows given by a program; `line` counts from 1. Values become what JSON makes of them."""
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, Mapping):

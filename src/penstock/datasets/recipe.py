@@ -101,7 +101,7 @@ class Select(_Step, frozen=True, kw_only=True, tag="select"):
 
     columns: tuple[str, ...]
 
-    def after(self, columns: list[str]) -> list[str]:
+    def after(self, columns: list[str]) -> list[str]:  # noqa: ARG002 - the same call for every step
         """Return the kept columns."""
         return list(self.columns)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 from penstock.core.errors import Invalid, NotFound, TooLarge
 from penstock.core.suggest import did_you_mean
@@ -141,11 +141,10 @@ def _reading(name: str) -> Iterator[None]:
         raise Invalid(f"{name} cannot be read: {error.strerror or error}.", hint="Check the file.") from error
 
 
-@contextmanager
-def _open(opened: Opened) -> Iterator[BufferedReader]:
-    stream: IO[bytes] = gzip.open(opened.path) if opened.compressed else opened.path.open("rb")
-    with stream as file:
-        yield cast(BufferedReader, file)
+def _open(opened: Opened) -> BufferedReader:
+    if opened.compressed:
+        return cast(BufferedReader, gzip.open(opened.path))
+    return opened.path.open("rb")
 
 
 def _head(path: Path, name: str) -> bytes:

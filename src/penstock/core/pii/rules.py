@@ -85,7 +85,8 @@ RULES: tuple[Rule, ...] = (
         PiiKind.SECRET,
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
         _compiled(
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:[A-Za-z0-9+/=\s]{1,8000}-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
+            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----"
+            r"(?:[A-Za-z0-9+/=\s]{1,8000}-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
         ),
         _all,
     ),
@@ -146,7 +147,8 @@ RULES: tuple[Rule, ...] = (
         PiiKind.PHONE,
         r"[0-9]{3}\)?[ .\-][0-9]{3}[ .\-][0-9]{4}",
         _compiled(
-            r"(?<![0-9A-Za-z+.-])(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])[0-9]{3}[ .-][0-9]{4}(?![0-9A-Za-z])"
+            r"(?<![0-9A-Za-z+.-])(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])"
+            r"[0-9]{3}[ .-][0-9]{4}(?![0-9A-Za-z])"
         ),
         _national_phone,
     ),
