@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from penstock.core.errors import Invalid
@@ -13,7 +14,6 @@ from penstock.core.lineage import Link
 Row: TypeAlias = dict[str, Any]
 """One record: column name → JSON value."""
 OnBadRows: TypeAlias = Literal["fail", "quarantine"]
-Mode: TypeAlias = Literal["replace", "append"]
 
 RESERVED = ("__row", "__key", "__split")
 """Columns that Penstock adds to the stored table: position, key and split of each row."""
@@ -77,6 +77,17 @@ class SplitPlan:
     """Text column whose near duplicates stay together in one split."""
     column: str | None = None
     """Column that already names each row's split; excludes everything above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file to read, when its path alone does not say everything."""
+
+    path: Path
+    name: str = ""
+    """What to call it, for example the name it had before an upload; empty: the path's."""
+    encoding: str | None = None
+    """Python's name of its text encoding; None: detect it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

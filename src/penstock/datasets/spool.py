@@ -9,13 +9,14 @@ import msgspec
 
 from penstock.datasets.model import Row
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder().encode
+_canonical = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(tuple[int, dict[str, Any]]).decode
 
 
 def canonical(row: Row) -> bytes:
     """Return the row's one JSON form: names sorted, nulls left out."""
-    return _encode({name: value for name, value in row.items() if value is not None})
+    return _canonical({name: value for name, value in row.items() if value is not None})
 
 
 class Spool:

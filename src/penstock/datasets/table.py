@@ -45,11 +45,12 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A row with its key and split ("" when there are no splits), and about how many bytes it has."""
+    """A row with its key, split ("" when there are no splits), place, and about how many bytes it has."""
 
     key: str
     split: str
     row: Row
+    position: int = 0
     size: int = 0
 
 
@@ -134,10 +135,11 @@ def _run(table: DeltaTable, query: str, columns: Sequence[Column], folder: Path)
                 if column.type is ColumnType.JSON:
                     values[place] = [None if text is None else _decode(text) for text in values[place]]
             names = [column.name for column in columns]
+            positions = batch.column("__row").to_pylist()
             found_keys, splits = batch.column("__key").to_pylist(), batch.column("__split").to_pylist()
             for place, cells in enumerate(zip(*values, strict=True)):
                 row = dict(zip(names, cells, strict=True))
-                yield StoredRow(found_keys[place], splits[place] or "", row)
+                yield StoredRow(found_keys[place], splits[place] or "", row, position=positions[place])
 
 
 def _schema(columns: Sequence[Column]) -> Schema:
