@@ -4,26 +4,22 @@ A version is named by its content: SHA-256 over its columns and its rows in orde
 split. Order counts because training sees rows in order; the same content gives the same version.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from penstock.core import clock, ids
 from penstock.core.errors import Conflict, Invalid, NotFound
-from penstock.core.home import Home, exclusive
+from penstock.core.home import Home
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.suggest import did_you_mean
 from penstock.core.uow import UnitOfWork
 from penstock.datasets import card, compare, export, store, table
 from penstock.datasets import ingest as pipeline
-from penstock.datasets.events import VersionRegistered
-from penstock.datasets.ingest import Base, Prepared, Progress, Request
+from penstock.datasets.ingest import Base, Progress, Request
 from penstock.datasets.model import (
     Dataset,
     DatasetVersion,
@@ -37,23 +33,22 @@ from penstock.datasets.model import (
     parse_ref,
 )
 from penstock.datasets.recipe import Recipe
+from penstock.datasets.register import KIND, ensure, folder_of, known_version, register, workplace
 from penstock.datasets.settings import DatasetsSettings
 from penstock.datasets.sources import Limits
 from penstock.datasets.splits import plan_of
 from penstock.datasets.table import StoredRow
 
-KIND = "dataset_version"
-"""Kind of a version in lineage; its ref there is `name@number`."""
 
-
-def _silent(_report: dict[str, Any]) -> None:
-    return None
+def silent(_report: dict[str, Any]) -> None:
+    """Report progress to nobody."""
+    return
 
 
 def create(uow: UnitOfWork, actor: Actor, *, name: str, description: str = "") -> Dataset:
     """Make an empty dataset; raises Conflict when the name is taken."""
     uow.may(actor, "datasets.write", name)
-    if not _ensure(uow, actor, name, description):
+    if not ensure(uow, actor, name, description):
         raise Conflict(f"There is a dataset {name!r} already.", hint="Add a version to it instead.")
     uow.audit(actor, "datasets.create", name)
     return find(uow, actor, name=name)
@@ -115,7 +110,7 @@ def ingest(  # noqa: PLR0913 - each is a noun of its own, all by keyword, most w
     parents: Sequence[Link] = (),
     key: str | None = None,
     description: str = "",
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> DatasetVersion:
     """Register the rows of a file or iterable as the dataset's next version, making the dataset if need be.
 
@@ -144,7 +139,7 @@ def append(
     recipe: Recipe | None = None,
     parents: Sequence[Link] = (),
     description: str = "",
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> DatasetVersion:
     """Register a version of the newest version's rows and, behind them, those of `source`.
 
@@ -191,10 +186,10 @@ def _ingest(
 ) -> DatasetVersion:
     with home.read() as uow:
         uow.may(actor, "datasets.write", check_name(name))
-    with _workplace(home, actor, name) as (folder, work):
+    with workplace(home, actor, name) as (folder, work):
         request, links = plan(folder)
         with pipeline.prepared(request, work) as prepared:
-            known = _known(home, actor, name, prepared, links)
+            known = known_version(home, actor, name, prepared, links)
             if known is not None:
                 return known
             table_version = table.find(folder / "table", prepared.content)
@@ -202,106 +197,7 @@ def _ingest(
                 table_version = table.write(
                     folder / "table", prepared.columns, prepared.stored(), prepared.content
                 )
-            return _register(home, actor, name, prepared, table_version, links=links, description=description)
-
-
-def _folder(home: Home, actor: Actor, name: str) -> Path:
-    return home.folder("datasets", actor.scope.tenant, actor.scope.project, check_name(name))
-
-
-@contextmanager
-def _workplace(home: Home, actor: Actor, name: str) -> Iterator[tuple[Path, Path]]:
-    """Yield the dataset's folder and an empty work folder in it, held by this process alone."""
-    folder = _folder(home, actor, name)
-    work = folder / "work"
-    try:
-        with exclusive(folder / "lock", wait=True):
-            # What a killed ingest left behind is of no use to anyone.
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(mode=0o700)
-            try:
-                yield folder, work
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-    except OSError as error:
-        full = table.storage_error(error, folder)
-        if full is None:
-            raise
-        raise full from error
-
-
-def _known(
-    home: Home, actor: Actor, name: str, prepared: Prepared, links: list[Link]
-) -> DatasetVersion | None:
-    """Return the version that has this content already, with the new lineage added."""
-    with home.begin() as uow:
-        known = store.version_by_hash(uow.conn, actor.scope, name, prepared.content)
-        if known is not None:
-            uow.link(actor.scope, (KIND, known.ref), [link for link in links if link.ref != known.ref])
-        return known
-
-
-def _register(
-    home: Home,
-    actor: Actor,
-    name: str,
-    prepared: Prepared,
-    table_version: int,
-    *,
-    links: list[Link],
-    description: str,
-) -> DatasetVersion:
-    request, source = prepared.request, prepared.source
-    profile = prepared.profile()
-    blob = home.blobs.put_file(prepared.left_out).sha256 if prepared.bad or prepared.removed else ""
-    if source.sha256:
-        links = [*links, Link("file", f"sha256:{source.sha256}", "source")]
-    with home.begin() as uow:
-        _ensure(uow, actor, name, description)
-        newest = store.get_version(uow.conn, actor.scope, name, None)
-        version = DatasetVersion(
-            id=ids.new_id("dsv"),
-            dataset=name,
-            number=newest.number + 1 if newest else 1,
-            hash=prepared.content,
-            rows=prepared.count,
-            splits=prepared.split_counts,
-            schema=prepared.columns,
-            profile=profile,
-            quarantined=prepared.bad,
-            removed=prepared.removed,
-            recipe=request.recipe.plain() if request.recipe else None,
-            recipe_report=tuple(msgspec.to_builtins(prepared.reports)),
-            source=source,
-            key=request.key,
-            split_plan=msgspec.to_builtins(request.plan) if request.plan else None,
-            lineage=tuple(links),
-            description=description,
-            created_at=clock.now(),
-            created_by=actor.name,
-            table_version=table_version,
-            left_out_blob=blob,
-        )
-        store.insert_version(uow.conn, actor.scope, version)
-        uow.link(actor.scope, (KIND, version.ref), links)
-        uow.audit(actor, "datasets.ingest", version.ref, rows=version.rows, hash=version.hash)
-        uow.publish(
-            VersionRegistered(dataset=name, number=version.number, hash=version.hash, rows=version.rows),
-            actor.scope,
-        )
-    return version
-
-
-def _ensure(uow: UnitOfWork, actor: Actor, name: str, description: str) -> bool:
-    dataset = Dataset(
-        id=ids.new_id("dst"),
-        name=check_name(name),
-        description=description,
-        created_at=clock.now(),
-        latest=0,
-        rows=0,
-    )
-    return store.insert_dataset(uow.conn, actor.scope, dataset)
+            return register(home, actor, name, prepared, table_version, links=links, description=description)
 
 
 def _stored(
@@ -333,7 +229,7 @@ def stored_rows(
         raise Invalid(f"{version.ref} has no split {split!r}.", hint=did_you_mean(split, version.splits))
     if offset < 0 or (limit is not None and limit < 0):
         raise Invalid("limit and offset cannot be negative.")
-    folder = _folder(home, actor, version.dataset)
+    folder = folder_of(home, actor, version.dataset)
     return _stored(folder, version, split=split, limit=limit, offset=offset)
 
 
@@ -372,7 +268,7 @@ def diff(home: Home, actor: Actor, before: str, after: str, *, examples: int = 2
     with home.read() as uow:
         old, new = resolve(uow, actor, before), resolve(uow, actor, after)
     sides = [
-        table.keys(_folder(home, actor, version.dataset) / "table", version.table_version, version.schema)
+        table.keys(folder_of(home, actor, version.dataset) / "table", version.table_version, version.schema)
         for version in (old, new)
     ]
     return compare.difference(old, new, *sides, examples=examples)

@@ -24,6 +24,18 @@ NEAR_THRESHOLD = 0.7
 _TWO_64 = float(1 << 64)
 
 
+def parse_shares(pairs: Iterable[str]) -> dict[str, float]:
+    """Return the shares of texts like `train=0.8`, empty ones skipped; raises Invalid."""
+    shares: dict[str, float] = {}
+    for pair in filter(None, pairs):
+        name, _, share = pair.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError as error:
+            raise Invalid(f"{pair!r} is not a split.", hint="Write train=0.8 and test=0.2.") from error
+    return shares
+
+
 def check(plan: SplitPlan, columns: Iterable[str]) -> None:
     """Raise Invalid when the plan makes no sense for these columns."""
     known = set(columns)
