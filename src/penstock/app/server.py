@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from fastapi import APIRouter, FastAPI
 
 from penstock.core.home import Home
+from penstock.datasets import api as datasets_api
 from penstock.prompts import api as prompts_api
 from penstock.version import __version__
 from penstock.web import errors
@@ -19,6 +20,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ROUTERS: tuple[APIRouter, ...] = (
     account.router,
     prompts_api.router,
+    datasets_api.router,
     records.router,
 )
 """Every slice's HTTP, mounted below /api/v1."""

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from penstock.core.events import Dispatcher, Subscriber
 from penstock.core.home import Home
 from penstock.core.jobs import Handler, Worker
+from penstock.datasets import jobs as datasets_jobs
 
-JOB_HANDLERS: dict[str, Handler] = {}
+JOB_HANDLERS: dict[str, Handler] = {**datasets_jobs.HANDLERS}
 """Job kind → handler, of every slice."""
 
 SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {}

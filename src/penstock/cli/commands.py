@@ -22,4 +22,9 @@ COMMANDS = (
     Command("keys", "penstock.cli.keys", "API keys: create, list, revoke."),
     Command("config", "penstock.cli.config", "Show the settings and where each comes from."),
     Command("prompts", "penstock.prompts.cli", "Versioned prompts: list, add, label, render, diff."),
+    Command(
+        "datasets",
+        "penstock.datasets.cli",
+        "Datasets: ingest files, look at rows, compare and export versions.",
+    ),
 )

@@ -1,0 +1,1 @@
+"""Datasets: files and rows in, curated and immutable versions out."""
