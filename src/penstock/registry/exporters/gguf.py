@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from penstock.core.errors import Invalid
 from penstock.registry.exporters.bpe import Vocabulary, read_vocabulary
-from penstock.registry.exporters.weights import read_tensors
+from penstock.registry.weights import read_tensors
 
 ARCHITECTURES = {"Qwen3ForCausalLM": "qwen3", "LlamaForCausalLM": "llama"}
 QUANTIZATIONS = {"f32": ("F32", "ALL_F32"), "f16": ("F16", "MOSTLY_F16"), "q8_0": ("Q8_0", "MOSTLY_Q8_0")}
