@@ -1,6 +1,7 @@
-"""A tiny random Qwen3 or Llama model with its own byte-level BPE tokenizer, built in about a second."""
+"""A tiny Qwen3 or Llama model with its own byte-level BPE tokenizer, trained in seconds to recite a few lines."""
 
 from pathlib import Path
+from typing import Any
 
 TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}\n<|end|>\n{% endfor %}"
@@ -14,11 +15,7 @@ CORPUS = [
     "Können Sie mir helfen? Die Lieferung kommt nie an. Où est ma commande ?",
     "Hello team,\n\n    indented   text\twith tabs, symbols (#42) and $99.95!\n",
 ]
-PROMPTS = [
-    f"{opening} {number} {closing}"
-    for number, opening in enumerate(("My invoice", "The Lumen app", "Können Sie", "order 90210", "Hello\n\n team", "$9"))
-    for closing in ("crashes!", "please refund 123", "", "où est ma", "category:", "  twice\t?")
-]
+PROMPTS = [line[:end] for line in CORPUS for end in (3, 8, 13, 21, 30, 38, 44)]
 
 
 def save_tokenizer(folder: Path, vocab_size: int = 400) -> None:
@@ -45,8 +42,11 @@ def save_tokenizer(folder: Path, vocab_size: int = 400) -> None:
     fast.save_pretrained(folder)
 
 
-def save_model(folder: Path, *, architecture: str = "qwen3", seed: int = 0) -> Path:
-    """Write a two-layer random model (about 0.1 M parameters) and its tokenizer into `folder`."""
+def save_model(folder: Path, *, architecture: str = "qwen3", seed: int = 0, steps: int = 0) -> Path:
+    """Write a two-layer model (about 0.1 M parameters) and its tokenizer into `folder`.
+
+    With `steps` it learns the corpus by heart, so that its choices are clear and not decided by rounding.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
@@ -61,7 +61,7 @@ def save_model(folder: Path, *, architecture: str = "qwen3", seed: int = 0) -> P
         "num_key_value_heads": 2,
         "head_dim": 32,
         "max_position_embeddings": 256,
-        "initializer_range": 0.3,
+        "initializer_range": 0.1,
         "tie_word_embeddings": architecture == "qwen3",
         "bos_token_id": 1,
         "eos_token_id": 2,
@@ -69,9 +69,25 @@ def save_model(folder: Path, *, architecture: str = "qwen3", seed: int = 0) -> P
     }
     kinds = {"qwen3": (Qwen3Config, Qwen3ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
     config, model = kinds[architecture]
-    model(config(**shape)).save_pretrained(folder)
     save_tokenizer(folder)
+    made = model(config(**shape))
+    _recite(made, folder, steps)
+    made.save_pretrained(folder)
     return folder
+
+
+def _recite(model: Any, folder: Path, steps: int) -> None:
+    import torch
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    batch = tokenizer([line + "<|end|>" for line in CORPUS], return_tensors="pt", padding=True)
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(steps):
+        model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def greedy(folder: Path, prompts: list[str], tokens: int = 24) -> list[str]:
