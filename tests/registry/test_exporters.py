@@ -11,10 +11,9 @@ import pytest
 
 from penstock.core.errors import ChildFailed, Invalid
 from penstock.core.home import Home
-from penstock.core.scope import Actor
 from penstock.registry import service
-from penstock.registry.exporters import bpe, gguf, merge
 from penstock.registry.export import export
+from penstock.registry.exporters import bpe, gguf, merge
 from penstock.registry.weights import read_tensors
 from penstock.serving.engines.llamacpp import LlamaCppEngine
 from tests.fakes import tiny_model, trained
@@ -22,7 +21,9 @@ from tests.fakes import tiny_model, trained
 pytestmark = [
     pytest.mark.heavy,
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*is_gradient_checkpointing:FutureWarning"),
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore:.*is_gradient_checkpointing:FutureWarning"
+    ),
 ]
 
 
@@ -74,7 +75,9 @@ def test_chat_template_and_special_tokens_travel_along(serve: Any) -> None:
     messages = [{"role": "user", "content": "My invoice"}]
     applied = post(url, "/apply-template", {"messages": messages})["prompt"]
     assert applied == "<|user|>\nMy invoice\n<|end|>\n<|assistant|>\n"
-    whole = post(url, "/v1/completions", {"prompt": tiny_model.CORPUS[0][:-7], "max_tokens": 24, "temperature": 0})
+    whole = post(
+        url, "/v1/completions", {"prompt": tiny_model.CORPUS[0][:-7], "max_tokens": 24, "temperature": 0}
+    )
     choice = whole["choices"][0]
     assert (choice["text"], choice["finish_reason"]) == (" 90210.", "stop")
 
@@ -82,12 +85,16 @@ def test_chat_template_and_special_tokens_travel_along(serve: Any) -> None:
 @pytest.mark.parametrize(("quantization", "at_least"), [("f16", 34), ("q8_0", 28)])
 def test_smaller_files_still_say_the_same_mostly(quantization: str, at_least: int, serve: Any) -> None:
     folder = trained.gguf_folder("qwen3", quantization)
-    sizes = {q: next(trained.gguf_folder("qwen3", q).glob("*.gguf")).stat().st_size for q in (quantization, "f32")}
+    sizes = {
+        q: next(trained.gguf_folder("qwen3", q).glob("*.gguf")).stat().st_size for q in (quantization, "f32")
+    }
     assert sizes[quantization] < 0.6 * sizes["f32"]
     url = serve(folder)
     wanted = tiny_model.greedy(trained.hf_folder("qwen3"), tiny_model.PROMPTS)
     said = [
-        post(url, "/v1/completions", {"prompt": prompt, "max_tokens": 24, "temperature": 0})["choices"][0]["text"]
+        post(url, "/v1/completions", {"prompt": prompt, "max_tokens": 24, "temperature": 0})["choices"][0][
+            "text"
+        ]
         for prompt in tiny_model.PROMPTS
     ]
     assert sum(a == b for a, b in zip(said, wanted, strict=True)) >= at_least

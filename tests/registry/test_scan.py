@@ -70,7 +70,9 @@ def test_missing_folder_and_two_ggufs(tmp_path: Path) -> None:
 
 
 def test_accepted(tmp_path: Path) -> None:
-    folder = base_folder(tmp_path / "m", {"chat_template.jinja": "{{ x }}", "LICENSE": "Apache", "merges.txt": "a b"})
+    folder = base_folder(
+        tmp_path / "m", {"chat_template.jinja": "{{ x }}", "LICENSE": "Apache", "merges.txt": "a b"}
+    )
     assert [name for name, _ in check_folder(folder, Kind.BASE)] == [
         "LICENSE",
         "chat_template.jinja",

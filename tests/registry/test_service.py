@@ -86,7 +86,11 @@ def test_references_by_number_alias_and_newest(home: Home, actor: Actor, tmp_pat
         assert service.get(uow, actor, ref="triage@production").number == 2
         assert service.get(uow, actor, ref="triage").number == 2
         assert service.get(uow, actor, ref="triage@1").number == 1
-        for ref, why in {"triage@9": "no version 9", "triage@x": "no alias 'x'", "Nope!": "not a model name"}.items():
+        for ref, why in {
+            "triage@9": "no version 9",
+            "triage@x": "no alias 'x'",
+            "Nope!": "not a model name",
+        }.items():
             with pytest.raises((NotFound, Invalid), match=why):
                 service.get(uow, actor, ref=ref)
         with pytest.raises(Invalid, match="moves by itself"):
@@ -115,7 +119,9 @@ def test_list_searches_and_pages(home: Home, actor: Actor, tmp_path: Path) -> No
         assert service.list_models(uow, actor, text="%") == []
 
 
-def test_materialize_gives_the_same_bytes_and_notices_changes(home: Home, actor: Actor, tmp_path: Path) -> None:
+def test_materialize_gives_the_same_bytes_and_notices_changes(
+    home: Home, actor: Actor, tmp_path: Path
+) -> None:
     folder = base_folder(tmp_path / "m", {"nested/notes.txt": "über"})
     register(home, actor, folder)
     cached = service.materialize(home, actor, ref="triage")
@@ -187,7 +193,12 @@ def test_stage_metrics_and_card(home: Home, actor: Actor, tmp_path: Path) -> Non
         version = service.get(uow, actor, ref="triage@1")
         card = service.card(uow, actor, ref="triage@1")
     assert (str(version.stage), version.metrics["loss"]) == ("staging", 0.25)
-    for part in ("| exact_match | 0.775 | 0.73 to 0.81 | 400 |", "Apache-2.0", "Sorting mail.", "| epochs | 2 |"):
+    for part in (
+        "| exact_match | 0.775 | 0.73 to 0.81 | 400 |",
+        "Apache-2.0",
+        "Sorting mail.",
+        "| epochs | 2 |",
+    ):
         assert part in card
     assert "## Limitations\n\nNot stated by the maker." in card
     assert all(entry.sha256 in card for entry in version.files)

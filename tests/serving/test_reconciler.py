@@ -145,7 +145,13 @@ def test_rolling_back_a_canary_ends_it_when_it_is_idle(
 
 
 def test_the_previous_version_stops_when_its_time_is_over(
-    home: Home, actor: Actor, deployed: None, engine: FakeEngine, until: Until, model: Make, reconciler: Reconciler
+    home: Home,
+    actor: Actor,
+    deployed: None,
+    engine: FakeEngine,
+    until: Until,
+    model: Make,
+    reconciler: Reconciler,
 ) -> None:
     ref = model(2)
     with home.begin() as uow:
@@ -206,7 +212,9 @@ def test_a_new_reconciler_starts_from_nothing(
     assert engine.alive() == []
 
 
-def test_only_one_reconciler_works_per_home(home: Home, actor: Actor, engine: FakeEngine, model: Make) -> None:
+def test_only_one_reconciler_works_per_home(
+    home: Home, actor: Actor, engine: FakeEngine, model: Make
+) -> None:
     ref = model(1)
     with home.begin() as uow:
         service.deploy(uow, actor, name="triage", model=ref)

@@ -3,6 +3,7 @@
 Sections follow Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from penstock.core import clock
@@ -50,7 +51,7 @@ def _cell(value: Any) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
@@ -59,7 +60,9 @@ def _metrics(metrics: dict[str, Any]) -> str:
     rows: list[tuple[str, ...]] = []
     for name, value in sorted(metrics.items()):
         if isinstance(value, dict):
-            interval = f"{_cell(value['low'])} to {_cell(value['high'])}" if {"low", "high"} <= value.keys() else ""
+            interval = (
+                f"{_cell(value['low'])} to {_cell(value['high'])}" if {"low", "high"} <= value.keys() else ""
+            )
             rows.append((name, _cell(value.get("value", value)), interval, _cell(value.get("n", ""))))
         else:
             rows.append((name, _cell(value), "", ""))

@@ -133,7 +133,9 @@ def check_alias(alias: str) -> str:
     if alias == LATEST:
         raise Invalid("The alias `latest` moves by itself.", hint="Use another, for example production.")
     if not ALIAS.fullmatch(alias):
-        raise Invalid(f"{alias!r} is not an alias.", hint="Use lower-case letters, digits, and . _ -, at most 50.")
+        raise Invalid(
+            f"{alias!r} is not an alias.", hint="Use lower-case letters, digits, and . _ -, at most 50."
+        )
     return alias
 
 

@@ -9,7 +9,9 @@ from penstock.core.errors import Invalid
 from penstock.registry.model import Kind
 from penstock.registry.weights import read_header
 
-_PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".pdparams"})
+_PICKLE_SUFFIXES = frozenset(
+    {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".pdparams"}
+)
 _TEXT_SUFFIXES = frozenset({"", ".txt", ".md", ".jinja", ".yaml", ".yml", ".toml", ".jsonl", ".csv"})
 _TEXT_NAMES = frozenset({"license", "notice", "readme", "use_policy"})
 _ALLOWED = ".safetensors, .gguf, .json and plain text"
@@ -53,7 +55,11 @@ def check_file(name: str, path: Path) -> None:
     suffix = path.suffix.lower()
     with path.open("rb") as stream:
         head = stream.read(8)
-    if suffix in _PICKLE_SUFFIXES or head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or head[:2] == b"PK":
+    if (
+        suffix in _PICKLE_SUFFIXES
+        or head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+        or head[:2] == b"PK"
+    ):
         raise Invalid(
             f"{name} is (or may be) a Python pickle, which can run code when it is loaded; it was refused.",
             hint="Save weights as .safetensors, and remove training leftovers such as training_args.bin.",

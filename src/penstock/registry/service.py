@@ -62,7 +62,9 @@ def register(
     print_ = fingerprint(digest_of(files), checked, base_ref, links)
     for _ in range(_ATTEMPTS):
         with home.begin() as uow:
-            model = store.get_model(uow.conn, actor.scope, name) or _create(uow, actor, name, card_extra or {})
+            model = store.get_model(uow.conn, actor.scope, name) or _create(
+                uow, actor, name, card_extra or {}
+            )
             existing = store.find_fingerprint(uow.conn, model, print_)
             if existing is not None:
                 return existing
@@ -128,7 +130,9 @@ def find(uow: UnitOfWork, actor: Actor, *, name: str) -> Model:
     return model
 
 
-def list_models(uow: UnitOfWork, actor: Actor, *, text: str = "", after: str = "", limit: int = 100) -> list[Model]:
+def list_models(
+    uow: UnitOfWork, actor: Actor, *, text: str = "", after: str = "", limit: int = 100
+) -> list[Model]:
     """Return models by name, after the name `after`, whose name or description holds `text`."""
     uow.may(actor, "models.read")
     return store.list_models(uow.conn, actor.scope, search=text, after=after, limit=limit)

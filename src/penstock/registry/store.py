@@ -95,7 +95,9 @@ def insert_model(conn: Connection, scope: Scope, model: Model) -> bool:
 def _models(conn: Connection, rows: list[Any]) -> list[Model]:
     ids = [row.id for row in rows]
     pointers: dict[str, dict[str, int]] = {model_id: {} for model_id in ids}
-    counting = select(versions.c.model_id, func.max(versions.c.number).label("last")).group_by(versions.c.model_id)
+    counting = select(versions.c.model_id, func.max(versions.c.number).label("last")).group_by(
+        versions.c.model_id
+    )
     for row in conn.execute(counting.where(versions.c.model_id.in_(ids))):
         pointers[row.model_id][LATEST] = row.last
     for row in conn.execute(select(aliases).where(aliases.c.model_id.in_(ids)).order_by(aliases.c.alias)):

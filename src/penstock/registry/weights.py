@@ -43,7 +43,9 @@ def read_header(path: Path) -> tuple[dict[str, TensorEntry], int]:
         table.pop("__metadata__", None)
         entries = {name: msgspec.json.decode(row, type=TensorEntry) for name, row in table.items()}
     except msgspec.MsgspecError as error:
-        raise Invalid(f"{path.name} has a damaged safetensors header: {error}.", hint="Copy it again.") from error
+        raise Invalid(
+            f"{path.name} has a damaged safetensors header: {error}.", hint="Copy it again."
+        ) from error
     ends = (entry.data_offsets[1] for entry in entries.values())
     if max(ends, default=0) != size - 8 - length:
         raise Invalid(f"{path.name} is cut short: its tensors do not fill the file.", hint="Copy it again.")

@@ -192,7 +192,11 @@ def shares(deployment: Deployment, ready: Mapping[int, bool]) -> dict[int, float
         return {main: 1.0}
     if not ready.get(main):
         return {candidate: 1.0}
-    return {number: share for number, share in ((main, 1 - deployment.weight), (candidate, deployment.weight)) if share}
+    return {
+        number: share
+        for number, share in ((main, 1 - deployment.weight), (candidate, deployment.weight))
+        if share
+    }
 
 
 def check_name(name: str) -> str:

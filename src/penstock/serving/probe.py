@@ -16,7 +16,9 @@ def generate_one(url: str, model: str, timeout: float) -> None:
         answer = connection.getresponse()
         text = answer.read()
     except (OSError, http.client.HTTPException) as error:
-        raise ChildFailed(f"The engine did not generate a first token: {error or type(error).__name__}.") from error
+        raise ChildFailed(
+            f"The engine did not generate a first token: {error or type(error).__name__}."
+        ) from error
     finally:
         connection.close()
     try:

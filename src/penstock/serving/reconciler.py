@@ -113,7 +113,9 @@ class Reconciler:
 
     def _repair(self) -> None:
         """Put back routes and addresses that somebody changed by hand; writes nothing when all is well."""
-        known = {r.wanted.deployment.id: (r.wanted.scope, r.wanted.deployment) for r in self._runners.values()}
+        known = {
+            r.wanted.deployment.id: (r.wanted.scope, r.wanted.deployment) for r in self._runners.values()
+        }
         if known:
             with self._home.begin() as uow:
                 for scope, deployment in known.values():
@@ -124,7 +126,9 @@ class Reconciler:
 
         An earlier production version goes on until the wanted one is ready, however long that takes.
         """
-        main = next((each for each in wanted.values() if each.deployment.id == runner.wanted.deployment.id), None)
+        main = next(
+            (each for each in wanted.values() if each.deployment.id == runner.wanted.deployment.id), None
+        )
         if main is None or main.deployment.previous != runner.wanted.version.number:
             return True
         production = main.deployment.production

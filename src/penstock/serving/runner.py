@@ -135,7 +135,7 @@ class Runner:
                 cancelled=self._cancel.is_set,
             )
             probe.generate_one(process.url, self._endpoint, self._settings.start_timeout)
-        except Exception as error:  # noqa: BLE001 - the boundary: whatever went wrong becomes the replica's reason
+        except Exception as error:
             if process is not None:
                 process.stop()
             if not isinstance(error, PenstockError):
@@ -154,7 +154,9 @@ class Runner:
             self._fail(outcome.reason)
             return
         self._process, self._ready_at = outcome.process, clock.monotonic()
-        self._see(ReplicaState.READY, url=outcome.process.url, pid=outcome.process.pid, restarts=self._crashes)
+        self._see(
+            ReplicaState.READY, url=outcome.process.url, pid=outcome.process.pid, restarts=self._crashes
+        )
 
     def _fail(self, reason: str) -> None:
         if self._process is not None:
@@ -163,15 +165,31 @@ class Runner:
         pause = min(self._settings.restart_pause * 2**self._crashes, self._settings.restart_pause_max)
         self._crashes += 1
         self._due = clock.monotonic() + pause
-        logger.warning("replica failed", extra={"endpoint": self._endpoint, "reason": reason, "pause_s": pause})
+        logger.warning(
+            "replica failed", extra={"endpoint": self._endpoint, "reason": reason, "pause_s": pause}
+        )
         self._see(ReplicaState.FAILED, reason=reason, restarts=self._crashes)
 
-    def _see(self, state: ReplicaState, *, reason: str = "", url: str = "", pid: int | None = None, restarts: int = 0) -> None:
+    def _see(
+        self,
+        state: ReplicaState,
+        *,
+        reason: str = "",
+        url: str = "",
+        pid: int | None = None,
+        restarts: int = 0,
+    ) -> None:
         self._seen = self._replica(state, reason=reason, url=url, pid=pid, restarts=restarts)
         self.changed = True
 
     def _replica(
-        self, state: ReplicaState, *, reason: str = "", url: str = "", pid: int | None = None, restarts: int = 0
+        self,
+        state: ReplicaState,
+        *,
+        reason: str = "",
+        url: str = "",
+        pid: int | None = None,
+        restarts: int = 0,
     ) -> Replica:
         return Replica(
             number=self.wanted.version.number,

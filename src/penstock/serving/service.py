@@ -10,7 +10,8 @@ from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.registry import service as registry
-from penstock.serving import routing, store
+from penstock.serving import compare, routing, store
+from penstock.serving.compare import CanaryReport
 from penstock.serving.events import DeploymentChanged
 from penstock.serving.model import (
     Deployment,
@@ -26,6 +27,7 @@ from penstock.serving.model import (
 )
 from penstock.serving.ports import Engine
 from penstock.serving.settings import ServingSettings
+from penstock.traces import service as traces
 
 TOPIC = "serving"
 DEFAULT_ENGINE = "llamacpp"
@@ -123,7 +125,9 @@ def canary(
         options=base.options if options is None else options,
     )
     if _same(base, wanted):
-        raise Conflict(f"{wanted.model} is what {name!r} has in production.", hint="Give another model version.")
+        raise Conflict(
+            f"{wanted.model} is what {name!r} has in production.", hint="Give another model version."
+        )
     number = deployment.candidate
     if number is None or not _same(_of(uow, deployment, number), wanted):
         number = _add_version(uow, actor, name, deployment.id, wanted)
@@ -142,7 +146,9 @@ def promote(uow: UnitOfWork, actor: Actor, *, name: str) -> Deployment:
     if deployment.candidate is None:
         raise Conflict(f"{name!r} has no canary to promote.", hint="Start one with `penstock deploy canary`.")
     if not found.of(deployment.candidate).ready:
-        raise Conflict(f"The canary of {name!r} has no replica that is ready.", hint="See `penstock deploy status`.")
+        raise Conflict(
+            f"The canary of {name!r} has no replica that is ready.", hint="See `penstock deploy status`."
+        )
     changed = _moved(uow, deployment, deployment.candidate)
     return _changed(uow, actor, changed, "promote", changed.production, previous=deployment.production)
 
@@ -183,7 +189,9 @@ def remove(uow: UnitOfWork, actor: Actor, *, name: str) -> None:
     deployment = find(uow, actor, name=name)
     moment = clock.now()
     routing.remove(uow, actor.scope, deployment)
-    gone = replace(deployment, candidate=None, weight=0.0, previous=None, previous_until=None, updated_at=moment)
+    gone = replace(
+        deployment, candidate=None, weight=0.0, previous=None, previous_until=None, updated_at=moment
+    )
     store.save(uow.conn, actor.scope, gone, removed_at=moment)
     _record(uow, actor, gone, "remove", gone.production, {})
 
@@ -236,6 +244,26 @@ def history(uow: UnitOfWork, actor: Actor, *, name: str, limit: int = 100) -> li
     return store.list_history(uow.conn, find(uow, actor, name=name).id, limit)
 
 
+def canary_report(uow: UnitOfWork, actor: Actor, *, name: str, since: datetime | None = None) -> CanaryReport:
+    """Compare canary and production by the calls of both since the canary began (or since `since`).
+
+    Raises Conflict when there is no canary. Counts come from the recorded traces, so the newest calls appear after
+    the recorder has written them (about a second).
+    """
+    deployment = find(uow, actor, name=name)
+    if deployment.candidate is None:
+        raise Conflict(f"{name!r} has no canary to compare.", hint="Start one with `penstock deploy canary`.")
+    candidate = _of(uow, deployment, deployment.candidate)
+    start = since or candidate.created_at
+    rows = {row.group: row for row in traces.usage(uow, actor, group_by="model", since=start)}
+    sides = [
+        compare.side(deployment.part(version.number), endpoint, version.model, rows.get(endpoint))
+        for version in (_of(uow, deployment, deployment.production), candidate)
+        for endpoint in [deployment.endpoint(version.number)]
+    ]
+    return compare.report(name, start, *sides)
+
+
 def _version(
     uow: UnitOfWork, actor: Actor, *, model: str, engine: str, replicas: int, options: dict[str, Any] | None
 ) -> DeploymentVersion:
@@ -265,7 +293,9 @@ def _of(uow: UnitOfWork, deployment: Deployment, number: int) -> DeploymentVersi
 
 
 def _same(one: DeploymentVersion, other: DeploymentVersion) -> bool:
-    return replace(one, number=0, author="", created_at=other.created_at) == replace(other, number=0, author="")
+    return replace(one, number=0, author="", created_at=other.created_at) == replace(
+        other, number=0, author=""
+    )
 
 
 def _keep_until(uow: UnitOfWork, moment: datetime) -> datetime:

@@ -97,7 +97,9 @@ def _deployment(row: Any) -> Deployment:
     )
 
 
-def save(conn: Connection, scope: Scope, deployment: Deployment, *, removed_at: datetime | None = None) -> None:
+def save(
+    conn: Connection, scope: Scope, deployment: Deployment, *, removed_at: datetime | None = None
+) -> None:
     """Store the deployment over any of the same name; `removed_at` hides it."""
     row = {
         "id": deployment.id,
@@ -225,7 +227,9 @@ def take_replicas(conn: Connection) -> list[tuple[Scope, Deployment, int]]:
     query = select(deployments, replicas.c.number.label("version")).join(
         replicas, replicas.c.deployment_id == deployments.c.id
     )
-    found = [(Scope(row.tenant, row.project), _deployment(row), int(row.version)) for row in conn.execute(query)]
+    found = [
+        (Scope(row.tenant, row.project), _deployment(row), int(row.version)) for row in conn.execute(query)
+    ]
     conn.execute(delete(replicas))
     return found
 
@@ -235,7 +239,9 @@ def wanted(conn: Connection, at: datetime) -> list[Wanted]:
     rows = list(conn.execute(select(deployments).where(deployments.c.removed_at.is_(None))))
     found = list_versions(conn, [row.id for row in rows])
     return [
-        Wanted(scope=Scope(row.tenant, row.project), deployment=deployment, version=version, position=position)
+        Wanted(
+            scope=Scope(row.tenant, row.project), deployment=deployment, version=version, position=position
+        )
         for row in rows
         for deployment in [_deployment(row)]
         for version in found[row.id]

@@ -13,12 +13,8 @@ import msgspec
 
 from penstock.core.errors import Invalid
 
-_QWEN2 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+_QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _BY_PATTERN = {_QWEN2: "qwen2", _LLAMA3: "llama-bpe"}
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
@@ -70,7 +66,9 @@ def _content(value: Any) -> str | None:
     return value.get("content") if isinstance(value, dict) else value
 
 
-def _special_id(ids: dict[str, int], settings: dict[str, Any], generation: dict[str, Any], key: str) -> int | None:
+def _special_id(
+    ids: dict[str, int], settings: dict[str, Any], generation: dict[str, Any], key: str
+) -> int | None:
     declared = generation.get(f"{key}_token_id")
     if isinstance(declared, list):
         declared = declared[0] if declared else None

@@ -137,8 +137,10 @@ def permute(weights: Array, heads: int) -> Array:
 
     Shape is kept. Source: `LlamaModel.permute` in convert_hf_to_gguf.py.
     """
-    return weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:]).swapaxes(1, 2).reshape(
-        weights.shape
+    return (
+        weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:])
+        .swapaxes(1, 2)
+        .reshape(weights.shape)
     )
 
 
@@ -146,11 +148,15 @@ def _add_tensors(writer: Any, source: Path, config: dict[str, Any], *, arch: str
     names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, arch.upper()), config["num_hidden_layers"])
     count = 0
     for name, weights in read_tensors(source):
-        if name.endswith("rotary_emb.inv_freq") or (name == "lm_head.weight" and config.get("tie_word_embeddings")):
+        if name.endswith("rotary_emb.inv_freq") or (
+            name == "lm_head.weight" and config.get("tie_word_embeddings")
+        ):
             continue
         target = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if target is None:
-            raise Invalid(f"The tensor {name} has no place in a {arch} GGUF file.", hint="Merge adapters first.")
+            raise Invalid(
+                f"The tensor {name} has no place in a {arch} GGUF file.", hint="Merge adapters first."
+            )
         if arch == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
             heads = config["num_attention_heads"] if "q_proj" in name else _kv_heads(config)
             weights = permute(np.asarray(weights), heads)

@@ -147,14 +147,18 @@ def _send(child: "subprocess.Popen[bytes]", message: dict[str, Any]) -> None:
         return  # it died already; waiting for its answer says why
 
 
-def _await_answer(child: "subprocess.Popen[bytes]", log: Path, timeout: float, cancelled: Callable[[], bool]) -> str:
+def _await_answer(
+    child: "subprocess.Popen[bytes]", log: Path, timeout: float, cancelled: Callable[[], bool]
+) -> str:
     assert child.stdout is not None
     lines, deadline = LineReader(child.stdout.fileno()), clock.monotonic() + timeout
     while (line := lines.read(0.1)) is None:
         if cancelled():
             raise Cancelled("The start of the engine was cancelled.")
         if clock.monotonic() > deadline:
-            raise ChildFailed(f"llama.cpp did not load the model within {timeout:g} seconds.", hint=f"Log: {log}")
+            raise ChildFailed(
+                f"llama.cpp did not load the model within {timeout:g} seconds.", hint=f"Log: {log}"
+            )
     message: dict[str, Any] = json.loads(line) if line else {}
     if "url" in message:
         return str(message["url"])
