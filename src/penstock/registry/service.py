@@ -1,0 +1,230 @@
+"""The verbs of models: the only door into this slice."""
+
+from pathlib import Path
+from typing import Any
+
+from penstock.core import clock, ids
+from penstock.core.errors import Conflict, Invalid, NotFound
+from penstock.core.home import Home
+from penstock.core.lineage import Edge, Link, neighbours
+from penstock.core.scope import Actor
+from penstock.core.suggest import did_you_mean
+from penstock.core.uow import UnitOfWork
+from penstock.registry import card as cards
+from penstock.registry import folders, scan, store
+from penstock.registry.events import AliasMoved, VersionRegistered
+from penstock.registry.model import (
+    LATEST,
+    AliasMove,
+    FileEntry,
+    Kind,
+    Model,
+    ModelVersion,
+    Stage,
+    check_alias,
+    check_name,
+    digest_of,
+    fingerprint,
+    split_ref,
+)
+
+LINK_KIND = "model_version"
+_ATTEMPTS = 5
+
+
+def register(
+    home: Home,
+    actor: Actor,
+    *,
+    name: str,
+    folder: Path,
+    kind: Kind | str,
+    base: str | None = None,
+    lineage: list[Link] | tuple[Link, ...] = (),
+    metrics: dict[str, Any] | None = None,
+    card_extra: dict[str, Any] | None = None,
+) -> ModelVersion:
+    """Store the folder's files and add an immutable version, making the model if need be.
+
+    The same files, kind, base and lineage as an earlier version's return that one, so it may be repeated after a
+    crash. Opens its own short transaction. Raises Invalid for a folder or file that cannot be accepted (see
+    `scan.check_folder`), an adapter without a base, or an unknown kind; NotFound for an unknown base.
+    """
+    checked = _kind(kind)
+    check_name(name)
+    with home.read() as uow:
+        uow.may(actor, "models.write", name)
+        if checked is Kind.ADAPTER and base is None:
+            raise Invalid("An adapter needs the base model it was made for.", hint="Give base='name@number'.")
+        base_ref = get(uow, actor, ref=base).ref if base else None
+    links = tuple(lineage) + ((Link(LINK_KIND, base_ref, "base"),) if base_ref else ())
+    files = tuple(_stored(home, path, file) for path, file in scan.check_folder(folder, checked))
+    print_ = fingerprint(digest_of(files), checked, base_ref, links)
+    for _ in range(_ATTEMPTS):
+        with home.begin() as uow:
+            model = store.get_model(uow.conn, actor.scope, name) or _create(
+                uow, actor, name, card_extra or {}
+            )
+            existing = store.find_fingerprint(uow.conn, model, print_)
+            if existing is not None:
+                return existing
+            version = ModelVersion(
+                id=ids.new_id("mdv"),
+                model=name,
+                number=model.versions + 1,
+                kind=checked,
+                base=base_ref,
+                files=files,
+                digest=digest_of(files),
+                stage=Stage.DEVELOPMENT,
+                metrics=metrics or {},
+                card_extra=card_extra or {},
+                lineage=links,
+                author=actor.name,
+                created_at=clock.now(),
+            )
+            if store.insert_version(uow.conn, model, version, print_):
+                _announce(uow, actor, version)
+                return version
+    raise Conflict(f"Others keep adding versions to {name!r}.", hint="Try again.")
+
+
+def _kind(kind: Kind | str) -> Kind:
+    try:
+        return Kind(kind)
+    except ValueError:
+        raise Invalid(f"{kind!r} is not a kind of model.", hint=did_you_mean(str(kind), list(Kind))) from None
+
+
+def _stored(home: Home, path: str, file: Path) -> FileEntry:
+    ref = home.blobs.put_file(file)
+    return FileEntry(path=path, sha256=ref.sha256, size=ref.size)
+
+
+def _create(uow: UnitOfWork, actor: Actor, name: str, card_extra: dict[str, Any]) -> Model:
+    model = Model(
+        id=ids.new_id("mdl"),
+        name=name,
+        description=str(card_extra.get("description", "")),
+        created_at=clock.now(),
+        versions=0,
+        aliases={},
+    )
+    store.insert_model(uow.conn, actor.scope, model)
+    return store.get_model(uow.conn, actor.scope, name) or model
+
+
+def _announce(uow: UnitOfWork, actor: Actor, version: ModelVersion) -> None:
+    uow.link(actor.scope, (LINK_KIND, version.ref), list(version.lineage))
+    uow.audit(actor, "models.register", version.ref, digest=version.digest, kind=str(version.kind))
+    event = VersionRegistered(model=version.model, number=version.number, kind=str(version.kind))
+    uow.publish(event, actor.scope)
+
+
+def find(uow: UnitOfWork, actor: Actor, *, name: str) -> Model:
+    """Return the model with its aliases; raises NotFound."""
+    uow.may(actor, "models.read", name)
+    model = store.get_model(uow.conn, actor.scope, check_name(name))
+    if model is None:
+        raise NotFound(f"There is no model {name!r} in the project {actor.scope.project!r}.")
+    return model
+
+
+def list_models(
+    uow: UnitOfWork, actor: Actor, *, text: str = "", after: str = "", limit: int = 100
+) -> list[Model]:
+    """Return models by name, after the name `after`, whose name or description holds `text`."""
+    uow.may(actor, "models.read")
+    return store.list_models(uow.conn, actor.scope, search=text, after=after, limit=limit)
+
+
+def get(uow: UnitOfWork, actor: Actor, *, ref: str) -> ModelVersion:
+    """Return the version that `name@3`, `name@production` or `name@latest` means; plain `name` is the newest.
+
+    Raises NotFound for what does not exist, with what does.
+    """
+    name, selector = split_ref(ref)
+    model = find(uow, actor, name=name)
+    if selector.isdecimal():
+        number = int(selector)
+    else:
+        known = ", ".join(sorted(model.aliases)) or "none yet"
+        if (selector or LATEST) not in model.aliases:
+            raise NotFound(f"The model {name!r} has no alias {selector!r}.", hint=f"Aliases: {known}.")
+        number = model.aliases[selector or LATEST]
+    found = store.get_version(uow.conn, model, number)
+    if found is None:
+        raise NotFound(f"The model {name!r} has no version {number}.", hint=f"It has {model.versions}.")
+    return found
+
+
+def list_versions(
+    uow: UnitOfWork, actor: Actor, *, name: str, before: int | None = None, limit: int = 50
+) -> list[ModelVersion]:
+    """Return the versions, newest first, with numbers below `before`."""
+    return store.list_versions(uow.conn, find(uow, actor, name=name), before=before, limit=limit)
+
+
+def set_alias(uow: UnitOfWork, actor: Actor, *, name: str, alias: str, version: int) -> Model:
+    """Point `alias` at `version`; doing it twice changes nothing. Raises NotFound, Invalid."""
+    uow.may(actor, "models.alias.write", f"{name}:{alias}")
+    check_alias(alias)
+    model = find(uow, actor, name=name)
+    get(uow, actor, ref=f"{name}@{version}")
+    previous = model.aliases.get(alias)
+    if previous == version:
+        return model
+    move = AliasMove(alias=alias, version=version, previous=previous, actor=actor.name, at=clock.now())
+    store.move_alias(uow.conn, model, move, ids.new_id("mov"))
+    uow.audit(actor, "models.set_alias", f"{name}:{alias}", version=version, previous=previous)
+    uow.publish(AliasMoved(model=name, alias=alias, number=version, previous=previous), actor.scope)
+    return find(uow, actor, name=name)
+
+
+def alias_history(uow: UnitOfWork, actor: Actor, *, name: str, limit: int = 100) -> list[AliasMove]:
+    """Return the moves of the model's aliases, newest first."""
+    return store.alias_history(uow.conn, find(uow, actor, name=name), limit)
+
+
+def set_stage(uow: UnitOfWork, actor: Actor, *, ref: str, stage: Stage | str) -> ModelVersion:
+    """Move a version to another stage; raises Invalid for an unknown stage."""
+    uow.may(actor, "models.write", ref)
+    version = get(uow, actor, ref=ref)
+    try:
+        wanted = Stage(stage)
+    except ValueError:
+        raise Invalid(f"{stage!r} is not a stage.", hint=did_you_mean(str(stage), list(Stage))) from None
+    store.set_stage(uow.conn, version, wanted)
+    uow.audit(actor, "models.set_stage", version.ref, stage=str(wanted), previous=str(version.stage))
+    return get(uow, actor, ref=version.ref)
+
+
+def record_metrics(uow: UnitOfWork, actor: Actor, *, ref: str, metrics: dict[str, Any]) -> ModelVersion:
+    """Add measured metrics (a number, or `{value, low, high, n}`) to a version; equal names are replaced."""
+    uow.may(actor, "models.write", ref)
+    version = get(uow, actor, ref=ref)
+    store.set_metrics(uow.conn, version, {**version.metrics, **metrics})
+    uow.audit(actor, "models.record_metrics", version.ref, names=sorted(metrics))
+    return get(uow, actor, ref=version.ref)
+
+
+def card(uow: UnitOfWork, actor: Actor, *, ref: str) -> str:
+    """Return the version's model card as Markdown, written from what is recorded now."""
+    return cards.render(get(uow, actor, ref=ref))
+
+
+def lineage(uow: UnitOfWork, actor: Actor, *, ref: str, direction: str = "up") -> list[Edge]:
+    """Return what the version was made from (`up`) or what was made from it (`down`), nearest first."""
+    version = get(uow, actor, ref=ref)
+    return neighbours(uow.conn, actor.scope, LINK_KIND, version.ref, direction=direction)
+
+
+def materialize(home: Home, actor: Actor, *, ref: str, to: Path | None = None) -> Path:
+    """Return a folder with the version's files, every checksum verified.
+
+    Without `to` it is a read-only folder in the home's cache, shared by all who ask; with `to`, a new folder there.
+    Raises NotFound, Unavailable when a stored file is missing or damaged, Conflict when `to` is not empty.
+    """
+    with home.read() as uow:
+        version = get(uow, actor, ref=ref)
+    return folders.cached(home, version) if to is None else folders.copied(home, version, to)

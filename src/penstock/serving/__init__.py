@@ -1,0 +1,1 @@
+"""Deployments: which model version answers under which name, and the engine processes that do it."""
