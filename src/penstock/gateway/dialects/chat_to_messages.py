@@ -64,6 +64,8 @@ def translate_request(
     for name, harmless in UNSUPPORTED_UNLESS.items():
         if not drop and body.get(name) not in harmless:
             raise _refuse(name, "it has no such thing")
+    if not drop and (strange := unknown_members(body)):
+        raise _refuse(strange[0], "it is not known there")
     system, messages = _messages(body.get("messages"))
     out: dict[str, Any] = {
         "model": model,

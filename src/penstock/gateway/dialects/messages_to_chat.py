@@ -9,7 +9,7 @@ import msgspec
 
 from penstock.core import clock
 from penstock.core.errors import Upstream
-from penstock.gateway.dialects.anthropic import Event, MessageAssembler, event_decoder
+from penstock.gateway.dialects.anthropic import AnthropicUsage, Event, MessageAssembler, event_decoder
 from penstock.gateway.dialects.base import Answer, Fault
 from penstock.gateway.dialects.openai import usage_json
 from penstock.gateway.dialects.sse import PING, EventBuffer, payload
@@ -36,19 +36,12 @@ class _Block(msgspec.Struct):
     input: msgspec.Raw | None = None
 
 
-class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-
-
 class _Message(msgspec.Struct):
     content: list[_Block]
     id: str = ""
     model: str = ""
     stop_reason: str | None = None
-    usage: _Usage | None = None
+    usage: AnthropicUsage | None = None
 
 
 _message = msgspec.json.Decoder(_Message)
@@ -65,7 +58,7 @@ def translate_answer(body: bytes, alias: str) -> Answer:
         message = _message.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Upstream("The provider's answer is not an Anthropic message.", body=body[:2000]) from error
-    usage = _usage(message.usage)
+    usage = message.usage.usage() if message.usage else None
     out = {
         "id": f"chatcmpl-{message.id}",
         "object": "chat.completion",
@@ -82,13 +75,6 @@ def translate_answer(body: bytes, alias: str) -> Answer:
         "usage": usage_json(usage or Usage()),
     }
     return Answer(_encode(out), usage, message.model)
-
-
-def _usage(found: _Usage | None) -> Usage | None:
-    if found is None:
-        return None
-    read, written = found.cache_read_input_tokens or 0, found.cache_creation_input_tokens or 0
-    return Usage((found.input_tokens or 0) + read + written, found.output_tokens or 0, read, written)
 
 
 def _chat_message(blocks: list[_Block]) -> dict[str, Any]:

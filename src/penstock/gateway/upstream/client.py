@@ -17,8 +17,8 @@ from penstock.gateway.upstream.tls import client_context
 
 SWEEP_SECONDS = 5.0
 
-AddressCheck = Callable[[str], None]
-"""Raises when the IP address given must not be connected to."""
+AddressCheck = Callable[[str, bool], None]
+"""Called with a connected IP address and whether it may be private; raises when it must not be talked to."""
 
 
 class Transport(Protocol):
@@ -137,11 +137,11 @@ class UpstreamClient:
     def _check_peer(self, origin: Origin, connection: Connection) -> None:
         # Checked on the connected socket, before anything is sent: a name that resolved to a public
         # address when the provider was saved may point elsewhere now.
-        if origin.allow_private or self._check_address is None or connection.transport is None:
+        if self._check_address is None or connection.transport is None:
             return
         peer = connection.transport.get_extra_info("peername")
         try:
-            self._check_address(peer[0])
+            self._check_address(peer[0], origin.allow_private)
         except BaseException:
             connection.abandon()
             raise
