@@ -84,9 +84,11 @@ def _stream(request: dict[str, Any], name: str) -> Iterable[Step]:
     yield stream_head({"x-request-id": "req_upstream"})
     if name == "cut":
         yield from (chunk(each) for each in events[:3])
+        yield 0.2
         yield "cut"
     elif name == "error-in-stream":
         yield from (chunk(each) for each in events[:3])
+        yield 0.2
         yield chunk(b'data: {"error":{"message":"The model crashed.","type":"server_error","code":null}}\n\n')
         yield END
     elif name == "error-first":

@@ -183,6 +183,8 @@ class Relayer:
         while (data := await response.next()) is not None:
             out = relay.feed(data) if data else PING
             if relay.fault is not None:
+                if out and call.started:
+                    await send({"type": "http.response.body", "body": out, "more_body": True})
                 raise refusal(502, relay.fault, target)
             if not out:
                 continue

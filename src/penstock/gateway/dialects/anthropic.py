@@ -216,6 +216,7 @@ class AnthropicRelay:
             self.complete = True
         elif found.error is not None:
             self.fault = Fault(found.error.message, found.error.type)
+            return b""
         elif found.message is not None and found.message.model:
             old, new = _encode(found.message.model), _encode(self._alias)
             event = event.replace(b'"model":' + old, b'"model":' + new, 1)

@@ -33,7 +33,7 @@ class Relay(Protocol):
     usage: Usage | None
     model: str
     fault: Fault | None
-    """Set once the stream told of an error."""
+    """Set once the stream told of an error; the error itself is not among the bytes returned."""
     complete: bool
     """Set once the provider said that the answer is whole."""
 

@@ -33,7 +33,7 @@ class _Block(msgspec.Struct):
     thinking: str | None = None
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class _Message(msgspec.Struct):
@@ -95,7 +95,7 @@ def _chat_message(blocks: list[_Block]) -> dict[str, Any]:
                 "type": "function",
                 "function": {
                     "name": call.name,
-                    "arguments": bytes(call.input).decode() if call.input is not None else "{}",
+                    "arguments": bytes(call.input).decode(),
                 },
             }
             for call in calls

@@ -85,7 +85,7 @@ class Chunk(msgspec.Struct):
     model: str | None = None
     choices: list[Choice] | None = None
     usage: OpenAIUsage | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -286,6 +286,7 @@ class OpenAIRelay:
                 )
         if chunk.error is not None:
             self.fault = read_fault(data)
+            return False
         if chunk.usage is not None:
             self.usage = chunk.usage.usage()
         if chunk.choices:
