@@ -1,0 +1,1 @@
+"""Scripted servers that stand in for model providers, faithful to the wire."""

@@ -1,0 +1,304 @@
+"""The gateway as a raw ASGI callable, in front of the router: no middleware, no framework, no SQL on its path."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from penstock.core import clock, log, net
+from penstock.core.errors import (
+    Denied,
+    Invalid,
+    NotFound,
+    PenstockError,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from penstock.core.home import Home
+from penstock.core.http.families import Family, render_error
+from penstock.core.scope import Scope
+from penstock.core.suggest import did_you_mean
+from penstock.gateway import relaying, snapshot
+from penstock.gateway.call import Call, Headers, Receive, Send
+from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.model import Operation
+from penstock.gateway.relaying import Relayer
+from penstock.gateway.settings import GatewaySettings
+from penstock.gateway.snapshot import Caller, LiveRoute, Table
+from penstock.gateway.tracing import Recorder, span_of
+from penstock.gateway.upstream.client import UpstreamClient
+from penstock.gateway.upstream.pool import PoolLimits
+from penstock.gateway.watch import SnapshotWatch
+
+_log = log.get("gateway")
+PREFIX = "/v1/"
+OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
+MODELS = "/v1/models"
+OPERATIONS = {f"{PREFIX}{operation}": operation for operation in Operation}
+SESSION_COOKIE = b"penstock_session="
+LEFT = 499
+"""The status noted in the trace of a call whose caller left (nginx's convention)."""
+
+
+class _WrongMethod(PenstockError):
+    """The path is known, the method is not for it."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class GatewayApp:
+    """Serves `/v1/*`. `start` and `stop` belong into the server's lifespan; without them the first call starts it.
+
+    One instance per event loop. It never closes the recorder, which belongs to the caller.
+    """
+
+    def __init__(self, home: Home, recorder: Recorder, *, client: UpstreamClient | None = None) -> None:
+        """Load the configuration of `home`; raises what reading the store raises."""
+        self._settings = home.settings.section(GatewaySettings)
+        self._recorder = recorder
+        self._watch = SnapshotWatch(home)
+        self._client = client
+        self._relayer: Relayer | None = None
+        self._max_body = self._settings.max_body_mb * 1024 * 1024
+        self.in_flight = 0
+        """Calls being carried right now."""
+
+    @staticmethod
+    def handles(path: str) -> bool:
+        """Whether `path` belongs to the gateway (and not to OTLP, which shares the prefix)."""
+        return path.startswith(PREFIX) and path not in OTLP
+
+    async def start(self) -> None:
+        """Open the client and keep the configuration fresh from now on."""
+        if self._relayer is None:
+            limits = PoolLimits(connections=self._settings.connections_per_provider)
+            client = self._client = self._client or UpstreamClient(limits=limits, check_address=_check_address)
+            self._relayer = Relayer(client, client.ticker, self._settings)
+        await self._watch.start()
+
+    async def stop(self) -> None:
+        """Stop watching and close idle connections; calls in flight end on their own."""
+        await self._watch.stop()
+        if self._client is not None:
+            await self._client.close()
+        self._client = self._relayer = None
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request."""
+        headers: Headers = dict(scope["headers"])
+        path: str = scope["path"]
+        call = Call(path, _family(path, headers), headers, receive, send)
+        if self._relayer is None or not self._watch.running:
+            await self.start()
+        assert self._client is not None
+        self.in_flight += 1
+        self._client.ticker.add(call)
+        try:
+            await self._serve(call, scope["method"])
+        except PenstockError as error:
+            await self._fail(call, error)
+        except asyncio.CancelledError:
+            if not call.gone:
+                raise
+            if call.task is not None:
+                call.task.uncancel()
+            call.status, call.error = LEFT, "The caller left before the answer was complete."
+        except Exception as error:  # noqa: BLE001 - the edge: whatever happened, the caller gets an answer
+            _log.exception("call %s failed", call.request_id)
+            await self._fail(call, PenstockError("Something went wrong inside Penstock.", hint=type(error).__name__))
+        finally:
+            self.in_flight -= 1
+            self._finish(call)
+
+    def _finish(self, call: Call) -> None:
+        if self._client is not None:
+            self._client.ticker.discard(call)
+        call.end_ns = clock.now_ns()
+        call.close()
+        if call.scope is not None and call.operation is not None:
+            self._recorder.record(call.scope, span_of(call, capture=self._settings.capture_bodies))
+
+    async def _fail(self, call: Call, error: PenstockError) -> None:
+        call.error = str(error)
+        if call.started:
+            return  # the head is out and the stream cannot go on: the server cuts the connection
+        status, headers, body = render_error(error, call.family, call.request_id)
+        own = {b"content-type", b"x-request-id", b"request-id"}
+        more = [pair for pair in headers if pair[0] not in own]
+        if isinstance(error, _WrongMethod):
+            more.append((b"allow", error.hint.removeprefix("Use ").removesuffix(".").encode()))
+        await call.answer(status, body, more)
+
+    # -- the way of a call ---------------------------------------------------------------------------------
+
+    async def _serve(self, call: Call, method: str) -> None:
+        if self.in_flight > self._settings.max_in_flight:
+            raise Unavailable("The gateway is at its limit of calls at once.", retry_after=1)
+        operation = OPERATIONS.get(call.path)
+        if operation is None:
+            await self._models(call, method)
+            return
+        if method != "POST":
+            raise _WrongMethod(f"{call.path} does not take {method}.", hint="Use POST.")
+        call.operation = operation
+        await self._admit(call)
+        body = await self._body(call)
+        envelope = call.envelope = Envelope(body)
+        _require_members(operation, envelope)
+        route = await self._route(call, envelope.model)
+        call.route = route.name
+        assert self._relayer is not None
+        await self._relayer.run(call, route, envelope, operation)
+
+    async def _admit(self, call: Call) -> None:
+        """Find out who calls and for which project; raises Unauthenticated or Denied."""
+        secret = _secret(call.headers)
+        caller = self._watch.current.caller(secret)
+        if caller is None:
+            caller = (await self._watch.fresh()).caller(secret)
+        if caller is None:
+            raise Unauthenticated(
+                "The API key is not valid.", hint="Make one with `penstock keys create --name NAME`."
+            )
+        if caller.session:
+            _check_origin(call.headers)
+        call.caller = caller
+        call.scope = _scope(caller, call.headers.get(b"x-penstock-project"))
+
+    async def _body(self, call: Call) -> bytes:
+        """Return the request body; raises TooLarge as soon as that is known, Invalid when it stops coming."""
+        declared = call.headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > self._max_body:
+            raise self._too_large()
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.body_seconds):
+                    message = await call.receive()
+            except TimeoutError as error:
+                raise Invalid("The request body stopped coming.", details={"code": "body_timeout"}) from error
+            if message["type"] == "http.disconnect":
+                call.gone = True
+                raise asyncio.CancelledError
+            part = message.get("body", b"")
+            size += len(part)
+            if size > self._max_body:
+                raise self._too_large()
+            if not message.get("more_body", False):
+                return b"".join([*parts, part]) if parts else part
+            parts.append(part)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The request body is larger than {self._settings.max_body_mb} MB.")
+
+    async def _route(self, call: Call, model: str) -> LiveRoute:
+        """Return the route of a model name; raises NotFound with a suggestion."""
+        for attempt in range(2):
+            table = self._table(call)
+            assert call.caller is not None
+            route = table.routes.get(model) or snapshot.direct(table, call.caller, model)
+            if route is not None:
+                return route
+            if attempt == 0:
+                await self._watch.fresh()
+        hint = did_you_mean(model, table.routes) if table.routes else "No route is configured yet."
+        raise NotFound(
+            f"The model {model!r} does not exist or this key may not use it.",
+            hint=hint,
+            details={"code": "model_not_found", "param": "model"},
+        )
+
+    def _table(self, call: Call) -> Table:
+        assert call.scope is not None
+        return self._watch.current.table(call.scope)
+
+    # -- models --------------------------------------------------------------------------------------------
+
+    async def _models(self, call: Call, method: str) -> None:
+        if call.path != MODELS and not call.path.startswith(MODELS + "/"):
+            raise NotFound(
+                f"There is nothing at {call.path}.",
+                hint=f"The gateway serves {', '.join([*OPERATIONS, MODELS])}.",
+                details={"code": "unknown_url"},
+            )
+        if method not in ("GET", "HEAD"):
+            raise _WrongMethod(f"{call.path} does not take {method}.", hint="Use GET.")
+        await self._admit(call)
+        routes = self._table(call).routes
+        if call.path == MODELS:
+            await self._watch.fresh()
+            routes = self._table(call).routes
+            names = sorted((name, route.created) for name, route in routes.items())
+            await call.answer(200, relaying.models_body(names, call.family))
+            return
+        name = call.path[len(MODELS) + 1 :]
+        route = await self._route(call, name)
+        if call.family == "anthropic":
+            listed = msgspec.json.decode(relaying.models_body([(name, route.created)], call.family))
+            await call.answer(200, msgspec.json.encode(listed["data"][0]))
+        else:
+            await call.answer(200, msgspec.json.encode(relaying.model_json(name, route.created)))
+
+
+def _check_address(address: str, allow_private: bool) -> None:
+    net.check_address(address, allow_private=allow_private)
+
+
+def _family(path: str, headers: Headers) -> Family:
+    if path.startswith("/v1/messages") or (path.startswith(MODELS) and b"anthropic-version" in headers):
+        return "anthropic"
+    return "openai"
+
+
+def _secret(headers: Headers) -> bytes:
+    """Return the caller's secret; raises Unauthenticated when there is none."""
+    authorization = headers.get(b"authorization")
+    if authorization is not None and authorization[:7].lower() == b"bearer ":
+        return authorization[7:].strip()
+    for name in (b"x-api-key", b"x-goog-api-key"):
+        value = headers.get(name)
+        if value:
+            return value.strip()
+    for part in headers.get(b"cookie", b"").split(b";"):
+        if part.strip().startswith(SESSION_COOKIE):
+            return part.strip().removeprefix(SESSION_COOKIE)
+    raise Unauthenticated(
+        "No API key was sent.", hint="Send it as `Authorization: Bearer psk_…`, `x-api-key` or `x-goog-api-key`."
+    )
+
+
+def _check_origin(headers: Headers) -> None:
+    # Browsers send the cookie with other sites' requests too; a key in a header needs no such check.
+    origin = headers.get(b"origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get(b"host"):
+        raise Denied("This request came from another site.", hint="Use an API key instead of the session.")
+
+
+def _scope(caller: Caller, project: bytes | None) -> Scope:
+    """Return the project to work in; raises Denied when the key is bound to another."""
+    if project is None:
+        return caller.scope
+    name = project.decode("utf-8", "replace")
+    if name == caller.scope.project:
+        return caller.scope
+    if not caller.any_project:
+        raise Denied(f"This key belongs to the project {caller.scope.project!r}, not {name!r}.")
+    return Scope(caller.scope.tenant, name)
+
+
+_REQUIRED = {
+    Operation.CHAT: "messages",
+    Operation.MESSAGES: "messages",
+    Operation.COMPLETIONS: "prompt",
+    Operation.EMBEDDINGS: "input",
+}
+
+
+def _require_members(operation: Operation, envelope: Envelope) -> None:
+    raw = envelope.require(_REQUIRED[operation])
+    if operation in (Operation.CHAT, Operation.MESSAGES) and bytes(raw)[:1] != b"[":
+        raise Invalid("The field messages must be a list.", details={"param": "messages", "code": "invalid_value"})

@@ -1,0 +1,134 @@
+"""One call on its way through the gateway: who, what, whereto, and what its trace will say."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from penstock.core import clock, ids
+from penstock.core.http.families import Family
+from penstock.core.scope import Scope
+from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.model import Operation, Usage
+from penstock.gateway.snapshot import Caller, LiveTarget
+from penstock.gateway.upstream.response import Response
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = dict[bytes, bytes]
+
+WATCH_AFTER_SECONDS = 0.25
+"""Calls that take longer are watched for a caller who leaves; shorter ones are over before it matters."""
+
+
+class Call:
+    """The state of one request. `ids` and times are set at once, the rest as the call gets there."""
+
+    __slots__ = (
+        "answer_model", "attempts", "caller", "end_ns", "envelope", "error", "family", "first_ns", "gone", "headers",
+        "last_sent", "operation", "output", "parent_id", "path", "ping_seconds", "receive", "request_id", "response",
+        "route", "scope", "send", "span_id", "start_ns", "started", "status", "target", "task", "trace_id", "usage",
+        "watcher",
+    )  # fmt: skip
+
+    def __init__(
+        self, path: str, family: Family, headers: Headers, receive: Receive, send: Send
+    ) -> None:
+        self.path = path
+        self.family = family
+        self.headers = headers
+        self.receive = receive
+        self.send = send
+        self.start_ns = clock.now_ns()
+        self.span_id = ids.new_span_id()
+        self.request_id = ids.new_id("req")
+        self.trace_id, self.parent_id = self._context(headers.get(b"traceparent"))
+        self.operation: Operation | None = None
+        self.caller: Caller | None = None
+        self.scope: Scope | None = None
+        self.envelope: Envelope | None = None
+        self.route = ""
+        self.target: LiveTarget | None = None
+        self.attempts = 0
+        self.response: Response | None = None
+        self.started = False
+        """Whether the answer's head went out, so that errors can no longer be an HTTP status."""
+        self.status = 0
+        self.error: str | None = None
+        self.usage: Usage | None = None
+        self.answer_model = ""
+        self.output: Callable[[], bytes | None] | None = None
+        self.first_ns = 0
+        self.end_ns = 0
+        self.gone = False
+        self.task: asyncio.Task[Any] | None = asyncio.current_task()
+        self.watcher: asyncio.Task[None] | None = None
+        self.last_sent = 0.0
+        self.ping_seconds = 0.0
+        """Above 0 while a stream is open: after so much silence it is nudged into sending a comment."""
+
+    def _context(self, traceparent: bytes | None) -> tuple[str, str | None]:
+        """Return trace id and parent of the caller's W3C trace context, or a new trace."""
+        if traceparent is not None and len(traceparent) >= 55 and traceparent[2:3] == b"-":
+            text = traceparent.decode("latin-1").lower()
+            trace_id, parent = text[3:35], text[36:52]
+            if _hex(trace_id) and _hex(parent):
+                return trace_id, parent
+        return ids.new_trace_id(), None
+
+    # -- the caller leaving --------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Start watching for the caller to leave, and break long silences of a stream."""
+        if self.watcher is None and clock.now_ns() - self.start_ns > WATCH_AFTER_SECONDS * 1e9:
+            self.watcher = asyncio.ensure_future(self._watch())
+        if self.ping_seconds and self.response is not None and now - self.last_sent > self.ping_seconds:
+            self.last_sent = now
+            self.response.nudge()
+
+    async def _watch(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        if self.end_ns == 0 and self.task is not None:
+            self.gone = True
+            self.task.cancel()
+
+    def close(self) -> None:
+        """Stop watching, and give the provider's connection back or cut it."""
+        if self.watcher is not None:
+            self.watcher.cancel()
+            self.watcher = None
+        if self.response is not None:
+            self.response.close()
+            self.response = None
+        self.task = None
+
+    # -- answering -----------------------------------------------------------------------------------------
+
+    def identity(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that every answer carries."""
+        request_id = self.request_id.encode()
+        headers = [(b"x-request-id", request_id), (b"x-penstock-trace-id", self.trace_id.encode())]
+        if self.family == "anthropic":
+            headers.append((b"request-id", request_id))
+        if self.target is not None:
+            headers.append((b"x-penstock-target", self.target.label.encode()))
+        return headers
+
+    async def answer(self, status: int, body: bytes, more: list[tuple[bytes, bytes]] | None = None) -> None:
+        """Send a whole JSON answer."""
+        self.started = True
+        self.status = status
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            *self.identity(),
+        ]
+        if more:
+            headers += more
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def _hex(text: str) -> bool:
+    return text.strip("0") != "" and all(character in "0123456789abcdef" for character in text)

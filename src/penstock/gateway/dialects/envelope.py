@@ -1,0 +1,94 @@
+"""The outside of a request body: a few typed fields, the rest untouched bytes."""
+
+import msgspec
+
+from penstock.core.errors import Invalid
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_text = msgspec.json.Decoder(str)
+_flag = msgspec.json.Decoder(bool | None)
+_encode = msgspec.json.Encoder().encode
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+_stream_options = msgspec.json.Decoder(_StreamOptions | None)
+MAX_MODEL_LENGTH = 300
+
+
+def _bad(message: str, param: str, code: str = "invalid_value") -> Invalid:
+    return Invalid(message, details={"param": param, "code": code})
+
+
+class Envelope:
+    """A request body, decoded one level deep. `fields` keeps every member, known or not, as raw JSON in order."""
+
+    __slots__ = ("body", "fields", "include_usage", "model", "stream")
+
+    def __init__(self, body: bytes) -> None:
+        """Decode `body`; raises Invalid, naming the field, when it is not a JSON object with a model."""
+        try:
+            self.fields: dict[str, msgspec.Raw] = _fields.decode(body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise Invalid(
+                "The body is not a JSON object.", hint=f"The parser says: {error}.", details={"code": "bad_json"}
+            ) from error
+        self.body = body
+        self.model = self._model()
+        self.stream = self._stream()
+        self.include_usage = False
+        if self.stream and (raw := self.fields.get("stream_options")) is not None:
+            try:
+                options = _stream_options.decode(raw)
+            except msgspec.DecodeError as error:
+                raise _bad("stream_options must be an object.", "stream_options") from error
+            self.include_usage = options is not None and bool(options.include_usage)
+
+    def _model(self) -> str:
+        raw = self.fields.get("model")
+        if raw is None:
+            raise _bad("The body needs the field model.", "model", "missing_required_parameter")
+        try:
+            model = _text.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _bad("The field model must be a string.", "model") from error
+        if not model or len(model) > MAX_MODEL_LENGTH:
+            raise _bad(f"The field model must have 1 to {MAX_MODEL_LENGTH} characters.", "model")
+        return model
+
+    def _stream(self) -> bool:
+        raw = self.fields.get("stream")
+        if raw is None:
+            return False
+        try:
+            return bool(_flag.decode(raw))
+        except msgspec.DecodeError as error:
+            raise _bad("The field stream must be true or false.", "stream") from error
+
+    def require(self, name: str) -> msgspec.Raw:
+        """Return the raw member `name`; raises Invalid when it is missing."""
+        raw = self.fields.get(name)
+        if raw is None:
+            raise _bad(f"The body needs the field {name}.", name, "missing_required_parameter")
+        return raw
+
+    def text(self, name: str) -> str:
+        """Return the member `name` when it is a string, else an empty string."""
+        raw = self.fields.get(name)
+        if raw is None:
+            return ""
+        try:
+            return _text.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ""
+
+    def with_fields(self, changes: dict[str, msgspec.Raw]) -> bytes:
+        """Return the body with some members replaced or added; everything else keeps its bytes and place."""
+        return _encode(self.fields | changes)
+
+
+def raw_text(text: str) -> msgspec.Raw:
+    """Return `text` as a raw JSON string."""
+    return msgspec.Raw(_encode(text))

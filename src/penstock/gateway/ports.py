@@ -1,0 +1,49 @@
+"""What a provider plug-in is (entry-point group `penstock.providers`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from penstock.gateway.dialects.base import Dialect
+from penstock.gateway.model import Operation
+from penstock.gateway.upstream.request import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderConfig:
+    """What a provider is made from: its row with the key opened."""
+
+    name: str
+    base_url: str = ""
+    api_key: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    allow_private: bool = True
+    """Whether it may connect to private and loopback addresses."""
+    endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Deployment name → live addresses; only for the kind `local`."""
+
+
+class Provider(Protocol):
+    """A way to reach models. Built once per configuration and used by every call: cheap and without I/O.
+
+    The class takes a `ProviderConfig`; it raises Invalid for a bad URL or option, saying what would be right.
+    """
+
+    OPTIONS: ClassVar[Mapping[str, type]]
+    """Names and types of the options it knows."""
+
+    def __init__(self, config: ProviderConfig) -> None:
+        """Build from `config`."""
+        ...
+
+    def dialect(self, operation: Operation) -> Dialect | None:
+        """Return how `operation` is carried there, or None when it cannot be."""
+        ...
+
+    def request(self, operation: Operation, model: str, body: bytes) -> Request:
+        """Return the HTTP request for a body made by the dialect; raises Unavailable when nothing is there to ask."""
+        ...
+
+    def probe(self) -> Request | None:
+        """Return a cheap request that shows whether address and key are right, or None when there is none."""
+        ...

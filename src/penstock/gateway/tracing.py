@@ -1,0 +1,129 @@
+"""Turning a finished call into a span for traces."""
+
+from typing import Protocol
+
+import msgspec
+
+from penstock.core.scope import Scope
+from penstock.gateway.call import Call, Headers
+from penstock.gateway.model import Operation, Usage
+from penstock.traces import prices
+from penstock.traces.model import SpanRecord
+
+BYTES_PER_TOKEN = 4
+"""Rough size of a token in English text, for the estimate when a provider reports no usage."""
+MAX_HEADER_TEXT = 1000
+MAX_METADATA = 64
+_metadata = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
+
+
+class Recorder(Protocol):
+    """What the gateway needs of `traces.service.Recorder`; `record` returns at once."""
+
+    def record(self, scope: Scope, span: SpanRecord) -> None:
+        """Take a span; it is written later."""
+        ...
+
+
+def _text(headers: Headers, name: bytes) -> str | None:
+    value = headers.get(name)
+    return value[:MAX_HEADER_TEXT].decode("utf-8", "replace") if value else None
+
+
+def _pairs(raw: bytes) -> dict[str, str]:
+    """Return a flat JSON object as text pairs; anything else is no metadata, and no reason to refuse a call."""
+    try:
+        found = _metadata.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return {key[:200]: str(value)[:MAX_HEADER_TEXT] for key, value in list(found.items())[:MAX_METADATA]}
+
+
+def metadata_of(call: Call) -> dict[str, str]:
+    """Return the metadata of the body and of `x-penstock-metadata`, the header's winning."""
+    raw = call.envelope.fields.get("metadata") if call.envelope is not None else None
+    header = call.headers.get(b"x-penstock-metadata")
+    found = _pairs(bytes(raw)) if raw is not None else {}
+    return found | _pairs(header) if header else found
+
+
+def _estimated(call: Call, output: bytes | None) -> Usage:
+    given = len(call.envelope.body) if call.envelope is not None else 0
+    return Usage(given // BYTES_PER_TOKEN, len(output or b"") // BYTES_PER_TOKEN)
+
+
+def _tags(headers: Headers) -> tuple[str, ...]:
+    raw = _text(headers, b"x-penstock-tags")
+    return tuple(tag.strip() for tag in raw.split(",") if tag.strip()) if raw else ()
+
+
+def _user(call: Call) -> str | None:
+    header = _text(call.headers, b"x-penstock-user")
+    if header is not None or call.envelope is None:
+        return header
+    return call.envelope.text("user") or None
+
+
+def _attributes(call: Call) -> dict[str, str | int | bool]:
+    found: dict[str, str | int | bool] = {
+        "gateway.request_id": call.request_id,
+        "gateway.status": call.status,
+        "gateway.attempts": call.attempts,
+    }
+    if call.target is not None:
+        found["gateway.target"] = call.target.label
+    if call.envelope is not None and call.envelope.stream:
+        found["gateway.stream"] = True
+    if call.gone:
+        found["gateway.caller_left"] = True
+    return found
+
+
+def span_of(call: Call, *, capture: bool) -> SpanRecord:
+    """Return the span of a finished call; `capture` keeps its bodies."""
+    operation, envelope, target = call.operation, call.envelope, call.target
+    embedding = operation is Operation.EMBEDDINGS
+    output = call.output() if call.output is not None and not embedding else None
+    answered = call.error is None or bool(call.first_ns)
+    usage, estimated = call.usage, False
+    if usage is None:
+        estimated = answered and call.status == 200
+        usage = _estimated(call, output) if estimated else Usage()
+    model = call.answer_model or (target.model if target is not None else None)
+    cost = None
+    if target is not None and answered:
+        cost = prices.cost(target.model, target.provider.kind, usage)
+    return SpanRecord(
+        trace_id=call.trace_id,
+        span_id=call.span_id,
+        parent_id=call.parent_id,
+        name=str(operation) if operation is not None else call.path,
+        kind="embedding" if embedding else "llm",
+        status="ok" if call.error is None else "error",
+        error=call.error,
+        start_ns=call.start_ns,
+        end_ns=call.end_ns,
+        model=model,
+        requested_model=envelope.model if envelope is not None else None,
+        provider=target.provider.name if target is not None else None,
+        input_tokens=usage.input,
+        output_tokens=usage.output,
+        cached_tokens=usage.cached,
+        cache_write_tokens=usage.cache_write,
+        reasoning_tokens=usage.reasoning,
+        cost_usd=cost.usd if cost is not None else None,
+        price_version=cost.version if cost is not None else None,
+        tokens_estimated=estimated,
+        ttft_ns=call.first_ns - call.start_ns if call.first_ns else None,
+        user=_user(call),
+        session=_text(call.headers, b"x-penstock-session"),
+        key_id=call.caller.key_id if call.caller is not None else None,
+        route=call.route or None,
+        environment=_text(call.headers, b"x-penstock-environment"),
+        prompt=_text(call.headers, b"x-penstock-prompt"),
+        tags=_tags(call.headers),
+        metadata=metadata_of(call),
+        input=envelope.body if capture and envelope is not None else None,
+        output=output if capture else None,
+        attributes=_attributes(call),
+    )

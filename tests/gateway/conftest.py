@@ -1,0 +1,154 @@
+"""A gateway on a real socket, with scripted providers behind it."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from penstock.core.auth import service as auth
+from penstock.core.home import Home
+from penstock.core.scope import Actor, Role, Scope
+from penstock.gateway import service
+from penstock.gateway.app import GatewayApp
+from penstock.traces.model import SpanRecord
+from tests.conftest import owner_of
+from tests.fakes import anthropic as fake_anthropic
+from tests.fakes import openai as fake_openai
+
+
+class ListRecorder:
+    """A recorder that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[Scope, SpanRecord]] = []
+
+    def record(self, scope: Scope, span: SpanRecord) -> None:
+        self.spans.append((scope, span))
+
+    def last(self, count: int = 1) -> SpanRecord:
+        """Return the newest span, once there are `count`: spans come just after the answer."""
+        deadline = time.monotonic() + 5
+        while len(self.spans) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.spans[-1][1]
+
+
+class Running:
+    """A gateway served by uvicorn in a thread."""
+
+    def __init__(self, home: Home, actor: Actor) -> None:
+        self.home = home
+        self.actor = actor
+        self.recorder = ListRecorder()
+        self.app = GatewayApp(home, self.recorder)
+        with home.begin() as uow:
+            key, self.key = auth.create_key(uow, actor, name="test", role=Role.MEMBER)
+        self.key_id = key.id
+        config = uvicorn.Config(
+            self._asgi, host="127.0.0.1", port=0, log_level="error", access_log=False, lifespan="off",
+            interface="asgi3",
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    async def _asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+    def _run(self) -> None:
+        async def main() -> None:
+            await self._server.serve()
+            await self.app.stop()
+
+        asyncio.run(main())
+
+    @property
+    def url(self) -> str:
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    def start(self) -> None:
+        self._thread.start()
+        deadline = time.monotonic() + 10
+        while not self._server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def configure(self, providers: dict[str, Any], routes: dict[str, Any]) -> None:
+        """Apply a configuration and wait until the gateway has it."""
+        with self.home.begin() as uow:
+            service.apply(uow, self.actor, providers, routes)
+        time.sleep(0.6)
+
+
+@pytest.fixture
+def openai_upstream() -> Iterator[fake_openai.MockUpstream]:
+    with fake_openai.MockUpstream() as server:
+        yield server
+
+
+@pytest.fixture
+def anthropic_upstream() -> Iterator[fake_anthropic.AnthropicUpstream]:
+    with fake_anthropic.AnthropicUpstream() as server:
+        yield server
+
+
+OPENAI_MODELS = [
+    "gpt-fake", "bytewise", "at-once", "cut", "slow", "silent", "hang", "cut-head", "no-length", "error-first",
+    "error-in-stream", *fake_openai.FAILURES,
+]  # fmt: skip
+ANTHROPIC_MODELS = ["claude-fake", "at-once", "overloaded", "limited", "error-in-stream"]
+
+
+def routes_for(provider: str, prefix: str, models: list[str]) -> dict[str, Any]:
+    """Return a single-target route `<prefix><model>` for each model."""
+    return {
+        f"{prefix}{model}": {"strategy": "weighted", "targets": [{"provider": provider, "model": model}], "retries": 0}
+        for model in models
+    }
+
+
+@pytest.fixture
+def gateway(
+    sqlite_home: Home,
+    openai_upstream: fake_openai.MockUpstream,
+    anthropic_upstream: fake_anthropic.AnthropicUpstream,
+) -> Iterator[Running]:
+    """A gateway with routes `oa-<model>` and `an-<model>` for everything the fakes can do."""
+    actor = owner_of(sqlite_home)
+    providers = {
+        "oa": {"kind": "openai", "base_url": openai_upstream.base_url, "api_key": fake_openai.KEY},
+        "an": {"kind": "anthropic", "base_url": anthropic_upstream.url, "api_key": fake_anthropic.KEY},
+        "down": {"kind": "openai", "base_url": "http://127.0.0.1:9/v1"},
+    }
+    routes = routes_for("oa", "oa-", OPENAI_MODELS) | routes_for("an", "an-", ANTHROPIC_MODELS)
+    routes["chat"] = routes["oa-gpt-fake"]
+    routes["down"] = {"strategy": "weighted", "targets": [{"provider": "down", "model": "x"}], "retries": 0}
+    with sqlite_home.begin() as uow:
+        service.apply(uow, actor, providers, routes)
+    running = Running(sqlite_home, actor)
+    running.start()
+    yield running
+    running.stop()
+
+
+Waiter = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def eventually() -> Waiter:
+    """Wait until a condition holds, at most five seconds."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 5
+        while not condition():
+            assert time.monotonic() < deadline, "it never came true"
+            time.sleep(0.01)
+
+    return wait
