@@ -18,8 +18,8 @@ class Scorer(Protocol):
         """Return metric name → value of this sample; a metric that does not apply is left out."""
         ...
 
-    def measure(self, metric: str) -> Measure:
-        """Return how to read a metric that `score` or `corpus` returned."""
+    def measure(self, metric: str) -> Measure | None:
+        """Return how to read a metric that `score` or `corpus` returned; None for any other name."""
         ...
 
 

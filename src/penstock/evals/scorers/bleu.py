@@ -49,6 +49,8 @@ class Bleu:
         )
         return {"bleu": float(score.score)}
 
-    def measure(self, metric: str) -> Measure:
+    def measure(self, metric: str) -> Measure | None:
         """Return a corpus metric for `bleu`, a mean for `bleu_sentence`."""
+        if metric not in ("bleu", "bleu_sentence"):
+            return None
         return Measure(kind=MetricKind.CORPUS if metric == "bleu" else MetricKind.MEAN, unit="points")

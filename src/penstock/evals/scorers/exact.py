@@ -31,6 +31,6 @@ class ExactMatch:
         answer = self._normal(output.text)
         return {"exact": float(any(answer == self._normal(text) for text in sample.references))}
 
-    def measure(self, metric: str) -> Measure:  # noqa: ARG002 - one metric only
-        """Return that it is a proportion."""
-        return Measure(kind=MetricKind.PROPORTION)
+    def measure(self, metric: str) -> Measure | None:
+        """Return that `exact` is a proportion."""
+        return Measure(kind=MetricKind.PROPORTION) if metric == "exact" else None

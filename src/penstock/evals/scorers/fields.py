@@ -43,6 +43,8 @@ class FieldAccuracy:
         scores = {f"fields.{key}": float(answer.get(key) == expected[key]) for key in wanted}
         return {**scores, "fields": sum(scores.values()) / len(scores)}
 
-    def measure(self, metric: str) -> Measure:
+    def measure(self, metric: str) -> Measure | None:
         """Return a proportion for one field, a mean for the share of all."""
+        if metric.partition(".")[0] != "fields":
+            return None
         return Measure(kind=MetricKind.MEAN if metric == "fields" else MetricKind.PROPORTION)

@@ -19,8 +19,10 @@ class Latency:
             scores["ttft_s"] = output.ttft_s
         return scores
 
-    def measure(self, metric: str) -> Measure:
+    def measure(self, metric: str) -> Measure | None:
         """Return seconds, lower is better, or tokens per second."""
+        if metric not in ("latency_s", "ttft_s", "tokens_per_s"):
+            return None
         if metric == "tokens_per_s":
             return Measure(kind=MetricKind.MEAN, unit="tokens/s")
         return Measure(kind=MetricKind.DISTRIBUTION, higher_is_better=False, unit="s")

@@ -55,6 +55,6 @@ class RougeL:
             return {}
         return {"rouge_l": max(rouge_l(output.text, reference) for reference in sample.references)}
 
-    def measure(self, metric: str) -> Measure:  # noqa: ARG002 - one metric only
-        """Return that it is a mean."""
-        return Measure(kind=MetricKind.MEAN)
+    def measure(self, metric: str) -> Measure | None:
+        """Return that `rouge_l` is a mean."""
+        return Measure(kind=MetricKind.MEAN) if metric == "rouge_l" else None

@@ -111,6 +111,6 @@ class ValidStructure:
         answer = self._parse(output.text)
         return {"valid_structure": float(answer is not None and self._valid(answer, sample.expected))}
 
-    def measure(self, metric: str) -> Measure:  # noqa: ARG002 - one metric only
-        """Return that it is a proportion."""
-        return Measure(kind=MetricKind.PROPORTION)
+    def measure(self, metric: str) -> Measure | None:
+        """Return that `valid_structure` is a proportion."""
+        return Measure(kind=MetricKind.PROPORTION) if metric == "valid_structure" else None
