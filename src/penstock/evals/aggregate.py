@@ -108,9 +108,7 @@ def corpus_rows(scorer: CorpusScorer, results: Sequence[SampleResult]) -> list[t
     return [tuple(result.sums[scorer.name]) for result in results if scorer.name in result.sums]
 
 
-def _of_corpus(
-    scorer: CorpusScorer, split: str, results: Sequence[SampleResult], seed: int
-) -> list[Metric]:
+def _of_corpus(scorer: CorpusScorer, split: str, results: Sequence[SampleResult], seed: int) -> list[Metric]:
     rows = corpus_rows(scorer, results)
     if not rows:
         return []

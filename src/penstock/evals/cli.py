@@ -53,7 +53,9 @@ def _rules(rule: list[str] | None, file: Path | None) -> list[Any]:
         document = read_document(file)
         rules = document.get("gate", document.get("rules")) if isinstance(document, dict) else document
         if not isinstance(rules, list):
-            raise Invalid(f"{file} holds no list of rules.", hint="Write `rules:` and a list, or just the list.")
+            raise Invalid(
+                f"{file} holds no list of rules.", hint="Write `rules:` and a list, or just the list."
+            )
         found += rules
     for text in rule or []:
         try:
@@ -70,7 +72,8 @@ def _rules(rule: list[str] | None, file: Path | None) -> list[Any]:
 def run(
     suite: Annotated[Path, typer.Argument(help="The suite's YAML or JSON file.")],
     key: Annotated[
-        str | None, typer.Option("--key", help="Idempotency key: running again goes on, or shows the finished run.")
+        str | None,
+        typer.Option("--key", help="Idempotency key: running again goes on, or shows the finished run."),
     ] = None,
     background: Annotated[
         bool, typer.Option("--background", help="Queue it for the background process instead of waiting.")
@@ -125,7 +128,9 @@ def list_runs(
     """List runs, newest first."""
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
         found = service.list_runs(uow, actor, suite=suite, limit=limit)
-    lines = [(r.id, r.suite, r.dataset, f"{r.target} {r.model}", r.state, f"{r.done}/{r.total}") for r in found]
+    lines = [
+        (r.id, r.suite, r.dataset, f"{r.target} {r.model}", r.state, f"{r.done}/{r.total}") for r in found
+    ]
     head = ["id", "suite", "dataset", "target", "state", "samples"]
     console.emit(found, as_json, lambda: console.rows(head, lines))
 
@@ -174,7 +179,9 @@ def compare(
 def gate(
     run_id: str,
     baseline: BaselineOption = None,
-    rule: Annotated[list[str] | None, typer.Option("--rule", help="A rule, e.g. '{metric: exact, min: 0.7}'.")] = None,
+    rule: Annotated[
+        list[str] | None, typer.Option("--rule", help="A rule, e.g. '{metric: exact, min: 0.7}'.")
+    ] = None,
     rules: Annotated[Path | None, typer.Option("--rules", help="YAML file with a list of rules.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML to this file.")] = None,
     markdown: MarkdownOption = None,

@@ -69,9 +69,7 @@ def compare_results(
 def _differences(split: str, pairs: Sequence[Pair], scorers: Sequence[Scorer], seed: int) -> list[Difference]:
     found = []
     for name, measure in measures_of(scorers, [second for _, second in pairs]).items():
-        values = [
-            (a.scores[name], b.scores[name]) for a, b in pairs if name in a.scores and name in b.scores
-        ]
+        values = [(a.scores[name], b.scores[name]) for a, b in pairs if name in a.scores and name in b.scores]
         if values:
             first, second = (list(side) for side in zip(*values, strict=True))
             build = _of_proportion if measure.kind is MetricKind.PROPORTION else _of_mean
@@ -120,7 +118,9 @@ def _of_mean(
 ) -> Difference:
     interval = bootstrap_interval(np.subtract(second, first), seed=seed)
     p_value = paired_permutation(first, second, seed=seed)
-    return _difference(name, split, measure, (float(np.mean(first)), float(np.mean(second))), interval, p_value)
+    return _difference(
+        name, split, measure, (float(np.mean(first)), float(np.mean(second))), interval, p_value
+    )
 
 
 def _gap(statistic: OfSums, width: int) -> OfSums:
@@ -134,7 +134,8 @@ def _gap(statistic: OfSums, width: int) -> OfSums:
 
 
 def _of_corpus(split: str, scorer: CorpusScorer, pairs: Sequence[Pair], seed: int) -> list[Difference]:
-    usable = [(a.sums[scorer.name], b.sums[scorer.name]) for a, b in pairs if scorer.name in a.sums and scorer.name in b.sums]
+    key = scorer.name
+    usable = [(a.sums[key], b.sums[key]) for a, b in pairs if key in a.sums and key in b.sums]
     if not usable:
         return []
     first, second = (np.array(side, dtype=np.float64) for side in zip(*usable, strict=True))
@@ -148,7 +149,9 @@ def _of_corpus(split: str, scorer: CorpusScorer, pairs: Sequence[Pair], seed: in
             resamples=CORPUS_RESAMPLES,
             seed=seed,
         )
-        p_value = paired_permutation(first, second, statistic=statistic, resamples=CORPUS_RESAMPLES, seed=seed)
+        p_value = paired_permutation(
+            first, second, statistic=statistic, resamples=CORPUS_RESAMPLES, seed=seed
+        )
         measure = scorer.measure(name)
         if measure is not None:
             sides = (scorer.corpus(list(first.sum(axis=0)))[name], value)

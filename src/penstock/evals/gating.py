@@ -25,7 +25,9 @@ def parse_rule(data: Any) -> GateRule:
         raise Invalid(f"The gate rule for {rule.metric} needs exactly one of {', '.join(_CONDITIONS)}.")
     for value in (rule.not_worse_than, rule.better_than):
         if value not in (None, "baseline"):
-            raise Invalid("A gate compares with 'baseline' only.", hint="Name the run as the gate's baseline.")
+            raise Invalid(
+                "A gate compares with 'baseline' only.", hint="Name the run as the gate's baseline."
+            )
     if rule.bound not in ("value", "low", "high"):
         raise Invalid("A gate rule's bound is value, low or high.")
     if not 0 < rule.alpha < 1 or rule.margin < 0:
@@ -72,9 +74,7 @@ def describe(rule: GateRule) -> str:
     return f"{name} better than the baseline (alpha {rule.alpha:g})"
 
 
-def evaluate(
-    rules: Sequence[GateRule], run: EvalRun, comparison: Comparison | None
-) -> tuple[GateCheck, ...]:
+def evaluate(rules: Sequence[GateRule], run: EvalRun, comparison: Comparison | None) -> tuple[GateCheck, ...]:
     """Return one check per rule, after one that the run itself succeeded.
 
     A rule whose metric is missing fails. The p-values of all `better_than` rules are corrected together
@@ -82,10 +82,13 @@ def evaluate(
     """
     if run.state is not RunState.SUCCEEDED:
         why = f": {run.error}" if run.error else "."
-        return (GateCheck(rule="run succeeded", passed=False, reason=f"The run {run.id} is {run.state}{why}"),)
+        return (
+            GateCheck(rule="run succeeded", passed=False, reason=f"The run {run.id} is {run.state}{why}"),
+        )
     adjusted = _adjusted(rules, comparison)
     return tuple(
-        _absolute(rule, run) if rule.min is not None or rule.max is not None
+        _absolute(rule, run)
+        if rule.min is not None or rule.max is not None
         else _relative(rule, comparison, adjusted.get(index))
         for index, rule in enumerate(rules)
     )
@@ -94,7 +97,9 @@ def evaluate(
 def _adjusted(rules: Sequence[GateRule], comparison: Comparison | None) -> dict[int, float]:
     found = {}
     for index, rule in enumerate(rules):
-        difference = comparison.difference(rule.metric, rule.split) if comparison and rule.better_than else None
+        difference = (
+            comparison.difference(rule.metric, rule.split) if comparison and rule.better_than else None
+        )
         if difference is not None:
             found[index] = difference.p_value
     return dict(zip(found, holm(list(found.values())), strict=True))
@@ -135,7 +140,9 @@ def _missing(rule: GateRule, names: Sequence[str]) -> GateCheck:
 
 def _relative(rule: GateRule, comparison: Comparison | None, p_adjusted: float | None) -> GateCheck:
     if comparison is None:
-        return GateCheck(rule=describe(rule), passed=False, reason="The gate was given no baseline to compare with.")
+        return GateCheck(
+            rule=describe(rule), passed=False, reason="The gate was given no baseline to compare with."
+        )
     difference = comparison.difference(rule.metric, rule.split)
     if difference is None:
         return _missing(rule, [d.name for d in comparison.differences])

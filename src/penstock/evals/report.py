@@ -73,7 +73,16 @@ def comparison_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     ]
 
 
-COMPARISON_HEAD = ("metric", "split", "baseline", "candidate", "difference", "95 % interval", "p (Holm)", "verdict")
+COMPARISON_HEAD = (
+    "metric",
+    "split",
+    "baseline",
+    "candidate",
+    "difference",
+    "95 % interval",
+    "p (Holm)",
+    "verdict",
+)
 
 
 def comparison_markdown(comparison: Comparison) -> str:

@@ -45,7 +45,9 @@ def score(
 class Recording:
     """Scores outputs and stores them as they come; every stored sample survives the process."""
 
-    def __init__(self, home: Home, scope: Scope, run_id: str, samples: Sequence[Sample], suite: Suite) -> None:
+    def __init__(
+        self, home: Home, scope: Scope, run_id: str, samples: Sequence[Sample], suite: Suite
+    ) -> None:
         self._home, self._scope, self._run_id = home, scope, run_id
         self._samples = {sample.id: sample for sample in samples}
         self._scorers = build_scorers(suite.scorers)

@@ -50,7 +50,9 @@ def _messages(value: Any) -> list[Mapping[str, Any]]:
         return [{"role": "user", "content": value}]
     good = isinstance(value, list) and value and all(isinstance(m, Mapping) and "role" in m for m in value)
     if not good:
-        raise Invalid("An input must be a text or a list of chat messages.", hint="Set columns.input in the suite.")
+        raise Invalid(
+            "An input must be a text or a list of chat messages.", hint="Set columns.input in the suite."
+        )
     return list(value)
 
 
@@ -65,7 +67,8 @@ def _split_row(row: Mapping[str, Any], columns: Columns) -> tuple[list[Mapping[s
     source = _find(row, columns.input, INPUT_NAMES)
     if source is None:
         raise Invalid(
-            f"No input was found among the columns {', '.join(sorted(row))}.", hint="Set columns.input in the suite."
+            f"No input was found among the columns {', '.join(sorted(row))}.",
+            hint="Set columns.input in the suite.",
         )
     expected = _find(row, columns.expected, (name for name in EXPECTED_NAMES if name != source))
     messages = _messages(row[source])
@@ -95,7 +98,9 @@ def make_samples(
             raise Invalid(f"Row {ordinal + 1}: {error.message}", hint=error.hint) from error
         if system:
             messages = [{"role": "system", "content": system}, *messages]
-        name = str(own_id) if own_id not in (None, "") else hashlib.sha256(_canonical(messages)).hexdigest()[:32]
+        name = (
+            str(own_id) if own_id not in (None, "") else hashlib.sha256(_canonical(messages)).hexdigest()[:32]
+        )
         seen[name] = seen.get(name, 0) + 1
         samples.append(
             Sample(

@@ -93,7 +93,9 @@ def run(
     made = create(home, actor, suite=suite, key=key)
     if made.state is RunState.SUCCEEDED:
         return made
-    return execute(home, actor, run_id=made.id, suite=suite, target=target, progress=progress, cancelled=cancelled)
+    return execute(
+        home, actor, run_id=made.id, suite=suite, target=target, progress=progress, cancelled=cancelled
+    )
 
 
 def resume(
@@ -187,7 +189,9 @@ def _execute(
             with opened(suite.target, context) as chosen:
                 recording.fill(chosen, progress, check)
     except (PenstockError, KeyboardInterrupt) as error:
-        state = RunState.FAILED if not isinstance(error, Cancelled | KeyboardInterrupt) else RunState.CANCELLED
+        state = (
+            RunState.FAILED if not isinstance(error, Cancelled | KeyboardInterrupt) else RunState.CANCELLED
+        )
         _finish(home, actor, found, state, str(error) or "Interrupted.")
         raise
     with home.read() as uow:
@@ -218,7 +222,8 @@ def start(home: Home, actor: Actor, *, suite: Suite, key: str | None = None) -> 
     """
     if isinstance(suite.target.get("api_key"), str):
         raise Invalid(
-            "A queued evaluation cannot keep a key.", hint="Leave api_key out for the own gateway, or use {env: NAME}."
+            "A queued evaluation cannot keep a key.",
+            hint="Leave api_key out for the own gateway, or use {env: NAME}.",
         )
     made = create(home, actor, suite=suite, key=key)
     if made.job_id is not None or made.state is not RunState.QUEUED:

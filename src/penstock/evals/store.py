@@ -1,6 +1,6 @@
 """SQL of evaluation runs, their samples, metrics and gate decisions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -187,7 +187,9 @@ def _counts(conn: Connection, scope: Scope, run_ids: Sequence[str]) -> dict[str,
 
 
 def _metrics(conn: Connection, scope: Scope, run_ids: Sequence[str]) -> dict[str, list[Metric]]:
-    query = select(metrics).where(_in(metrics, scope), metrics.c.run_id.in_(run_ids)).order_by(metrics.c.position)
+    query = (
+        select(metrics).where(_in(metrics, scope), metrics.c.run_id.in_(run_ids)).order_by(metrics.c.position)
+    )
     found: dict[str, list[Metric]] = {}
     for row in conn.execute(query):
         found.setdefault(row.run_id, []).append(
@@ -372,7 +374,7 @@ def list_gates(
     return [_gate(row) for row in conn.execute(query.order_by(gates.c.id.desc()).limit(limit))]
 
 
-def _gate(row: Mapping[str, Any] | Any) -> GateDecision:
+def _gate(row: Any) -> GateDecision:
     return GateDecision(
         id=row.id,
         run_id=row.run_id,

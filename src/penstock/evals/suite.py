@@ -58,7 +58,9 @@ class Suite:
         if not self.name or not self.dataset:
             raise Invalid("A suite needs a name and a dataset.", hint="Write dataset: NAME@VERSION.")
         if not isinstance(self.target.get("kind"), str):
-            raise Invalid("A suite's target needs a kind.", hint="Write target: {kind: gateway, model: NAME}.")
+            raise Invalid(
+                "A suite's target needs a kind.", hint="Write target: {kind: gateway, model: NAME}."
+            )
         names = [scorer.name for scorer in self.scorers]
         if not names or len(set(names)) < len(names):
             raise Invalid("A suite needs at least one scorer, and each only once.")

@@ -30,7 +30,9 @@ def own_gateway(home: Home) -> str:
         return f"{given}/v1"
     server = home.settings.section(ServerSettings)
     if server.port == 0:
-        raise Invalid("The gateway's port is not fixed.", hint="Give the target a base_url, or set PENSTOCK_URL.")
+        raise Invalid(
+            "The gateway's port is not fixed.", hint="Give the target a base_url, or set PENSTOCK_URL."
+        )
     host = "127.0.0.1" if server.host in _ANY_ADDRESS else server.host
     return f"http://{host}:{server.port}/v1"
 
@@ -48,7 +50,7 @@ def pin_model(home: Home, actor: Actor, target: Mapping[str, Any]) -> tuple[dict
     if pinned["kind"] == "gateway":
         return pinned, [Link("route", model, "target")]
     with home.read() as uow:
-        version = registry.get(uow, actor, model)
+        version = registry.get(uow, actor, ref=model)
     pinned["model"] = version.ref
     return pinned, [Link("model_version", version.ref, "target")]
 
@@ -59,12 +61,12 @@ def _folders(home: Home, actor: Actor, options: dict[str, Any]) -> dict[str, Any
     if ref is None:
         return options
     with home.read() as uow:
-        version = registry.get(uow, actor, ref)
-    folder = str(registry.materialize(home, actor, ref))
+        version = registry.get(uow, actor, ref=ref)
+    folder = str(registry.materialize(home, actor, ref=ref))
     if version.kind == "adapter":
         if not version.base:
             raise Invalid(f"{ref} is an adapter, but its base model is not registered.")
-        base = str(registry.materialize(home, actor, version.base))
+        base = str(registry.materialize(home, actor, ref=version.base))
         return {**options, "folder": base, "adapter": folder}
     return {**options, "folder": folder}
 
@@ -84,7 +86,8 @@ def opened(target: Mapping[str, Any], context: TargetContext) -> Iterator[Target
     if kind != "gateway" or options.get("base_url"):
         if options.get("api_key") == REDACTED:
             raise Invalid(
-                "The key of this run's target was not kept.", hint="Name it as api_key: {env: NAME}, or run it anew."
+                "The key of this run's target was not kept.",
+                hint="Name it as api_key: {env: NAME}, or run it anew.",
             )
         yield plugin(options, context)
         return

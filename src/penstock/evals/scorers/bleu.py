@@ -45,7 +45,12 @@ class Bleu:
         """Return `bleu` of the added-up counts."""
         correct, total = list(sums[:_ORDERS]), list(sums[_ORDERS : 2 * _ORDERS])
         score = BLEU.compute_bleu(
-            correct, total, sums[2 * _ORDERS], sums[2 * _ORDERS + 1], smooth_method="exp", max_ngram_order=_ORDERS
+            correct,
+            total,
+            sums[2 * _ORDERS],
+            sums[2 * _ORDERS + 1],
+            smooth_method="exp",
+            max_ngram_order=_ORDERS,
         )
         return {"bleu": float(score.score)}
 

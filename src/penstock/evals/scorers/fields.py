@@ -30,7 +30,9 @@ class FieldAccuracy:
 
     def _read(self, text: str) -> dict[str, str]:
         record = parse_json(text)
-        found = {key.lower(): plain(value) for key, value in record.items()} if record else _lenient_lines(text)
+        found = (
+            {key.lower(): plain(value) for key, value in record.items()} if record else _lenient_lines(text)
+        )
         return {key: value.casefold() for key, value in found.items()} if self._ignore_case else found
 
     def score(self, sample: Sample, output: Output) -> dict[str, float]:

@@ -16,7 +16,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "null": (type(None),),
 }
-_KEYWORDS = {"type", "required", "properties", "additionalProperties", "enum", "items", "$schema", "title", "description"}
+_ANNOTATIONS = {"$schema", "title", "description"}
+_KEYWORDS = _ANNOTATIONS | {"type", "required", "properties", "additionalProperties", "enum", "items"}
 
 
 def _check_schema(schema: Mapping[str, Any]) -> None:
@@ -27,7 +28,9 @@ def _check_schema(schema: Mapping[str, Any]) -> None:
             hint=f"It knows {', '.join(sorted(_KEYWORDS))}.",
         )
     if "type" in schema and schema["type"] not in _TYPES:
-        raise Invalid(f"valid_structure does not know the type {schema['type']!r}.", hint=f"Use one of {list(_TYPES)}.")
+        raise Invalid(
+            f"valid_structure does not know the type {schema['type']!r}.", hint=f"Use one of {list(_TYPES)}."
+        )
     for child in (*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])):
         _check_schema(child)
 

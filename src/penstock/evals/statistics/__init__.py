@@ -7,7 +7,12 @@ from penstock.evals.statistics.mcnemar import mcnemar_exact
 from penstock.evals.statistics.mean import t_interval
 from penstock.evals.statistics.paired import PairedTable, newcombe_interval, tango_interval
 from penstock.evals.statistics.permutation import paired_permutation
-from penstock.evals.statistics.power import minimum_detectable_effect, paired_power, pairs_needed, two_sample_size
+from penstock.evals.statistics.power import (
+    minimum_detectable_effect,
+    paired_power,
+    pairs_needed,
+    two_sample_size,
+)
 from penstock.evals.statistics.proportion import clopper_pearson, wilson
 from penstock.evals.statistics.quantile import quantile_interval
 

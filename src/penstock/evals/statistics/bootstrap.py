@@ -21,8 +21,10 @@ def mean_of_sums(sums: Floats) -> float:
 
 
 def as_table(values: ArrayLike) -> Floats:
-    """Return `values` of shape (n,) or (n, k) as an (n, k + 1) table whose last column is 1."""
+    """Return `values` of shape (n,) or (n, k) as an (n, k + 1) table whose last column is 1; n >= 1."""
     data = np.asarray(values, dtype=np.float64)
+    if len(data) == 0:
+        raise ValueError("at least one row is needed")
     data = data.reshape(len(data), -1)
     return np.hstack([data, np.ones((len(data), 1))])
 
@@ -42,7 +44,8 @@ def resampled_sums(table: Floats, resamples: int, seed: int) -> Floats:
 
 def _bca_levels(estimate: float, draws: Floats, jackknife: Floats, confidence: float) -> tuple[float, float]:
     """Return the adjusted percentile levels of Efron, JASA 82 (1987) 171-185, eq. 2.3 with eq. 6.6."""
-    below = (np.count_nonzero(draws < estimate) + 0.5 * np.count_nonzero(draws == estimate)) / len(draws)
+    lower, equal = np.count_nonzero(draws < estimate), np.count_nonzero(draws == estimate)
+    below = float(lower + 0.5 * equal) / len(draws)
     below = min(max(below, 0.5 / len(draws)), 1 - 0.5 / len(draws))
     bias = normal_inverse(below)
     spread = jackknife.mean() - jackknife
@@ -72,17 +75,19 @@ def bootstrap_interval(
     if method not in ("bca", "percentile"):
         raise ValueError(f"method must be 'bca' or 'percentile', not {method!r}")
     table = as_table(values)
-    if len(table) == 0:
-        raise ValueError("a bootstrap needs at least one row")
     total = table.sum(axis=0)
     estimate = statistic(total)
     n, label = len(table), f"bootstrap_{method}"
     if n == 1:
-        return Interval(value=estimate, low=-math.inf, high=math.inf, n=1, method=label, confidence=confidence)
+        return Interval(
+            value=estimate, low=-math.inf, high=math.inf, n=1, method=label, confidence=confidence
+        )
     draws = np.array([statistic(sums) for sums in resampled_sums(table, resamples, seed)])
     levels = ((1 - confidence) / 2, (1 + confidence) / 2)
     if method == "bca":
         jackknife = np.array([statistic(total - row) for row in table])
         levels = _bca_levels(estimate, draws, jackknife, confidence)
     low, high = np.quantile(draws, levels)
-    return Interval(value=estimate, low=float(low), high=float(high), n=n, method=label, confidence=confidence)
+    return Interval(
+        value=estimate, low=float(low), high=float(high), n=n, method=label, confidence=confidence
+    )

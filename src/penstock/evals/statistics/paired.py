@@ -63,9 +63,7 @@ def newcombe_interval(table: PairedTable, *, confidence: float = 0.95) -> Interv
     up_c, down_b = candidate.high - candidate.value, baseline.value - baseline.low
     low = table.difference - math.sqrt(max(0.0, down_c**2 - 2 * phi * down_c * up_b + up_b**2))
     high = table.difference + math.sqrt(max(0.0, up_c**2 - 2 * phi * up_c * down_b + down_b**2))
-    return Interval(
-        value=table.difference, low=low, high=high, n=n, method="newcombe", confidence=confidence
-    )
+    return Interval(value=table.difference, low=low, high=high, n=n, method="newcombe", confidence=confidence)
 
 
 def _tango_z(table: PairedTable, delta: float) -> float:

@@ -46,7 +46,10 @@ class ChildTarget:
             worker.join()
 
     def _drive(
-        self, path: str, found: "queue.SimpleQueue[list[Output] | PenstockError | None]", stop: threading.Event
+        self,
+        path: str,
+        found: "queue.SimpleQueue[list[Output] | PenstockError | None]",
+        stop: threading.Event,
     ) -> None:
         def hear(report: dict[str, Any]) -> None:
             if "outputs" in report:

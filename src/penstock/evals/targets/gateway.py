@@ -45,7 +45,9 @@ class GatewayTarget:
     def __init__(self, options: Mapping[str, Any], context: TargetContext) -> None:
         for name in options:
             if name not in _OPTIONS:
-                raise Invalid(f"The gateway target has no option {name!r}.", hint=did_you_mean(name, _OPTIONS))
+                raise Invalid(
+                    f"The gateway target has no option {name!r}.", hint=did_you_mean(name, _OPTIONS)
+                )
         if not options.get("model"):
             raise Invalid("The gateway target needs a model.", hint="Name a route of the gateway.")
         base = str(options.get("base_url") or "").rstrip("/")
@@ -171,7 +173,9 @@ def read_key(value: Any) -> str:
     if isinstance(value, Mapping):
         name = str(value.get("env", ""))
         if not os.environ.get(name):
-            raise Invalid(f"The environment variable {name!r} is not set.", hint="It should hold the API key.")
+            raise Invalid(
+                f"The environment variable {name!r} is not set.", hint="It should hold the API key."
+            )
         return os.environ[name]
     return str(value or "")
 
@@ -187,9 +191,10 @@ def error_text(body: str) -> str:
     return str(message)[:500] if message else body[:500]
 
 
-def _usage(data: Mapping[str, Any]) -> dict[str, int | None]:
+def _usage(data: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return (input, output) tokens as the server counted them."""
     usage = data.get("usage") or {}
-    return {"input_tokens": usage.get("prompt_tokens"), "output_tokens": usage.get("completion_tokens")}
+    return usage.get("prompt_tokens"), usage.get("completion_tokens")
 
 
 def read_answer(data: bytes, sample_id: str, trace_id: str | None, seconds: float) -> Output:
@@ -204,7 +209,8 @@ def read_answer(data: bytes, sample_id: str, trace_id: str | None, seconds: floa
             latency_s=seconds,
             finish_reason=choice.get("finish_reason") or "",
             trace_id=trace_id,
-            **_usage(decoded),
+            input_tokens=_usage(decoded)[0],
+            output_tokens=_usage(decoded)[1],
         )
     except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
         return Output(sample_id=sample_id, error=f"unreadable answer ({error!r})", trace_id=trace_id)
@@ -245,5 +251,6 @@ def read_stream(
         ttft_s=first,
         finish_reason=finish,
         trace_id=trace_id,
-        **usage,
+        input_tokens=usage[0],
+        output_tokens=usage[1],
     )

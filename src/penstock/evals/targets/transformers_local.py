@@ -25,7 +25,9 @@ def check_options(spec: Mapping[str, Any], known: set[str]) -> None:
     """Raise Invalid when `spec` holds an option that is not known, or no folder."""
     unknown = sorted(set(spec) - known)
     if unknown:
-        raise Invalid(f"The target has no option {unknown[0]!r}.", hint=f"It knows {', '.join(sorted(known))}.")
+        raise Invalid(
+            f"The target has no option {unknown[0]!r}.", hint=f"It knows {', '.join(sorted(known))}."
+        )
     if not spec.get("folder"):
         raise Invalid("The target needs a model.", hint="Give model: NAME@VERSION, or folder: PATH.")
 
@@ -68,7 +70,9 @@ def _batches(prompts: Sequence[tuple[str, str]], size: int) -> Iterator[Sequence
         yield ordered[start : start + size]
 
 
-def _generate(tokenizer: Any, model: Any, batch: Sequence[tuple[str, str]], max_tokens: int) -> list[dict[str, Any]]:
+def _generate(
+    tokenizer: Any, model: Any, batch: Sequence[tuple[str, str]], max_tokens: int
+) -> list[dict[str, Any]]:
     import torch
 
     encoded = tokenizer(
