@@ -7,7 +7,34 @@ import pytest
 
 from penstock.evals.statistics import bootstrap_interval
 
-SPATIAL_A = [48, 36, 20, 29, 42, 42, 20, 42, 22, 41, 45, 14, 6, 0, 33, 28, 34, 4, 32, 24, 47, 41, 24, 26, 30, 41]
+SPATIAL_A = [
+    48,
+    36,
+    20,
+    29,
+    42,
+    42,
+    20,
+    42,
+    22,
+    41,
+    45,
+    14,
+    6,
+    0,
+    33,
+    28,
+    34,
+    4,
+    32,
+    24,
+    47,
+    41,
+    24,
+    26,
+    30,
+    41,
+]
 """Efron and Tibshirani, An Introduction to the Bootstrap (1993), Table 14.1."""
 
 
@@ -15,9 +42,7 @@ def variance(sums: np.ndarray) -> float:
     return float(sums[1] / sums[2] - (sums[0] / sums[2]) ** 2)
 
 
-@pytest.mark.parametrize(
-    ("method", "low", "high"), [("percentile", 100.8, 233.9), ("bca", 115.8, 259.6)]
-)
+@pytest.mark.parametrize(("method", "low", "high"), [("percentile", 100.8, 233.9), ("bca", 115.8, 259.6)])
 def test_published_intervals_of_a_variance(method: str, low: float, high: float) -> None:
     """Their Table 14.2: 90 % intervals from 2000 resamples, whose own Monte Carlo error is 2 to 4 (one standard error)."""
     a = np.array(SPATIAL_A, dtype=float)
