@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.evals.support import answer, ingest, make_suite
 
 from penstock.core import jobs, lineage
 from penstock.core.errors import Busy, Cancelled, Conflict, Denied, Invalid, NotFound, Unprocessable
@@ -17,7 +18,6 @@ from penstock.core.scope import Actor, Role
 from penstock.evals import service
 from penstock.evals.jobs import HANDLERS
 from penstock.evals.model import EvalRun, RunState, Sample
-from tests.evals.support import answer, ingest, make_suite
 
 
 def evaluate(home: Home, actor: Actor, wrong: set[int], count: int = 40, **options: Any) -> EvalRun:

@@ -44,7 +44,7 @@ def variance(sums: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("method", "low", "high"), [("percentile", 100.8, 233.9), ("bca", 115.8, 259.6)])
 def test_published_intervals_of_a_variance(method: str, low: float, high: float) -> None:
-    """Their Table 14.2: 90 % intervals from 2000 resamples, whose own Monte Carlo error is 2 to 4 (one standard error)."""
+    """Their Table 14.2: 90 % intervals from 2000 resamples: a Monte Carlo error of 2 to 4."""
     a = np.array(SPATIAL_A, dtype=float)
     rows = np.stack([a, a * a], axis=1)
     found = bootstrap_interval(rows, statistic=variance, method=method, resamples=20_000, confidence=0.9)
