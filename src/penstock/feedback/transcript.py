@@ -23,15 +23,10 @@ def _flat(content: Any) -> str | None:
     """Return the text of a message's content: a string, or a list of nothing but text parts."""
     if isinstance(content, str):
         return content
-    if isinstance(content, list):
-        parts = [
-            part.get("text")
-            for part in content
-            if isinstance(part, Mapping) and part.get("type") in ("text", "output_text")
-        ]
-        texts = [part for part in parts if isinstance(part, str)]
-        return "".join(texts) if texts else None
-    return None
+    if not isinstance(content, list) or not content:
+        return None
+    texts = [text for text in map(_part, content) if text is not None]
+    return "".join(texts) if len(texts) == len(content) else None
 
 
 def _part(part: Any) -> str | None:
