@@ -1,5 +1,7 @@
 """The dataset version a suite is pinned to, and its rows as samples."""
 
+from dataclasses import replace
+
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
 from penstock.core.scope import Actor
@@ -20,15 +22,19 @@ def pin(home: Home, actor: Actor, suite: Suite) -> DatasetVersion:
     return version
 
 
-def load(home: Home, actor: Actor, suite: Suite, ref: str, splits: list[str]) -> list[Sample]:
-    """Return the suite's samples from the pinned version `ref`; raises Invalid when there are none."""
-    wanted: list[str | None] = [suite.split] if suite.split else [*splits] or [None]
+def load(home: Home, actor: Actor, suite: Suite, version: DatasetVersion) -> list[Sample]:
+    """Return the suite's samples from the pinned version; raises Invalid when there are none.
+
+    Samples are known by the version's key column unless the suite names another.
+    """
+    wanted: list[str | None] = [suite.split] if suite.split else [*sorted(version.splits)] or [None]
     rows = (
         (split or "", row)
         for split in wanted
-        for row in datasets.rows(home, actor, ref, split=split, limit=suite.limit)
+        for row in datasets.rows(home, actor, version.ref, split=split, limit=suite.limit)
     )
-    samples = make_samples(rows, columns=suite.columns, system=suite.system)
+    columns = replace(suite.columns, id=suite.columns.id or version.key or "")
+    samples = make_samples(rows, columns=columns, system=suite.system)
     if not samples:
-        raise Invalid(f"{ref} has no rows to evaluate.", hint="Choose another split.")
+        raise Invalid(f"{version.ref} has no rows to evaluate.", hint="Choose another split.")
     return samples

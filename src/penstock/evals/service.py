@@ -47,7 +47,7 @@ def create(
     build_scorers(suite.scorers)
     version = dataset_source.pin(home, actor, suite)
     target, links = pin_model(home, actor, suite.target)
-    dataset = f"{version.dataset}@{version.number}"
+    dataset = version.ref
     run = EvalRun(
         id=ids.new_id("evr"),
         suite=suite.name,
@@ -162,8 +162,7 @@ def _execute(
     if given is not None and suite.target.get("api_key") == REDACTED:
         suite = replace(suite, target={**suite.target, "api_key": given.target.get("api_key")})
     scope, run_id = actor.scope, found.id
-    splits = [] if suite.split else sorted(dataset_source.pin(home, actor, suite).splits)
-    samples = dataset_source.load(home, actor, suite, found.dataset, splits)
+    samples = dataset_source.load(home, actor, suite, dataset_source.pin(home, actor, suite))
     with home.begin() as uow:
         store.update_run(
             uow.conn, scope, run_id, state="running", error="", total=len(samples), started_at=clock.now()

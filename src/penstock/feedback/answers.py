@@ -12,13 +12,13 @@ from penstock.traces.model import SpanRecord
 def _judged_span(uow: UnitOfWork, actor: Actor, trace_id: str, span_id: str | None) -> SpanRecord | None:
     try:
         if span_id is not None:
-            return traces.get_span(uow, actor, trace_id, span_id)
-        summary = traces.get_trace(uow, actor, trace_id)
-        calls = [span for span in summary.spans if span.kind == "llm" and span.status != "error"]
+            return traces.get_span_body(uow, actor, trace_id=trace_id, span_id=span_id)
+        found = traces.get_trace(uow, actor, trace_id=trace_id)
+        calls = [span for span in found.spans if span.kind == "llm" and span.status != "error"]
         if not calls:
             return None
         last = max(calls, key=lambda span: span.end_ns)
-        return traces.get_span(uow, actor, trace_id, last.span_id)
+        return traces.get_span_body(uow, actor, trace_id=trace_id, span_id=last.span_id)
     except NotFound:
         return None
 
