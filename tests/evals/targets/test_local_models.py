@@ -52,7 +52,7 @@ def test_batches_answer_as_one_by_one_does(sqlite_home: Home, tmp_path: Path, fo
 def test_gguf_answers_as_its_source_does(sqlite_home: Home, tmp_path: Path, folder: Path) -> None:
     exporter = importlib.import_module("penstock.registry.exporters.gguf")
     target = tmp_path / "gguf"
-    exporter.run({"folder": str(folder), "out": str(target), "quantization": "f32"}, lambda _report: None)
+    exporter.run({"source": str(folder), "output": str(target), "quantization": "f32"}, lambda _report: None)
     questions = [line[:30] for line in tiny_model.CORPUS]
     hf = ask(sqlite_home, tmp_path / "a", "transformers", questions, folder=str(folder), max_tokens=16)
     cpp = ask(
