@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from penstock.core import clock
+from penstock.core import clock, ids
 from penstock.core.errors import Invalid
 from penstock.evals.targets.transformers_local import check_options, read_samples
 
@@ -37,16 +35,18 @@ def _server(spec: dict[str, Any], parallel: int) -> Any:
     params.cpuparams.n_threads = int(spec.get("threads", 1))
     params.cpuparams_batch.n_threads = int(spec.get("threads", 1))
     params.warmup = False
+    # The library opens a port of its own; nobody else shall use it.
+    params.api_keys = [ids.new_secret("eval")]
     return xllamacpp.Server(params)
 
 
 def _ask(server: Any, sample: dict[str, Any], max_tokens: int) -> dict[str, Any]:
     began = clock.monotonic()
     body = {"messages": sample["messages"], "max_tokens": max_tokens, "temperature": 0, "top_k": 1, "seed": 0}
-    answer = server.handle_chat_completions(msgspec.json.encode(body).decode())
-    decoded = msgspec.json.decode(answer) if isinstance(answer, str | bytes) else answer
+    decoded = server.handle_chat_completions(body)
     if "choices" not in decoded:
-        return {"sample_id": sample["id"], "error": str(decoded.get("message") or decoded)[:500]}
+        error = decoded.get("error") or decoded
+        return {"sample_id": sample["id"], "error": str(error.get("message") or error)[:500]}
     choice, usage = decoded["choices"][0], decoded.get("usage") or {}
     return {
         "sample_id": sample["id"],
