@@ -1,0 +1,1 @@
+"""Feedback: what people thought of answers, and the training data that comes of it."""

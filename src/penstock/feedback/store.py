@@ -1,0 +1,123 @@
+"""SQL of feedback."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Index,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    delete,
+    select,
+)
+
+from penstock.core.db import UtcTime, metadata, upsert
+from penstock.core.scope import Scope
+from penstock.feedback.model import Feedback, Kind
+
+items = Table(
+    "feedback_items",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("project", String(64), nullable=False),
+    Column("key", String(200)),
+    Column("trace_id", String(32), nullable=False),
+    Column("span_id", String(16)),
+    Column("name", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("number", Float),
+    Column("text", Text),
+    Column("chosen", Text),
+    Column("rejected", Text),
+    Column("comment", Text, nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("route", String(200), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("tenant", "project", "key"),
+    Index("ix_feedback_items_scope", "tenant", "project", "id"),
+    Index("ix_feedback_items_trace", "tenant", "project", "trace_id"),
+    Index("ix_feedback_items_subject", "tenant", "project", "subject"),
+)
+
+_FIELDS = (
+    "id",
+    "key",
+    "trace_id",
+    "span_id",
+    "name",
+    "kind",
+    "number",
+    "text",
+    "chosen",
+    "rejected",
+    "comment",
+    "source",
+    "subject",
+    "route",
+    "actor",
+    "created_at",
+)
+
+
+def _in(scope: Scope) -> ColumnElement[bool]:
+    return (items.c.tenant == scope.tenant) & (items.c.project == scope.project)
+
+
+def _feedback(row: Any) -> Feedback:
+    values = {name: getattr(row, name) for name in _FIELDS}
+    return Feedback(**{**values, "kind": Kind(row.kind)})
+
+
+def insert(conn: Connection, scope: Scope, item: Feedback) -> bool:
+    """Store an item; returns False when its key was used before."""
+    row = {name: getattr(item, name) for name in _FIELDS}
+    row |= {"kind": str(item.kind), "tenant": scope.tenant, "project": scope.project}
+    return upsert(conn, items, [row], keys=["tenant", "project", "key"]) > 0
+
+
+def by_key(conn: Connection, scope: Scope, key: str) -> Feedback | None:
+    """Return the item given with the idempotency key, or None."""
+    row = conn.execute(select(items).where(_in(scope), items.c.key == key)).first()
+    return _feedback(row) if row else None
+
+
+def newest(
+    conn: Connection, scope: Scope, *, equal: dict[str, str], before: str | None, limit: int
+) -> list[Feedback]:
+    """Return items, newest first, whose columns have the values in `equal`."""
+    query = select(items).where(_in(scope), *(items.c[name] == value for name, value in equal.items()))
+    if before is not None:
+        query = query.where(items.c.id < before)
+    return [_feedback(row) for row in conn.execute(query.order_by(items.c.id.desc()).limit(limit))]
+
+
+def of_kinds(
+    conn: Connection, scope: Scope, kinds: list[Kind], *, since: datetime | None, until: datetime | None
+) -> list[Feedback]:
+    """Return items of the kinds, oldest first, given from `since` (inclusive) to `until` (exclusive)."""
+    query = select(items).where(_in(scope), items.c.kind.in_([str(kind) for kind in kinds]))
+    if since is not None:
+        query = query.where(items.c.created_at >= since)
+    if until is not None:
+        query = query.where(items.c.created_at < until)
+    return [_feedback(row) for row in conn.execute(query.order_by(items.c.id))]
+
+
+def of_subject(conn: Connection, scope: Scope, subject: str) -> list[Feedback]:
+    """Return everything about or by the subject, oldest first."""
+    query = select(items).where(_in(scope), items.c.subject == subject).order_by(items.c.id)
+    return [_feedback(row) for row in conn.execute(query)]
+
+
+def erase_subject(conn: Connection, scope: Scope, subject: str) -> int:
+    """Delete everything about or by the subject; returns how many items."""
+    return conn.execute(delete(items).where(_in(scope), items.c.subject == subject)).rowcount
