@@ -131,7 +131,9 @@ class Recipe:
             if value <= 0:
                 raise Invalid(f"{name} must be above zero, not {value}.")
         if self.schedule not in SCHEDULES:
-            raise Invalid(f"{self.schedule!r} is not a schedule.", hint=did_you_mean(self.schedule, SCHEDULES))
+            raise Invalid(
+                f"{self.schedule!r} is not a schedule.", hint=did_you_mean(self.schedule, SCHEDULES)
+            )
         _check_preference(self.preference)
 
     def to_dict(self) -> dict[str, Any]:
@@ -173,7 +175,9 @@ def _build(kind: type[Any], values: Mapping[str, Any], where: str = "") -> Any:
     for key in values:
         if key not in known:
             raise Invalid(f"Unknown recipe key {where}{key}.", hint=did_you_mean(str(key), known))
-    missing = [name for name in ("name", "method", "base", "dataset") if kind is Recipe and not values.get(name)]
+    missing = [
+        name for name in ("name", "method", "base", "dataset") if kind is Recipe and not values.get(name)
+    ]
     if missing:
         raise Invalid(f"The recipe lacks {', '.join(missing)}.", hint="Add them, or pass them with --set.")
     return kind(**{key: _value(value, hints[key], f"{where}{key}") for key, value in values.items()})
@@ -198,15 +202,15 @@ def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def load(source: str | Path, **changes: Any) -> Recipe:
-    """Return the recipe in a YAML file, or a ready one by name (`sft-lora`), with `changes` put on top.
+    """Return the recipe in a YAML file, or a ready one by name (`sft-lora`), with `changes` put on top (see `merge`).
 
     Raises NotFound for a name or file that does not exist, Invalid for anything wrong inside.
     """
     path = Path(source)
-    if not path.exists() and path.name == str(source):
+    if isinstance(source, str) and source in ready():
         path = READY / f"{source}.yaml"
-        if not path.exists():
-            raise NotFound(f"There is no recipe {source!r}.", hint=did_you_mean(str(source), ready()))
+    elif not path.is_file():
+        raise NotFound(f"There is no recipe {str(source)!r}.", hint=did_you_mean(str(source), ready()))
     try:
         values = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -221,3 +225,10 @@ def load(source: str | Path, **changes: Any) -> Recipe:
 def ready() -> list[str]:
     """Return the names of the recipes that come with Penstock."""
     return sorted(path.stem for path in READY.glob("*.yaml"))
+
+
+def source(name: str) -> str:
+    """Return the YAML of a ready recipe; raises NotFound."""
+    if name not in ready():
+        raise NotFound(f"There is no recipe {name!r}.", hint=did_you_mean(name, ready()))
+    return (READY / f"{name}.yaml").read_text()

@@ -85,7 +85,8 @@ def probe_rows(seed: int, rows: int = PROBE_ROWS) -> list[dict[str, Any]]:
     rng = random.Random(f"probe {seed}")
     letters = [tickets.draw(rng, redacted=rng.random() < 0.5) for _ in range(rows)]
     return [
-        {"messages": [{"role": "user", "content": m.text}], "completion": tickets.true_answer(m)} for m in letters
+        {"messages": [{"role": "user", "content": m.text}], "completion": tickets.true_answer(m)}
+        for m in letters
     ]
 
 

@@ -114,9 +114,28 @@ NEUTRAL = (
     "I am writing for {name} from {city}.", "This is my first mail about it.", "We talked about it {when}.",
     "The customer number is {code}.", "I use it on a laptop and a phone.", "The weather in {city} is nice at least.",
 )  # fmt: skip
-GREETINGS = ("Hello,", "Hi,", "Hi there,", "Dear support,", "Good morning,", "Dear team,", "Hey,", "To whom it may concern,", "")
+GREETINGS = (
+    "Hello,",
+    "Hi,",
+    "Hi there,",
+    "Dear support,",
+    "Good morning,",
+    "Dear team,",
+    "Hey,",
+    "To whom it may concern,",
+    "",
+)
 CLOSINGS = ("Best regards,", "Kind regards,", "Thanks,", "Cheers,", "Best,", "Yours,", "")
-OPENERS = ("", "", "", "I hope you are well. ", "Sorry to bother you. ", "A quick note: ", "Following up: ", "FYI: ")
+OPENERS = (
+    "",
+    "",
+    "",
+    "I hope you are well. ",
+    "Sorry to bother you. ",
+    "A quick note: ",
+    "Following up: ",
+    "FYI: ",
+)
 CONTACT = (
     "You can reach me at {email}.", "My phone is {phone}.", "Write to {email} or call {phone}.", "My card is {card}.",
     "The IBAN is {iban}.", "The account is {iban}.", "Please answer to {email}.", "Paid with card {card}.",
@@ -125,10 +144,32 @@ NAMES = (
     "Anna", "Ben", "Carla", "David", "Elena", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Kim", "Lena", "Marco", "Nadia",
     "Oskar", "Paula", "Rosa", "Sam", "Tariq", "Vera",
 )  # fmt: skip
-SURNAMES = ("Novak", "Silva", "Berg", "Costa", "Meyer", "Okafor", "Rossi", "Jansen", "Haddad", "Klein", "Moreau", "Lindqvist")
+SURNAMES = (
+    "Novak",
+    "Silva",
+    "Berg",
+    "Costa",
+    "Meyer",
+    "Okafor",
+    "Rossi",
+    "Jansen",
+    "Haddad",
+    "Klein",
+    "Moreau",
+    "Lindqvist",
+)
 CITIES = ("Porto", "Leeds", "Graz", "Lyon", "Turin", "Gdansk", "Ghent", "Malmo", "Cork", "Basel")
 TEAMS = ("sales", "finance", "design", "support", "legal", "warehouse")
-TIMES = ("yesterday", "last week", "on Monday", "two days ago", "this morning", "last Friday", "in March", "a month ago")
+TIMES = (
+    "yesterday",
+    "last week",
+    "on Monday",
+    "two days ago",
+    "this morning",
+    "last Friday",
+    "in March",
+    "a month ago",
+)
 DAYS = ("Monday", "Wednesday", "Friday", "Thursday")
 ANSWERS: dict[str, tuple[str, ...]] = {
     "billing": ("We checked the invoice for {p}.", "The bill for {p} will be corrected by accounting."),
@@ -141,7 +182,10 @@ ANSWERS: dict[str, tuple[str, ...]] = {
 PACE: dict[str, tuple[str, ...]] = {
     "high": ("We dropped everything else and start at once.", "Someone calls you within minutes."),
     "medium": ("We come back to you in two days.", "You hear from us this week."),
-    "low": ("As you said, it goes to the end of the list.", "We pick it up some time later, as there is no hurry."),
+    "low": (
+        "As you said, it goes to the end of the list.",
+        "We pick it up some time later, as there is no hurry.",
+    ),
 }
 TOPICS: dict[str, tuple[str, ...]] = {
     "billing": ("an invoice", "a charge"),
@@ -244,11 +288,19 @@ def _typo(rng: random.Random, text: str) -> str:
 
 def _lowered(text: str, product: str) -> str:
     """Return the text in lower case, except for the product and placeholders."""
-    return " ".join(word if product in word or word.startswith("[") else word.lower() for word in text.split(" "))
+    return " ".join(
+        word if product in word or word.startswith("[") else word.lower() for word in text.split(" ")
+    )
 
 
 def compose(
-    rng: random.Random, *, intent: str, product: str, urgency: str, redacted: bool = False, brief: bool = False
+    rng: random.Random,
+    *,
+    intent: str,
+    product: str,
+    urgency: str,
+    redacted: bool = False,
+    brief: bool = False,
 ) -> Mail:
     """Write one mail with the given properties; every other choice comes from `rng`.
 

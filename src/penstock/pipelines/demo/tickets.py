@@ -113,7 +113,9 @@ def _history(fresh: _Fresh, rows: int) -> list[dict[str, Any]]:
         else:
             mail = fresh.mail()
             made.append((mail.text, legacy_answer(mail)))
-    return [{"id": f"T{number:05d}", "text": text, "label": label} for number, (text, label) in enumerate(made, 1)]
+    return [
+        {"id": f"T{number:05d}", "text": text, "label": label} for number, (text, label) in enumerate(made, 1)
+    ]
 
 
 def make(seed: int, *, history: int = 4000, test: int = 500, traffic: int = 600) -> Corpus:
@@ -123,6 +125,8 @@ def make(seed: int, *, history: int = 4000, test: int = 500, traffic: int = 600)
     live = [fresh.mail() for _ in range(traffic)]
     return Corpus(
         history=_history(fresh, history),
-        test=[{"id": f"E{n:05d}", "text": m.text, "label": true_answer(m)} for n, m in enumerate(held_out, 1)],
+        test=[
+            {"id": f"E{n:05d}", "text": m.text, "label": true_answer(m)} for n, m in enumerate(held_out, 1)
+        ],
         traffic=[Ticket(f"P{n:05d}", m.text, true_answer(m)) for n, m in enumerate(live, 1)],
     )

@@ -160,9 +160,13 @@ class _Run:
         torch.manual_seed(seed)
         shape = {**bench.spec["model"], "vocab_size": len(bench.tokenizer)}
         special = {"eos_token_id": bench.tokenizer.eos_token_id, "pad_token_id": bench.tokenizer.pad_token_id}
-        self.model = Qwen3ForCausalLM(Qwen3Config(**shape, **special, bos_token_id=None, tie_word_embeddings=True))
+        self.model = Qwen3ForCausalLM(
+            Qwen3Config(**shape, **special, bos_token_id=None, tie_word_embeddings=True)
+        )
         rate = bench.spec["learning_rate"]
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.05)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.05
+        )
         self.step = 0
         self.passed_at: int | None = None
         self.scores: dict[str, float] = {}
@@ -225,7 +229,13 @@ def _attempt(bench: Bench, attempt: int, seed: int) -> dict[str, Any]:
         if this.step % spec["probe_steps"] == 0 and this.passed_at is None:
             _look(bench, this, kept)
     final = bench.probe.scores(this.model) if this.passed_at is not None else this.scores
-    return {"seed": seed, "steps": this.step, "probe": final, "passed": this.passed_at is not None, "run": this}
+    return {
+        "seed": seed,
+        "steps": this.step,
+        "probe": final,
+        "passed": this.passed_at is not None,
+        "run": this,
+    }
 
 
 def _done(spec: dict[str, Any], this: _Run) -> bool:
@@ -240,7 +250,9 @@ def _look(bench: Bench, this: _Run, kept: Path) -> None:
     if all(this.scores.get(key, 0.0) >= least for key, least in bench.spec["probe_pass"].items()):
         this.passed_at = this.step
     this.save(kept)
-    bench.report({"stage": "probe", "step": this.step, "passed": this.passed_at is not None, "probe": this.scores})
+    bench.report(
+        {"stage": "probe", "step": this.step, "passed": this.passed_at is not None, "probe": this.scores}
+    )
 
 
 def _progress(

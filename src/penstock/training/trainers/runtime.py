@@ -38,7 +38,8 @@ def load_policy(spec: dict[str, Any]) -> tuple[Any, Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(spec["model_folder"])
     if not tokenizer.chat_template:
         raise Invalid(
-            "The base model's tokenizer has no chat template.", hint="Add chat_template to tokenizer_config.json."
+            "The base model's tokenizer has no chat template.",
+            hint="Add chat_template to tokenizer_config.json.",
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -131,7 +132,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             return
         first, began = self._began
         rate = (state.global_step - first) / max(time.monotonic() - began, 1e-6)
-        numbers = {name.replace("/", "_"): value for name, value in logs.items() if isinstance(value, int | float)}
+        numbers = {
+            name.replace("/", "_"): value for name, value in logs.items() if isinstance(value, int | float)
+        }
         self._report(
             {
                 "stage": "train",
@@ -150,8 +153,11 @@ def finish(trainer: Any, tokenizer: Any, spec: dict[str, Any], rows: int) -> dic
     model = trainer.model
     adapter = isinstance(model, PeftModel)
     if adapter:
+        # The folder it was loaded from means nothing elsewhere.
+        model.peft_config["default"].base_model_name_or_path = spec["base_ref"]
         # The frozen copy of the starting policy that preference losses compare with is not part of the result.
         model.save_pretrained(folder, selected_adapters=["default"])
+        (folder / "README.md").unlink(missing_ok=True)
     else:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

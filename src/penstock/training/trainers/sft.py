@@ -11,6 +11,9 @@ from trl import SFTConfig, SFTTrainer
 from penstock.training.trainers import runtime
 from penstock.training.trainers.runtime import Report
 
+_MASKED = -100
+"""Label of tokens that carry no loss (torch's ignore_index)."""
+
 
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     """Train on `spec["train_file"]`, JSONL rows `{messages, completion}`; see `training.recipe` for the other keys.
@@ -45,7 +48,9 @@ def _examples(data: Any, tokenizer: Any) -> list[dict[str, str]]:
     """Return what the model sees (`context`) and what it learns (`trained`) for the first rows, special tokens shown."""
     shown = []
     for row in data.select(range(min(runtime.PREVIEWS, len(data)))):
-        pairs = list(zip(row["input_ids"], row["completion_mask"], strict=True))
+        pairs = [
+            (token, label != _MASKED) for token, label in zip(row["input_ids"], row["labels"], strict=True)
+        ]
         shown.append(
             {
                 "context": tokenizer.decode([token for token, trained in pairs if not trained]),
