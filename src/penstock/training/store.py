@@ -1,6 +1,7 @@
 """SQL of training runs and their metrics."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import (
@@ -85,7 +86,7 @@ def _run(row: Any) -> TrainingRun:
 
 def insert(conn: Connection, scope: Scope, run: TrainingRun) -> None:
     """Store a new run."""
-    row = {name: getattr(run, name) for name in runs.c.keys() if name not in ("tenant", "project")}
+    row = {field.name: getattr(run, field.name) for field in fields(TrainingRun)}
     row["state"] = str(run.state)
     conn.execute(runs.insert().values(tenant=scope.tenant, project=scope.project, **row))
 

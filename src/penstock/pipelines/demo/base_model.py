@@ -151,7 +151,7 @@ def build(
         lineage=[Link("file", f"sha256:{digest}", "inputs")],
         metrics=result["metrics"],
         card_extra={
-            "description": "Small Qwen3-shaped model pre-trained on generated mail threads; knows the form, not the policy.",
+            "description": "Small Qwen3 pre-trained on generated mail threads: knows the form, not the policy.",
             "seed": result["seed"],
             "steps": result["steps"],
         },

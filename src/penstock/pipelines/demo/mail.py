@@ -1,7 +1,7 @@
 """Support mails as text: phrase banks and a seeded composer.
 
-A mail has three independent properties: what the writer wants (`INTENTS`), which product it is about (`PRODUCTS`) and how
-pressing it is (`URGENCIES`).  Nothing here knows the triage policy; `tickets` turns properties into labels.
+A mail has three independent properties: what the writer wants (`INTENTS`), which product it is about (`PRODUCTS`)
+and how pressing it is (`URGENCIES`). Nothing here knows the triage policy; `tickets` turns properties into labels.
 """
 
 import random
@@ -9,8 +9,19 @@ from dataclasses import dataclass
 
 INTENTS = ("billing", "refund", "cancel", "technical", "account", "shipping")
 PRODUCTS = (
-    "Lumen", "Orbit", "Tidal", "Quartz", "Maple", "Falcon", "Cobalt", "Harbor", "Nimbus", "Saffron", "Vertex", "Willow",
-)  # fmt: skip
+    "Lumen",
+    "Orbit",
+    "Tidal",
+    "Quartz",
+    "Maple",
+    "Falcon",
+    "Cobalt",
+    "Harbor",
+    "Nimbus",
+    "Saffron",
+    "Vertex",
+    "Willow",
+)
 URGENCIES = ("low", "medium", "high")
 
 WANTS: dict[str, tuple[str, ...]] = {
@@ -89,31 +100,68 @@ WANTS: dict[str, tuple[str, ...]] = {
 }
 CUES: dict[str, tuple[str, ...]] = {
     "high": (
-        "this is urgent", "we need it solved today", "the whole {team} team is blocked", "please act immediately",
-        "every hour costs us money", "our customers are already complaining", "this cannot wait until tomorrow",
-        "we have an audit in {n} hours", "the deadline is this afternoon", "nobody in the {team} team can work",
-        "I need an answer within the hour", "this is an emergency for us", "please call me back right now",
-        "we go live tonight", "as soon as possible please",
+        "this is urgent",
+        "we need it solved today",
+        "the whole {team} team is blocked",
+        "please act immediately",
+        "every hour costs us money",
+        "our customers are already complaining",
+        "this cannot wait until tomorrow",
+        "we have an audit in {n} hours",
+        "the deadline is this afternoon",
+        "nobody in the {team} team can work",
+        "I need an answer within the hour",
+        "this is an emergency for us",
+        "please call me back right now",
+        "we go live tonight",
+        "as soon as possible please",
     ),
     "medium": (
-        "please look at it this week", "an answer in the next days would be good", "let me know what you find",
-        "please tell me the next steps", "I look forward to your answer", "please keep me posted",
-        "thank you for your help", "a short reply by {day} is fine", "could you check that for the {team} team",
-        "I hope you can help", "please confirm when it is done", "tell me if you need more details",
+        "please look at it this week",
+        "an answer in the next days would be good",
+        "let me know what you find",
+        "please tell me the next steps",
+        "I look forward to your answer",
+        "please keep me posted",
+        "thank you for your help",
+        "a short reply by {day} is fine",
+        "could you check that for the {team} team",
+        "I hope you can help",
+        "please confirm when it is done",
+        "tell me if you need more details",
     ),
     "low": (
-        "there is no rush", "whenever you have a spare moment", "it can wait until next month", "this is not pressing at all",
-        "take your time", "no hurry from our side", "just something I noticed", "it is only a small thing",
-        "we can live with it for now", "next quarter is early enough", "I only ask out of curiosity",
-        "please handle the important mails first", "it is just for the {team} team's records", "answer when it suits you",
+        "there is no rush",
+        "whenever you have a spare moment",
+        "it can wait until next month",
+        "this is not pressing at all",
+        "take your time",
+        "no hurry from our side",
+        "just something I noticed",
+        "it is only a small thing",
+        "we can live with it for now",
+        "next quarter is early enough",
+        "I only ask out of curiosity",
+        "please handle the important mails first",
+        "it is just for the {team} team's records",
+        "answer when it suits you",
     ),
-}  # fmt: skip
+}
 NEUTRAL = (
-    "We have used it since {year}.", "My order number is {code}.", "I work in the {team} team.", "We are a team of {n}.",
-    "I already read the manual.", "My colleague {name} wrote to you before.", "Our office is in {city}.",
-    "I am writing for {name} from {city}.", "This is my first mail about it.", "We talked about it {when}.",
-    "The customer number is {code}.", "I use it on a laptop and a phone.", "The weather in {city} is nice at least.",
-)  # fmt: skip
+    "We have used it since {year}.",
+    "My order number is {code}.",
+    "I work in the {team} team.",
+    "We are a team of {n}.",
+    "I already read the manual.",
+    "My colleague {name} wrote to you before.",
+    "Our office is in {city}.",
+    "I am writing for {name} from {city}.",
+    "This is my first mail about it.",
+    "We talked about it {when}.",
+    "The customer number is {code}.",
+    "I use it on a laptop and a phone.",
+    "The weather in {city} is nice at least.",
+)
 GREETINGS = (
     "Hello,",
     "Hi,",
@@ -137,13 +185,37 @@ OPENERS = (
     "FYI: ",
 )
 CONTACT = (
-    "You can reach me at {email}.", "My phone is {phone}.", "Write to {email} or call {phone}.", "My card is {card}.",
-    "The IBAN is {iban}.", "The account is {iban}.", "Please answer to {email}.", "Paid with card {card}.",
-)  # fmt: skip
+    "You can reach me at {email}.",
+    "My phone is {phone}.",
+    "Write to {email} or call {phone}.",
+    "My card is {card}.",
+    "The IBAN is {iban}.",
+    "The account is {iban}.",
+    "Please answer to {email}.",
+    "Paid with card {card}.",
+)
 NAMES = (
-    "Anna", "Ben", "Carla", "David", "Elena", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Kim", "Lena", "Marco", "Nadia",
-    "Oskar", "Paula", "Rosa", "Sam", "Tariq", "Vera",
-)  # fmt: skip
+    "Anna",
+    "Ben",
+    "Carla",
+    "David",
+    "Elena",
+    "Farid",
+    "Greta",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Kim",
+    "Lena",
+    "Marco",
+    "Nadia",
+    "Oskar",
+    "Paula",
+    "Rosa",
+    "Sam",
+    "Tariq",
+    "Vera",
+)
 SURNAMES = (
     "Novak",
     "Silva",

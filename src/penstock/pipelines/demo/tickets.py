@@ -1,8 +1,8 @@
 """The demo's tickets: history with outdated labels and everyday dirt, a clean test set, and fresh production mail.
 
-An answer is three `key: value` lines: category, product, priority.  The true policy takes the priority from how pressing
-the mail is.  The legacy policy, by which the history was labelled, files every refund and cancellation under
-medium, so whoever learns it perfectly is right on about 78 % of mails (1 - 2/6 x 2/3 wrong).
+An answer is three `key: value` lines: category, product, priority. The true policy takes the priority from how
+pressing the mail is. The legacy policy, by which the history was labelled, files every refund and cancellation
+under medium, so whoever learns it perfectly is right on about 78 % of mails (1 - 2/6 x 2/3 wrong).
 """
 
 import random

@@ -5,7 +5,6 @@ https://arxiv.org/abs/2404.06395), so no run length has to be guessed. A seed th
 `max_steps` is given up and the next one tried. Runs in a child process.
 """
 
-import os
 import random
 import shutil
 import time
@@ -183,7 +182,7 @@ class _Run:
             "scores": self.scores,
         }
         torch.save(state, part)
-        os.replace(part, path)
+        part.replace(path)
 
     def restore(self, path: Path) -> None:
         """Take up what `save` wrote."""

@@ -45,7 +45,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def _examples(data: Any, tokenizer: Any) -> list[dict[str, str]]:
-    """Return what the model sees (`context`) and what it learns (`trained`) for the first rows, special tokens shown."""
+    """Return what the model sees (`context`) and learns (`trained`) in the first rows, special tokens shown."""
     shown = []
     for row in data.select(range(min(runtime.PREVIEWS, len(data)))):
         pairs = [
