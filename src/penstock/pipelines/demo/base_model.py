@@ -19,6 +19,7 @@ from penstock.core.home import Home, exclusive
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.pipelines.demo import mail, tickets
+from penstock.pipelines.demo.phrases import INTENTS, URGENCIES
 from penstock.registry import service as registry
 from penstock.registry.model import ModelVersion
 from penstock.training import service as training
@@ -71,7 +72,7 @@ def threads(seed: int, rows: int = ROWS) -> list[dict[str, Any]]:
         letter = tickets.draw(rng, redacted=rng.random() < 0.5, brief=short)
         dice = rng.random()
         if dice < FORM_SHARE:
-            form = tickets.answer(rng.choice(mail.INTENTS), letter.product, rng.choice(mail.URGENCIES))
+            form = tickets.answer(rng.choice(INTENTS), letter.product, rng.choice(URGENCIES))
             made.append({"messages": [{"role": "user", "content": letter.text}], "completion": form})
         elif dice < FORM_SHARE + NOTE_SHARE:
             made.append({"context": letter.text + "\n\n", "text": mail.note(rng, letter)})

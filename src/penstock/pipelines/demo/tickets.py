@@ -9,15 +9,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.pipelines.demo.mail import (
-    FOREIGN,
-    GREETINGS,
-    INTENTS,
-    PRODUCTS,
-    URGENCIES,
-    Mail,
-    compose,
-)
+from penstock.pipelines.demo.mail import Mail, compose
+from penstock.pipelines.demo.phrases import FOREIGN, GREETINGS, INTENTS, PRODUCTS, URGENCIES
 
 CATEGORIES = INTENTS
 OUTDATED = ("refund", "cancel")
