@@ -58,7 +58,7 @@ WANTS: dict[str, tuple[str, ...]] = {
         "{p} crashes when I open a report",
         "the {p} app freezes after the update {when}",
         "{p} shows error {code} on every page",
-        "since {when} the export in {p} gives an empty file",
+        "since {day} the export in {p} gives an empty file",
         "the sync between {p} and our calendar is broken",
         "{p} is very slow and the screen stays white",
         "the search in {p} returns nothing, only error {code}",
@@ -80,7 +80,7 @@ WANTS: dict[str, tuple[str, ...]] = {
     ),
     "shipping": (
         "the {p} box has not arrived yet",
-        "my parcel with {p} is stuck at the depot since {when}",
+        "my parcel with {p} is stuck at the depot since {day}",
         "where is the {p} package, the tracking number {code} shows nothing",
         "the {p} delivery came {when} with the wrong color",
         "please send {p} to our other office address",
