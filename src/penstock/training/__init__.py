@@ -1,0 +1,1 @@
+"""Training: recipes in, registered model versions out, each run in a child process."""

@@ -1,0 +1,136 @@
+"""SQL of training runs and their metrics."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    select,
+    update,
+)
+
+from penstock.core.db import Json, UtcTime, metadata, upsert
+from penstock.core.scope import Scope
+from penstock.training.model import MetricPoint, RunState, TrainingRun
+
+runs = Table(
+    "training_runs",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("project", String(64), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("method", String(64), nullable=False),
+    Column("recipe", Json, nullable=False),
+    Column("base", String(200), nullable=False),
+    Column("dataset", String(200), nullable=False),
+    Column("key", String(200)),
+    Column("state", String(16), nullable=False),
+    Column("job_id", String(40)),
+    Column("progress", Json, nullable=False),
+    Column("examples", Json, nullable=False),
+    Column("metrics", Json, nullable=False),
+    Column("model", String(200)),
+    Column("error", Text),
+    Column("author", String(200), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime),
+    Column("ended_at", UtcTime),
+    UniqueConstraint("tenant", "project", "key"),
+    Index("ix_training_runs_scope", "tenant", "project", "id"),
+)
+points = Table(
+    "training_metrics",
+    metadata,
+    Column("run_id", String(40), primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("values", Json, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+
+def _mine(scope: Scope) -> Any:
+    return (runs.c.tenant == scope.tenant) & (runs.c.project == scope.project)
+
+
+def _run(row: Any) -> TrainingRun:
+    return TrainingRun(
+        id=row.id,
+        name=row.name,
+        method=row.method,
+        recipe=row.recipe,
+        base=row.base,
+        dataset=row.dataset,
+        key=row.key,
+        state=RunState(row.state),
+        job_id=row.job_id,
+        progress=row.progress,
+        examples=row.examples,
+        metrics=row.metrics,
+        model=row.model,
+        error=row.error,
+        author=row.author,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )
+
+
+def insert(conn: Connection, scope: Scope, run: TrainingRun) -> None:
+    """Store a new run."""
+    row = {field.name: getattr(run, field.name) for field in fields(TrainingRun)}
+    row["state"] = str(run.state)
+    conn.execute(runs.insert().values(tenant=scope.tenant, project=scope.project, **row))
+
+
+def change(conn: Connection, scope: Scope, run_id: str, **values: Any) -> None:
+    """Set columns of a run."""
+    if "state" in values:
+        values["state"] = str(values["state"])
+    conn.execute(update(runs).where(_mine(scope), runs.c.id == run_id).values(**values))
+
+
+def by_id(conn: Connection, scope: Scope, run_id: str) -> TrainingRun | None:
+    """Return the run, or None."""
+    row = conn.execute(select(runs).where(_mine(scope), runs.c.id == run_id)).first()
+    return None if row is None else _run(row)
+
+
+def by_key(conn: Connection, scope: Scope, key: str) -> TrainingRun | None:
+    """Return the run started with this key, or None."""
+    row = conn.execute(select(runs).where(_mine(scope), runs.c.key == key)).first()
+    return None if row is None else _run(row)
+
+
+def page(conn: Connection, scope: Scope, *, before: str | None, limit: int) -> list[TrainingRun]:
+    """Return runs, newest first, with ids below `before`."""
+    query = select(runs).where(_mine(scope)).order_by(runs.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(runs.c.id < before)
+    return [_run(row) for row in conn.execute(query)]
+
+
+def add_point(conn: Connection, run_id: str, point: MetricPoint) -> None:
+    """Store what was logged at a step; a resumed run replaces the steps it repeats."""
+    row = {"run_id": run_id, "step": point.step, "values": point.values, "at": point.at}
+    upsert(conn, points, [row], keys=["run_id", "step"], update=["values", "at"])
+
+
+def series(conn: Connection, scope: Scope, run_id: str) -> Sequence[MetricPoint]:
+    """Return a run's metrics by step."""
+    query = (
+        select(points)
+        .join(runs, runs.c.id == points.c.run_id)
+        .where(_mine(scope), points.c.run_id == run_id)
+        .order_by(points.c.step)
+    )
+    # Rows are read by position: a result row has a method called `values`.
+    return [MetricPoint(step=row[1], values=row[2], at=row[3]) for row in conn.execute(query)]
