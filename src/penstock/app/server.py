@@ -1,14 +1,24 @@
 """The server's side of the composition root: builds the ASGI app and mounts the slices."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from penstock.core.home import Home
 from penstock.datasets import api as datasets_api
+from penstock.evals import api as evals_api
+from penstock.feedback import api as feedback_api
+from penstock.gateway.app import GatewayApp
+from penstock.pipelines import api as pipelines_api
 from penstock.prompts import api as prompts_api
+from penstock.registry import api as registry_api
+from penstock.serving import api as serving_api
+from penstock.traces.otlp_app import OtlpApp
+from penstock.traces.recorder import Recorder
+from penstock.training import api as training_api
 from penstock.version import __version__
 from penstock.web import errors
 from penstock.web.api import account, health, records
@@ -21,28 +31,15 @@ ROUTERS: tuple[APIRouter, ...] = (
     account.router,
     prompts_api.router,
     datasets_api.router,
+    registry_api.router,
+    feedback_api.router,
+    evals_api.router,
+    training_api.router,
+    serving_api.router,
+    pipelines_api.router,
     records.router,
 )
 """Every slice's HTTP, mounted below /api/v1."""
-
-
-class HotPath(Protocol):
-    """A raw ASGI callable in front of the router."""
-
-    def handles(self, path: str) -> bool:
-        """Whether requests to `path` are its own."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-
-    async def start(self) -> None:
-        """Load what it needs; called once before the first request."""
-
-    async def stop(self) -> None:
-        """Finish what is under way; called once after the last request."""
-
-    def why_not_ready(self) -> str | None:
-        """Why it cannot serve, or None."""
 
 
 def build_api(home: Home | None) -> FastAPI:
@@ -70,8 +67,11 @@ class Penstock:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.api = build_api(home)
-        self.hot: tuple[HotPath, ...] = ()
-        self.api.state.ready_checks += [part.why_not_ready for part in self.hot]
+        self.recorder = Recorder(home)
+        self.gateway = GatewayApp(home, self.recorder)
+        self.otlp = OtlpApp(home)
+        self._serving = False
+        self.api.state.ready_checks.append(self._why_not_ready)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the request to the part that handles its path."""
@@ -79,20 +79,31 @@ class Penstock:
             await self._lifespan(receive, send)
             return
         path = scope["path"]
-        for part in self.hot:
-            if part.handles(path):
-                await part(scope, receive, send)
-                return
-        await self.api(scope, receive, send)
+        if self.gateway.handles(path):
+            await self.gateway(scope, receive, send)
+        elif self.otlp.handles(path):
+            await self.otlp(scope, receive, send)
+        else:
+            await self.api(scope, receive, send)
+
+    def _why_not_ready(self) -> str | None:
+        return None if self._serving else "the gateway has not loaded its routes and keys"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Start every part, and stop them in reverse order at the end."""
-        async with AsyncExitStack() as stack:
-            for part in self.hot:
-                await part.start()
-                stack.push_async_callback(part.stop)
+        """Start every part; at the end stop them and write what was recorded."""
+        await self.gateway.start()
+        self._serving = True
+        try:
             yield
+        finally:
+            self._serving = False
+            await self.gateway.stop()
+            await run_in_threadpool(self._close)
+
+    def _close(self) -> None:
+        self.otlp.close()
+        self.recorder.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

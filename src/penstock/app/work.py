@@ -10,19 +10,44 @@ from penstock.core.events import Dispatcher, Subscriber
 from penstock.core.home import Home
 from penstock.core.jobs import Handler, Worker
 from penstock.datasets import jobs as datasets_jobs
+from penstock.evals import jobs as evals_jobs
+from penstock.registry import jobs as registry_jobs
+from penstock.serving.reconciler import Reconciler
+from penstock.traces import background as traces_background
+from penstock.training import jobs as training_jobs
 
-JOB_HANDLERS: dict[str, Handler] = {**datasets_jobs.HANDLERS}
+JOB_HANDLERS: dict[str, Handler] = {
+    **datasets_jobs.HANDLERS,
+    **registry_jobs.HANDLERS,
+    **evals_jobs.HANDLERS,
+    **training_jobs.HANDLERS,
+}
 """Job kind → handler, of every slice."""
 
 SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {}
 """Event name → what upper slices do about it."""
 
 JOB_WORKERS = 2
+TRACES_SECONDS = 1.0
+
+Loop = Callable[[threading.Event], None]
 
 
-def background_loops(home: Home) -> dict[str, Callable[[threading.Event], None]]:
+def _traces(home: Home) -> Loop:
+    def run(stop: threading.Event) -> None:
+        while not stop.wait(TRACES_SECONDS):
+            traces_background.tick(home)
+
+    return run
+
+
+def background_loops(home: Home) -> dict[str, Loop]:
     """Return name → loop for the background process; each runs until its event is set."""
-    loops: dict[str, Callable[[threading.Event], None]] = {"events": Dispatcher(home, SUBSCRIBERS).run}
+    loops: dict[str, Loop] = {
+        "events": Dispatcher(home, SUBSCRIBERS).run,
+        "traces": _traces(home),
+        "serving": Reconciler(home).run,
+    }
     for number in range(1, JOB_WORKERS + 1):
         loops[f"jobs {number}"] = Worker(home, JOB_HANDLERS).run
     return loops

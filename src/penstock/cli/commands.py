@@ -22,9 +22,10 @@ COMMANDS = (
     Command("keys", "penstock.cli.keys", "API keys: create, list, revoke."),
     Command("config", "penstock.cli.config", "Show the settings and where each comes from."),
     Command("prompts", "penstock.prompts.cli", "Versioned prompts: list, add, label, render, diff."),
-    Command(
-        "datasets",
-        "penstock.datasets.cli",
-        "Datasets: ingest files, look at rows, compare and export versions.",
-    ),
+    Command("datasets", "penstock.datasets.cli", "Datasets: ingest files, look at rows, compare, export."),
+    Command("evals", "penstock.evals.cli", "Evaluations: run suites, compare runs, decide gates."),
+    Command("feedback", "penstock.feedback.cli", "Feedback: give, list, turn into datasets."),
+    Command("train", "penstock.training.cli", "Training: run recipes, watch and cancel runs."),
+    Command("models", "penstock.registry.cli", "Models: register, list, alias, export."),
+    Command("deploy", "penstock.serving.cli", "Deployments: create, canary, promote, roll back."),
 )

@@ -75,7 +75,9 @@ class GatewayApp:
         """Open the client and keep the configuration fresh from now on."""
         if self._relayer is None:
             limits = PoolLimits(connections=self._settings.connections_per_provider)
-            client = self._client = self._client or UpstreamClient(limits=limits, check_address=_check_address)
+            client = self._client = self._client or UpstreamClient(
+                limits=limits, check_address=_check_address
+            )
             self._relayer = Relayer(client, client.ticker, self._settings)
         await self._watch.start()
 
@@ -108,7 +110,9 @@ class GatewayApp:
             call.status, call.error = LEFT, "The caller left before the answer was complete."
         except Exception as error:  # noqa: BLE001 - the edge: whatever happened, the caller gets an answer
             _log.exception("call %s failed", call.request_id)
-            await self._fail(call, PenstockError("Something went wrong inside Penstock.", hint=type(error).__name__))
+            await self._fail(
+                call, PenstockError("Something went wrong inside Penstock.", hint=type(error).__name__)
+            )
         finally:
             self.in_flight -= 1
             self._finish(call)
@@ -267,7 +271,8 @@ def _secret(headers: Headers) -> bytes:
         if part.strip().startswith(SESSION_COOKIE):
             return part.strip().removeprefix(SESSION_COOKIE)
     raise Unauthenticated(
-        "No API key was sent.", hint="Send it as `Authorization: Bearer psk_…`, `x-api-key` or `x-goog-api-key`."
+        "No API key was sent.",
+        hint="Send it as `Authorization: Bearer psk_…`, `x-api-key` or `x-goog-api-key`.",
     )
 
 
@@ -301,4 +306,6 @@ _REQUIRED = {
 def _require_members(operation: Operation, envelope: Envelope) -> None:
     raw = envelope.require(_REQUIRED[operation])
     if operation in (Operation.CHAT, Operation.MESSAGES) and bytes(raw)[:1] != b"[":
-        raise Invalid("The field messages must be a list.", details={"param": "messages", "code": "invalid_value"})
+        raise Invalid(
+            "The field messages must be a list.", details={"param": "messages", "code": "invalid_value"}
+        )

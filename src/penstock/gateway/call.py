@@ -31,9 +31,7 @@ class Call:
         "watcher",
     )  # fmt: skip
 
-    def __init__(
-        self, path: str, family: Family, headers: Headers, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:
         self.path = path
         self.family = family
         self.headers = headers

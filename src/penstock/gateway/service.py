@@ -58,7 +58,9 @@ def put_provider(
 
 def _write_provider(uow: UnitOfWork, actor: Actor, provider: Provider, sealed: str, change: Change) -> None:
     store.put_provider(uow.conn, actor.scope, provider, sealed)
-    uow.audit(actor, f"providers.{change.action}", provider.name, kind=provider.kind, base_url=provider.base_url)
+    uow.audit(
+        actor, f"providers.{change.action}", provider.name, kind=provider.kind, base_url=provider.base_url
+    )
     uow.publish(ProviderChanged(provider=provider.name), actor.scope)
     uow.bump(TOPIC)
 
@@ -116,9 +118,7 @@ def open_key(uow: UnitOfWork, scope: Scope, stored: store.StoredProvider) -> str
     """Return the sealed key of a stored provider, or an empty string."""
     if not stored.sealed_key:
         return ""
-    return uow.home.vault.open(
-        stored.sealed_key, purpose=key_purpose(scope, stored.provider.name)
-    ).decode()
+    return uow.home.vault.open(stored.sealed_key, purpose=key_purpose(scope, stored.provider.name)).decode()
 
 
 def _resolved_key(
@@ -186,7 +186,8 @@ def delete_provider(uow: UnitOfWork, actor: Actor, name: str) -> None:
     ]
     if users:
         raise Conflict(
-            f"The provider {name!r} is used by the routes {', '.join(users)}.", hint="Change or delete them first."
+            f"The provider {name!r} is used by the routes {', '.join(users)}.",
+            hint="Change or delete them first.",
         )
     if not store.delete_provider(uow.conn, actor.scope, name):
         raise NotFound(f"There is no provider {name!r}.")
@@ -212,7 +213,9 @@ def _planned_route(
 ) -> tuple[Change, NamedRoute]:
     uow.may(actor, "routes.admin", name)
     if not _ROUTE_NAME.fullmatch(name):
-        raise Invalid(f"{name!r} is not a route name.", hint="Use letters, digits and . _ : / @ + -, at most 200.")
+        raise Invalid(
+            f"{name!r} is not a route name.", hint="Use letters, digits and . _ : / @ + -, at most 200."
+        )
     shared = Scope(actor.scope.tenant)
     if actor.scope != shared:
         known = known | {stored.provider.name for stored in store.list_providers(uow.conn, shared)}
@@ -317,7 +320,9 @@ def _planned(
         _check_table(f"[providers.{name}]", table, _PROVIDER_KEYS, required="kind")
         key = table.get("api_key", "")
         if not isinstance(key, str | Mapping):
-            raise Invalid(f"[providers.{name}] api_key must be a string, {{ env = NAME }} or {{ file = PATH }}.")
+            raise Invalid(
+                f"[providers.{name}] api_key must be a string, {{ env = NAME }} or {{ file = PATH }}."
+            )
         out.append(
             _planned_provider(
                 uow, actor, name, table["kind"], table.get("base_url", ""), key, table.get("options")

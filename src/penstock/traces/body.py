@@ -17,14 +17,21 @@ from penstock.traces.model import SpanEvent, SpanRecord
 _VERSION = b"\x01"
 _LEVEL = 3
 _dictionary = zstandard.ZstdCompressionDict(
-    files("penstock.traces").joinpath("body_keys_1.txt").read_bytes(), dict_type=zstandard.DICT_TYPE_RAWCONTENT
+    files("penstock.traces").joinpath("body_keys_1.txt").read_bytes(),
+    dict_type=zstandard.DICT_TYPE_RAWCONTENT,
 )
 _dictionary.precompute_compress(level=_LEVEL)
 _local = threading.local()
 """Zstandard contexts must not be shared by threads."""
 
 
-class SpanBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"input": "i", "output": "o", "attributes": "a", "events": "e", "tags": "t", "metadata": "m"}):
+class SpanBody(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    rename={"input": "i", "output": "o", "attributes": "a", "events": "e", "tags": "t", "metadata": "m"},
+):
     """What a span holds beside its narrow row; `input` and `output` are JSON documents."""
 
     input: bytes | None = None
@@ -52,7 +59,11 @@ def pack(span: SpanRecord) -> bytes:
     compressor = getattr(_local, "compressor", None)
     if compressor is None:
         compressor = _local.compressor = zstandard.ZstdCompressor(
-            level=_LEVEL, dict_data=_dictionary, write_content_size=True, write_checksum=False, write_dict_id=False
+            level=_LEVEL,
+            dict_data=_dictionary,
+            write_content_size=True,
+            write_checksum=False,
+            write_dict_id=False,
         )
     return _VERSION + bytes(compressor.compress(_encoder.encode(body)))
 

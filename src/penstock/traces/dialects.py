@@ -330,4 +330,8 @@ MESSAGE_EVENTS = {
 """Span events of the conventions before 1.37 that carry the prompt, and the role they speak for."""
 
 DETAIL_EVENT = "gen_ai.client.inference.operation.details"
-PROMPT_EVENT, COMPLETION_EVENT, CHOICE_EVENT = "gen_ai.content.prompt", "gen_ai.content.completion", "gen_ai.choice"
+PROMPT_EVENT, COMPLETION_EVENT, CHOICE_EVENT = (
+    "gen_ai.content.prompt",
+    "gen_ai.content.completion",
+    "gen_ai.choice",
+)

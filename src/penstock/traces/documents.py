@@ -103,7 +103,9 @@ def _folded(node: Any) -> Any:
 def keep_unless_repeated(rest: dict[str, Any], held: tuple[str, Any], flat: Mapping[str, Any]) -> None:
     """Keep a plain document beside the structured one, unless it is (the start of) one of its texts."""
     key, value = held
-    if isinstance(value, str) and any(isinstance(one, str) and one.startswith(value) for one in flat.values()):
+    if isinstance(value, str) and any(
+        isinstance(one, str) and one.startswith(value) for one in flat.values()
+    ):
         return
     rest[key] = parsed(value)
 

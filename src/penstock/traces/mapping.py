@@ -181,7 +181,9 @@ def _counts(reading: _Reading) -> dict[str, int]:
     nested = documents.as_object(reading.value("usage"))
     counts = {}
     for name, keys in _USAGE_KEYS.items():
-        counts[name] = _count(reading.value(name)) or next((_count(nested[k]) for k in keys if k in nested), 0)
+        counts[name] = _count(reading.value(name)) or next(
+            (_count(nested[k]) for k in keys if k in nested), 0
+        )
     total = counts.pop("total_tokens")
     if not counts["input_tokens"] and total > counts["output_tokens"]:
         counts["input_tokens"] = total - counts["output_tokens"]
@@ -236,7 +238,9 @@ def _environment(reading: _Reading, span: OtlpSpan) -> str | None:
 
 
 def _metadata(reading: _Reading, span: OtlpSpan) -> dict[str, str]:
-    metadata = {str(k): documents.as_text(v) for k, v in documents.as_object(reading.value("metadata")).items()}
+    metadata = {
+        str(k): documents.as_text(v) for k, v in documents.as_object(reading.value("metadata")).items()
+    }
     service = span.resource.get("service.name")
     if service and service != "unknown_service":
         metadata["service.name"] = documents.as_text(service)
@@ -267,7 +271,9 @@ def to_record(span: OtlpSpan, pricing: Pricing) -> SpanRecord:
     kind = _kind(span.attributes)
     counted = kind in ("llm", "embedding")
     reading = _Reading(span.attributes, counted)
-    given, answer, events = documents.from_events(span.events, reading.document("input"), reading.document("output"))
+    given, answer, events = documents.from_events(
+        span.events, reading.document("input"), reading.document("output")
+    )
     requested = reading.text("requested_model")
     model, provider = reading.text("model") or requested, reading.text("provider")
     counts = _counts(reading) if counted else {}
@@ -300,7 +306,9 @@ def to_record(span: OtlpSpan, pricing: Pricing) -> SpanRecord:
         input=given,
         output=answer,
         attributes=_rest(reading, span),
-        events=tuple(SpanEvent(name=name, at_ns=at, attributes=attributes) for name, at, attributes in events),
+        events=tuple(
+            SpanEvent(name=name, at_ns=at, attributes=attributes) for name, at, attributes in events
+        ),
     )
 
 

@@ -151,7 +151,9 @@ def _from_json(data: bytes) -> Iterator[OtlpSpan]:
         # A message that is broken anywhere is refused as a whole, as broken protobuf is.
         return iter(list(_json_spans(request)))
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise Invalid(f"The body is not an ExportTraceServiceRequest: {error}.", hint="Send OTLP JSON.") from error
+        raise Invalid(
+            f"The body is not an ExportTraceServiceRequest: {error}.", hint="Send OTLP JSON."
+        ) from error
 
 
 def _json_spans(request: Mapping[str, Any]) -> Iterator[OtlpSpan]:

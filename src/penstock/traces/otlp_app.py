@@ -102,7 +102,8 @@ class OtlpApp:
                 raise _NotPost("Traces are sent by POST.")
             if encoding is None:
                 raise _Unsupported(
-                    f"The content type {kind!r} is not known.", hint="Use application/x-protobuf or application/json."
+                    f"The content type {kind!r} is not known.",
+                    hint="Use application/x-protobuf or application/json.",
                 )
             body = await self._answer(headers, receive, encoding)
         except _Disconnected:
@@ -112,14 +113,18 @@ class OtlpApp:
             return
         except Exception:
             logger.exception("an OTLP request failed")
-            await _refuse(send, encoding or "json", Unavailable("This failed inside Penstock.", retry_after=5))
+            await _refuse(
+                send, encoding or "json", Unavailable("This failed inside Penstock.", retry_after=5)
+            )
             return
         await _reply(send, 200, encoding, body, [])
 
     async def _answer(self, headers: dict[bytes, bytes], receive: Receive, encoding: Encoding) -> bytes:
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._limit:
-            raise TooLarge(f"The request is larger than {self._limit >> 20} MB.", hint="Send smaller batches.")
+            raise TooLarge(
+                f"The request is larger than {self._limit >> 20} MB.", hint="Send smaller batches."
+            )
         if self._waiting >= self._waiting_limit:
             raise LimitExceeded("Too many traces are being written.", retry_after=_RETRY_SECONDS)
         loop = asyncio.get_running_loop()
@@ -147,7 +152,9 @@ class OtlpApp:
             part = message.get("body", b"")
             size += len(part)
             if size > self._limit:
-                raise TooLarge(f"The request is larger than {self._limit >> 20} MB.", hint="Send smaller batches.")
+                raise TooLarge(
+                    f"The request is larger than {self._limit >> 20} MB.", hint="Send smaller batches."
+                )
             parts.append(part)
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -18,7 +18,9 @@ from penstock.core.errors import Invalid
 PER = 1_000_000
 """Prices are US dollars per this many tokens."""
 
-_DATED = re.compile(r"(?:[-@](?:20\d{2}-?\d{2}-?\d{2}|\d{4})|-latest|-preview(?:-\d{2}-\d{2,4})?|-v\d+(?::\d+)?)$")
+_DATED = re.compile(
+    r"(?:[-@](?:20\d{2}-?\d{2}-?\d{2}|\d{4})|-latest|-preview(?:-\d{2}-\d{2,4})?|-v\d+(?::\d+)?)$"
+)
 _REGION = re.compile(r"^(?:us|eu|apac|global)\.")
 
 
@@ -93,7 +95,16 @@ def _candidates(model: str) -> Iterable[str]:
     name = name.rsplit("/", 1)[-1]
     yield name
     name = _REGION.sub("", name)
-    for vendor in ("anthropic.", "openai.", "meta.", "mistral.", "amazon.", "cohere.", "deepseek.", "google."):
+    for vendor in (
+        "anthropic.",
+        "openai.",
+        "meta.",
+        "mistral.",
+        "amazon.",
+        "cohere.",
+        "deepseek.",
+        "google.",
+    ):
         name = name.removeprefix(vendor)
     yield name
     while (shorter := _DATED.sub("", name)) != name:
@@ -111,9 +122,7 @@ def _listed(model: str) -> Price | None:
     return None
 
 
-def cost(
-    model: str | None, provider: str | None, usage: Usage, own: Iterable[OwnPrice] = ()
-) -> Cost | None:
+def cost(model: str | None, provider: str | None, usage: Usage, own: Iterable[OwnPrice] = ()) -> Cost | None:
     """Return what `usage` costs, or None when nobody has a price for `model`.
 
     `own` are the project's prices (see `Prices`), the most exact pattern first; then the book; a provider that
@@ -142,12 +151,16 @@ def check_price(price: Price) -> Price:
     """Return `price`; raises Invalid for negative or absurd numbers."""
     for value in (price.input, price.output, price.cached or 0.0, price.cache_write or 0.0):
         if not 0 <= value <= 1e6:
-            raise Invalid(f"{value} is not a price.", hint="Give US dollars per million tokens, 0 to 1,000,000.")
+            raise Invalid(
+                f"{value} is not a price.", hint="Give US dollars per million tokens, 0 to 1,000,000."
+            )
     return price
 
 
 def ordered(own: Iterable[OwnPrice]) -> tuple[OwnPrice, ...]:
     """Return prices with the most exact pattern first: named provider, no wildcard, longest."""
     return tuple(
-        sorted(own, key=lambda one: (one.provider == "", "*" in one.model or "?" in one.model, -len(one.model)))
+        sorted(
+            own, key=lambda one: (one.provider == "", "*" in one.model or "?" in one.model, -len(one.model))
+        )
     )

@@ -137,7 +137,9 @@ def usage(
     """
     uow.may(actor, "traces.read")
     if group_by not in ("model", "kind", "provider", "user", "key", "route", "day"):
-        raise Invalid(f"Cannot group by {group_by!r}.", hint="Use model, kind, provider, user, key, route or day.")
+        raise Invalid(
+            f"Cannot group by {group_by!r}.", hint="Use model, kind, provider, user, key, route or day."
+        )
     return sums.usage(
         uow.conn,
         actor.scope,
@@ -167,7 +169,9 @@ def timeseries(
         raise Invalid("`since` must be before `until`.")
     step = int(bucket.total_seconds()) if bucket else _fitting(until_s - since_s)
     if step <= 0 or (3600 % step and step % 3600) or (step > 86400 and step % 86400):
-        raise Invalid(f"A bucket of {step} seconds is not possible.", hint="Use 60, 300, 900, 3600 or 86400 seconds.")
+        raise Invalid(
+            f"A bucket of {step} seconds is not possible.", hint="Use 60, 300, 900, 3600 or 86400 seconds."
+        )
     first, last = since_s - since_s % step, -(-until_s // step) * step
     if (last - first) // step > MAX_POINTS:
         raise Invalid(f"That would be more than {MAX_POINTS} points.", hint="Choose a larger bucket.")

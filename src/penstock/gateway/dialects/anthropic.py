@@ -32,7 +32,9 @@ class AnthropicUsage(msgspec.Struct):
         return AnthropicUsage(
             *(
                 old if new is None else new
-                for old, new in zip(msgspec.structs.astuple(self), msgspec.structs.astuple(later), strict=True)
+                for old, new in zip(
+                    msgspec.structs.astuple(self), msgspec.structs.astuple(later), strict=True
+                )
             )
         )
 

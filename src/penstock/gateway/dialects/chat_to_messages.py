@@ -13,7 +13,16 @@ from penstock.core.errors import Invalid
 DEFAULT_MAX_TOKENS = 4096
 """Anthropic wants a limit; this one holds when the caller names none."""
 
-PASSED = ("temperature", "top_p", "stream", "thinking", "top_k", "service_tier", "output_config", "context_management")
+PASSED = (
+    "temperature",
+    "top_p",
+    "stream",
+    "thinking",
+    "top_k",
+    "service_tier",
+    "output_config",
+    "context_management",
+)
 """Members that both APIs share, or that only Anthropic knows and a caller may send on purpose."""
 
 DROPPED = frozenset(
@@ -266,4 +275,6 @@ def _format(body: Mapping[str, Any], out: dict[str, Any], drop: bool) -> None:
 
 def unknown_members(body: Mapping[str, Any]) -> list[str]:
     """Return the members of an OpenAI request that the translation knows nothing about."""
-    return sorted(name for name in body if name not in DROPPED and name not in PASSED and name not in UNSUPPORTED_UNLESS)
+    return sorted(
+        name for name in body if name not in DROPPED and name not in PASSED and name not in UNSUPPORTED_UNLESS
+    )

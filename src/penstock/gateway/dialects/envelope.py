@@ -33,7 +33,9 @@ class Envelope:
             self.fields: dict[str, msgspec.Raw] = _fields.decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise Invalid(
-                "The body is not a JSON object.", hint=f"The parser says: {error}.", details={"code": "bad_json"}
+                "The body is not a JSON object.",
+                hint=f"The parser says: {error}.",
+                details={"code": "bad_json"},
             ) from error
         self.body = body
         self.model = self._model()

@@ -236,7 +236,17 @@ def usage_json(usage: Usage) -> dict[str, Any]:
 class OpenAIRelay:
     """Passes a stream through, event by event: renames the model, keeps back a usage chunk nobody asked for."""
 
-    __slots__ = ("_alias", "_assembler", "_events", "_names", "_with_usage", "complete", "fault", "model", "usage")
+    __slots__ = (
+        "_alias",
+        "_assembler",
+        "_events",
+        "_names",
+        "_with_usage",
+        "complete",
+        "fault",
+        "model",
+        "usage",
+    )
 
     def __init__(self, alias: str, with_usage: bool) -> None:
         self._alias = alias

@@ -43,9 +43,7 @@ def payload(event: bytes) -> bytes:
     """Return the event's data: its `data` lines joined by newlines, or nothing for a comment."""
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
-    lines = [
-        line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")
-    ]
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines)
 
 

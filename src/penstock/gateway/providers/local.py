@@ -23,9 +23,7 @@ class LocalProvider:
         check_options(config.options, self.OPTIONS, config.name)
         self._replicas: dict[str, Iterator[OpenAIProvider]] = {}
         for deployment, urls in config.endpoints.items():
-            made = [
-                OpenAIProvider(ProviderConfig(name=deployment, base_url=self._base(url))) for url in urls
-            ]
+            made = [OpenAIProvider(ProviderConfig(name=deployment, base_url=self._base(url))) for url in urls]
             if made:
                 self._replicas[deployment] = cycle(made)
         self._any = OpenAIProvider(ProviderConfig(name=config.name, base_url="http://127.0.0.1/v1"))

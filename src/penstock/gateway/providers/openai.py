@@ -33,7 +33,8 @@ class OpenAIProvider:
         check_options(options, self.OPTIONS, config.name)
         if not config.base_url:
             raise Invalid(
-                f"The provider {config.name!r} needs a base_url.", hint="For OpenAI: https://api.openai.com/v1."
+                f"The provider {config.name!r} needs a base_url.",
+                hint="For OpenAI: https://api.openai.com/v1.",
             )
         self._origin, self._path = split_base_url(
             config.base_url,

@@ -160,7 +160,10 @@ class UpstreamClient:
         await tunnel.ready
         inner = Connection(self._loop)
         transport = await self._loop.start_tls(
-            cast(asyncio.Transport, tunnel.transport), inner, client_context(origin.verify, origin.ca_file), server_hostname=origin.host
+            cast(asyncio.Transport, tunnel.transport),
+            inner,
+            client_context(origin.verify, origin.ca_file),
+            server_hostname=origin.host,
         )
         inner.connection_made(cast(asyncio.Transport, transport))
         return inner

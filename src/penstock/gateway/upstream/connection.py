@@ -244,5 +244,3 @@ class Connection(asyncio.Protocol):
             self.complete = True
             # Asked here because the parser forgets it as soon as the next message may begin.
             self._keep_alive = bool(self._parser.should_keep_alive())
-
-

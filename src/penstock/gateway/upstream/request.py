@@ -66,7 +66,9 @@ def _parts(url: str) -> SplitResult:
     except ValueError as error:
         raise Invalid(f"{url!r} is not a URL.", hint="Write it like https://api.example.com/v1.") from error
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        raise Invalid(f"{url!r} is not an http or https URL.", hint="Write it like https://api.example.com/v1.")
+        raise Invalid(
+            f"{url!r} is not an http or https URL.", hint="Write it like https://api.example.com/v1."
+        )
     if parts.username or parts.query or parts.fragment:
         raise Invalid(f"{url!r} may not carry a user, a query or a fragment.", hint="Give keys as api_key.")
     return parts

@@ -5,9 +5,8 @@ from typing import Any
 from penstock.datasets import recipe as recipes
 from penstock.datasets import service as datasets
 from penstock.datasets.model import DatasetVersion
-from penstock.pipelines.demo.tickets import Corpus
-
 from penstock.pipelines.demo import tickets
+from penstock.pipelines.demo.tickets import Corpus
 from penstock.pipelines.model import StepContext
 
 HISTORY, TEST, INBOX = "ticket-history", "ticket-test", "ticket-inbox"

@@ -3,20 +3,20 @@
 import time
 from typing import Any
 
+from penstock.core import clock
+from penstock.core.errors import Unavailable
 from penstock.evals.model import EvalRun
+from penstock.pipelines.demo.models import MAX_LOSS, MODEL, evaluate, figures, gate, reasons, require
+from penstock.pipelines.model import StepContext
 from penstock.registry import export as exports
 from penstock.registry import service as registry
 from penstock.serving import service as serving
 from penstock.serving.model import ReplicaState
 from penstock.traces import service as traces
-
-from penstock.core import clock
-from penstock.core.errors import Unavailable
-from penstock.pipelines.demo.models import MAX_LOSS, MODEL, evaluate, figures, gate, reasons, require
-from penstock.pipelines.model import StepContext
+from penstock.traces.prices import Price
 
 READY_SECONDS = 120.0
-INPUT_USD_PER_MTOK, OUTPUT_USD_PER_MTOK = 0.02, 0.08
+PRICE = Price(input=0.02, output=0.08)
 """What the demo's company charges itself for its own small model, per million tokens."""
 
 
@@ -67,8 +67,7 @@ def stage(context: StepContext) -> dict[str, Any]:
             context.actor,
             model=f"{MODEL}*",
             provider="local",
-            input_per_mtok=INPUT_USD_PER_MTOK,
-            output_per_mtok=OUTPUT_USD_PER_MTOK,
+            price=PRICE,
         )
         deployed = serving.deploy(uow, context.actor, name=MODEL, model=ref, engine="llamacpp")
     wait_ready(context, deployed.production)

@@ -2,21 +2,20 @@
 
 from typing import Any
 
+from penstock.core.errors import Unprocessable
 from penstock.evals import service as evals
 from penstock.evals.model import EvalRun
 from penstock.feedback import service as feedback
-from penstock.registry import service as registry
-from penstock.serving import service as serving
-from penstock.training import recipe as recipes
-from penstock.training.model import TrainingRun
-
-from penstock.core.errors import Unprocessable
 from penstock.pipelines.demo.data import corpus
 from penstock.pipelines.demo.deployment import convert, wait_ready
 from penstock.pipelines.demo.models import MODEL, evaluate, figures, gate, reasons, require, train
 from penstock.pipelines.demo.server import Server
 from penstock.pipelines.demo.traffic import send
 from penstock.pipelines.model import StepContext
+from penstock.registry import service as registry
+from penstock.serving import service as serving
+from penstock.training import recipe as recipes
+from penstock.training.model import TrainingRun
 
 CORRECTIONS, ACCEPTED = "ticket-corrections", "ticket-accepted"
 CANARY_SHARE = 0.3
@@ -148,8 +147,8 @@ def release(context: StepContext, server: Server) -> dict[str, Any]:
     answers = send(context, server, context.inputs["calls"], context.inputs["canary_calls"])
     with context.home.read() as uow:
         report = serving.canary_report(uow, context.actor, name=MODEL)
-    if report.candidate.errors:
-        raise Unprocessable(f"The canary failed {report.candidate.errors} of {report.candidate.calls} calls.")
+    if report.canary.errors:
+        raise Unprocessable(f"The canary failed {report.canary.errors} of {report.canary.calls} calls.")
     with context.home.begin() as uow:
         promoted = serving.promote(uow, context.actor, name=MODEL)
         registry.set_alias(
@@ -160,13 +159,13 @@ def release(context: StepContext, server: Server) -> dict[str, Any]:
             version=int(artefact.partition("@")[2]),
         )
     context.say(
-        f"canary took {report.candidate.calls} of {len(answers)} calls without an error; {artefact} is in production"
+        f"canary took {report.canary.calls} of {len(answers)} calls without an error; {artefact} is in production"
     )
     return {
         "promoted": artefact,
         "version": promoted.production,
         "calls": len(answers),
-        "canary": {"calls": report.candidate.calls, "errors": report.candidate.errors},
+        "canary": {"calls": report.canary.calls, "errors": report.canary.errors},
         "production": {"calls": report.production.calls, "errors": report.production.errors},
     }
 

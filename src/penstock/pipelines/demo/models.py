@@ -2,17 +2,17 @@
 
 from typing import Any
 
+from penstock.core.errors import Unprocessable
 from penstock.evals import service as evals
 from penstock.evals.model import EvalRun, GateDecision, Metric
 from penstock.evals.suite import Columns, ScorerSpec, Suite
+from penstock.pipelines.demo import base_model
+from penstock.pipelines.demo.data import HISTORY
+from penstock.pipelines.demo.mail import INTENTS, PRODUCTS, URGENCIES
+from penstock.pipelines.model import StepContext
 from penstock.training import recipe as recipes
 from penstock.training import service as training
 from penstock.training.model import TrainingRun
-
-from penstock.core.errors import Unprocessable
-from penstock.pipelines.demo import base_model, tickets
-from penstock.pipelines.demo.data import HISTORY
-from penstock.pipelines.model import StepContext
 
 MODEL = "ticket-triage"
 MAX_TOKENS = 40
@@ -20,9 +20,9 @@ MAX_LOSS = 0.02
 """Exact match that an exported artefact may lose against the model it was made from."""
 
 _FIELDS = {
-    "category": list(tickets.CATEGORIES),
-    "product": list(tickets.PRODUCTS),
-    "priority": list(tickets.URGENCIES),
+    "category": list(INTENTS),
+    "product": list(PRODUCTS),
+    "priority": list(URGENCIES),
 }
 
 

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from penstock.traces import service as traces
-
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.pipelines.demo.models import MODEL
 from penstock.pipelines.model import PipelineRun
+from penstock.traces import service as traces
 
 _BOUNDS = {"base": (0.0, 0.2), "tuned": (0.7, 1.0), "after_feedback": (0.95, 1.0)}
 ALPHA = 0.05

@@ -4,15 +4,14 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from penstock.datasets import service as datasets
-from penstock.traces import service as traces
-
 from penstock.core import clock
 from penstock.core.children import run_child
 from penstock.core.errors import Unavailable
+from penstock.datasets import service as datasets
 from penstock.pipelines.demo.models import MAX_TOKENS, MODEL
 from penstock.pipelines.demo.server import Server
 from penstock.pipelines.model import StepContext
+from penstock.traces import service as traces
 
 TRACED_SECONDS = 60.0
 

@@ -62,14 +62,17 @@ def erase_user(conn: Connection, scope: Scope, user: str) -> int:
     conn.execute(text('DELETE FROM traces_users WHERE scope_id = :scope AND "user" = :user'), values)
     name = "scope_id = :scope AND key = 'user' AND value = :user"
     conn.execute(
-        text(f"DELETE FROM traces_facets WHERE facet IN (SELECT id FROM traces_facet_names WHERE {name})"), values
+        text(f"DELETE FROM traces_facets WHERE facet IN (SELECT id FROM traces_facet_names WHERE {name})"),
+        values,
     )
     conn.execute(text(f"DELETE FROM traces_facet_names WHERE {name}"), values)
     return removed
 
 
 def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
-    head = conn.execute(text("SELECT scope_id, at_ms, trace_id FROM traces_traces WHERE id = :id"), {"id": row}).one()
+    head = conn.execute(
+        text("SELECT scope_id, at_ms, trace_id FROM traces_traces WHERE id = :id"), {"id": row}
+    ).one()
     _remove_facets(conn, row, head.scope_id, head.at_ms, bytes(head.trace_id).hex())
     query = text("SELECT id FROM traces_spans WHERE trace = :trace")
     numbers = [found[0] for found in conn.execute(query, {"trace": row})]
@@ -90,4 +93,3 @@ def _remove_facets(conn: Connection, row: int, scope_id: int, at_ms: int, trace_
     )
     for key, value in pairs:
         conn.execute(query, {"at": at_ms, "trace": row, "scope": scope_id, "key": key, "value": value})
-

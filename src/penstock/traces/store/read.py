@@ -25,7 +25,7 @@ from penstock.traces.store.rollup import scope_word
 from penstock.traces.store.sql import quoted
 
 _SUMMARY = (
-    't.id, t.trace_id, t.at_ms, t.name, t.start_ns, t.end_ns, t.duration_ns, t.spans, t.calls, t.errors, '
+    "t.id, t.trace_id, t.at_ms, t.name, t.start_ns, t.end_ns, t.duration_ns, t.spans, t.calls, t.errors, "
     't.input_tokens, t.output_tokens, t.cached_tokens, t.cost_nano, t.model, t."user", t.session, t.route, '
     "t.key_id, t.environment, r.input_preview, r.output_preview"
 )
@@ -105,7 +105,9 @@ class _Conditions:
                 self.impossible = True
                 return []
             self.values[f"f{place}"] = number
-            size = conn.execute(count, {"facet": number, "probe": _PROBE}).scalar_one() if len(pairs) > 1 else 0
+            size = (
+                conn.execute(count, {"facet": number, "probe": _PROBE}).scalar_one() if len(pairs) > 1 else 0
+            )
             found.append((size, f"f{place}"))
         return [name for _, name in sorted(found)]
 
@@ -157,7 +159,9 @@ def _list_statement(conn: Connection, conditions: _Conditions, after: bool) -> s
     if after:
         where.append(f"({at}.at_ms, {key}) < (:after_at, :after_id)")
     condition = " AND ".join(where).replace("{at}", at)
-    return f"SELECT {_SUMMARY} FROM {source} WHERE {condition} ORDER BY {at}.at_ms DESC, {key} DESC LIMIT :limit"
+    return (
+        f"SELECT {_SUMMARY} FROM {source} WHERE {condition} ORDER BY {at}.at_ms DESC, {key} DESC LIMIT :limit"
+    )
 
 
 def _common(conn: Connection, values: dict[str, Any]) -> bool:
@@ -236,18 +240,26 @@ def _span_fields(row: Any) -> dict[str, Any]:
     return fields
 
 
-def get_trace(conn: Connection, scope: Scope, trace_id: bytes) -> tuple[int, TraceSummary, list[SpanRow]] | None:
+def get_trace(
+    conn: Connection, scope: Scope, trace_id: bytes
+) -> tuple[int, TraceSummary, list[SpanRow]] | None:
     """Return (row number, summary, spans by start time) of a trace."""
-    query = text(f"SELECT {_SUMMARY} FROM traces_traces t {_ROOT} WHERE t.scope_id = :scope AND t.trace_id = :id")
+    query = text(
+        f"SELECT {_SUMMARY} FROM traces_traces t {_ROOT} WHERE t.scope_id = :scope AND t.trace_id = :id"
+    )
     found = conn.execute(query, {"scope": scope_id(conn, scope), "id": trace_id}).first()
     if found is None:
         return None
-    spans = text(f"SELECT {quoted(SPAN_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY start_ns, id")
+    spans = text(
+        f"SELECT {quoted(SPAN_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY start_ns, id"
+    )
     rows = [SpanRow(**_span_fields(row)) for row in conn.execute(spans, {"trace": found.id})]
     return found.id, _summary(found), rows
 
 
-def records(conn: Connection, trace: int, trace_id: str, span_id: bytes | None = None) -> Iterator[SpanRecord]:
+def records(
+    conn: Connection, trace: int, trace_id: str, span_id: bytes | None = None
+) -> Iterator[SpanRecord]:
     """Yield the spans of the trace with row number `trace` in full, by start time; or only the one `span_id`."""
     only = "" if span_id is None else "AND s.span_id = :span"
     query = text(

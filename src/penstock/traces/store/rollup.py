@@ -33,7 +33,7 @@ SUMS = (
 )
 ROLLED, INDEXED = "rolled", "indexed"
 _SOURCE = (
-    "id, scope_id, kind, status, start_ns, end_ns, ttft_ns, model, provider, route, key_id, environment, \"user\", "
+    'id, scope_id, kind, status, start_ns, end_ns, ttft_ns, model, provider, route, key_id, environment, "user", '
     "input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost_nano"
 )
 
@@ -73,7 +73,13 @@ def _fold(rows: Iterable[Any], sign: int) -> tuple[Groups, Groups]:
         second = row.start_ns // 1_000_000_000
         for grain in GRAINS:
             bucket = second - second % grain
-            dims = (row.model or "", row.provider or "", row.route or "", row.key_id or "", row.environment or "")
+            dims = (
+                row.model or "",
+                row.provider or "",
+                row.route or "",
+                row.key_id or "",
+                row.environment or "",
+            )
             usage.setdefault((row.scope_id, grain, bucket, row.kind, *dims), Sums()).add(row, sign)
             if row.user:
                 users.setdefault((row.scope_id, grain, bucket, row.kind, row.user), Sums()).add(row, sign)
@@ -227,5 +233,3 @@ def unindex(conn: Connection, numbers: Sequence[int]) -> None:
         for pair in _texts(conn, "s.id = :id", {"id": number}):
             statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
             conn.exec_driver_sql(statement, pair)
-
-

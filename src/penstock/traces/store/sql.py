@@ -35,7 +35,12 @@ def _values(conn: Connection, table: str, columns: Sequence[str], count: int) ->
 
 
 def insert_rows(
-    conn: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], *, keys: Sequence[str]
+    conn: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    keys: Sequence[str],
 ) -> int:
     """Insert `rows`, leaving out those whose `keys` exist; returns how many went in."""
     if not rows:

@@ -221,4 +221,3 @@ def _series_statement(condition: str, step: int) -> str:
         f"WHERE scope_id = :scope AND grain = {grain} AND bucket >= :low AND bucket < :high {condition} UNION ALL "
         f"{rows} id > {_ROLLED} AND +scope_id = :scope AND +start_ns >= :since AND +start_ns < :until {condition}"
     )
-

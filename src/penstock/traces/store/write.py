@@ -124,7 +124,8 @@ class Writing:
         if not unique:
             return
         ordered = sorted(
-            unique.values(), key=lambda span: (span.scope.tenant, span.scope.project, span.trace_id, span.row[0])
+            unique.values(),
+            key=lambda span: (span.scope.tenant, span.scope.project, span.trace_id, span.row[0]),
         )
         conn = self._conn
         if not is_sqlite(conn):
@@ -178,9 +179,7 @@ class Writing:
         )
         return {(found[2], bytes(found[3])): (found[0], found[1]) for found in returned}
 
-    def _settle_known(
-        self, rows: list[tuple[Any, ...]], bodies: list[tuple[int, bytes]]
-    ) -> set[int]:
+    def _settle_known(self, rows: list[tuple[Any, ...]], bodies: list[tuple[int, bytes]]) -> set[int]:
         """Handle spans that were stored before; returns the numbers that are in the table now."""
         conn = self._conn
         numbers = [row[0] for row in rows]
@@ -280,9 +279,7 @@ def _upsert_clause(conn: Connection) -> str:
     sets.append("root = coalesce(excluded.root, traces_traces.root)")
     sets.extend(f"{name} = traces_traces.{name} + excluded.{name}" for name in _ADDED)
     sets.extend(f'"{name}" = coalesce(traces_traces."{name}", excluded."{name}")' for name in _FIRST)
-    return (
-        f" ON CONFLICT (scope_id, trace_id) DO UPDATE SET {', '.join(sets)} RETURNING id, at_ms, scope_id, trace_id"
-    )
+    return f" ON CONFLICT (scope_id, trace_id) DO UPDATE SET {', '.join(sets)} RETURNING id, at_ms, scope_id, trace_id"
 
 
 def recompute(conn: Connection, trace: int) -> None:
