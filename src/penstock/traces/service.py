@@ -78,6 +78,12 @@ def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
     return Trace(summary=found[1], spans=tuple(found[2]))
 
 
+def known(uow: UnitOfWork, actor: Actor, *, trace_ids: Iterable[str]) -> set[str]:
+    """Return which of the traces are stored; raises NotFound for what is not a trace id."""
+    uow.may(actor, "traces.read")
+    return {t for t in trace_ids if read.trace_row(uow.conn, actor.scope, _trace_key(t)) is not None}
+
+
 def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str) -> SpanRecord:
     """Return one span in full, with input, output, attributes, events, tags and metadata; raises NotFound."""
     uow.may(actor, "traces.read", trace_id)
