@@ -8,7 +8,7 @@ from penstock.evals.model import EvalRun, GateDecision, Metric
 from penstock.evals.suite import Columns, ScorerSpec, Suite
 from penstock.pipelines.demo import base_model
 from penstock.pipelines.demo.data import HISTORY
-from penstock.pipelines.demo.mail import INTENTS, PRODUCTS, URGENCIES
+from penstock.pipelines.demo.phrases import INTENTS, PRODUCTS, URGENCIES
 from penstock.pipelines.model import StepContext
 from penstock.training import recipe as recipes
 from penstock.training import service as training
