@@ -180,3 +180,13 @@ def _message(event: Event, asked: list[Any], said: list[Any]) -> bool:
     else:
         return False
     return True
+
+
+def to_plain(document: bytes | None) -> Any:
+    """Return a stored document as plain Python values; text that is not JSON as text."""
+    if document is None:
+        return None
+    try:
+        return msgspec.json.decode(document)
+    except (msgspec.DecodeError, RecursionError):
+        return document.decode("utf-8", "replace")

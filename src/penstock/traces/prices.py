@@ -47,7 +47,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call. `input` holds `cached` and `cache_write`, `output` holds reasoning (as OpenTelemetry counts)."""
+    """Tokens of one call, counted as OpenTelemetry does: `input` holds `cached` and `cache_write`, `output` reasoning."""
 
     input: int = 0
     output: int = 0

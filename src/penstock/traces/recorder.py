@@ -82,8 +82,8 @@ class Recorder:
             batch = self._prepared(taken)
             write(self._home, self._known, batch)
             kept = len(batch)
-        except Exception as error:
-            logger.error("recorded spans were dropped", extra={"spans": len(taken), "error": str(error)})
+        except Exception:
+            logger.exception("recorded spans were dropped", extra={"spans": len(taken)})
         with self._idle:
             self.recorded += kept
             self.dropped += len(taken) - kept
@@ -95,6 +95,6 @@ class Recorder:
         for scope, span in taken:
             try:
                 batch.append(prepare(scope, span))
-            except Exception as error:
-                logger.error("a span cannot be stored", extra={"span": span.span_id, "error": str(error)})
+            except Exception:
+                logger.exception("a span cannot be stored", extra={"span": span.span_id})
         return batch

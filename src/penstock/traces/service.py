@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import cast, get_args
 
 from penstock.core import clock, ids
 from penstock.core.errors import Invalid, NotFound
@@ -129,6 +130,14 @@ def export_spans(
             return
 
 
+def group_named(name: str) -> GroupBy:
+    """Return `name` as a GroupBy; raises Invalid for anything that usage cannot be grouped by."""
+    for known in get_args(GroupBy):
+        if name == known:
+            return cast(GroupBy, known)
+    raise Invalid(f"Cannot group by {name!r}.", hint="Use model, kind, provider, user, key, route or day.")
+
+
 def usage(
     uow: UnitOfWork,
     actor: Actor,
@@ -142,10 +151,6 @@ def usage(
     Grouped by kind every span counts, otherwise only calls of models (kinds llm and embedding).
     """
     uow.may(actor, "traces.read")
-    if group_by not in ("model", "kind", "provider", "user", "key", "route", "day"):
-        raise Invalid(
-            f"Cannot group by {group_by!r}.", hint="Use model, kind, provider, user, key, route or day."
-        )
     return sums.usage(
         uow.conn,
         actor.scope,
@@ -264,6 +269,7 @@ __all__ = [
     "export_spans",
     "get_span_body",
     "get_trace",
+    "group_named",
     "ingest",
     "list_prices",
     "list_traces",
