@@ -23,7 +23,6 @@ from penstock.core.http import (
 from penstock.traces import service
 from penstock.traces.lines import as_line, as_object
 from penstock.traces.model import Kind, SeriesFilters, Status, TraceFilters
-from penstock.traces.prices import Price
 
 router = APIRouter(tags=["traces"])
 
@@ -33,8 +32,8 @@ Since = Annotated[
 Until = Annotated[datetime | None, Query(description="Only what started before this time")]
 
 
-class TraceModel(BaseModel):
-    """One trace in a list; sums are over its model calls."""
+class SummaryModel(BaseModel):
+    """What is known of a trace; sums are over its model calls."""
 
     trace_id: str
     name: str
@@ -43,7 +42,6 @@ class TraceModel(BaseModel):
     end_ns: int
     duration_ms: float
     status: Status
-    spans_count: int
     calls: int
     errors: int
     input_tokens: int
@@ -58,6 +56,13 @@ class TraceModel(BaseModel):
     environment: str | None
     input_preview: str | None
     output_preview: str | None
+
+
+class TraceModel(SummaryModel):
+    """One trace in a list."""
+
+    spans: int
+    """How many spans it has."""
 
 
 class SpanModel(BaseModel):
@@ -93,7 +98,7 @@ class SpanModel(BaseModel):
     output_preview: str | None = None
 
 
-class TraceTree(TraceModel):
+class TraceTree(SummaryModel):
     """A trace with its spans by start time."""
 
     spans: list[SpanModel]
@@ -138,7 +143,8 @@ class UsageModel(BaseModel):
 class PointModel(BaseModel):
     """One bucket of a time series."""
 
-    at: datetime
+    time: datetime
+    """Start of the bucket."""
     calls: int
     errors: int
     input_tokens: int
@@ -224,7 +230,6 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _trace(found: Any) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.structs.asdict(found)
-    fields["spans_count"] = fields.pop("spans")
     fields["duration_ms"] = fields.pop("duration_ns") / 1e6
     fields["started_at"] = clock.from_ns(found.start_ns)
     return fields
@@ -270,7 +275,7 @@ def get_trace(uow: ReadUow, actor: CurrentActor, trace_id: Annotated[str, Path()
     """Show a trace with its spans."""
     found = service.get_trace(uow, actor, trace_id=trace_id)
     spans = [SpanModel(**msgspec.structs.asdict(span)) for span in found.spans]
-    return TraceTree(**_trace(found.summary), spans=spans)
+    return TraceTree(**(_trace(found.summary) | {"spans": spans}))
 
 
 @router.delete("/traces/{trace_id}", status_code=204)
@@ -341,8 +346,16 @@ def list_prices(uow: ReadUow, actor: CurrentActor) -> Page[PriceModel]:
 @router.put("/prices", status_code=204)
 def put_price(uow: WriteUow, actor: CurrentActor, given: PriceModel) -> None:
     """Set a price of the project's own; later calls are priced by it."""
-    price = Price(input=given.input, output=given.output, cached=given.cached, cache_write=given.cache_write)
-    service.put_price(uow, actor, model=given.model, provider=given.provider, price=price)
+    service.put_price(
+        uow,
+        actor,
+        model=given.model,
+        provider=given.provider,
+        input_per_mtok=given.input,
+        output_per_mtok=given.output,
+        cached_per_mtok=given.cached,
+        cache_write_per_mtok=given.cache_write,
+    )
 
 
 @router.delete("/prices", status_code=204)

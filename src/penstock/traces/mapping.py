@@ -301,7 +301,7 @@ def to_record(span: OtlpSpan, pricing: Pricing) -> SpanRecord:
         cache_write_tokens=counts.get("cache_write_tokens", 0),
         reasoning_tokens=counts.get("reasoning_tokens", 0),
         cost_usd=None if cost is None else cost.usd,
-        price_version=None if cost is None else cost.price_version,
+        price_version=None if cost is None else cost.version,
         user=reading.text("user"),
         session=reading.text("session"),
         environment=_environment(reading, span),

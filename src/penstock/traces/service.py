@@ -21,6 +21,7 @@ from penstock.traces.model import (
     UsageRow,
 )
 from penstock.traces.prices import OwnPrice, Price
+from penstock.traces.pricing import PriceTable
 from penstock.traces.recorder import Recorder
 from penstock.traces.store import erase as erasing
 from penstock.traces.store import prices as price_store
@@ -68,6 +69,13 @@ def _trace_key(trace_id: str) -> bytes:
     if len(raw) != 16:
         raise NotFound(f"There is no trace {trace_id!r}.", hint="A trace id is 32 hex digits.")
     return raw
+
+
+def known(uow: UnitOfWork, actor: Actor, *, trace_ids: Iterable[str]) -> set[str]:
+    """Return those of `trace_ids` that are stored in the actor's project."""
+    uow.may(actor, "traces.read")
+    keys = {trace_id: _trace_key(trace_id) for trace_id in trace_ids}
+    return {name for name, key in keys.items() if read.trace_row(uow.conn, actor.scope, key) is not None}
 
 
 def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
@@ -203,16 +211,29 @@ def put_price(
     *,
     model: str,
     provider: str = "",
-    price: Price,
+    input_per_mtok: float,
+    output_per_mtok: float = 0.0,
+    cached_per_mtok: float | None = None,
+    cache_write_per_mtok: float | None = None,
 ) -> OwnPrice:
     """Set the project's price for models whose name matches `model` (`*`, `?` wildcards) of `provider` ("": any).
+
+    Prices are US dollars per million tokens; cached and cache-written input costs as input unless said otherwise.
 
     Spans recorded from now on (within about a second in other processes) are priced by it; earlier ones keep theirs.
     """
     uow.may(actor, "prices.admin", model)
     if not 1 <= len(model) <= 200:
         raise Invalid("A price needs a model name or pattern of 1 to 200 characters.")
-    own = OwnPrice(id=ids.new_id("prc"), model=model, provider=provider, price=prices.check_price(price))
+    price = prices.check_price(
+        Price(
+            input=input_per_mtok,
+            output=output_per_mtok,
+            cached=cached_per_mtok,
+            cache_write=cache_write_per_mtok,
+        )
+    )
+    own = OwnPrice(id=ids.new_id("prc"), model=model, provider=provider, price=price)
     price_store.put(uow.conn, actor.scope, own, clock.now())
     uow.audit(actor, "prices.put", model, provider=provider, input=price.input, output=price.output)
     uow.bump(pricing.TOPIC)
@@ -261,6 +282,7 @@ def export(home: Home, actor: Actor, *, user: str) -> Iterator[SpanRecord]:
 
 
 __all__ = [
+    "PriceTable",
     "Recorder",
     "delete_price",
     "delete_trace",
@@ -271,6 +293,7 @@ __all__ = [
     "get_trace",
     "group_named",
     "ingest",
+    "known",
     "list_prices",
     "list_traces",
     "put_price",
