@@ -72,10 +72,9 @@ def _trace_key(trace_id: str) -> bytes:
 
 
 def known(uow: UnitOfWork, actor: Actor, *, trace_ids: Iterable[str]) -> set[str]:
-    """Return those of `trace_ids` that are stored in the actor's project."""
+    """Return which of the traces are stored; raises NotFound for what is not a trace id."""
     uow.may(actor, "traces.read")
-    keys = {trace_id: _trace_key(trace_id) for trace_id in trace_ids}
-    return {name for name, key in keys.items() if read.trace_row(uow.conn, actor.scope, key) is not None}
+    return {t for t in trace_ids if read.trace_row(uow.conn, actor.scope, _trace_key(t)) is not None}
 
 
 def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
@@ -85,12 +84,6 @@ def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
     if found is None:
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
     return Trace(summary=found[1], spans=tuple(found[2]))
-
-
-def known(uow: UnitOfWork, actor: Actor, *, trace_ids: Iterable[str]) -> set[str]:
-    """Return which of the traces are stored; raises NotFound for what is not a trace id."""
-    uow.may(actor, "traces.read")
-    return {t for t in trace_ids if read.trace_row(uow.conn, actor.scope, _trace_key(t)) is not None}
 
 
 def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str) -> SpanRecord:
