@@ -46,6 +46,21 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SpanBody)
 
 
+def storable(value: Any) -> Any:
+    """Return `value` without what MessagePack and JSON cannot carry: lone surrogates, integers over 64 bits."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            storable(key) if isinstance(key, str) else str(key): storable(item) for key, item in value.items()
+        }
+    return value
+
+
 def pack(span: SpanRecord) -> bytes:
     """Return the body of `span`, packed."""
     body = SpanBody(
@@ -65,7 +80,11 @@ def pack(span: SpanRecord) -> bytes:
             write_checksum=False,
             write_dict_id=False,
         )
-    return _VERSION + bytes(compressor.compress(_encoder.encode(body)))
+    try:
+        packed = _encoder.encode(body)
+    except (UnicodeEncodeError, OverflowError, TypeError):
+        packed = _encoder.encode(storable(msgspec.to_builtins(body, builtin_types=(bytes,), enc_hook=str)))
+    return _VERSION + bytes(compressor.compress(packed))
 
 
 def unpack(data: bytes) -> SpanBody:

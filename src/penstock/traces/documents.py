@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from penstock.core import clock
-from penstock.traces import dialects
+from penstock.traces import body, dialects
 
 Event = tuple[str, int, dict[str, Any]]
 _WRAPPERS = frozenset({"message", "tool_call", "message_content", "document"})
@@ -52,17 +52,7 @@ def encode(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_clean(value))
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    return value
+        return msgspec.json.encode(body.storable(value))
 
 
 def with_system(system: Any, messages: bytes | None) -> bytes:
@@ -180,3 +170,13 @@ def _message(event: Event, asked: list[Any], said: list[Any]) -> bool:
     else:
         return False
     return True
+
+
+def to_plain(document: bytes | None) -> Any:
+    """Return a stored document as plain Python values; text that is not JSON as text."""
+    if document is None:
+        return None
+    try:
+        return msgspec.json.decode(document)
+    except (msgspec.DecodeError, RecursionError):
+        return document.decode("utf-8", "replace")

@@ -128,6 +128,7 @@ class _Reading:
 
     def document(self, name: str) -> bytes | None:
         """Return the input or output: structured messages first, then flattened lists, then plain values."""
+        found: bytes | None
         held = self.fields.get(name)
         lists = sorted((_LISTS[prefix][1], prefix) for prefix in self.lists if _LISTS[prefix][0] == name)
         if lists and (held is None or held[0] in _PLAIN_DOCUMENTS):
@@ -294,9 +295,13 @@ def to_record(span: OtlpSpan, pricing: Pricing) -> SpanRecord:
         model=model,
         requested_model=requested,
         provider=provider,
-        **counts,
+        input_tokens=counts.get("input_tokens", 0),
+        output_tokens=counts.get("output_tokens", 0),
+        cached_tokens=counts.get("cached_tokens", 0),
+        cache_write_tokens=counts.get("cache_write_tokens", 0),
+        reasoning_tokens=counts.get("reasoning_tokens", 0),
         cost_usd=None if cost is None else cost.usd,
-        price_version=None if cost is None else cost.price_version,
+        price_version=None if cost is None else cost.version,
         user=reading.text("user"),
         session=reading.text("session"),
         environment=_environment(reading, span),

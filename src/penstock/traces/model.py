@@ -223,7 +223,7 @@ class SeriesFilters(msgspec.Struct, frozen=True, kw_only=True):
 class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
     """One bucket of a time series; latencies are accurate to 2 %, None without calls."""
 
-    at: datetime
+    time: datetime
     calls: int
     errors: int
     input_tokens: int

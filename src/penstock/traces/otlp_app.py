@@ -87,8 +87,19 @@ class OtlpApp:
         """Whether requests for `path` belong here."""
         return path == PATH
 
-    def close(self) -> None:
+    async def start(self) -> None:
+        """Ready from the beginning: keys and prices load with the first request."""
+
+    async def stop(self) -> None:
         """Finish what was accepted and stop the threads."""
+        await asyncio.to_thread(self.close)
+
+    def why_not_ready(self) -> str | None:
+        """Always None: whether the database can be written is for each request to say."""
+        return None
+
+    def close(self) -> None:
+        """Finish what was accepted and stop the threads (for callers without an event loop)."""
         self._threads.shutdown(wait=True)
         self._writer.close()
 

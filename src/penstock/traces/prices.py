@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib.resources import files
+from typing import Protocol
 
 import msgspec
 
@@ -47,17 +48,32 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call. `input` holds `cached` and `cache_write`, `output` holds reasoning (as OpenTelemetry counts)."""
+    """Tokens of one call as OpenTelemetry counts them: `input` holds `cached` and `cache_write`, `output` reasoning."""
 
     input: int = 0
     output: int = 0
     cached: int = 0
     cache_write: int = 0
 
+
+class Tokens(Protocol):
+    """Anything that counts the tokens of a call as `Usage` does."""
+
     @property
-    def fresh(self) -> int:
-        """Input tokens that were neither read from nor written into a cache; never negative."""
-        return max(0, self.input - self.cached - self.cache_write)
+    def input(self) -> int:
+        """Everything the model read."""
+
+    @property
+    def output(self) -> int:
+        """Everything it wrote."""
+
+    @property
+    def cached(self) -> int:
+        """The part of `input` read from a prompt cache."""
+
+    @property
+    def cache_write(self) -> int:
+        """The part of `input` written into a prompt cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +81,7 @@ class Cost:
     """What a call cost, and by which version of the prices."""
 
     usd: float
-    price_version: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +138,7 @@ def _listed(model: str) -> Price | None:
     return None
 
 
-def cost(model: str | None, provider: str | None, usage: Usage, own: Iterable[OwnPrice] = ()) -> Cost | None:
+def cost(model: str | None, provider: str | None, usage: Tokens, own: Iterable[OwnPrice] = ()) -> Cost | None:
     """Return what `usage` costs, or None when nobody has a price for `model`.
 
     `own` are the project's prices (see `Prices`), the most exact pattern first; then the book; a provider that
@@ -130,20 +146,28 @@ def cost(model: str | None, provider: str | None, usage: Usage, own: Iterable[Ow
     """
     if not model:
         return None
-    for candidate in own:
-        if candidate.matches(model, provider):
-            return Cost(amount(candidate.price, usage), f"own:{candidate.id}")
+    if (mine := own_cost(model, provider, usage, own)) is not None:
+        return mine
     if provider in book().free_providers:
         return Cost(0.0, book().version)
     found = _listed(model)
     return None if found is None else Cost(amount(found, usage), book().version)
 
 
-def amount(price: Price, usage: Usage) -> float:
+def own_cost(model: str, provider: str | None, usage: Tokens, own: Iterable[OwnPrice]) -> Cost | None:
+    """Return what `usage` costs by the first of the project's prices that is meant for `model`, or None."""
+    for candidate in own:
+        if candidate.matches(model, provider):
+            return Cost(amount(candidate.price, usage), f"own:{candidate.id}")
+    return None
+
+
+def amount(price: Price, usage: Tokens) -> float:
     """Return US dollars: fresh, cached and cache-written input and output, each at its own price."""
     cached = price.input if price.cached is None else price.cached
     written = price.input if price.cache_write is None else price.cache_write
-    total = usage.fresh * price.input + usage.cached * cached + usage.cache_write * written
+    fresh = max(0, usage.input - usage.cached - usage.cache_write)
+    total = fresh * price.input + usage.cached * cached + usage.cache_write * written
     return (total + usage.output * price.output) / PER
 
 

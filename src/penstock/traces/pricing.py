@@ -2,10 +2,13 @@
 
 import threading
 
+import msgspec
+
 from penstock.core import clock
 from penstock.core.home import Home
 from penstock.core.scope import Scope
 from penstock.traces import prices
+from penstock.traces.model import SpanRecord
 from penstock.traces.prices import Cost, OwnPrice, Usage
 from penstock.traces.store import prices as price_store
 
@@ -25,10 +28,34 @@ class PriceTable:
 
     def cost(self, scope: Scope, model: str | None, provider: str | None, usage: Usage) -> Cost | None:
         """Return what `usage` costs in the project `scope`, or None when nobody has a price for `model`."""
-        own = self._own.get(scope)
-        if own is None or clock.monotonic() - self._looked > _REFRESH_SECONDS:
-            own = self._refreshed(scope)
-        return prices.cost(model, provider, usage, own)
+        return prices.cost(model, provider, usage, self.own(scope))
+
+    def priced(self, scope: Scope, span: SpanRecord) -> SpanRecord:
+        """Return `span` at the project's own price if it set one, else as it came or at the book's."""
+        if span.kind not in ("llm", "embedding") or not span.input_tokens + span.output_tokens:
+            return span
+        usage = Usage(
+            input=span.input_tokens,
+            output=span.output_tokens,
+            cached=span.cached_tokens,
+            cache_write=span.cache_write_tokens,
+        )
+        found = None
+        for model in (span.model, span.requested_model):
+            if found is None and model:
+                found = prices.own_cost(model, span.provider, usage, self.own(scope))
+        if found is None and span.cost_usd is None:
+            found = prices.cost(span.model, span.provider, usage)
+        if found is None:
+            return span
+        return msgspec.structs.replace(span, cost_usd=found.usd, price_version=found.version)
+
+    def own(self, scope: Scope) -> tuple[OwnPrice, ...]:
+        """Return the prices the project set itself, at most a second old."""
+        held = self._own.get(scope)
+        if held is None or clock.monotonic() - self._looked > _REFRESH_SECONDS:
+            held = self._refreshed(scope)
+        return held
 
     def _refreshed(self, scope: Scope) -> tuple[OwnPrice, ...]:
         with self._lock:

@@ -7,6 +7,7 @@ from penstock.core import log
 from penstock.core.home import Home
 from penstock.core.scope import Scope
 from penstock.traces.model import SpanRecord
+from penstock.traces.pricing import PriceTable
 from penstock.traces.settings import TracesSettings
 from penstock.traces.store.prepare import Prepared, prepare
 from penstock.traces.store.write import ScopeIds
@@ -29,6 +30,7 @@ class Recorder:
         self._limit = settings.buffer_spans
         self._linger = settings.commit_ms / 1000
         self._known = ScopeIds()
+        self._prices = PriceTable(home)
         self._waiting: deque[tuple[Scope, SpanRecord]] = deque()
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -42,16 +44,15 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="penstock-recorder", daemon=True)
         self._thread.start()
 
-    def record(self, scope: Scope, span: SpanRecord) -> bool:
-        """Take `span` and return at once; False when the buffer is full and it was dropped."""
+    def record(self, scope: Scope, span: SpanRecord) -> None:
+        """Take `span` and return at once; a call of a model gets the project's own price if it set one."""
         with self._lock:
             if self._unwritten >= self._limit or self._closing.is_set():
                 self.dropped += 1
-                return False
+                return
             self._waiting.append((scope, span))
             self._unwritten += 1
         self._wake.set()
-        return True
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until everything recorded before is committed or dropped; False when `timeout` seconds pass first."""
@@ -82,8 +83,8 @@ class Recorder:
             batch = self._prepared(taken)
             write(self._home, self._known, batch)
             kept = len(batch)
-        except Exception as error:
-            logger.error("recorded spans were dropped", extra={"spans": len(taken), "error": str(error)})
+        except Exception:
+            logger.exception("recorded spans were dropped", extra={"spans": len(taken)})
         with self._idle:
             self.recorded += kept
             self.dropped += len(taken) - kept
@@ -94,7 +95,7 @@ class Recorder:
         batch = []
         for scope, span in taken:
             try:
-                batch.append(prepare(scope, span))
-            except Exception as error:
-                logger.error("a span cannot be stored", extra={"span": span.span_id, "error": str(error)})
+                batch.append(prepare(scope, self._prices.priced(scope, span)))
+            except Exception:
+                logger.exception("a span cannot be stored", extra={"span": span.span_id})
         return batch

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import cast, get_args
 
 from penstock.core import clock, ids
 from penstock.core.errors import Invalid, NotFound
@@ -20,6 +21,7 @@ from penstock.traces.model import (
     UsageRow,
 )
 from penstock.traces.prices import OwnPrice, Price
+from penstock.traces.pricing import PriceTable
 from penstock.traces.recorder import Recorder
 from penstock.traces.store import erase as erasing
 from penstock.traces.store import prices as price_store
@@ -69,6 +71,12 @@ def _trace_key(trace_id: str) -> bytes:
     return raw
 
 
+def known(uow: UnitOfWork, actor: Actor, *, trace_ids: Iterable[str]) -> set[str]:
+    """Return which of the traces are stored; raises NotFound for what is not a trace id."""
+    uow.may(actor, "traces.read")
+    return {t for t in trace_ids if read.trace_row(uow.conn, actor.scope, _trace_key(t)) is not None}
+
+
 def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
     """Return a trace with all its spans, without their bodies; raises NotFound."""
     uow.may(actor, "traces.read", trace_id)
@@ -76,12 +84,6 @@ def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
     if found is None:
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
     return Trace(summary=found[1], spans=tuple(found[2]))
-
-
-def known(uow: UnitOfWork, actor: Actor, *, trace_ids: Iterable[str]) -> set[str]:
-    """Return which of the traces are stored; raises NotFound for what is not a trace id."""
-    uow.may(actor, "traces.read")
-    return {t for t in trace_ids if read.trace_row(uow.conn, actor.scope, _trace_key(t)) is not None}
 
 
 def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str) -> SpanRecord:
@@ -129,6 +131,14 @@ def export_spans(
             return
 
 
+def group_named(name: str) -> GroupBy:
+    """Return `name` as a GroupBy; raises Invalid for anything that usage cannot be grouped by."""
+    for known in get_args(GroupBy):
+        if name == known:
+            return cast(GroupBy, known)
+    raise Invalid(f"Cannot group by {name!r}.", hint="Use model, kind, provider, user, key, route or day.")
+
+
 def usage(
     uow: UnitOfWork,
     actor: Actor,
@@ -142,10 +152,6 @@ def usage(
     Grouped by kind every span counts, otherwise only calls of models (kinds llm and embedding).
     """
     uow.may(actor, "traces.read")
-    if group_by not in ("model", "kind", "provider", "user", "key", "route", "day"):
-        raise Invalid(
-            f"Cannot group by {group_by!r}.", hint="Use model, kind, provider, user, key, route or day."
-        )
     return sums.usage(
         uow.conn,
         actor.scope,
@@ -198,16 +204,29 @@ def put_price(
     *,
     model: str,
     provider: str = "",
-    price: Price,
+    input_per_mtok: float,
+    output_per_mtok: float = 0.0,
+    cached_per_mtok: float | None = None,
+    cache_write_per_mtok: float | None = None,
 ) -> OwnPrice:
     """Set the project's price for models whose name matches `model` (`*`, `?` wildcards) of `provider` ("": any).
+
+    Prices are US dollars per million tokens; cached and cache-written input costs as input unless said otherwise.
 
     Spans recorded from now on (within about a second in other processes) are priced by it; earlier ones keep theirs.
     """
     uow.may(actor, "prices.admin", model)
     if not 1 <= len(model) <= 200:
         raise Invalid("A price needs a model name or pattern of 1 to 200 characters.")
-    own = OwnPrice(id=ids.new_id("prc"), model=model, provider=provider, price=prices.check_price(price))
+    price = prices.check_price(
+        Price(
+            input=input_per_mtok,
+            output=output_per_mtok,
+            cached=cached_per_mtok,
+            cache_write=cache_write_per_mtok,
+        )
+    )
+    own = OwnPrice(id=ids.new_id("prc"), model=model, provider=provider, price=price)
     price_store.put(uow.conn, actor.scope, own, clock.now())
     uow.audit(actor, "prices.put", model, provider=provider, input=price.input, output=price.output)
     uow.bump(pricing.TOPIC)
@@ -256,6 +275,7 @@ def export(home: Home, actor: Actor, *, user: str) -> Iterator[SpanRecord]:
 
 
 __all__ = [
+    "PriceTable",
     "Recorder",
     "delete_price",
     "delete_trace",
@@ -264,7 +284,9 @@ __all__ = [
     "export_spans",
     "get_span_body",
     "get_trace",
+    "group_named",
     "ingest",
+    "known",
     "list_prices",
     "list_traces",
     "put_price",

@@ -83,7 +83,8 @@ class Writer:
             with self._ready:
                 while not self._closing and (left := deadline - clock.monotonic()) > 0:
                     self._ready.wait(left)
-        group, size = [], 0
+        group: list[tuple[Sequence[Prepared], Done]] = []
+        size = 0
         with self._ready:
             while self._queue and (not group or size + len(self._queue[0][0]) <= _GROUP):
                 group.append(self._queue.popleft())
@@ -96,6 +97,6 @@ class Writer:
             write(self._home, self._known, [span for batch, _ in group for span in batch])
         except Exception as error:
             failure = error
-            logger.error("spans could not be written", extra={"error": str(error), "batches": len(group)})
+            logger.exception("spans could not be written", extra={"batches": len(group)})
         for _, done in group:
             done(failure)

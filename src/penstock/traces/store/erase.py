@@ -6,8 +6,8 @@ from sqlalchemy import Connection, text
 
 from penstock.core.scope import Scope
 from penstock.traces.store import read, rollup
-from penstock.traces.store.prepare import prepare
-from penstock.traces.store.write import forget
+from penstock.traces.store.prepare import facets_of
+from penstock.traces.store.write import forget, remove_facets
 
 _EXPIRED = (
     "FROM traces_traces t WHERE t.at_ms < :before AND NOT EXISTS (SELECT 1 FROM traces_spans s WHERE s.trace = t.id "
@@ -70,10 +70,11 @@ def erase_user(conn: Connection, scope: Scope, user: str) -> int:
 
 
 def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
-    head = conn.execute(
-        text("SELECT scope_id, at_ms, trace_id FROM traces_traces WHERE id = :id"), {"id": row}
-    ).one()
-    _remove_facets(conn, row, head.scope_id, head.at_ms, bytes(head.trace_id).hex())
+    head = conn.execute(text("SELECT trace_id FROM traces_traces WHERE id = :id"), {"id": row}).one()
+    pairs = {
+        pair for record in read.records(conn, row, bytes(head.trace_id).hex()) for pair in facets_of(record)
+    }
+    remove_facets(conn, row, pairs)
     query = text("SELECT id FROM traces_spans WHERE trace = :trace")
     numbers = [found[0] for found in conn.execute(query, {"trace": row})]
     if not keep_sums:
@@ -81,15 +82,3 @@ def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
             rollup.retract(conn, number)
     forget(conn, numbers)
     conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})
-
-
-def _remove_facets(conn: Connection, row: int, scope_id: int, at_ms: int, trace_id: str) -> None:
-    pairs: dict[tuple[str, str], None] = {}
-    for record in read.records(conn, row, trace_id):
-        pairs.update(dict.fromkeys(prepare(Scope(), record).facets))
-    query = text(
-        "DELETE FROM traces_facets WHERE at_ms = :at AND trace = :trace AND facet = "
-        "(SELECT id FROM traces_facet_names WHERE scope_id = :scope AND key = :key AND value = :value)"
-    )
-    for key, value in pairs:
-        conn.execute(query, {"at": at_ms, "trace": row, "scope": scope_id, "key": key, "value": value})

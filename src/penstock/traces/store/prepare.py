@@ -105,6 +105,24 @@ def preview(document: bytes | None) -> str | None:
     return clean(text, PREVIEW_CHARS)
 
 
+def _labels(span: SpanRecord) -> dict[str, str | None]:
+    return {
+        "model": _label(span.model),
+        "provider": _label(span.provider),
+        "user": _label(span.user),
+        "session": _label(span.session),
+        "key": _label(span.key_id),
+        "route": _label(span.route),
+        "environment": _label(span.environment),
+        "prompt": _label(span.prompt),
+    }
+
+
+def facets_of(span: SpanRecord) -> tuple[tuple[str, str], ...]:
+    """Return the (key, value) pairs by which the trace of `span` can be found."""
+    return _facets(span, _labels(span))
+
+
 def _facets(span: SpanRecord, labels: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
     found = [(key, value) for key, value in labels.items() if value]
     found.append(("kind", span.kind))
@@ -127,16 +145,7 @@ def prepare(scope: Scope, span: SpanRecord) -> Prepared:
     Numbers out of range are brought to the nearest possible one and overlong labels cut: a trace store keeps what
     it is sent.
     """
-    labels = {
-        "model": _label(span.model),
-        "provider": _label(span.provider),
-        "user": _label(span.user),
-        "session": _label(span.session),
-        "key": _label(span.key_id),
-        "route": _label(span.route),
-        "environment": _label(span.environment),
-        "prompt": _label(span.prompt),
-    }
+    labels = _labels(span)
     start = _moment(span.start_ns)
     row = (
         _identifier(span.span_id, 8, "span id"),

@@ -96,7 +96,7 @@ class _Conditions:
             "SELECT id FROM traces_facet_names WHERE scope_id = :scope AND key = :key AND value = :value"
         )
         count = text(
-            "SELECT count(*) FROM (SELECT 1 FROM traces_facets WHERE facet = :facet LIMIT :probe) AS some"
+            "SELECT count(*) FROM (SELECT 1 FROM traces_facets WHERE facet = :facet LIMIT :probe) AS found"
         )
         found: list[tuple[int, str]] = []
         for place, (key, value) in enumerate(pairs):
@@ -167,7 +167,7 @@ def _list_statement(conn: Connection, conditions: _Conditions, after: bool) -> s
 def _common(conn: Connection, values: dict[str, Any]) -> bool:
     query = text(
         "SELECT count(*) FROM (SELECT 1 FROM traces_traces WHERE scope_id = :scope AND duration_ns >= :slow "
-        "LIMIT :probe) AS some"
+        "LIMIT :probe) AS found"
     )
     return int(conn.execute(query, values | {"probe": _PROBE}).scalar_one()) >= _PROBE
 

@@ -177,7 +177,8 @@ def scope_word(scope_id: int) -> str:
 
 def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[tuple[int, str]]:
     query = text(
-        f"SELECT s.id, s.scope_id, s.name, s.error, b.data FROM traces_spans s JOIN traces_bodies b ON b.id = s.id WHERE {condition}"
+        f"SELECT s.id, s.scope_id, s.name, s.error, b.data FROM traces_spans s JOIN traces_bodies b ON b.id = s.id "
+        f"WHERE {condition}"
     )
     found = []
     for row in conn.execute(query, values):

@@ -149,7 +149,7 @@ class _Point:
         p50, p95, p99 = (_ms(v) for v in histogram.quantiles(self.latency, (0.5, 0.95, 0.99)))
         ttft50, ttft95 = (_ms(v) for v in histogram.quantiles(self.ttft, (0.5, 0.95)))
         return SeriesPoint(
-            at=clock.from_ns(at * _NS),
+            time=clock.from_ns(at * _NS),
             calls=self.sums[0],
             errors=self.sums[1],
             input_tokens=self.sums[2],

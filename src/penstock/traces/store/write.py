@@ -7,8 +7,8 @@ from sqlalchemy import Connection, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.store import rollup
-from penstock.traces.store.prepare import AT, CALL_KINDS, ERROR, SPAN_COLUMNS, Prepared
+from penstock.traces.store import read, rollup
+from penstock.traces.store.prepare import AT, CALL_KINDS, ERROR, SPAN_COLUMNS, Prepared, facets_of
 from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, placeholder, quoted, returning_rows
 
 _TRACE_COLUMNS = (
@@ -112,6 +112,8 @@ class Writing:
         self._known = known
         self._scopes: dict[Scope, int] = {}
         self._facets: dict[tuple[int, str, str], int] = {}
+        self._outdated: dict[int, set[tuple[str, str]]] = {}
+        """Trace → facets that its replaced spans had."""
 
     def settle(self) -> None:
         """Remember the looked-up numbers; only after the commit."""
@@ -144,6 +146,10 @@ class Writing:
             bodies = [pair for pair in bodies if pair[0] in kept]
         insert_rows(conn, "traces_bodies", ("id", "data"), bodies, keys=("id",))
         self._write_facets(ordered, homes)
+        for trace, pairs in self._outdated.items():
+            for record in read.records(conn, trace, ""):
+                pairs.difference_update(facets_of(record))
+            remove_facets(conn, trace, pairs)
 
     def _scope_id(self, scope: Scope) -> int:
         found = self._known.scopes.get(scope) or self._scopes.get(scope)
@@ -209,6 +215,9 @@ class Writing:
         same = tuple(_plain(value) for value in old[3:-1]) == tuple(_plain(value) for value in row[3:])
         if same and bytes(old[-1]) == packed:
             return False
+        outdated = self._outdated.setdefault(row[2], set())
+        for record in read.records(conn, row[2], "", row[3]):
+            outdated.update(facets_of(record))
         rollup.retract(conn, old[0])
         forget(conn, [old[0]])
         insert_rows(conn, "traces_spans", _SPANS, [row], keys=("trace", "span_id"))
@@ -304,3 +313,15 @@ def forget(conn: Connection, numbers: Sequence[int]) -> None:
     for number in numbers:
         conn.execute(text("DELETE FROM traces_bodies WHERE id = :id"), {"id": number})
         conn.execute(text("DELETE FROM traces_spans WHERE id = :id"), {"id": number})
+
+
+def remove_facets(conn: Connection, trace: int, pairs: Iterable[tuple[str, str]]) -> None:
+    """Stop the trace with row number `trace` from being found by `pairs` (key, value)."""
+    head = conn.execute(text("SELECT scope_id, at_ms FROM traces_traces WHERE id = :id"), {"id": trace}).one()
+    query = text(
+        "DELETE FROM traces_facets WHERE at_ms = :at AND trace = :trace AND facet = "
+        "(SELECT id FROM traces_facet_names WHERE scope_id = :scope AND key = :key AND value = :value)"
+    )
+    for key, value in pairs:
+        values = {"at": head.at_ms, "trace": trace, "scope": head.scope_id, "key": key, "value": value}
+        conn.execute(query, values)

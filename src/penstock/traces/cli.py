@@ -1,0 +1,165 @@
+"""`penstock traces`: list, show, export, usage."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penstock.core import clock, console
+from penstock.core.console import HomeOption, JsonOption, ProjectOption
+from penstock.core.errors import Invalid
+from penstock.traces import service
+from penstock.traces.lines import as_line
+from penstock.traces.model import SpanRow, TraceFilters
+
+app = console.group("traces", "Look at traces, and at what they cost.")
+
+SinceOption = Annotated[
+    str | None, typer.Option("--since", help="ISO 8601 time, UTC unless it says otherwise.")
+]
+UntilOption = Annotated[str | None, typer.Option("--until", help="ISO 8601 time.")]
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else clock.parse_iso(text)
+    except ValueError as error:
+        raise Invalid(f"{text!r} is not a time.", hint="Write it as 2026-01-31T12:00:00Z.") from error
+
+
+def _duration(ns: int) -> str:
+    return f"{ns / 1e9:.2f} s" if ns >= 10**9 else f"{ns / 1e6:.1f} ms"
+
+
+@app.command("list")
+@console.guarded
+def list_(
+    since: SinceOption = None,
+    until: UntilOption = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Model that answered or was asked for.")
+    ] = None,
+    route: Annotated[str | None, typer.Option("--route", help="Route of the gateway.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="User.")] = None,
+    session: Annotated[str | None, typer.Option("--session", help="Session.")] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Only traces in which something failed.")] = False,
+    query: Annotated[str | None, typer.Option("--search", help="Words to find.")] = None,
+    limit: Annotated[int, typer.Option("--limit", help="At most this many.")] = 50,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """List traces, newest first."""
+    filters = TraceFilters(
+        since=_moment(since),
+        until=_moment(until),
+        model=model,
+        route=route,
+        user=user,
+        session=session,
+        status="error" if errors else None,
+        q=query,
+    )
+    with console.open_home(home, project) as (opened, actor), opened.read() as uow:
+        page = service.list_traces(uow, actor, filters=filters, limit=limit)
+    lines = [
+        [
+            trace.trace_id,
+            clock.iso(clock.from_ns(trace.start_ns))[:19],
+            trace.name,
+            _duration(trace.duration_ns),
+            trace.spans,
+            trace.input_tokens + trace.output_tokens,
+            f"${trace.cost_usd:.6f}",
+            trace.status,
+        ]
+        for trace in page.items
+    ]
+    columns = ["trace", "start", "name", "took", "spans", "tokens", "cost", "status"]
+    console.emit(page.items, as_json, lambda: console.rows(columns, lines))
+
+
+@app.command()
+@console.guarded
+def show(
+    trace_id: str,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Show a trace as a tree."""
+    with console.open_home(home, project) as (opened, actor), opened.read() as uow:
+        trace = service.get_trace(uow, actor, trace_id=trace_id)
+    console.emit(trace, as_json, lambda: "\n".join(_tree(trace.spans)))
+
+
+def _tree(spans: tuple[SpanRow, ...]) -> list[str]:
+    children: dict[str | None, list[SpanRow]] = {}
+    known = {span.span_id for span in spans}
+    for span in spans:
+        children.setdefault(span.parent_id if span.parent_id in known else None, []).append(span)
+    lines: list[str] = []
+    stack = [(0, span) for span in reversed(children.get(None, []))]
+    shown: set[str] = set()
+    while stack:
+        depth, span = stack.pop()
+        if span.span_id in shown:
+            continue
+        shown.add(span.span_id)
+        tokens = (
+            f"  {span.input_tokens}+{span.output_tokens} tokens" if span.kind in ("llm", "embedding") else ""
+        )
+        failed = f"  ERROR {span.error or ''}".rstrip() if span.status == "error" else ""
+        took = _duration(span.end_ns - span.start_ns)
+        lines.append(f"{'  ' * depth}{span.name}  [{span.kind}]  {took}{tokens}{failed}")
+        stack.extend((depth + 1, child) for child in reversed(children.get(span.span_id, [])))
+    return lines
+
+
+@app.command()
+@console.guarded
+def export(
+    to: Annotated[Path | None, typer.Option("--to", help="File to write; default: standard output.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    route: Annotated[str | None, typer.Option("--route", help="Route of the gateway.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="User.")] = None,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+) -> None:
+    """Write the spans of matching traces as JSON lines."""
+    filters = TraceFilters(since=_moment(since), until=_moment(until), route=route, user=user)
+    with console.open_home(home, project) as (opened, actor):
+        stream = sys.stdout.buffer if to is None else to.open("wb")
+        try:
+            for span in service.export_spans(opened, actor, filters=filters):
+                stream.write(as_line(span))
+        finally:
+            stream.flush() if to is None else stream.close()
+
+
+@app.command()
+@console.guarded
+def usage(
+    by: Annotated[
+        str, typer.Option("--by", help="model, kind, provider, user, key, route or day.")
+    ] = "model",
+    since: SinceOption = None,
+    until: UntilOption = None,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Sum calls, tokens and cost."""
+    with console.open_home(home, project) as (opened, actor), opened.read() as uow:
+        rows = service.usage(
+            uow, actor, group_by=service.group_named(by), since=_moment(since), until=_moment(until)
+        )
+    lines = [
+        [row.group, row.calls, row.errors, row.input_tokens, row.output_tokens, f"${row.cost_usd:.6f}"]
+        for row in rows
+    ]
+    columns = [by, "calls", "errors", "input tokens", "output tokens", "cost"]
+    console.emit(rows, as_json, lambda: console.rows(columns, lines))
