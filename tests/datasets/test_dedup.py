@@ -90,7 +90,7 @@ def test_thousands_of_copies_stay_linear() -> None:
 
 def test_clusters_follow_chains() -> None:
     words = WORDS[:30]
-    steps = [" ".join([*(["new"] * n), *words[n:]]) for n in range(0, 5)]
+    steps = [" ".join([*(["new"] * n), *words[n:]]) for n in range(5)]
     index = NearIndex(threshold=0.7)
     for text in [*steps, "nothing of the kind at all in here"]:
         index.add(text)
@@ -101,7 +101,7 @@ def test_hashes_are_the_same_in_every_process() -> None:
     index = NearIndex()
     index.add("one two three four five")
     index.pairs()
-    assert np.concatenate(index._shingles).tolist() == [1053384352, 3145226803, 3577653420]
+    assert np.concatenate(index._shingles).tolist() == [735200850, 1002041510, 2452260513]
 
 
 def test_bands_reach_the_wanted_recall() -> None:

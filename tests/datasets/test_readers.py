@@ -187,7 +187,7 @@ def test_files_that_are_none(tmp_path: Path, file: Write) -> None:
         inspect(file("garbage.jsonl", bytes(range(256)) * 10))
     with pytest.raises(Invalid, match="zip or Excel"):
         inspect(file("book.csv", b"PK\x03\x04....."))
-    with pytest.raises(Invalid, match="Unknown format 'jsnl'.*Did you mean"):
+    with pytest.raises(Invalid, match=r"Unknown format 'jsnl'.*Did you mean"):
         inspect(file("a.jsonl", b"{}"), format="jsnl")
     with pytest.raises(Invalid, match="no encoding"):
         inspect(file("b.jsonl", b"{}"), encoding="utf-99")
