@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from penstock.datasets.model import DatasetVersion, Difference
-from penstock.datasets.spool import canonical
+from penstock.datasets.model import DatasetVersion, Difference, Row
 from penstock.datasets.table import StoredRow
 
 
@@ -60,6 +59,11 @@ def _merge(
             yield "added", None, right
             right = next(new, None)
         else:
-            same = left.split == right.split and canonical(left.row) == canonical(right.row)
+            same = left.split == right.split and _present(left.row) == _present(right.row)
             yield "unchanged" if same else "changed", left, right
             left, right = next(old, None), next(new, None)
+
+
+def _present(row: Row) -> Row:
+    """Return the row without nulls: a column that was added or removed changes no row that lacks a value."""
+    return {name: value for name, value in row.items() if value is not None}

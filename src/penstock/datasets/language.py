@@ -28,7 +28,7 @@ FUNCTION_WORDS: dict[str, str] = {
     "es": "el la los las de que y en un una por con no para es se lo su al como más pero sus le ya o este sí porque"
     " esta entre cuando muy sin sobre también me hasta hay donde quien desde todo nos durante todos uno les ni"
     " contra otros ese eso mi mis tengo puedo hola gracias está están he ha han favor desde hace cuenta nuestro"
-    " usted ustedes ayer ahora necesito quiero siempre nada",
+    " usted ustedes ayer ahora necesito quiero siempre nada dos veces misma mismo del al fue son cómo qué pedido",
     "it": "il lo la i gli le di che e in un una per non con del della dei delle si da al come anche più ma sono"
     " questo questa nel alla dal ho ha hanno mi ci vi suo sua loro quando dove perché grazie buongiorno essere"
     " stato mio mia miei vostro nostro può posso molto già ancora dopo prima salve ieri sempre c'è è",

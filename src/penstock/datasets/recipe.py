@@ -187,16 +187,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def plain(self) -> dict[str, Any]:
         """Return the recipe as JSON values; `parse` reads them back."""
-        found: dict[str, Any] = msgspec.to_builtins(self)
+        found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return found
 
 
 def parse(data: Any) -> Recipe:
     """Return the recipe of JSON values: `{"steps": [...]}` or the list itself; raises Invalid."""
-    if isinstance(data, list):
+    if isinstance(data, list | tuple):
         data = {"steps": data}
     steps = data.get("steps") if isinstance(data, dict) else None
-    if not isinstance(steps, list):
+    if not isinstance(steps, list | tuple):
         raise Invalid("A recipe is a list of steps.", hint="Write `steps:` with one `- {step: …}` per line.")
     for place, step in enumerate(steps, start=1):
         name = step.get("step") if isinstance(step, dict) else None
@@ -232,5 +232,5 @@ def _check_values(step: Step) -> None:
         for kind in step.kinds:
             if kind not in list(PiiKind):
                 raise Invalid(
-                    f"Unknown kind of personal data {kind!r}.", hint=did_you_mean(kind, list(PiiKind))
+                    f"Unknown kind of personal data {kind!r}.", hint=did_you_mean(kind, map(str, PiiKind))
                 )

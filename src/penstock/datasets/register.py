@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -89,10 +90,10 @@ def register(
             quarantined=prepared.bad,
             removed=prepared.removed,
             recipe=request.recipe.plain() if request.recipe else None,
-            recipe_report=tuple(msgspec.to_builtins(prepared.reports)),
+            recipe_report=tuple(_plain(prepared.reports)),
             source=source,
             key=request.key,
-            split_plan=msgspec.to_builtins(request.plan) if request.plan else None,
+            split_plan=_plain(request.plan) if request.plan else None,
             lineage=tuple(links),
             description=description,
             created_at=clock.now(),
@@ -108,6 +109,11 @@ def register(
             actor.scope,
         )
     return version
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` as the JSON that reading the record back will give."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def ensure(uow: UnitOfWork, actor: Actor, name: str, description: str) -> bool:

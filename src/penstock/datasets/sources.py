@@ -78,12 +78,16 @@ def inspect(path: Path, *, format: str | None = None, encoding: str | None = Non
     if not head.strip():
         raise Invalid(f"{name} is empty.", hint="Give a file with at least one row.")
     found = encoding or _encoding(head, name)
-    sample = _decode(head, found, name)
+    sample = _decode(head, found or "utf-8", name)
+    if not sample.replace("\ufeff", "").strip():
+        raise Invalid(f"{name} holds no text.", hint="Give a file with at least one row.")
+    kind = _format(name, format, sample)
     return Opened(
         path=path,
         name=name,
-        format=_format(name, format, sample),
-        encoding=found,
+        format=kind,
+        # JSON is UTF-8 by definition, so what is not is damaged; a CSV file like that is a Windows export.
+        encoding=found or ("cp1252" if kind in ("csv", "tsv") else "utf-8"),
         compressed=compressed,
         sample=sample,
     )
@@ -157,6 +161,7 @@ def _head(path: Path, name: str) -> bytes:
 
 
 def _encoding(head: bytes, name: str) -> str:
+    """Return the encoding that the first bytes show; empty when they are text, but not UTF-8."""
     for mark, found in _BOMS:
         if head.startswith(mark):
             return found
@@ -171,8 +176,7 @@ def _encoding(head: bytes, name: str) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        # Not UTF-8 from the start means a Windows or Latin-1 export; the version's source records it.
-        return "cp1252"
+        return ""
     return "utf-8"
 
 
@@ -200,7 +204,7 @@ def _format(name: str, given: str | None, sample: str) -> str:
         return known
     if first in ("[", "{"):
         return "json" if first == "[" else "jsonl"
-    header = sample.lstrip().splitlines()[0]
+    header = sample.strip().splitlines()[0]
     if "\t" in header or "," in header:
         return "tsv" if header.count("\t") > header.count(",") else "csv"
     raise Invalid(f"The format of {name} is not clear.", hint=f"Name it: one of {', '.join(FORMATS)}.")

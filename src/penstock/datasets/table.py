@@ -81,7 +81,7 @@ def find(folder: Path, content: str) -> int | None:
     """Return the number of a recent commit marked `content`: of this writer, or of one that was killed."""
     if not DeltaTable.is_deltatable(str(folder)):
         return None
-    for entry in DeltaTable(str(folder), without_files=True).history(_LOOK_BACK):
+    for entry in DeltaTable(str(folder)).history(_LOOK_BACK):
         if entry.get(_MARK) == content:
             return int(entry["version"])
     return None

@@ -82,7 +82,7 @@ def _kinds(kinds: Iterable[str] | None) -> frozenset[PiiKind]:
     for kind in kinds:
         if kind not in list(PiiKind):
             raise Invalid(
-                f"There is no kind of personal data {kind!r}.", hint=did_you_mean(kind, list(PiiKind))
+                f"There is no kind of personal data {kind!r}.", hint=did_you_mean(kind, map(str, PiiKind))
             )
         wanted.add(PiiKind(kind))
     return frozenset(wanted)
