@@ -45,7 +45,9 @@ def list_providers(
 def put_provider(
     name: str,
     kind: Annotated[str, typer.Option("--kind", help="Plug-in: openai, anthropic, local.")],
-    base_url: Annotated[str, typer.Option("--base-url", help="Address, as in https://api.openai.com/v1.")] = "",
+    base_url: Annotated[
+        str, typer.Option("--base-url", help="Address, as in https://api.openai.com/v1.")
+    ] = "",
     key_env: Annotated[str, typer.Option("--key-env", help="Environment variable that holds the key.")] = "",
     key_file: Annotated[str, typer.Option("--key-file", help="File that holds the key.")] = "",
     option: Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE; may be repeated.")] = None,
@@ -95,7 +97,9 @@ def list_routes(
     """List routes with their targets."""
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
         found = service.list_routes(uow, actor)
-    console.emit(found, as_json, lambda: console.rows(["name", "strategy", "targets"], [_line(r) for r in found]))
+    console.emit(
+        found, as_json, lambda: console.rows(["name", "strategy", "targets"], [_line(r) for r in found])
+    )
 
 
 @routes.command("put")
