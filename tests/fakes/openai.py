@@ -44,7 +44,9 @@ def completion(model: str, message: dict[str, Any], finish: str = "stop") -> dic
 
 def event(model: str, delta: dict[str, Any] | None, finish: str | None = None, **more: Any) -> bytes:
     """Return one event of a chat stream; a delta of None makes the usage event."""
-    choices = [] if delta is None else [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+    choices = (
+        [] if delta is None else [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+    )
     body = {
         "id": "chatcmpl-fake1",
         "object": "chat.completion.chunk",
@@ -63,7 +65,10 @@ def chat_events(request: dict[str, Any]) -> list[bytes]:
     if request.get("tools"):
         function = TOOL["function"]
         out.append(
-            event(model, {"tool_calls": [{"index": 0, **TOOL, "function": {"name": "weather", "arguments": ""}}]})
+            event(
+                model,
+                {"tool_calls": [{"index": 0, **TOOL, "function": {"name": "weather", "arguments": ""}}]},
+            )
         )
         text = function["arguments"]
         out += [
@@ -100,22 +105,20 @@ def _stream(request: dict[str, Any], name: str) -> Iterable[Step]:
         yield END
     elif name == "at-once":
         yield chunk(b"".join(events)) + END
-    elif name == "slow":
-        for each in events[:3]:
-            yield chunk(each)
-        for each in events[3:-1] * 50:
-            yield 0.2
-            yield chunk(each)
-        yield chunk(events[-1]) + END
-    elif name == "silent":
-        yield chunk(events[0])
-        yield 1.2
-        yield from (chunk(each) for each in events[1:])
-        yield END
     else:
-        for each in events:
+        yield from _paced(events, name)
+
+
+def _paced(events: list[bytes], name: str) -> Iterable[Step]:
+    yield chunk(events[0])
+    if name == "silent":
+        yield 1.2
+    if name == "slow":
+        for each in events[1:-1] * 50:
             yield chunk(each)
-        yield END
+            yield 0.2
+    yield from (chunk(each) for each in events[1:])
+    yield END
 
 
 def _chat(request: Received, name: str) -> Iterable[Step]:

@@ -1,6 +1,8 @@
 """A scripted HTTP/1.1 server on loopback: the script decides every byte, pause and cut."""
 
 import asyncio
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -68,6 +70,7 @@ class ScriptedServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0.02)  # lets the closed transports go
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
@@ -100,6 +103,8 @@ class ScriptedServer:
             elif isinstance(step, float):
                 await self._wait(step, request, reader)
             elif step == "cut":
+                linger = struct.pack("ii", 1, 0)  # closing sends a reset, as a crashed host would
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 writer.transport.abort()
                 return False
             else:
@@ -125,7 +130,9 @@ async def _read(reader: asyncio.StreamReader, number: int) -> Received | None:
         return None
     lines = head.decode("latin-1").split("\r\n")
     method, path, _ = lines[0].split(" ", 2)
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)
+    }
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return Received(method, path, headers, body, number)
 

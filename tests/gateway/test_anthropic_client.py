@@ -27,13 +27,20 @@ def chat(gateway: Running):
         yield made
 
 
-def test_message(gateway: Running, client: anthropic.Anthropic, anthropic_upstream: fake.AnthropicUpstream) -> None:
+def test_message(
+    gateway: Running, client: anthropic.Anthropic, anthropic_upstream: fake.AnthropicUpstream
+) -> None:
     answer = client.messages.create(model="an-claude-fake", max_tokens=50, messages=MESSAGES)
     assert answer.content[0].text == TEXT and answer.model == "an-claude-fake"
     assert answer._request_id.startswith("req_")
     assert anthropic_upstream.requests[-1].json["model"] == "claude-fake"
     span = gateway.recorder.last()
-    assert (span.input_tokens, span.cached_tokens, span.cache_write_tokens, span.output_tokens) == (28, 5, 3, 11)
+    assert (span.input_tokens, span.cached_tokens, span.cache_write_tokens, span.output_tokens) == (
+        28,
+        5,
+        3,
+        11,
+    )
 
 
 @pytest.mark.parametrize("model", ["an-claude-fake", "an-at-once"])
@@ -83,15 +90,15 @@ def test_message_errors(client: anthropic.Anthropic, model: str, kind: type) -> 
 
 
 def test_error_in_a_message_stream(client: anthropic.Anthropic) -> None:
-    with pytest.raises(anthropic.APIStatusError, match="Overloaded"):
-        with client.messages.stream(model="an-error-in-stream", max_tokens=5, messages=MESSAGES) as stream:
-            stream.get_final_message()
+    opened = client.messages.stream(model="an-error-in-stream", max_tokens=5, messages=MESSAGES)
+    with pytest.raises(anthropic.APIStatusError, match="Overloaded"), opened as stream:
+        stream.get_final_message()
 
 
 def test_wrong_key(gateway: Running) -> None:
-    with anthropic.Anthropic(base_url=gateway.url, api_key="psk_wrong", max_retries=0) as client:
-        with pytest.raises(anthropic.AuthenticationError):
-            client.messages.create(model="chat", max_tokens=5, messages=MESSAGES)
+    client = anthropic.Anthropic(base_url=gateway.url, api_key="psk_wrong", max_retries=0)
+    with client, pytest.raises(anthropic.AuthenticationError):
+        client.messages.create(model="chat", max_tokens=5, messages=MESSAGES)
 
 
 def test_models(client: anthropic.Anthropic) -> None:
@@ -103,7 +110,10 @@ def test_chat_over_anthropic(
     gateway: Running, chat: openai.OpenAI, anthropic_upstream: fake.AnthropicUpstream
 ) -> None:
     answer = chat.chat.completions.create(
-        model="an-claude-fake", messages=[{"role": "system", "content": "Be brief."}, *MESSAGES], user="ada", stop="x"
+        model="an-claude-fake",
+        messages=[{"role": "system", "content": "Be brief."}, *MESSAGES],
+        user="ada",
+        stop="x",
     )
     assert answer.choices[0].message.content == TEXT and answer.choices[0].finish_reason == "stop"
     assert answer.model == "an-claude-fake"

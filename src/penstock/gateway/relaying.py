@@ -183,14 +183,12 @@ class Relayer:
         while (data := await response.next()) is not None:
             out = relay.feed(data) if data else PING
             if relay.fault is not None:
-                if out and call.started:
-                    await send({"type": "http.response.body", "body": out, "more_body": True})
-                raise refusal(502, relay.fault, target)
+                await self._break(call, relay, target, out)
             if not out:
                 continue
             if not call.started:
                 await self._start(call)
-            if data and not call.first_ns:
+            if not call.first_ns and data:
                 call.first_ns = clock.now_ns()
             if relay.complete:
                 await send({"type": "http.response.body", "body": out})
@@ -198,14 +196,25 @@ class Relayer:
                 return
             await send({"type": "http.response.body", "body": out, "more_body": True})
             call.last_sent = now()
+        await self._end(call, relay, target)
+
+    async def _break(self, call: Call, relay: Relay, target: LiveTarget, out: bytes) -> None:
+        """Raise the stream's fault, once what came before it is sent; a stream not begun can still be tried again."""
+        if out and call.started:
+            await call.send({"type": "http.response.body", "body": out, "more_body": True})
+        assert relay.fault is not None
+        raise refusal(502, relay.fault, target)
+
+    async def _end(self, call: Call, relay: Relay, target: LiveTarget) -> None:
+        """End a stream that the provider ended without saying so."""
         out = relay.finish()
         if relay.fault is not None:
-            raise refusal(502, relay.fault, target)
+            await self._break(call, relay, target, out)
         if not relay.complete:
             raise Upstream("The provider ended the stream before the answer was complete.")
         if not call.started:
             await self._start(call)
-        await send({"type": "http.response.body", "body": out})
+        await call.send({"type": "http.response.body", "body": out})
 
     async def _start(self, call: Call) -> None:
         call.started = True

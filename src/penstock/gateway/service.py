@@ -17,7 +17,7 @@ from penstock.core.suggest import did_you_mean
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import store
 from penstock.gateway.events import ProviderChanged, RouteChanged
-from penstock.gateway.model import LOCAL, Change, NamedRoute, Provider, Route, Target
+from penstock.gateway.model import Change, NamedRoute, Provider, Route, Target
 from penstock.gateway.ports import ProviderConfig
 
 TOPIC = "gateway"

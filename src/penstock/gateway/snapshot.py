@@ -14,7 +14,7 @@ from penstock.core.scope import Actor, Role, Scope
 from penstock.core.settings import CoreSettings
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import service, store
-from penstock.gateway.model import LOCAL, Provider, Route
+from penstock.gateway.model import LOCAL, NamedRoute, Provider, Route
 from penstock.gateway.picker import Picker
 from penstock.gateway.ports import Provider as ProviderPlugin
 from penstock.gateway.settings import GatewaySettings
@@ -186,7 +186,7 @@ class _Builder:
         )
         return LiveProvider(provider.name, provider.kind, plugin, timeouts)
 
-    def _route(self, named: store.NamedRoute, providers: Mapping[str, LiveProvider]) -> LiveRoute | None:
+    def _route(self, named: NamedRoute, providers: Mapping[str, LiveProvider]) -> LiveRoute | None:
         route: Route = named.route
         targets = [
             (live_target(providers[target.provider], target.model), target.weight)

@@ -7,7 +7,6 @@ import msgspec
 from penstock.core.scope import Scope
 from penstock.gateway.call import Call, Headers
 from penstock.gateway.model import Operation, Usage
-from penstock.traces import prices
 from penstock.traces.model import SpanRecord
 
 BYTES_PER_TOKEN = 4
@@ -80,7 +79,7 @@ def _attributes(call: Call) -> dict[str, str | int | bool]:
 
 
 def span_of(call: Call, *, capture: bool) -> SpanRecord:
-    """Return the span of a finished call; `capture` keeps its bodies."""
+    """Return the span of a finished call; `capture` keeps its bodies. The recorder adds what it cost."""
     operation, envelope, target = call.operation, call.envelope, call.target
     embedding = operation is Operation.EMBEDDINGS
     output = call.output() if call.output is not None and not embedding else None
@@ -90,9 +89,6 @@ def span_of(call: Call, *, capture: bool) -> SpanRecord:
         estimated = answered and call.status == 200
         usage = _estimated(call, output) if estimated else Usage()
     model = call.answer_model or (target.model if target is not None else None)
-    cost = None
-    if target is not None and answered:
-        cost = prices.cost(target.model, target.provider.kind, usage)
     return SpanRecord(
         trace_id=call.trace_id,
         span_id=call.span_id,
@@ -111,8 +107,6 @@ def span_of(call: Call, *, capture: bool) -> SpanRecord:
         cached_tokens=usage.cached,
         cache_write_tokens=usage.cache_write,
         reasoning_tokens=usage.reasoning,
-        cost_usd=cost.usd if cost is not None else None,
-        price_version=cost.version if cost is not None else None,
         tokens_estimated=estimated,
         ttft_ns=call.first_ns - call.start_ns if call.first_ns else None,
         user=_user(call),

@@ -30,12 +30,21 @@ class Fault(NamedTuple):
 class Relay(Protocol):
     """Carries one stream: fed with what the provider sends, it returns what the caller gets."""
 
-    usage: Usage | None
-    model: str
-    fault: Fault | None
-    """Set once the stream told of an error; the error itself is not among the bytes returned."""
-    complete: bool
-    """Set once the provider said that the answer is whole."""
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, as far as the provider has told."""
+
+    @property
+    def model(self) -> str:
+        """The provider's name of the model."""
+
+    @property
+    def fault(self) -> Fault | None:
+        """Set once the stream told of an error; the error itself is not among the bytes returned."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the provider said that the answer is whole."""
 
     def feed(self, data: bytes) -> bytes:
         """Return the caller's bytes for the complete events in what came so far; may be empty."""

@@ -153,7 +153,7 @@ class MessagesOverChatRelay:
 
     def _start(self, chunk: Chunk) -> bytes:
         self._started = True
-        message = {
+        message: dict[str, Any] = {
             "id": f"msg_{chunk.id or ''}",
             "type": "message",
             "role": "assistant",

@@ -3,6 +3,7 @@
 From https://docs.anthropic.com/en/api/messages to https://platform.openai.com/docs/api-reference/chat/object.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -145,7 +146,7 @@ class ChatOverMessagesRelay:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise Upstream("The provider sent an event that is not JSON.", body=data[:2000]) from error
         self._assembler.add(event)
-        handler = self._HANDLERS.get(event.type)
+        handler = _HANDLERS.get(event.type)
         return handler(self, event) if handler is not None else b""
 
     def _start(self, event: Event) -> bytes:
@@ -196,16 +197,6 @@ class ChatOverMessagesRelay:
     def _ping(self, _event: Event) -> bytes:
         return PING
 
-    _HANDLERS = {
-        "message_start": _start,
-        "content_block_start": _block,
-        "content_block_delta": _delta,
-        "message_delta": _message_delta,
-        "message_stop": _stop,
-        "ping": _ping,
-        "error": _error,
-    }
-
     def _head(self) -> dict[str, Any]:
         return {
             "id": self._id,
@@ -229,3 +220,14 @@ class ChatOverMessagesRelay:
     def output(self) -> bytes:
         """Return the message put together, as a chat completion."""
         return translate_answer(self._assembler.built(), self._alias).body
+
+
+_HANDLERS: dict[str, Callable[[ChatOverMessagesRelay, Event], bytes]] = {
+    "message_start": ChatOverMessagesRelay._start,
+    "content_block_start": ChatOverMessagesRelay._block,
+    "content_block_delta": ChatOverMessagesRelay._delta,
+    "message_delta": ChatOverMessagesRelay._message_delta,
+    "message_stop": ChatOverMessagesRelay._stop,
+    "ping": ChatOverMessagesRelay._ping,
+    "error": ChatOverMessagesRelay._error,
+}

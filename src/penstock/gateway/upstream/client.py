@@ -157,15 +157,16 @@ class UpstreamClient:
         _, tunnel = await self._loop.create_connection(
             lambda: _Tunnel(self._loop, authority, proxy.authorization), proxy.host, proxy.port
         )
-        await tunnel.ready
         inner = Connection(self._loop)
-        transport = await self._loop.start_tls(
-            cast(asyncio.Transport, tunnel.transport),
-            inner,
-            client_context(origin.verify, origin.ca_file),
-            server_hostname=origin.host,
-        )
-        inner.connection_made(cast(asyncio.Transport, transport))
+        outer = cast(asyncio.Transport, tunnel.transport)
+        context = client_context(origin.verify, origin.ca_file)
+        try:
+            await tunnel.ready
+            secured = await self._loop.start_tls(outer, inner, context, server_hostname=origin.host)
+        except BaseException:
+            outer.abort()
+            raise
+        inner.connection_made(cast(asyncio.Transport, secured))
         return inner
 
     async def close(self) -> None:

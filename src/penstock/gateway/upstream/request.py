@@ -60,6 +60,9 @@ class Request(NamedTuple):
 
 
 def _parts(url: str) -> SplitResult:
+    # Before parsing: urlsplit silently drops line ends.
+    if any(character <= " " or character == "\x7f" for character in url):
+        raise Invalid(f"{url!r} holds characters that must be percent-encoded.")
     try:
         parts = urlsplit(url)
         _ = parts.port

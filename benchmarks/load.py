@@ -1,0 +1,141 @@
+"""A small closed-loop load generator: raw protocols on uvloop, so that it costs less than what it measures."""
+
+import asyncio
+import json
+import re
+import sys
+import time
+
+import uvloop
+
+_LENGTH = re.compile(rb"content-length: ?(\d+)", re.I)
+
+
+def chat_body(model: str, size: int, *, stream: bool = False) -> bytes:
+    """Return a chat request of about `size` bytes."""
+    body = {
+        "model": model,
+        "messages": [{"role": "system", "content": "You are a careful assistant. " * 8}, {"role": "user", "content": ""}],
+        "temperature": 0.2,
+        "max_tokens": 256,
+    }
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    room = size - len(json.dumps(body))
+    body["messages"][1]["content"] = ('lorem ipsum dolor sit amet, "quoted" text\n' * (room // 40 + 1))[: max(room, 0)]
+    return json.dumps(body).encode()
+
+
+def request_bytes(host: str, key: str, body: bytes) -> bytes:
+    """Return the whole HTTP request."""
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: application/json\r\nAccept: */*\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class Whole(asyncio.Protocol):
+    """Sends the same request again as soon as its answer is complete, until `until`."""
+
+    def __init__(self, request: bytes, until: float, done: asyncio.Future) -> None:
+        self.request, self.until, self.done = request, until, done
+        self.count, self.bad, self.buffer = 0, 0, b""
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+        transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        end = self.buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        found = _LENGTH.search(self.buffer, 0, end)
+        if len(self.buffer) < end + 4 + int(found[1]):
+            return
+        self.count += 1
+        self.bad += not self.buffer.startswith(b"HTTP/1.1 200")
+        self.buffer = b""
+        if time.perf_counter() < self.until:
+            self.transport.write(self.request)
+        else:
+            self.transport.close()
+
+    def connection_lost(self, _error) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class Stream(asyncio.Protocol):
+    """Reads one event stream to its end; notes how late each chunk is by the stamp the mock puts into it."""
+
+    STAMP = re.compile(rb'"content":\s?" t(\d+)"')
+
+    def __init__(self, request: bytes, done: asyncio.Future) -> None:
+        self.request, self.done = request, done
+        self.chunks, self.ok, self.rest, self.delays = 0, False, b"", []
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+        transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        now = time.monotonic_ns()
+        text, last = self.rest + data, 0
+        for found in self.STAMP.finditer(text):
+            self.chunks += 1
+            self.delays.append(now - int(found[1]))
+            last = found.end()
+        self.rest = text[last:][-400:]
+        if b"[DONE]" in text[last:]:
+            self.ok = True
+        if text.endswith(b"0\r\n\r\n"):
+            self.transport.close()
+
+    def connection_lost(self, _error) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+async def whole(port: int, key: str, connections: int, seconds: float, size: int) -> dict:
+    """Run `connections` closed loops for `seconds`."""
+    loop = asyncio.get_running_loop()
+    request = request_bytes(f"127.0.0.1:{port}", key, chat_body("fast", size))
+    until = time.perf_counter() + seconds
+    protocols = []
+    for _ in range(connections):
+        done = loop.create_future()
+        _, protocol = await loop.create_connection(lambda done=done: Whole(request, until, done), "127.0.0.1", port)
+        protocols.append(protocol)
+    await asyncio.gather(*[protocol.done for protocol in protocols])
+    return {"calls": sum(p.count for p in protocols), "bad": sum(p.bad for p in protocols)}
+
+
+async def streams(port: int, key: str, count: int, model: str, timeout: float) -> dict:
+    """Open `count` streams over one second and read them to their ends."""
+    loop = asyncio.get_running_loop()
+    request = request_bytes(f"127.0.0.1:{port}", key, chat_body(model, 2048, stream=True))
+    protocols = []
+    for _ in range(count):
+        done = loop.create_future()
+        _, protocol = await loop.create_connection(lambda done=done: Stream(request, done), "127.0.0.1", port)
+        protocols.append(protocol)
+        await asyncio.sleep(1 / count)
+    await asyncio.wait([protocol.done for protocol in protocols], timeout=timeout)
+    delays = sorted(delay for p in protocols for delay in p.delays)
+    return {
+        "chunks": sum(p.chunks for p in protocols),
+        "finished": sum(p.ok for p in protocols),
+        "delay_p50_ms": round(delays[len(delays) // 2] / 1e6, 3) if delays else None,
+    }
+
+
+def main() -> None:
+    """`load.py whole|streams JSON` prints one JSON object."""
+    arguments = json.loads(sys.argv[2])
+    print(json.dumps(uvloop.run({"whole": whole, "streams": streams}[sys.argv[1]](**arguments))))
+
+
+if __name__ == "__main__":
+    main()

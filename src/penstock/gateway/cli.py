@@ -1,0 +1,140 @@
+"""`penstock providers` and `penstock routes`: the gateway's configuration on the command line."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from penstock.core import console
+from penstock.core.console import EXIT_FAILED, HomeOption, JsonOption, ProjectOption
+from penstock.core.errors import Invalid
+from penstock.gateway import probe, service
+from penstock.gateway.model import NamedRoute, Route, Target
+
+providers = console.group("providers", "Model providers: list, put, delete, test.")
+routes = console.group("routes", "Public model names and their targets: list, put, delete.")
+
+
+def _options(pairs: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise Invalid(f"{pair!r} is not NAME=VALUE.")
+        try:
+            found[name] = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            found[name] = value
+    return found
+
+
+@providers.command("list")
+@console.guarded
+def list_providers(
+    home: HomeOption = None, project: ProjectOption = "default", as_json: JsonOption = False
+) -> None:
+    """List providers; keys are never shown."""
+    with console.open_home(home, project) as (opened, actor), opened.read() as uow:
+        found = service.list_providers(uow, actor)
+    lines = [(p.name, p.kind, p.base_url, p.key_env or ("stored" if p.has_key else "none")) for p in found]
+    console.emit(found, as_json, lambda: console.rows(["name", "kind", "base_url", "key"], lines))
+
+
+@providers.command("put")
+@console.guarded
+def put_provider(
+    name: str,
+    kind: Annotated[str, typer.Option("--kind", help="Plug-in: openai, anthropic, local.")],
+    base_url: Annotated[
+        str, typer.Option("--base-url", help="Address, as in https://api.openai.com/v1.")
+    ] = "",
+    key_env: Annotated[str, typer.Option("--key-env", help="Environment variable that holds the key.")] = "",
+    key_file: Annotated[str, typer.Option("--key-file", help="File that holds the key.")] = "",
+    option: Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE; may be repeated.")] = None,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Make or change a provider; a key that is not named stays as it is."""
+    key = {"env": key_env} if key_env else {"file": key_file} if key_file else None
+    with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
+        made = service.put_provider(uow, actor, name, kind, base_url, key, _options(option or []))
+    console.emit(made, as_json, lambda: f"Provider {made.name} is ready.")
+
+
+@providers.command("delete")
+@console.guarded
+def delete_provider(name: str, home: HomeOption = None, project: ProjectOption = "default") -> None:
+    """Delete a provider that no route uses."""
+    with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
+        service.delete_provider(uow, actor, name)
+    console.note(f"Provider {name} is gone.")
+
+
+@providers.command("test")
+@console.guarded
+def test_provider(
+    name: str, home: HomeOption = None, project: ProjectOption = "default", as_json: JsonOption = False
+) -> None:
+    """Ask the provider for its models; exit code 1 when that fails."""
+    with console.open_home(home, project) as (opened, actor):
+        found = probe.probe(opened, actor, name)
+    console.emit(found, as_json, lambda: f"{name}: {found.message} ({found.latency_ms} ms)")
+    if not found.ok:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _line(named: NamedRoute) -> tuple[str, str, str]:
+    targets = ", ".join(f"{target} ×{target.weight:g}" for target in named.route.targets)
+    return named.name, named.route.strategy, targets
+
+
+@routes.command("list")
+@console.guarded
+def list_routes(
+    home: HomeOption = None, project: ProjectOption = "default", as_json: JsonOption = False
+) -> None:
+    """List routes with their targets."""
+    with console.open_home(home, project) as (opened, actor), opened.read() as uow:
+        found = service.list_routes(uow, actor)
+    console.emit(
+        found, as_json, lambda: console.rows(["name", "strategy", "targets"], [_line(r) for r in found])
+    )
+
+
+@routes.command("put")
+@console.guarded
+def put_route(
+    name: str,
+    target: Annotated[list[str], typer.Option("--target", help="PROVIDER/MODEL or PROVIDER/MODEL=WEIGHT.")],
+    strategy: Annotated[str, typer.Option("--strategy", help="weighted or fallback.")] = "weighted",
+    retries: Annotated[int, typer.Option("--retries", help="Further attempts.")] = 1,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Make or change a route."""
+    targets = tuple(_target(each) for each in target)
+    with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
+        made = service.put_route(uow, actor, name, Route(strategy, targets, retries))
+    console.emit(made, as_json, lambda: "  ".join(_line(made)))
+
+
+def _target(text: str) -> Target:
+    place, _, weight = text.partition("=")
+    provider, slash, model = place.partition("/")
+    if not slash or not model:
+        raise Invalid(f"{text!r} is not PROVIDER/MODEL.")
+    try:
+        return Target(provider, model, float(weight) if weight else 1.0)
+    except ValueError as error:
+        raise Invalid(f"The weight in {text!r} is not a number.") from error
+
+
+@routes.command("delete")
+@console.guarded
+def delete_route(name: str, home: HomeOption = None, project: ProjectOption = "default") -> None:
+    """Delete a route."""
+    with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
+        service.delete_route(uow, actor, name)
+    console.note(f"Route {name} is gone.")
