@@ -21,7 +21,9 @@ from tests.registry.folders import base_folder
 Make = Callable[[int], str]
 
 
-def test_deploying_the_same_twice_changes_nothing(home: Home, actor: Actor, engine: FakeEngine, model: Make) -> None:
+def test_deploying_the_same_twice_changes_nothing(
+    home: Home, actor: Actor, engine: FakeEngine, model: Make
+) -> None:
     ref = model(1)
     with home.begin() as uow:
         first = service.deploy(uow, actor, name="triage", model="triage")
@@ -38,12 +40,18 @@ def test_wrong_requests_say_what_is_right(
     home: Home, actor: Actor, engine: FakeEngine, model: Make, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     ref = model(1)
-    registry.register(home, actor, name="whole", folder=base_folder(tmp_path_factory.mktemp("w")), kind="base")
+    registry.register(
+        home, actor, name="whole", folder=base_folder(tmp_path_factory.mktemp("w")), kind="base"
+    )
     cases: list[tuple[dict[str, object], type[Exception], str]] = [
         ({"name": "Not OK", "model": ref}, Invalid, "not a deployment name"),
         ({"name": "x", "model": "nowhere@1"}, NotFound, "no model 'nowhere'"),
         ({"name": "x", "model": "triage@7"}, NotFound, "no version 7"),
-        ({"name": "x", "model": "whole@1"}, Invalid, "runs models of kind gguf; whole@1 is of kind base.*export"),
+        (
+            {"name": "x", "model": "whole@1"},
+            Invalid,
+            "runs models of kind gguf; whole@1 is of kind base.*export",
+        ),
         ({"name": "x", "model": ref, "replicas": 0}, Invalid, "1 to 64 replicas"),
         ({"name": "x", "model": ref, "options": {"speed": 9}}, Invalid, "unknown option 'speed'"),
     ]
@@ -133,7 +141,11 @@ def test_the_report_compares_both_sides_since_the_canary_began(
 
 def test_wilson_against_published_values() -> None:
     # Newcombe 1998, Statistics in Medicine 17: 857-872, table I, method 3.
-    for hits, total, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)):
+    for hits, total, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+    ):
         assert compare.wilson(hits, total) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
 
 
