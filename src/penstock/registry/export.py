@@ -109,11 +109,13 @@ class _Steps:
         )
 
     def merge(self, source: ModelVersion, adapter: Path) -> Path:
+        """Return the folder of the adapter merged into its base."""
         base = service.materialize(self._home, self._actor, ref=source.base or "")
         spec = {"base": str(base), "adapter": str(adapter), "output": str(self._work / "merged")}
         return Path(self._run("merge", spec)["path"])
 
     def gguf(self, folder: Path, name: str, quantization: str) -> dict[str, Any]:
+        """Convert the folder; return what the exporter says, `path` among it."""
         output = self._work / "out"
         spec = {"source": str(folder), "output": str(output), "name": name, "quantization": quantization}
         return self._run("gguf", spec)

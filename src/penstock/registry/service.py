@@ -1,5 +1,6 @@
 """The verbs of models: the only door into this slice."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,34 +60,43 @@ def register(
         base_ref = get(uow, actor, ref=base).ref if base else None
     links = tuple(lineage) + ((Link(LINK_KIND, base_ref, "base"),) if base_ref else ())
     files = tuple(_stored(home, path, file) for path, file in scan.check_folder(folder, checked))
-    print_ = fingerprint(digest_of(files), checked, base_ref, links)
+    draft = ModelVersion(
+        id=ids.new_id("mdv"),
+        model=name,
+        number=0,
+        kind=checked,
+        base=base_ref,
+        files=files,
+        digest=digest_of(files),
+        stage=Stage.DEVELOPMENT,
+        metrics=metrics or {},
+        card_extra=card_extra or {},
+        lineage=links,
+        author=actor.name,
+        created_at=clock.now(),
+    )
     for _ in range(_ATTEMPTS):
         with home.begin() as uow:
-            model = store.get_model(uow.conn, actor.scope, name) or _create(
-                uow, actor, name, card_extra or {}
-            )
-            existing = store.find_fingerprint(uow.conn, model, print_)
-            if existing is not None:
-                return existing
-            version = ModelVersion(
-                id=ids.new_id("mdv"),
-                model=name,
-                number=model.versions + 1,
-                kind=checked,
-                base=base_ref,
-                files=files,
-                digest=digest_of(files),
-                stage=Stage.DEVELOPMENT,
-                metrics=metrics or {},
-                card_extra=card_extra or {},
-                lineage=links,
-                author=actor.name,
-                created_at=clock.now(),
-            )
-            if store.insert_version(uow.conn, model, version, print_):
-                _announce(uow, actor, version)
-                return version
+            added = _add(uow, actor, draft)
+        if added is not None:
+            return added
     raise Conflict(f"Others keep adding versions to {name!r}.", hint="Try again.")
+
+
+def _add(uow: UnitOfWork, actor: Actor, draft: ModelVersion) -> ModelVersion | None:
+    """Return the stored version, the equal one that was there, or None when another writer took the number."""
+    model = store.get_model(uow.conn, actor.scope, draft.model) or _create(
+        uow, actor, draft.model, draft.card_extra
+    )
+    made_of = fingerprint(draft.digest, draft.kind, draft.base, draft.lineage)
+    existing = store.find_fingerprint(uow.conn, model, made_of)
+    if existing is not None:
+        return existing
+    version = replace(draft, number=model.versions + 1)
+    if not store.insert_version(uow.conn, model, version, made_of):
+        return None
+    _announce(uow, actor, version)
+    return version
 
 
 def _kind(kind: Kind | str) -> Kind:

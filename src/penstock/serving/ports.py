@@ -38,7 +38,7 @@ class Engine(Protocol):
     """Kinds of registered models it can run."""
 
     def check(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return all options with their defaults; raises Invalid for a wrong one, MissingExtra when it cannot run here."""
+        """Return all options with their defaults; raises Invalid, or MissingExtra when it cannot run here."""
         ...
 
     def start(

@@ -8,7 +8,7 @@ from penstock.core.errors import ChildFailed
 
 
 def generate_one(url: str, model: str, timeout: float) -> None:
-    """Ask the engine at `url` for one token; raises ChildFailed with its answer when none comes in `timeout` seconds."""
+    """Ask the engine at `url` for one token; raises ChildFailed when none comes in `timeout` seconds."""
     body = json.dumps({"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0})
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout)
     try:

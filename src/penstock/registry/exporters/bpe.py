@@ -13,8 +13,10 @@ import msgspec
 
 from penstock.core.errors import Invalid
 
-_QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
+_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_QWEN2 = rf"{_LETTERS}|\p{{N}}|{_REST}"
+_LLAMA3 = rf"{_LETTERS}|\p{{N}}{{1,3}}|{_REST}"
 _BY_PATTERN = {_QWEN2: "qwen2", _LLAMA3: "llama-bpe"}
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5

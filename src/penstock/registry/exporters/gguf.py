@@ -5,7 +5,6 @@ extra and no torch. Format: https://github.com/ggml-org/ggml/blob/master/docs/gg
 as in llama.cpp's convert_hf_to_gguf.py.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ def run(spec: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    os.replace(part, target)
+    part.replace(target)
     return {
         "path": str(target),
         "architecture": arch,

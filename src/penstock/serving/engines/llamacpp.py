@@ -1,5 +1,6 @@
 """llama.cpp through `xllamacpp`: GGUF models, one child process per replica."""
 
+import contextlib
 import http.client
 import importlib.util
 import json
@@ -175,10 +176,8 @@ def _ended(code: int, log: Path) -> str:
 def end(child: "subprocess.Popen[bytes]") -> None:
     """Close the child's input and wait; kill it when it stays. Leaves no zombie and no open pipe."""
     if child.stdin is not None:
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it is dead already, which is what was wanted
             child.stdin.close()
-        except BrokenPipeError:
-            pass  # it is dead already, which is what was wanted
     try:
         child.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
