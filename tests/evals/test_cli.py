@@ -33,6 +33,7 @@ def test_gate_exit_codes_and_reports(two_runs: tuple[Home, str, str], tmp_path: 
         "rules:\n- {metric: exact, min: 0.7}\n- {metric: exact, not_worse_than: baseline, margin: 0.02}\n"
     )
     junit, markdown = tmp_path / "junit.xml", tmp_path / "gate.md"
+    reports = ["--junit", str(junit), "--markdown", str(markdown)]
     refused = runner.invoke(
         app,
         [

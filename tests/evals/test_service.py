@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def test_a_sample_error_is_data_until_there_are_too_many(home: Home, actor: Acto
 
     def flaky(sample: Sample) -> str:
         asked.append(sample.id)
+        time.sleep(0.011)
         if sample.id in ("t3", "t5"):
             raise RuntimeError("the line is dead")
         return answer(set())(sample)
@@ -128,6 +130,7 @@ def test_cancelling_keeps_what_is_done(home: Home, actor: Actor) -> None:
 
     def slow(sample: Sample) -> str:
         asked.append(sample.id)
+        time.sleep(0.011)
         return "x"
 
     with pytest.raises(Cancelled):
@@ -317,17 +320,17 @@ def test_a_started_run_is_executed_by_the_worker(home: Home, actor: Actor) -> No
 
 KILLED = textwrap.dedent(
     """
-    import os, signal, sys
+    import os, signal, sys, time
     from pathlib import Path
     from penstock.core.auth import service as auth
     from penstock.core.home import Home
     from penstock.evals import service
-    from penstock.evals.suite import ScorerSpec
-from tests.evals.support import answer, ingest, make_suite
+    from tests.evals.support import answer, ingest, make_suite
 
     seen = 0
     def target(sample):
         global seen
+        time.sleep(0.02)
         seen += 1
         if seen == 14:
             os.kill(os.getpid(), signal.SIGKILL)
