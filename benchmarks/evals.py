@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from penstock.datasets import service as datasets
+
 from penstock.core import log
 from penstock.core.auth import service as auth
 from penstock.core.home import Home
-from penstock.datasets import service as datasets
 from penstock.evals import service
 from penstock.evals.model import Sample
 from penstock.evals.suite import ScorerSpec, Suite
@@ -26,7 +27,13 @@ from penstock.evals.suite import ScorerSpec, Suite
 BODY = b'{"choices":[{"message":{"content":"category: refund\\npriority: low"},"finish_reason":"stop"}]}'
 SCORERS = {
     "exact": ("exact",),
-    "exact, fields, rouge_l, valid_structure, latency": ("exact", "fields", "rouge_l", "valid_structure", "latency"),
+    "exact, fields, rouge_l, valid_structure, latency": (
+        "exact",
+        "fields",
+        "rouge_l",
+        "valid_structure",
+        "latency",
+    ),
     "the same and bleu": ("exact", "fields", "rouge_l", "valid_structure", "latency", "bleu"),
 }
 
@@ -76,7 +83,11 @@ def main(count: int) -> None:
         few, many = count // 10, count
         for size in (few, many):
             rows = (
-                {"id": str(i), "prompt": f"ticket {i}: " + "words " * 60, "completion": "category: refund\npriority: high"}
+                {
+                    "id": str(i),
+                    "prompt": f"ticket {i}: " + "words " * 60,
+                    "completion": "category: refund\npriority: high",
+                }
                 for i in range(size)
             )
             datasets.ingest(home, actor, name=f"bench-{size}", source=rows, key="id")
@@ -87,7 +98,10 @@ def main(count: int) -> None:
                 ("http", None, {"kind": "gateway", "model": "m", "base_url": url}),
             ):
                 spent = [
-                    min(cost(home, actor, suite_of(names, f"bench-{size}@1", options), function) for _ in range(3))
+                    min(
+                        cost(home, actor, suite_of(names, f"bench-{size}@1", options), function)
+                        for _ in range(3)
+                    )
                     for size in (few, many)
                 ]
                 print(f"{label:<52}{kind:<10}{1000 * (spent[1] - spent[0]) / (many - few):.3f}")
