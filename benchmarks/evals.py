@@ -25,6 +25,7 @@ from penstock.evals.model import Sample
 from penstock.evals.suite import ScorerSpec, Suite
 
 BODY = b'{"choices":[{"message":{"content":"category: refund\\npriority: low"},"finish_reason":"stop"}]}'
+EXPECTED = "category: refund\npriority: high"
 SCORERS = {
     "exact": ("exact",),
     "exact, fields, rouge_l, valid_structure, latency": (
@@ -39,6 +40,8 @@ SCORERS = {
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
+    """Answers every request at once."""
+
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:

@@ -34,22 +34,7 @@ def test_gate_exit_codes_and_reports(two_runs: tuple[Home, str, str], tmp_path: 
     )
     junit, markdown = tmp_path / "junit.xml", tmp_path / "gate.md"
     reports = ["--junit", str(junit), "--markdown", str(markdown)]
-    refused = runner.invoke(
-        app,
-        [
-            "gate",
-            bad,
-            "--baseline",
-            good,
-            "--rules",
-            str(rules),
-            "--junit",
-            str(junit),
-            "--markdown",
-            str(markdown),
-            *where,
-        ],
-    )
+    refused = runner.invoke(app, ["gate", bad, "--baseline", good, "--rules", str(rules), *reports, *where])
     assert refused.exit_code == 3
     assert "refused" in refused.stdout
     suite = ElementTree.parse(junit).getroot()[0]
