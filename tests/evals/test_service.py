@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from penstock.core.scope import Actor, Role
 from penstock.evals import service
 from penstock.evals.jobs import HANDLERS
 from penstock.evals.model import EvalRun, RunState, Sample
+from penstock.evals.suite import ScorerSpec
 
 
 def evaluate(home: Home, actor: Actor, wrong: set[int], count: int = 40, **options: Any) -> EvalRun:
@@ -92,6 +94,7 @@ def test_a_sample_error_is_data_until_there_are_too_many(home: Home, actor: Acto
 
     def flaky(sample: Sample) -> str:
         asked.append(sample.id)
+        time.sleep(0.011)
         if sample.id in ("t3", "t5"):
             raise RuntimeError("the line is dead")
         return answer(set())(sample)
@@ -127,6 +130,7 @@ def test_cancelling_keeps_what_is_done(home: Home, actor: Actor) -> None:
 
     def slow(sample: Sample) -> str:
         asked.append(sample.id)
+        time.sleep(0.011)
         return "x"
 
     with pytest.raises(Cancelled):
@@ -160,8 +164,6 @@ def test_what_does_not_exist_is_said_before_anything_starts(home: Home, actor: A
     with pytest.raises(NotFound):
         service.create(home, actor, suite=make_suite("nothing@1"))
     dataset = ingest(home, actor, 3)
-    from penstock.evals.suite import ScorerSpec
-
     with pytest.raises(Invalid, match="exakt"):
         service.create(home, actor, suite=make_suite(dataset, scorers=(ScorerSpec(name="exakt"),)))
     odd = (ScorerSpec(name="exact", options={"sloppy": True}),)
@@ -214,6 +216,27 @@ def test_comparing_two_runs(home: Home, actor: Actor) -> None:
     same = found.difference("fields.category")
     assert same is not None
     assert (same.difference, same.p_value, same.verdict()) == (0.0, 1.0, "not shown")
+
+
+def test_corpus_metrics_have_intervals_and_paired_tests(home: Home, actor: Actor) -> None:
+    dataset = ingest(home, actor, 50)
+    suite = make_suite(dataset, scorers=(ScorerSpec(name="bleu"),))
+    base = service.run(home, actor, suite=suite, target=answer(set(range(25))))
+    better = service.run(home, actor, suite=suite, target=answer({0, 1}))
+    bleu = base.metric("bleu")
+    assert bleu is not None
+    assert bleu.low is not None
+    assert bleu.high is not None
+    assert 0 < bleu.low < bleu.value < bleu.high < 100
+    assert {m.name for m in base.metrics} == {"error_rate", "bleu", "bleu_sentence"}
+    with home.read() as uow:
+        change = service.compare(uow, actor, base.id, better.id).difference("bleu")
+    assert change is not None
+    assert change.test == "approximate_randomisation"
+    assert change.low is not None
+    assert 0 < change.low < change.difference < (change.high or 0)
+    assert change.p_value < 0.01
+    assert change.verdict() == "better"
 
 
 def test_runs_without_common_samples_or_unfinished_ones_are_not_compared(home: Home, actor: Actor) -> None:
@@ -297,7 +320,7 @@ def test_a_started_run_is_executed_by_the_worker(home: Home, actor: Actor) -> No
 
 KILLED = textwrap.dedent(
     """
-    import os, signal, sys
+    import os, signal, sys, time
     from pathlib import Path
     from penstock.core.auth import service as auth
     from penstock.core.home import Home
@@ -307,6 +330,7 @@ KILLED = textwrap.dedent(
     seen = 0
     def target(sample):
         global seen
+        time.sleep(0.02)
         seen += 1
         if seen == 14:
             os.kill(os.getpid(), signal.SIGKILL)

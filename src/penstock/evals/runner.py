@@ -28,17 +28,17 @@ def build_scorers(specs: Sequence[ScorerSpec]) -> list[Scorer]:
 
 
 def score(
-    scorers: Sequence[Scorer], sample: Sample, output: Output
+    scorers: Sequence[Scorer], summing: Sequence[CorpusScorer], sample: Sample, output: Output
 ) -> tuple[dict[str, float], dict[str, tuple[float, ...]]]:
-    """Return the scores and corpus sums of one output; a failed one has none."""
+    """Return the scores and (of the scorers in `summing`) the corpus sums of one output; a failed one has none."""
     scores: dict[str, float] = {}
     sums: dict[str, tuple[float, ...]] = {}
     if output.error is not None:
         return scores, sums
     for scorer in scorers:
         scores |= scorer.score(sample, output)
-        if isinstance(scorer, CorpusScorer):
-            sums[scorer.name] = scorer.sums(sample, output)
+    for adding in summing:
+        sums[adding.name] = adding.sums(sample, output)
     return scores, sums
 
 
@@ -51,6 +51,8 @@ class Recording:
         self._home, self._scope, self._run_id = home, scope, run_id
         self._samples = {sample.id: sample for sample in samples}
         self._scorers = build_scorers(suite.scorers)
+        # Checked once: an isinstance of a protocol costs more than most scores.
+        self._summing = [scorer for scorer in self._scorers if isinstance(scorer, CorpusScorer)]
         self._allowed = suite.max_error_rate * len(samples)
         with home.read() as uow:
             stored = store.results(uow.conn, scope, run_id)
@@ -81,7 +83,7 @@ class Recording:
             sample = self._samples.get(output.sample_id)
             if sample is None or sample.id in self.done:
                 continue
-            scores, sums = score(self._scorers, sample, output)
+            scores, sums = score(self._scorers, self._summing, sample, output)
             self.done.add(sample.id)
             if output.error is not None:
                 self.errors += 1

@@ -10,7 +10,7 @@ from penstock.core.errors import Invalid
 from penstock.evals.model import Sample
 from penstock.evals.suite import Columns
 
-INPUT_NAMES = ("prompt", "question", "input", "instruction", "text")
+INPUT_NAMES = ("prompt", "question", "instruction", "input", "text")
 EXPECTED_NAMES = ("expected", "completion", "answer", "response", "output", "label", "chosen")
 
 

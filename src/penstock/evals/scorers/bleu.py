@@ -43,15 +43,9 @@ class Bleu:
 
     def corpus(self, sums: Sequence[float]) -> dict[str, float]:
         """Return `bleu` of the added-up counts."""
-        correct, total = list(sums[:_ORDERS]), list(sums[_ORDERS : 2 * _ORDERS])
-        score = BLEU.compute_bleu(
-            correct,
-            total,
-            sums[2 * _ORDERS],
-            sums[2 * _ORDERS + 1],
-            smooth_method="exp",
-            max_ngram_order=_ORDERS,
-        )
+        counts = [round(value) for value in sums]
+        correct, total, lengths = counts[:_ORDERS], counts[_ORDERS : 2 * _ORDERS], counts[2 * _ORDERS :]
+        score = BLEU.compute_bleu(correct, total, *lengths, smooth_method="exp", max_ngram_order=_ORDERS)
         return {"bleu": float(score.score)}
 
     def measure(self, metric: str) -> Measure | None:
