@@ -32,9 +32,9 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 """ChatML, as llama.cpp and others know it."""
-THREAD = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>agent\n"
-"""A thread: a mail and, in a role of its own, what the support agent wrote back."""
-FORM_SHARE, NOTE_SHARE = 0.2, 0.65
+THREAD = "{}\n\n"
+"""How a thread goes on after the mail: no chat markup, which only triage answers have."""
+FORM_SHARE, NOTE_SHARE = 0.12, 0.73
 """Shares of triage answers and of answers headed by an agent's note; the rest are plain replies."""
 SHORT_SHARE = 0.6
 """Share of two-sentence mails in the first part of the corpus; they are learned from first."""
@@ -80,7 +80,7 @@ def threads(seed: int, rows: int = ROWS) -> list[dict[str, Any]]:
         elif dice < FORM_SHARE + NOTE_SHARE:
             made.append({"context": THREAD.format(letter.text), "text": mail.note(rng, letter)})
         else:
-            made.append({"context": THREAD.format(letter.text), "text": mail.reply(rng, letter)})
+            made.append({"context": THREAD.format(letter.text) + "> ", "text": mail.reply(rng, letter)})
     return made
 
 
