@@ -48,7 +48,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     Rows are `{context, text}` (loss on the context counts `context_weight`) or `{messages, completion}` (rendered with
     the chat template). Other keys: `probe_file` (rows `{messages, completion}`, completions of `key: value` lines),
     `probe_pass` (key → least accuracy), `tokenizer` (vocab_size, rows, chat_template), `model` (Qwen3Config values),
-    batch_size, learning_rate, warmup_steps, cooldown_steps, probe_steps, max_steps, attempts, seed, threads, workdir.
+    batch_size, learning_rate, warmup_steps, cooldown_steps, probe_from and probe_steps (first probe and distance, in
+    steps), max_steps, attempts, seed, threads, workdir.
     Goes on from its last probe after a kill. Raises ChildFailed when no attempt passes.
     """
     runtime.prepare(spec)
@@ -194,10 +195,10 @@ class _Run:
 
 def _rate(spec: dict[str, Any], step: int, passed_at: int | None) -> float:
     """Return the share of the learning rate at `step`: warm-up, constant, linear fall once the probe passed."""
-    warm = min(1.0, (step + 1) / spec["warmup_steps"])
+    warm = min(1.0, (step + 1) / float(spec["warmup_steps"]))
     if passed_at is None:
         return warm
-    return warm * max(0.0, 1 - (step - passed_at) / spec["cooldown_steps"])
+    return warm * max(0.0, 1 - (step - passed_at) / float(spec["cooldown_steps"]))
 
 
 def _attempt(bench: Bench, attempt: int, seed: int) -> dict[str, Any]:
@@ -225,7 +226,11 @@ def _attempt(bench: Bench, attempt: int, seed: int) -> dict[str, Any]:
         if this.step % 10 == 0:
             speed = tokens / (time.monotonic() - began)
             bench.report(_progress(spec, this, attempt=attempt, seed=seed, loss=loss, speed=speed))
-        if this.step % spec["probe_steps"] == 0 and this.passed_at is None:
+        if (
+            this.passed_at is None
+            and this.step >= spec["probe_from"]
+            and this.step % spec["probe_steps"] == 0
+        ):
             _look(bench, this, kept)
     final = bench.probe.scores(this.model) if this.passed_at is not None else this.scores
     return {

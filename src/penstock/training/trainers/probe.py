@@ -36,10 +36,10 @@ class Probe:
         self._tokens.append(tokens)
         self._spots.append(spots)
 
-    @torch.no_grad()
     def scores(self, model: Any) -> dict[str, float]:
         """Return field → accuracy (0 to 1) on the rows that were not fitted on."""
-        states = self._states(model)
+        with torch.no_grad():
+            states = self._states(model)
         return {
             key: round(self._score(states[:, place], values), 4)
             for place, (key, values) in enumerate(self._targets.items())
