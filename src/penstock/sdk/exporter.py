@@ -19,6 +19,7 @@ BATCH = 256
 LINGER = 0.5
 """Seconds a span waits for company."""
 LONGEST_PAUSE = 30.0
+FLUSH_PAUSE = 0.2
 EXIT_PATIENCE = 3.0
 """Seconds the program's end waits for the last spans."""
 
@@ -96,9 +97,17 @@ class Exporter:
                 return
             pause = 0.0 if self._send(batch) else min(max(2 * pause, LINGER), LONGEST_PAUSE)
             if pause:
-                with self._wake:
-                    if not self._closed:
-                        self._wake.wait(pause)
+                self._rest(pause)
+
+    def _rest(self, pause: float) -> None:
+        """Leave a failing server alone for `pause` seconds, for less when somebody waits for the flush."""
+        until = clock.monotonic() + pause
+        with self._wake:
+            while not self._closed and (left := until - clock.monotonic()) > 0:
+                if self._flushing:
+                    left = min(left, FLUSH_PAUSE)
+                    until = clock.monotonic()
+                self._wake.wait(left)
 
     def _take(self) -> list[Span]:
         """Return the next batch, waiting for one; empty when closed."""

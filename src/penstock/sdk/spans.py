@@ -67,7 +67,12 @@ class Span:
         return self
 
     def set_model(
-        self, model: str, *, provider: str = "", input_tokens: int | None = None, output_tokens: int | None = None
+        self,
+        model: str,
+        *,
+        provider: str = "",
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
     ) -> Self:
         """Record a model call's model, provider and token counts (GenAI semantic conventions)."""
         values = {
@@ -137,7 +142,9 @@ def current_span() -> Span | None:
     return _current.get()
 
 
-def start(sink: SpanSink, name: str, *, kind: Kind = "chain", details: Mapping[str, Any] | None = None) -> Span:
+def start(
+    sink: SpanSink, name: str, *, kind: Kind = "chain", details: Mapping[str, Any] | None = None
+) -> Span:
     """Return a running span, child of the current one; `details` may hold session, user, tags and metadata."""
     parent = _current.get()
     span = Span(name=name, sink=sink, kind=kind)

@@ -129,7 +129,9 @@ def _generator(function: Callable[..., Any], recipe: _Recipe) -> Callable[..., A
         try:
             while True:
                 try:
-                    with span_.active():  # only while it runs: its caller's spans between two items are not its children
+                    with (
+                        span_.active()
+                    ):  # only while it runs: its caller's spans between two items are not its children
                         item = resume()
                 except StopIteration as stop:
                     return stop.value
@@ -139,7 +141,7 @@ def _generator(function: Callable[..., Any], recipe: _Recipe) -> Callable[..., A
                 except GeneratorExit:
                     inner.close()
                     raise
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001 - thrown into the inner generator, whatever it is
                     resume = functools.partial(inner.throw, error)
         except GeneratorExit:
             raise
@@ -171,7 +173,7 @@ def _async_generator(function: Callable[..., Any], recipe: _Recipe) -> Callable[
                 except GeneratorExit:
                     await inner.aclose()
                     raise
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001 - thrown into the inner generator, whatever it is
                     resume = functools.partial(inner.athrow, error)
         except GeneratorExit:
             raise

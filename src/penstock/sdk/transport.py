@@ -161,7 +161,8 @@ def _wait(attempt: int, retry_after: float | None) -> float:
     """Return seconds to wait: what the server asked for, else doubling, with jitter against herds."""
     if retry_after is not None:
         return min(retry_after, LONGEST_WAIT)
-    return min(FIRST_WAIT * 2**attempt, LONGEST_WAIT) * (0.5 + random.random() / 2)
+    wait: float = FIRST_WAIT * 2**attempt
+    return min(wait, LONGEST_WAIT) * (0.5 + random.random() / 2)
 
 
 def _error(answer: Answer, retry_after: float | None) -> Exception:
