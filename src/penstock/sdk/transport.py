@@ -1,10 +1,11 @@
-"""One HTTP request after another over `http.client`: keep-alive per thread, retries, problem documents as errors."""
+"""One HTTP request after another over `http.client`: keep-alive, retries, problem documents as errors."""
 
 import http.client
 import json
+import os
 import random
 import ssl
-import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
@@ -21,6 +22,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 """Sent again after a broken connection: doing them twice equals doing them once."""
 LONGEST_WAIT = 30.0
 FIRST_WAIT = 0.25
+KEPT_CONNECTIONS = 8
 
 Body = bytes | IO[bytes]
 
@@ -56,14 +58,14 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """Sends over HTTP/1.1; safe to share between threads, each of which keeps one connection."""
+    """Sends over HTTP/1.1; keeps finished connections for the next call; safe to share between threads."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         parts = urlsplit(config.url)
         self._host, self._prefix = parts.netloc, parts.path
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._local = threading.local()
+        self._idle: deque[http.client.HTTPConnection] = deque()
 
     def send(
         self,
@@ -78,13 +80,14 @@ class HttpTransport:
         target = self._prefix + path + _query_string(query)
         headers = self._headers(content_type if body is not None else "")
         repeatable = body is None or isinstance(body, bytes)
+        if body is not None and not isinstance(body, bytes):
+            headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)
         attempt = 0
         while True:
             may_retry = repeatable and attempt < self._config.max_retries
             try:
                 answer = self._once(method, target, body, headers)
             except (OSError, http.client.HTTPException) as error:
-                self._drop()
                 if not (may_retry and method in SAFE_METHODS):
                     raise ConnectionFailed(f"No answer from {self._config.url}: {_reason(error)}.") from error
                 clock.sleep(_wait(attempt, None))
@@ -98,8 +101,12 @@ class HttpTransport:
             attempt += 1
 
     def close(self) -> None:
-        """Close this thread's connection."""
-        self._drop()
+        """Close the kept connections; a later call opens new ones."""
+        while (connection := self._kept()) is not None:
+            connection.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def _headers(self, content_type: str) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": f"penstock-python/{__version__}"}
@@ -113,31 +120,33 @@ class HttpTransport:
 
     def _once(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> Answer:
         # A kept connection may have been closed by the server meanwhile; only what may be sent twice goes over it.
-        if method not in SAFE_METHODS:
-            self._drop()
-        connection = self._connection()
-        connection.request(method, target, body=body, headers=headers)
-        response = connection.getresponse()
-        content = response.read()
+        kept = self._kept() if method in SAFE_METHODS else None
+        connection = kept or self._connect()
+        try:
+            connection.request(method, target, body=body, headers=headers)
+            response = connection.getresponse()
+            content = response.read()
+        except BaseException:
+            connection.close()
+            raise
+        if response.will_close or len(self._idle) >= KEPT_CONNECTIONS:
+            connection.close()
+        else:
+            self._idle.append(connection)
         names = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, names, content)
 
-    def _connection(self) -> http.client.HTTPConnection:
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            timeout = self._config.timeout
-            if self._tls is None:
-                connection = http.client.HTTPConnection(self._host, timeout=timeout)
-            else:
-                connection = http.client.HTTPSConnection(self._host, timeout=timeout, context=self._tls)
-            self._local.connection = connection
-        return connection
+    def _kept(self) -> http.client.HTTPConnection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
-    def _drop(self) -> None:
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
+    def _connect(self) -> http.client.HTTPConnection:
+        timeout = self._config.timeout
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, timeout=timeout)
+        return http.client.HTTPSConnection(self._host, timeout=timeout, context=self._tls)
 
 
 def _query_string(query: Mapping[str, Any] | None) -> str:
