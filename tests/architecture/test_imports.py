@@ -1,6 +1,5 @@
 """Rule 5 and the import budget: what starting costs, as modules in a fresh process rather than as time."""
 
-import ast
 import json
 import subprocess
 import sys
@@ -52,20 +51,13 @@ def test_the_sdk_needs_only_the_standard_library(name: str) -> None:
 
 
 def test_help_loads_no_server() -> None:
-    code = (
-        "import sys
-from penstock.cli.main import main
-sys.argv = ['penstock', '--help']
-"
-        "try: main()
-except SystemExit: pass"
-    )
+    code = "import sys\nfrom penstock.cli.main import main\nsys.argv = ['penstock', '--help']"
+    code += "\ntry:\n    main()\nexcept SystemExit:\n    pass"
     loaded = _loaded_after(code)
     assert not loaded & {"fastapi", "sqlalchemy", "numpy", "pydantic", "uvicorn", "deltalake", *HEAVY}
 
 
 def test_every_module_says_what_it_promises() -> None:
-    from tests.architecture.code import tree
 
     silent = [
         shown(path)
