@@ -25,10 +25,15 @@ DOORS = ("service", "model", "events", "ports")
 """Modules of a slice that other slices may import; `ports` holds the Protocols of its plug-ins."""
 COMPOSERS = ("app", "cli")
 """Put the slices together, and so may reach their api, jobs, cli and settings as well."""
-COMPOSED = ("api", "cli", "jobs", "settings", "app", "reconciler", "otlp_app")
+COMPOSED = ("api", "cli", "jobs", "settings", "app", "reconciler", "otlp_app", "demo")
 EXTRA_DOORS = {
-    "penstock.traces.prices": "the price book is a pure table that gateway and traces must read alike"
+    "penstock.traces.prices": "the price book: a pure table that gateway and traces must read alike",
+    "penstock.datasets.recipe": "a noun of datasets, too large to share model.py",
+    "penstock.training.recipe": "a noun of training, too large to share model.py",
+    "penstock.evals.suite": "a noun of evals, too large to share model.py",
+    "penstock.registry.export": "long verbs of the registry, too large to share service.py",
 }
+"""What else other slices may import, each with its reason."""
 
 
 def _lint(source: Path) -> subprocess.CompletedProcess[str]:

@@ -154,7 +154,7 @@ class Reader:
         self._python: subprocess.Popen[str] | None = None
         self._said = ""
 
-    def read(self, block: Block) -> None:
+    def check(self, block: Block) -> None:
         """Do what the block asks for; raises AssertionError with its output when it fails."""
         body = block.body
         if address := self._env.get("PENSTOCK_URL"):

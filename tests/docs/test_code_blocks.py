@@ -26,7 +26,7 @@ def test_the_page_works_for_its_reader(page: Path, tmp_path: Path) -> None:
     server = serving(tmp_path, env) if "server" in wishes(page) else nullcontext(env)
     with server as ready, closing(Reader(tmp_path, ready)) as reader:
         for block in blocks(page):
-            reader.read(block)
+            reader.check(block)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -40,15 +40,15 @@ def test_a_failing_block_fails_the_page(tmp_path: Path) -> None:
     page.write_text("```python run\nx = 1\n```\n```python run\nassert x == 2, 'no'\n```\n")
     with closing(Reader(tmp_path, environment(tmp_path))) as reader:
         first, second = blocks(page)
-        reader.read(first)
+        reader.check(first)
         with pytest.raises(AssertionError, match="line 4 failed"):
-            reader.read(second)
+            reader.check(second)
 
 
 def test_missing_output_fails_the_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```sh run\necho one\n```\n```text output\ntwo\n```\n")
     reader = Reader(tmp_path, environment(tmp_path))
-    reader.read(blocks(page)[0])
+    reader.check(blocks(page)[0])
     with pytest.raises(AssertionError, match="'two' is not in"):
-        reader.read(blocks(page)[1])
+        reader.check(blocks(page)[1])
