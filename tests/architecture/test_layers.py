@@ -25,7 +25,18 @@ DOORS = ("service", "model", "events", "ports")
 """Modules of a slice that other slices may import; `ports` holds the Protocols of its plug-ins."""
 COMPOSERS = ("app", "cli")
 """Put the slices together, and so may reach their api, jobs, cli and settings as well."""
-COMPOSED = ("api", "cli", "jobs", "settings", "app", "reconciler", "otlp_app", "demo")
+COMPOSED = (
+    "api",
+    "cli",
+    "jobs",
+    "settings",
+    "app",
+    "reconciler",
+    "otlp_app",
+    "demo",
+    "recorder",
+    "background",
+)
 EXTRA_DOORS = {
     "penstock.traces.prices": "the price book: a pure table that gateway and traces must read alike",
     "penstock.datasets.recipe": "a noun of datasets, too large to share model.py",

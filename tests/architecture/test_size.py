@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.architecture.code import PACKAGE, ROOT, modules, shown, tree
+from tests.architecture.code import PACKAGE, RATCHET, ROOT, modules, shown, tree
 
 MODULE_LINES = 400
 TRAINER_LINES = 600
@@ -14,9 +14,6 @@ FUNCTION_LINES = 50
 ARGUMENTS = 6
 COMPLEXITY = 10
 DRAWERS = ("util", "utils", "helper", "helpers", "common", "misc", "manager", "managers")
-RATCHET = Path(__file__).parent / "ratchet.json"
-"""Known offenders and their present figure. Entries may shrink or go; a new one needs a reason in review."""
-
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -91,7 +88,8 @@ def test_sizes_stay_within_their_limits() -> None:
         if size > allowed.get(what, 0)
     ]
     assert not worse, "too big; split it:\n" + "\n".join(sorted(worse))
-    loose = [what for what, size in allowed.items() if found.get(what, 0) < size]
+    sizes = {what: size for what, size in allowed.items() if not what.startswith("unscoped ")}
+    loose = [what for what, size in sizes.items() if found.get(what, 0) < size]
     assert not loose, f"better than allowed; lower these entries in {shown(RATCHET)}:\n" + "\n".join(loose)
 
 

@@ -68,7 +68,9 @@ def events(request: dict[str, Any]) -> list[bytes]:
         ]
         out.append(event("content_block_stop", index=1))
     out.append(
-        event("message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage={"output_tokens": 11})
+        event(
+            "message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage={"output_tokens": 11}
+        )
     )
     return [*out, event("message_stop")]
 

@@ -44,7 +44,9 @@ def completion(model: str, message: dict[str, Any], finish: str = "stop") -> dic
 
 def event(model: str, delta: dict[str, Any] | None, finish: str | None = None, **more: Any) -> bytes:
     """Return one event of a chat stream; a delta of None makes the usage event."""
-    choices = [] if delta is None else [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+    choices = (
+        [] if delta is None else [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+    )
     body = {
         "id": "chatcmpl-fake1",
         "object": "chat.completion.chunk",
@@ -63,7 +65,10 @@ def chat_events(request: dict[str, Any]) -> list[bytes]:
     if request.get("tools"):
         function = TOOL["function"]
         out.append(
-            event(model, {"tool_calls": [{"index": 0, **TOOL, "function": {"name": "weather", "arguments": ""}}]})
+            event(
+                model,
+                {"tool_calls": [{"index": 0, **TOOL, "function": {"name": "weather", "arguments": ""}}]},
+            )
         )
         text = function["arguments"]
         out += [

@@ -49,7 +49,12 @@ class Running:
             key, self.key = auth.create_key(uow, actor, name="test", role=Role.MEMBER)
         self.key_id = key.id
         config = uvicorn.Config(
-            self._asgi, host="127.0.0.1", port=0, log_level="error", access_log=False, lifespan="off",
+            self._asgi,
+            host="127.0.0.1",
+            port=0,
+            log_level="error",
+            access_log=False,
+            lifespan="off",
             interface="asgi3",
         )
         self._server = uvicorn.Server(config)
@@ -109,7 +114,11 @@ ANTHROPIC_MODELS = ["claude-fake", "at-once", "overloaded", "limited", "error-in
 def routes_for(provider: str, prefix: str, models: list[str]) -> dict[str, Any]:
     """Return a single-target route `<prefix><model>` for each model."""
     return {
-        f"{prefix}{model}": {"strategy": "weighted", "targets": [{"provider": provider, "model": model}], "retries": 0}
+        f"{prefix}{model}": {
+            "strategy": "weighted",
+            "targets": [{"provider": provider, "model": model}],
+            "retries": 0,
+        }
         for model in models
     }
 

@@ -27,13 +27,20 @@ def chat(gateway: Running):
         yield made
 
 
-def test_message(gateway: Running, client: anthropic.Anthropic, anthropic_upstream: fake.AnthropicUpstream) -> None:
+def test_message(
+    gateway: Running, client: anthropic.Anthropic, anthropic_upstream: fake.AnthropicUpstream
+) -> None:
     answer = client.messages.create(model="an-claude-fake", max_tokens=50, messages=MESSAGES)
     assert answer.content[0].text == TEXT and answer.model == "an-claude-fake"
     assert answer._request_id.startswith("req_")
     assert anthropic_upstream.requests[-1].json["model"] == "claude-fake"
     span = gateway.recorder.last()
-    assert (span.input_tokens, span.cached_tokens, span.cache_write_tokens, span.output_tokens) == (28, 5, 3, 11)
+    assert (span.input_tokens, span.cached_tokens, span.cache_write_tokens, span.output_tokens) == (
+        28,
+        5,
+        3,
+        11,
+    )
 
 
 @pytest.mark.parametrize("model", ["an-claude-fake", "an-at-once"])
@@ -103,7 +110,10 @@ def test_chat_over_anthropic(
     gateway: Running, chat: openai.OpenAI, anthropic_upstream: fake.AnthropicUpstream
 ) -> None:
     answer = chat.chat.completions.create(
-        model="an-claude-fake", messages=[{"role": "system", "content": "Be brief."}, *MESSAGES], user="ada", stop="x"
+        model="an-claude-fake",
+        messages=[{"role": "system", "content": "Be brief."}, *MESSAGES],
+        user="ada",
+        stop="x",
     )
     assert answer.choices[0].message.content == TEXT and answer.choices[0].finish_reason == "stop"
     assert answer.model == "an-claude-fake"

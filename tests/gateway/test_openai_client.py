@@ -15,7 +15,10 @@ MESSAGES = [{"role": "user", "content": "Hello"}]
 TOOLS = [
     {
         "type": "function",
-        "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
+        "function": {
+            "name": "weather",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
     }
 ]
 
@@ -43,7 +46,12 @@ def test_chat(gateway: Running, client: openai.OpenAI, openai_upstream: fake.Moc
     assert answer._request_id.startswith("req_")
     span = gateway.recorder.last()
     assert raw.headers["x-penstock-trace-id"] == span.trace_id
-    assert (span.input_tokens, span.output_tokens, span.cached_tokens, span.reasoning_tokens) == (42, 7, 10, 2)
+    assert (span.input_tokens, span.output_tokens, span.cached_tokens, span.reasoning_tokens) == (
+        42,
+        7,
+        10,
+        2,
+    )
     assert (span.requested_model, span.model, span.provider) == ("chat", "gpt-fake-2026", "oa")
     assert (span.user, span.session, span.tags, span.route) == ("ada", "s1", ("a", "b"), "chat")
     assert span.metadata == {"team": "red", "run": "7"}
@@ -88,7 +96,10 @@ def test_embeddings(gateway: Running, client: openai.OpenAI, openai_upstream: fa
     answer = client.embeddings.create(model="chat", input=["a", "b"])
     assert openai_upstream.requests[-1].json["encoding_format"] == "base64"
     assert [row.embedding for row in answer.data] == [[0.25, -1.5, 3.0], [0.5, -1.5, 3.0]]
-    assert client.embeddings.create(model="chat", input="a", encoding_format="float").data[0].embedding[1] == -1.5
+    assert (
+        client.embeddings.create(model="chat", input="a", encoding_format="float").data[0].embedding[1]
+        == -1.5
+    )
     span = gateway.recorder.last(2)
     assert span.kind == "embedding" and span.input_tokens == 5 and span.output is None
 

@@ -302,7 +302,17 @@ def test_socks_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x", "http://", "http://u:p@x", "http://x/a b", "http://x/\r\nevil", "http://x:99999", "x", "http://x?a=b"]
+    "url",
+    [
+        "ftp://x",
+        "http://",
+        "http://u:p@x",
+        "http://x/a b",
+        "http://x/\r\nevil",
+        "http://x:99999",
+        "x",
+        "http://x?a=b",
+    ],
 )
 def test_bad_urls(url: str) -> None:
     with pytest.raises(Invalid):
