@@ -17,6 +17,7 @@ from penstock.core.home import Home
 from penstock.core.http.dependencies import SESSION_COOKIE
 from penstock.core.ids import new_span_id
 from penstock.core.scope import Actor
+from tests.schedule import pytest_collection_modifyitems as pytest_collection_modifyitems
 
 POSTGRES = "PENSTOCK_TEST_POSTGRES"
 """URL of a PostgreSQL server on which the tests may create databases."""

@@ -1,16 +1,28 @@
 """A unit of work: one transaction and everything a service verb needs with it."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
 from penstock.core import audit, lineage, policy, revisions
+from penstock.core.blobs import Blobs
+from penstock.core.db import Database
 from penstock.core.events import Event, publish
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor, Scope
+from penstock.core.settings import Settings
+from penstock.core.vault import Vault
 
-if TYPE_CHECKING:
-    from penstock.core.home import Home
+
+class OpenedHome(Protocol):
+    """What verbs may use of the home they work on; `core.home.Home` is the one there is."""
+
+    path: Path
+    settings: Settings
+    db: Database
+    blobs: Blobs
+    vault: Vault
 
 
 class UnitOfWork:
@@ -18,7 +30,7 @@ class UnitOfWork:
 
     __slots__ = ("conn", "home")
 
-    def __init__(self, home: "Home", conn: Connection) -> None:
+    def __init__(self, home: OpenedHome, conn: Connection) -> None:
         self.home = home
         self.conn = conn
 

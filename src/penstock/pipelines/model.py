@@ -55,7 +55,7 @@ class PipelineRun:
         raise KeyError(step)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
     """What a step gets: the home, who runs it, the inputs, and the results of the steps before."""
 

@@ -29,8 +29,10 @@ def run(
     lock = hashlib.sha256(named.encode()).hexdigest()[:24]
     with exclusive(home.folder("pipelines") / f"{lock}.lock"):
         current = _open(home, actor, pipeline, inputs, fresh)
-        context = StepContext(home=home, actor=actor, run_id=current.id, inputs=current.inputs, say=say)
-        context.results = {step.name: step.result for step in current.steps}
+        done = {step.name: step.result for step in current.steps}
+        context = StepContext(
+            home=home, actor=actor, run_id=current.id, inputs=current.inputs, results=done, say=say
+        )
         try:
             for name, step in pipeline.steps:
                 if name not in context.results:

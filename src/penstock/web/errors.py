@@ -20,8 +20,8 @@ class _Plain(PenstockError):
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
-        self.status = status  # type: ignore[misc]
-        self.code = "http_error"  # type: ignore[misc]
+        self.status = status  # type: ignore[misc]  # one class for every status
+        self.code = "http_error"  # type: ignore[misc]  # one class for every status
 
 
 def _answer(error: PenstockError) -> Response:

@@ -45,7 +45,7 @@ class RunningJob:
     def step(self, name: str, work: Callable[[], T]) -> T:
         """Return the recorded result of `name`, or run `work` and record it."""
         if name in self._steps:
-            return self._steps[name]["value"]  # type: ignore[no-any-return]
+            return self._steps[name]["value"]  # type: ignore[no-any-return]  # JSON of what `work` returned
         self.check_cancelled()
         began = clock.now()
         result = work()
