@@ -1,0 +1,203 @@
+import { useContext, useEffect, useMemo, useRef } from "react";
+import { useParams } from "@tanstack/react-router";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { api, path, type ApiError } from "../api/client.ts";
+import type { DatasetVersion, Page } from "../api/types.ts";
+import { Bars, Card, Code, Dialog, Facts, PageHead, Tabs, When } from "../components/bits.tsx";
+import { LineageGraph } from "../components/lineage.tsx";
+import { Markdown } from "../components/markdown.tsx";
+import { Profile } from "../components/profile.tsx";
+import { Empty, Failure, Loading, Ready } from "../components/state.tsx";
+import { full } from "../lib/format.ts";
+import { ProjectContext, useSearch } from "../lib/nav.tsx";
+import { useGet } from "../lib/query.ts";
+
+type RowData = Record<string, unknown>;
+
+function cellText(v: unknown): string {
+  if (v == null) return "";
+  const text = typeof v === "string" ? v : JSON.stringify(v);
+  return text.length > 300 ? `${text.slice(0, 300)}…` : text;
+}
+
+function Rows({ name, version }: { name: string; version: DatasetVersion }) {
+  const project = useContext(ProjectContext);
+  const [search, patch] = useSearch();
+  const split = search.split ?? "";
+  const url = path`/datasets/${name}/versions/${version.number}/rows`;
+  const rows = useInfiniteQuery<Page<RowData>, ApiError, { pages: Page<RowData>[] }, unknown[], string | null>({
+    queryKey: [project, url, split],
+    initialPageParam: null,
+    queryFn: ({ pageParam, signal }) => api.get(url, { split, cursor: pageParam, limit: 100 }, signal),
+    getNextPageParam: (last) => last.next,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  const items = useMemo(() => rows.data?.pages.flatMap((p) => p.items) ?? [], [rows.data]);
+  const columns = useMemo(() => [...new Set(items.slice(0, 50).flatMap((r) => Object.keys(r)))].slice(0, 12), [items]);
+  const box = useRef<HTMLDivElement>(null);
+  const v = useVirtualizer({ count: items.length, getScrollElement: () => box.current, estimateSize: () => 34, overscan: 12 });
+  const shown = v.getVirtualItems();
+  const last = shown[shown.length - 1]?.index ?? 0;
+  const { hasNextPage, isFetchingNextPage, fetchNextPage } = rows;
+  useEffect(() => {
+    if (items.length && last >= items.length - 20 && hasNextPage && !isFetchingNextPage) void fetchNextPage();
+  }, [last, items.length, hasNextPage, isFetchingNextPage, fetchNextPage]);
+  const at = search.row ? Number(search.row) : -1;
+  const grid = { gridTemplateColumns: `56px repeat(${columns.length}, minmax(140px, 1fr))` };
+  return (
+    <Card
+      title={`${full(split ? version.splits[split] : version.rows)} rows`}
+      flush
+      actions={
+        <select aria-label="Split" value={split} onChange={(e) => patch({ split: e.target.value })}>
+          <option value="">All splits</option>
+          {Object.keys(version.splits).map((s) => (
+            <option key={s}>{s}</option>
+          ))}
+        </select>
+      }
+    >
+      {rows.error ? (
+        <Failure error={rows.error} again={() => void rows.refetch()} />
+      ) : rows.isPending ? (
+        <Loading rows={12} />
+      ) : items.length === 0 ? (
+        <Empty title="No rows here" />
+      ) : (
+        <div className="vtable grid" ref={box} role="table" aria-label="Rows" aria-rowcount={items.length + 1} tabIndex={0}>
+          <div className="vhead" role="rowgroup">
+            <div className="vrow" role="row" style={grid}>
+              <div role="columnheader">#</div>
+              {columns.map((c) => (
+                <div key={c} role="columnheader">
+                  {c}
+                </div>
+              ))}
+            </div>
+          </div>
+          <div role="rowgroup" style={{ height: v.getTotalSize(), position: "relative" }}>
+            {shown.map((item) => (
+              <div key={item.index} role="row" aria-rowindex={item.index + 2} className="vrow" style={{ ...grid, transform: `translateY(${item.start}px)` }} onClick={() => patch({ row: String(item.index) }, { replace: true })}>
+                <div role="cell">
+                  <button type="button" className="link" aria-label={`Open row ${item.index + 1}`} onClick={() => patch({ row: String(item.index) }, { replace: true })}>
+                    {item.index + 1}
+                  </button>
+                </div>
+                {columns.map((c) => (
+                  <div key={c} role="cell" className="ellipsis">
+                    {cellText(items[item.index]![c])}
+                  </div>
+                ))}
+              </div>
+            ))}
+          </div>
+        </div>
+      )}
+      <Dialog open={at >= 0 && !!items[at]} onClose={() => patch({ row: undefined }, { replace: true })} title={`Row ${at + 1}`} wide>
+        <Code text={JSON.stringify(items[at] ?? null, null, 2)} label="Row as JSON" />
+      </Dialog>
+    </Card>
+  );
+}
+
+function Overview({ version }: { version: DatasetVersion }) {
+  return (
+    <>
+      <div className="columns">
+        <Card title="Version">
+          <Facts
+            items={[
+              ["Reference", <span className="mono">{`${version.dataset}@${version.number}`}</span>],
+              ["Rows", full(version.rows)],
+              ["Set aside", version.quarantined ? full(version.quarantined) : null],
+              ["Content", <span className="mono" title={version.hash}>{version.hash.slice(0, 20)}</span>],
+              ["Registered", <When at={version.created_at} />],
+            ]}
+          />
+        </Card>
+        <Card title="Splits">
+          {Object.keys(version.splits).length ? <Bars label="Rows per split" items={Object.entries(version.splits)} /> : <p className="muted">This version is not split.</p>}
+        </Card>
+      </div>
+      {version.card && (
+        <Card title="Card">
+          <Markdown source={version.card} />
+        </Card>
+      )}
+      {version.schema != null && (
+        <Card title="Schema">
+          <Code text={JSON.stringify(version.schema, null, 2)} label="Schema" max={320} />
+        </Card>
+      )}
+    </>
+  );
+}
+
+function Version({ name, number, versions }: { name: string; number: number; versions: DatasetVersion[] }) {
+  const [search] = useSearch();
+  const tab = search.tab ?? "overview";
+  const version = useGet<DatasetVersion>(path`/datasets/${name}/versions/${number}`, undefined, { staleTime: 60_000 });
+  const hrefOf = (key: string) => `${path`/datasets/${name}`}?${new URLSearchParams({ version: String(number), ...(key === "overview" ? {} : { tab: key }) })}`;
+  return (
+    <>
+      <Tabs
+        label="Version views"
+        current={tab}
+        hrefOf={hrefOf}
+        items={[
+          ["overview", "Overview"],
+          ["profile", "Profile"],
+          ["rows", "Rows"],
+          ["recipe", "Recipe report"],
+          ["lineage", "Lineage"],
+        ]}
+      />
+      <Ready query={version}>
+        {(v) => (
+          <>
+            {tab === "overview" && <Overview version={v} />}
+            {tab === "profile" && <Card title="Profile">{v.profile ? <Profile data={v.profile} /> : <p className="muted">No profile was made for this version.</p>}</Card>}
+            {tab === "rows" && <Rows key={v.number} name={name} version={{ ...v, splits: v.splits ?? versions.find((x) => x.number === number)?.splits ?? {} }} />}
+            {tab === "recipe" && <Card title="What the recipe did">{v.recipe_report ? <Profile data={v.recipe_report} /> : <p className="muted">This version was registered as it came, without a recipe.</p>}</Card>}
+            {tab === "lineage" && (
+              <Card title="Lineage" flush>
+                <LineageGraph lineage={v.lineage ?? { upstream: [], downstream: [] }} kind="dataset_version" reference={`${name}@${number}`} />
+              </Card>
+            )}
+          </>
+        )}
+      </Ready>
+    </>
+  );
+}
+
+export default function DatasetPage() {
+  const { name = "" } = useParams({ strict: false }) as { name?: string };
+  const [search, patch] = useSearch();
+  const dataset = useGet<{ description?: string; versions: DatasetVersion[] }>(path`/datasets/${name}`);
+  return (
+    <div className="page">
+      <PageHead title={name} crumbs={[["Datasets", "/datasets"]]} note={<span className="muted">{dataset.data?.description}</span>}>
+        {dataset.data && dataset.data.versions.length > 0 && (
+          <select aria-label="Version" value={search.version ?? String(Math.max(...dataset.data.versions.map((v) => v.number)))} onChange={(e) => patch({ version: e.target.value, row: undefined, split: undefined })}>
+            {dataset.data.versions.map((v) => (
+              <option key={v.number} value={v.number}>
+                {`Version ${v.number} · ${full(v.rows)} rows`}
+              </option>
+            ))}
+          </select>
+        )}
+      </PageHead>
+      <Ready query={dataset}>
+        {(d) =>
+          d.versions.length ? (
+            <Version name={name} number={Number(search.version ?? Math.max(...d.versions.map((v) => v.number)))} versions={d.versions} />
+          ) : (
+            <Empty title="This dataset has no versions yet" />
+          )
+        }
+      </Ready>
+    </div>
+  );
+}

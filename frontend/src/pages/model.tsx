@@ -1,0 +1,128 @@
+import { useState } from "react";
+import { useParams } from "@tanstack/react-router";
+import { api, path } from "../api/client.ts";
+import type { Interval, Model, ModelVersion } from "../api/types.ts";
+import { Badge, Card, Facts, PageHead, Table, Tabs, When } from "../components/bits.tsx";
+import { hrefOf, LineageGraph } from "../components/lineage.tsx";
+import { Markdown } from "../components/markdown.tsx";
+import { Empty, Ready } from "../components/state.tsx";
+import { bytes, figure } from "../lib/format.ts";
+import { A, useSearch } from "../lib/nav.tsx";
+import { useAct, useGet } from "../lib/query.ts";
+import { Labels } from "./prompts.tsx";
+
+const shown = (v: number | Interval) => (typeof v === "number" ? figure(v) : `${figure(v.value)}${v.low != null ? ` (${figure(v.low)} to ${figure(v.high)})` : ""}`);
+
+function Version({ name, number }: { name: string; number: number }) {
+  const [search] = useSearch();
+  const tab = search.tab ?? "card";
+  const version = useGet<ModelVersion>(path`/models/${name}/versions/${number}`, undefined, { staleTime: 10_000 });
+  const [alias, setAlias] = useState("production");
+  const point = useAct(() => api.put(path`/models/${name}/aliases/${alias}`, { version: number }), () => `${alias} now points at version ${number}`);
+  return (
+    <div className="master-body">
+      <Tabs
+        label="Version views"
+        current={tab}
+        hrefOf={(k) => `${path`/models/${name}`}?${new URLSearchParams({ version: String(number), ...(k === "card" ? {} : { tab: k }) })}`}
+        items={[
+          ["card", "Card"],
+          ["files", "Files"],
+          ["lineage", "Lineage"],
+        ]}
+      />
+      <Ready query={version}>
+        {(v) => (
+          <>
+            <Card
+              title={`${name}@${number}`}
+              actions={
+                <form
+                  className="row"
+                  onSubmit={(e) => {
+                    e.preventDefault();
+                    point.mutate(undefined);
+                  }}
+                >
+                  <input aria-label="Alias" size={12} required value={alias} onChange={(e) => setAlias(e.target.value)} />
+                  <button type="submit" className="button small" disabled={point.isPending}>
+                    Point alias here
+                  </button>
+                </form>
+              }
+            >
+              <Facts
+                items={[
+                  ["Kind", v.kind],
+                  ["Base", v.base && <A href={hrefOf("model_version", v.base) ?? "/models"}>{v.base}</A>],
+                  ["Size", v.size != null ? bytes(v.size) : v.files ? bytes(v.files.reduce((n, f) => n + f.size, 0)) : null],
+                  ["Registered", <When at={v.created_at} />],
+                  ...Object.entries(v.metrics ?? {}).slice(0, 12).map(([k, m]): [string, string] => [k.replace(/_/g, " "), shown(m)]),
+                ]}
+              />
+            </Card>
+            {tab === "card" && <Card>{v.card ? <Markdown source={v.card} /> : <p className="muted">This version has no card.</p>}</Card>}
+            {tab === "files" && (
+              <Card flush>
+                <Table
+                  label="Files"
+                  rows={v.files ?? []}
+                  keyOf={(f) => f.path}
+                  columns={[
+                    { head: "File", cell: (f) => f.path, mono: true },
+                    { head: "Size", cell: (f) => bytes(f.size), num: true },
+                    { head: "SHA-256", cell: (f) => <span title={f.sha256}>{f.sha256}</span>, mono: true },
+                  ]}
+                />
+              </Card>
+            )}
+            {tab === "lineage" && (
+              <Card title="Lineage" flush>
+                <LineageGraph lineage={v.lineage ?? { upstream: [], downstream: [] }} kind="model_version" reference={`${name}@${number}`} />
+              </Card>
+            )}
+          </>
+        )}
+      </Ready>
+    </div>
+  );
+}
+
+export default function ModelPage() {
+  const { name = "" } = useParams({ strict: false }) as { name?: string };
+  const [search] = useSearch();
+  const model = useGet<Model & { versions: ModelVersion[] }>(path`/models/${name}`);
+  return (
+    <div className="page">
+      <PageHead title={name} crumbs={[["Models", "/models"]]} />
+      <Ready query={model}>
+        {(m) => {
+          const list = [...m.versions].sort((a, b) => b.number - a.number);
+          if (!list[0]) return <Empty title="This model has no versions yet" />;
+          const number = Number(search.version ?? list[0].number);
+          return (
+            <div className="master">
+              <nav className="master-list" aria-label="Versions">
+                {list.map((v) => (
+                  <A key={v.number} href={`${path`/models/${name}`}?version=${v.number}`} aria-current={v.number === number ? "true" : undefined}>
+                    <span className="row">
+                      <b>Version {v.number}</b>
+                      <Labels labels={m.aliases} version={v.number} />
+                    </span>
+                    <span className="row">
+                      <Badge value={v.kind} tone="plain" />
+                      <span className="muted">
+                        <When at={v.created_at} />
+                      </span>
+                    </span>
+                  </A>
+                ))}
+              </nav>
+              <Version key={number} name={name} number={number} />
+            </div>
+          );
+        }}
+      </Ready>
+    </div>
+  );
+}
