@@ -9,7 +9,7 @@ export interface Me {
   name: string;
   role: string;
   project: string;
-  version?: string;
+  version: string;
 }
 export interface Project {
   name: string;
@@ -18,8 +18,9 @@ export interface Key {
   id: string;
   name: string;
   role: string;
-  project?: string | null;
-  hint?: string;
+  project: string;
+  any_project: boolean;
+  hint: string;
   created_at: string;
   expires_at?: string | null;
   revoked_at?: string | null;
@@ -196,17 +197,12 @@ export interface DatasetVersion {
   schema?: unknown;
   profile?: unknown;
   recipe_report?: unknown;
-  lineage?: Lineage;
   card?: string;
 }
 export interface Link {
   kind: string;
   ref: string;
   role: string;
-}
-export interface Lineage {
-  upstream: Link[];
-  downstream: Link[];
 }
 
 export type RunState = "queued" | "running" | "succeeded" | "failed" | "cancelled";
@@ -333,7 +329,6 @@ export interface ModelVersion {
   size?: number;
   files?: ModelFile[];
   card?: string;
-  lineage?: Lineage;
   metrics?: Record<string, number | Interval>;
   aliases?: string[];
 }
@@ -375,9 +370,19 @@ export interface GatewayRoute {
   targets: RouteTarget[];
 }
 export interface Audit {
-  id: string;
+  number: number;
   at: string;
-  actor: string;
+  actor_id: string;
+  actor_name: string;
   action: string;
   target: string;
+  detail: Record<string, unknown>;
+}
+export interface Edge {
+  child_kind: string;
+  child_ref: string;
+  parent_kind: string;
+  parent_ref: string;
+  role: string;
+  created_at: string;
 }

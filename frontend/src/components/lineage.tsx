@@ -1,8 +1,10 @@
 /** What a thing was made from and what was made from it, as three columns joined by lines. */
-import type { Lineage, Link } from "../api/types.ts";
+import type { Edge, Link, Page } from "../api/types.ts";
 import { A } from "../lib/nav.tsx";
 import { short } from "../lib/format.ts";
 import { path } from "../api/client.ts";
+import { useGet } from "../lib/query.ts";
+import { Ready } from "./state.tsx";
 
 /** The page that shows a lineage node; null for kinds without one. */
 export function hrefOf(kind: string, ref: string): string | null {
@@ -82,9 +84,35 @@ function Lines({ n, total, side }: { n: number; total: number; side: "left" | "r
   );
 }
 
-export function LineageGraph({ lineage, kind, reference }: { lineage: Lineage; kind: string; reference: string }) {
-  const up = fold(lineage.upstream ?? []);
-  const down = fold(lineage.downstream ?? []);
+export function LineageGraph({ kind, reference }: { kind: string; reference: string }) {
+  // A reference is one path segment, or several: the server takes the rest of the path as it is.
+  const url = path`/lineage/${kind}/${reference}`;
+  const up = useGet<Page<Edge>>(url, { direction: "up", depth: 1 }, { staleTime: 10_000 });
+  const down = useGet<Page<Edge>>(url, { direction: "down", depth: 1 }, { staleTime: 10_000 });
+  return (
+    <Ready query={up} rows={4}>
+      {(above) => (
+        <Ready query={down} rows={4}>
+          {(below) => (
+            <Graph
+              kind={kind}
+              reference={reference}
+              up={fold(above.items.map((e) => ({ kind: e.parent_kind, ref: e.parent_ref, role: e.role })))}
+              down={fold(below.items.map((e) => ({ kind: e.child_kind, ref: e.child_ref, role: e.role })))}
+            />
+          )}
+        </Ready>
+      )}
+    </Ready>
+  );
+}
+
+interface Side {
+  link: Link;
+  more: number;
+}
+
+function Graph({ kind, reference, up, down }: { kind: string; reference: string; up: Side[]; down: Side[] }) {
   const total = Math.max(1, up.length, down.length);
   if (!up.length && !down.length) return <p className="muted pad">Nothing is recorded upstream or downstream of this version yet.</p>;
   return (

@@ -162,7 +162,7 @@ function Version({ name, number, versions }: { name: string; number: number; ver
             {tab === "recipe" && <Card title="What the recipe did">{v.recipe_report ? <Profile data={v.recipe_report} /> : <p className="muted">This version was registered as it came, without a recipe.</p>}</Card>}
             {tab === "lineage" && (
               <Card title="Lineage" flush>
-                <LineageGraph lineage={v.lineage ?? { upstream: [], downstream: [] }} kind="dataset_version" reference={`${name}@${number}`} />
+                <LineageGraph kind="dataset_version" reference={`${name}@${number}`} />
               </Card>
             )}
           </>

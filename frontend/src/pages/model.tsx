@@ -78,7 +78,7 @@ function Version({ name, number }: { name: string; number: number }) {
             )}
             {tab === "lineage" && (
               <Card title="Lineage" flush>
-                <LineageGraph lineage={v.lineage ?? { upstream: [], downstream: [] }} kind="model_version" reference={`${name}@${number}`} />
+                <LineageGraph kind="model_version" reference={`${name}@${number}`} />
               </Card>
             )}
           </>

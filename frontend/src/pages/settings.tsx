@@ -41,9 +41,9 @@ function Keys() {
               keyOf={(k) => k.id}
               columns={[
                 { head: "Name", cell: (k) => k.name },
-                { head: "Key", cell: (k) => `${k.hint ?? "psk_"}…`, mono: true },
+                { head: "Key", cell: (k) => `${k.hint}…`, mono: true },
                 { head: "Role", cell: (k) => k.role },
-                { head: "Project", cell: (k) => k.project ?? "any" },
+                { head: "Project", cell: (k) => k.any_project ? "any" : k.project },
                 { head: "Made", cell: (k) => <When at={k.created_at} /> },
                 { head: "State", cell: (k) => (k.revoked_at ? <Badge value="revoked" tone="bad" /> : <Badge value="active" tone="good" />) },
                 {
@@ -286,10 +286,10 @@ function AuditLog() {
             <Table
               label="Audit log"
               rows={page.items}
-              keyOf={(a) => String(a.id)}
+              keyOf={(a) => String(a.number)}
               columns={[
                 { head: "When", cell: (a) => <When at={a.at} /> },
-                { head: "Who", cell: (a) => a.actor },
+                { head: "Who", cell: (a) => a.actor_name },
                 { head: "What", cell: (a) => a.action, mono: true },
                 { head: "On", cell: (a) => a.target, mono: true },
               ]}

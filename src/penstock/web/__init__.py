@@ -1,1 +1,1 @@
-"""The web UI: serving what `frontend/` was built into."""
+"""The web's own parts: sign-in, keys, jobs, records, health, and the built UI's files."""
