@@ -58,7 +58,8 @@ function options(p: Props, width: number, brush: (u: uPlot) => void): uPlot.Opti
         width: 1.5,
         fill: s.fill || s.bars ? `color-mix(in srgb, ${css(s.color)} ${s.bars ? 55 : 14}%, transparent)` : undefined,
         paths: s.bars ? uPlot.paths.bars!({ size: [0.8, 40], align: 0 }) : undefined,
-        points: { show: p.x.length < 3 },
+        // Lines need two points; a lone value is drawn as a dot.
+        points: { show: (u) => !s.bars && u.data[0].length < 2 },
         spanGaps: true,
       })),
     ],

@@ -83,7 +83,7 @@ export function Profile({ data, depth = 0 }: { data: Json; depth?: number }) {
       {blocks.length > 0 && (
         <div className="profile-grid">
           {blocks.map(([key, node]) => (
-            <section key={key}>
+            <section key={key} className={(node as { type?: unknown }).type === Profile ? "wide" : undefined}>
               <h3>{label(key)}</h3>
               {node}
             </section>

@@ -185,10 +185,10 @@ function Inside() {
           <span>Penstock</span>
         </A>
         <ProjectSwitch project={project} />
-        <button type="button" className="find" onClick={() => setPalette(true)} aria-label="Search or jump to">
+        <button type="button" className="find" onClick={() => setPalette(true)}>
           <Icon name="search" />
-          <span>Jump to…</span>
-          <kbd>{/Mac/.test(navigator.platform) ? "⌘K" : "Ctrl K"}</kbd>
+          <span className="find-text">Jump to…</span>
+          <kbd aria-hidden="true">{/Mac/.test(navigator.platform) ? "⌘K" : "Ctrl K"}</kbd>
         </button>
         <Nav path={location.pathname} />
         <div className="side-foot">

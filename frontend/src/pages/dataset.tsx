@@ -44,7 +44,7 @@ function Rows({ name, version }: { name: string; version: DatasetVersion }) {
     if (items.length && last >= items.length - 20 && hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [last, items.length, hasNextPage, isFetchingNextPage, fetchNextPage]);
   const at = search.row ? Number(search.row) : -1;
-  const grid = { gridTemplateColumns: `56px repeat(${columns.length}, minmax(140px, 1fr))` };
+  const grid = { gridTemplateColumns: `64px repeat(${columns.length}, minmax(160px, 1fr))`, minWidth: 64 + columns.length * 160 };
   return (
     <Card
       title={`${full(split ? version.splits[split] : version.rows)} rows`}

@@ -109,9 +109,9 @@ export function Gate({ gate }: { gate: GateDecision }) {
       <ul>
         {gate.checks.map((c, i) => (
           <li key={i}>
-            <span className={c.passed ? "mark good" : "mark bad"} role="img" aria-label={c.passed ? "passed" : "failed"}>
-              {c.passed ? "✓" : "✗"}
-            </span>
+            <svg viewBox="0 0 16 16" className={c.passed ? "mark good" : "mark bad"} role="img" aria-label={c.passed ? "passed" : "failed"}>
+              <path d={c.passed ? "M3 8.5l3.5 3.5L13 5" : "M4 4l8 8M12 4l-8 8"} />
+            </svg>
             <span>
               <span className="mono">{c.rule}</span>
               <br />

@@ -60,14 +60,6 @@ function Stage({ stop, stage }: { stop: Stop; stage: LoopStage | undefined }) {
   );
 }
 
-function Pipes() {
-  return (
-    <svg className="pipes" viewBox="0 0 1000 300" preserveAspectRatio="none" aria-hidden="true">
-      <path d="M120 75H880V225H120Z" />
-    </svg>
-  );
-}
-
 function Latest() {
   const traces = useGet<Page<TraceSummary>>("/traces", { limit: 6 }, { every: 5_000 });
   return (
@@ -119,7 +111,6 @@ export default function Home() {
         {(data) => (
           <>
             <section className="loop" aria-label="The loop">
-              <Pipes />
               <ol>
                 {STOPS.map((stop) => (
                   <Stage key={stop.key} stop={stop} stage={data.stages[stop.key]} />

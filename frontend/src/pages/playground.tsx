@@ -153,7 +153,7 @@ export default function Playground() {
           </button>
         ) : (
           <button type="button" className="button primary" disabled={!model} onClick={send}>
-            Send <kbd>Ctrl ↵</kbd>
+            Send <kbd>Ctrl Enter</kbd>
           </button>
         )}
       </PageHead>

@@ -246,7 +246,7 @@ export default function Traces() {
             <div className="peek-head">
               <span className="mono ellipsis">{peek}</span>
               <A className="button small" href={`/traces/${peek}${spanOf}`}>
-                Full page <kbd>↵</kbd>
+                Full page <kbd>Enter</kbd>
               </A>
               <button type="button" className="icon-button" aria-label="Close preview" onClick={() => open(undefined)}>
                 <svg viewBox="0 0 16 16" aria-hidden="true">
