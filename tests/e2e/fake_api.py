@@ -61,7 +61,7 @@ def make_trace(i: int) -> dict[str, Any]:
         "input_tokens": 180 + i % 90,
         "output_tokens": 22 + i % 9,
         "cached_tokens": 0,
-        "cost_usd": None if i % 11 == 5 else 0.00012 * (1 + i % 5),
+        "cost_usd": 0.0 if i % 11 == 5 else 0.00012 * (1 + i % 5),
         "ttft_ns": took // 3,
         "tokens_estimated": False,
         "input_preview": TICKETS[i % len(TICKETS)],
@@ -70,6 +70,16 @@ def make_trace(i: int) -> dict[str, Any]:
 
 
 TRACES = [make_trace(i) for i in range(500)]
+
+
+def summary(trace: dict[str, Any]) -> dict[str, Any]:
+    own = {
+        k: v for k, v in trace.items() if k not in ("kind", "provider", "prompt", "tags", "ttft_ns", "error")
+    }
+    took = (trace["end_ns"] - trace["start_ns"]) / 1e6
+    started = datetime.fromtimestamp(trace["start_ns"] / 1e9, UTC).isoformat()
+    failed = int(trace["status"] == "error")
+    return {**own, "duration_ms": took, "started_at": started, "calls": 1, "errors": failed, "spans": 1}
 
 
 def spans_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
@@ -135,6 +145,9 @@ def span_detail(trace: dict[str, Any], span_id: str) -> dict[str, Any] | None:
         **span,
         "input": body,
         "output": None if span["status"] == "error" else out,
+        "tags": trace["tags"],
+        "metadata": {"tier": "gold"},
+        "prompt": "triage@3",
         "attributes": {"gen_ai.operation.name": "chat", "http.response.status_code": 200},
         "events": [{"name": "gen_ai.first_token", "at_ns": span["start_ns"] + 5_000_000, "attributes": {}}],
     }
@@ -174,7 +187,8 @@ def timeseries() -> dict[str, Any]:
                 "p50_ms": 240 + 40 * math.sin(i / 7),
                 "p95_ms": 620 + 120 * math.sin(i / 4),
                 "p99_ms": 900,
-                "ttft_ms": 80,
+                "ttft_p50_ms": 80,
+                "ttft_p95_ms": 120,
                 "input_tokens": 200 * n,
                 "output_tokens": 25 * n,
                 "cost_usd": 0.001 * n,
@@ -259,26 +273,55 @@ LINEAGE = {
         {"kind": "deployment", "ref": "ticket-triage", "role": "serves"},
     ],
 }
+
+
+def column(name: str, kind: str, top: list[tuple[str, int]]) -> dict[str, Any]:
+    spread = {
+        "min": 12.0,
+        "p5": 40.0,
+        "median": 190.0,
+        "mean": 212.4,
+        "p95": 480.0,
+        "max": 1911.0,
+        "deviation": 90.1,
+    }
+    return {
+        "name": name,
+        "type": kind,
+        "missing": 2,
+        "distinct": 3900,
+        "distinct_capped": False,
+        "near_constant": False,
+        "top": [{"value": value, "count": n} for value, n in top],
+        "characters": spread,
+        "words": {**spread, "max": 320.0, "median": 31.0},
+        "outliers": 4,
+    }
+
+
+LABELS = {"billing": 1300, "bug": 1150, "how-to": 900, "account": 700, "other": 150}
 PROFILE = {
     "rows": 4200,
-    "duplicates": 312,
-    "pii": {"email": 140, "phone": 61, "iban": 9},
-    "languages": {"en": 3900, "de": 210, "fr": 90},
-    "columns": {
-        "text": {
-            "missing": 0,
-            "length": {"mean": 212.4, "p50": 190, "p95": 480, "max": 1911},
-            "histogram": {
-                "edges": [0, 100, 200, 300, 400, 600, 800, 2000],
-                "counts": [310, 1400, 1300, 700, 300, 150, 40],
-            },
-        },
-        "category": {
-            "missing": 2,
-            "top": [["billing", 1300], ["bug", 1150], ["how-to", 900], ["account", 700], ["other", 150]],
-        },
+    "exact_duplicates": 12,
+    "columns": [
+        column("text", "string", [("Thanks!", 3)]),
+        column("category", "string", list(LABELS.items())),
+    ],
+    "labels": {"category": LABELS},
+    "text": {
+        "columns": ["text"],
+        "rows": 4200,
+        "languages": {"en": 3900, "de": 210, "fr": 90},
+        "personal_data": {"email": 140, "phone": 61, "iban": 9},
+        "rows_with_personal_data": 190,
+        "near_duplicates": 31,
     },
 }
+
+
+def step(name: str, before: int, after: int, changed: int, counts: dict[str, int]) -> dict[str, Any]:
+    found = {"step": name, "rows_in": before, "rows_out": after, "changed": changed}
+    return {**found, "counts": counts, "examples": []}
 
 
 def dataset_version(n: int) -> dict[str, Any]:
@@ -286,21 +329,34 @@ def dataset_version(n: int) -> dict[str, Any]:
         "id": f"dsv_{n}",
         "dataset": "tickets",
         "number": n,
+        "ref": f"tickets@{n}",
         "hash": "ab" * 32,
         "rows": 4200 if n == 2 else 5012,
         "splits": {"train": 3400, "validation": 400, "test": 400} if n == 2 else {},
-        "created_at": iso(80_000 / n),
+        "schema": [{"name": "text", "type": "string"}, {"name": "category", "type": "string"}],
         "quarantined": 3,
-        "description": "Support mail with labels",
-        "schema": {"fields": [{"name": "text", "type": "string"}, {"name": "category", "type": "string"}]},
-        "profile": PROFILE,
-        "recipe_report": {
-            "read": 5012,
-            "exact_duplicates_removed": 312,
-            "near_duplicates_removed": 377,
-            "redacted": {"email": 140, "phone": 61},
-            "kept": 4200,
+        "removed": 812,
+        "source": {
+            "name": "tickets.jsonl",
+            "format": "jsonl",
+            "sha256": "cd" * 32,
+            "size": 1_912_333,
+            "encoding": "utf-8",
+            "rows": 5012,
         },
+        "key": None,
+        "description": "Support mail with labels",
+        "created_at": iso(80_000 / n),
+        "created_by": "owner",
+        "profile": PROFILE,
+        "recipe": {"steps": ["exact_duplicates"]},
+        "recipe_report": [
+            step("exact_duplicates", 5012, 4700, 0, {}),
+            step("near_duplicates", 4700, 4200, 0, {}),
+            step("redact", 4200, 4200, 190, {"email": 140, "phone": 61}),
+        ],
+        "split_plan": None,
+        "lineage": [],
         "card": (
             "# tickets\n\n"
             "Support mail with **labels**.\n\n"
@@ -310,13 +366,29 @@ def dataset_version(n: int) -> dict[str, Any]:
     }
 
 
+LEFT_OUT = [
+    {
+        "line": 40 + i,
+        "step": "near_duplicates",
+        "reason": "almost the same as another row",
+        "excerpt": TICKETS[i % 5],
+        "kept_line": 3 + i,
+        "similarity": 0.93,
+    }
+    for i in range(9)
+]
 ROWS = [
     {
-        "id": i,
-        "text": TICKETS[i % 5],
-        "category": ["billing", "bug", "how-to"][i % 3],
-        "priority": "high" if i % 4 == 0 else "low",
-        "meta": {"lang": "en"},
+        "position": i,
+        "key": f"k{i}",
+        "split": "train",
+        "data": {
+            "id": i,
+            "text": TICKETS[i % 5],
+            "category": ["billing", "bug", "how-to"][i % 3],
+            "priority": "high" if i % 4 == 0 else "low",
+            "meta": {"lang": "en"},
+        },
     }
     for i in range(400)
 ]
@@ -328,30 +400,39 @@ def training_run(n: int) -> dict[str, Any]:
         "id": f"run_01890000{n * 1111}",
         "name": ["", "triage dpo", "triage sft", "triage sft wide"][n],
         "state": states[n],
-        "trainer": "dpo" if n == 1 else "sft",
+        "method": "dpo" if n == 1 else "sft",
         "base": "tiny-base@1",
         "dataset": "tickets@2",
+        "key": None,
+        "job_id": "job_1",
         "model": "ticket-triage@1" if n == 2 else None,
         "error": "The child process was killed at step 40: out of memory." if n == 3 else None,
+        "author": "owner",
         "created_at": iso(5000 * n),
         "started_at": iso(5000 * n - 4),
-        "finished_at": None if n == 1 else iso(5000 * n - 140),
-        "progress": {"step": 120, "total_steps": 300},
-        "recipe": {"name": "triage", "trainer": "sft", "lora": {"r": 16}, "epochs": 3},
-        "log": "\n".join(f"step {i} loss {2.5 * math.exp(-i / 60):.3f}" for i in range(0, 120, 5)),
+        "ended_at": None if n == 1 else iso(5000 * n - 140),
+        "progress": {"stage": "train", "step": 118, "steps": 300, "eta_seconds": 42.0} if n == 1 else {},
+        "examples": [],
+        "metrics": {"loss": 0.214} if n == 2 else {},
+        "recipe": {"name": "triage", "method": "sft", "lora": {"r": 16}, "epochs": 3},
     }
 
 
 METRICS = [
     {
         "step": i,
-        "loss": 0.2 + 2.5 * math.exp(-i / 40) + RNG.random() * 0.08,
-        "learning_rate": 1e-3 * (1 - i / 300),
-        "tokens_per_s": 5200 + RNG.random() * 300,
-        "grad_norm": 1 + RNG.random(),
+        "at": iso(5000 - i),
+        "values": {
+            "steps": 300,
+            "loss": 0.2 + 2.5 * math.exp(-i / 40) + RNG.random() * 0.08,
+            "learning_rate": 1e-3 * (1 - i / 300),
+            "tokens_per_second": 5200 + RNG.random() * 300,
+            "grad_norm": 1 + RNG.random(),
+        },
     }
     for i in range(0, 120, 2)
 ]
+LOG = "\n".join(f"step {i} loss {2.5 * math.exp(-i / 60):.3f}" for i in range(0, 120, 5))
 
 
 def metric(
@@ -408,12 +489,11 @@ def sample(i: int) -> dict[str, Any]:
         "split": "test",
         "messages": [{"role": "user", "content": TICKETS[i % 5]}],
         "references": ["category: billing\npriority: high"],
-        "output": {
-            "text": "category: billing\npriority: high" if right else "category: bug\npriority: low",
-            "latency_s": 0.2,
-            "error": None,
-            "trace_id": TRACES[i]["trace_id"],
-        },
+        "text": "category: billing\npriority: high" if right else "category: bug\npriority: low",
+        "latency_s": 0.2,
+        "ttft_s": None,
+        "error": None,
+        "trace_id": TRACES[i]["trace_id"],
         "scores": {"exact_match": 1.0 if right else 0.0, "rouge_l": 0.9},
     }
 
@@ -515,64 +595,108 @@ COMPARISON = {
 
 def model_version(n: int) -> dict[str, Any]:
     return {
-        "name": "ticket-triage",
+        "id": f"mdv_{n}",
+        "model": "ticket-triage",
         "number": n,
+        "ref": f"ticket-triage@{n}",
         "kind": "adapter" if n == 1 else "gguf",
         "base": "tiny-base@1",
-        "created_at": iso(30_000 / n),
+        "digest": "ef" * 32,
         "size": 2_911_233,
+        "stage": "production" if n == 2 else "development",
+        "metrics": {"exact_match": {"value": 0.981, "low": 0.969, "high": 0.99, "n": 400}, "loss": 0.21},
+        "author": "owner",
+        "created_at": iso(30_000 / n),
         "files": [
             {"path": "model.safetensors", "size": 2_811_233, "sha256": "c0ffee" * 10 + "beef"},
             {"path": "config.json", "size": 1200, "sha256": "ab" * 32},
         ],
+        "lineage": [],
         "card": (
             "---\nlicense: apache-2.0\nbase_model: tiny-base\n---\n# ticket-triage\n\n"
             "Sorts support mail. Trained on `tickets@2`.\n\n"
-            "## Figures\n\n"
-            "| metric | value |\n|---|---|\n| exact match | 98.1 % |\n"
+            "## Figures\n\n| metric | value |\n|---|---|\n| exact match | 98.1 % |\n"
         ),
-        "metrics": {"exact_match": {"value": 0.981, "low": 0.969, "high": 0.99, "n": 400}, "loss": 0.21},
     }
 
 
 MODEL = {
+    "id": "mdl_1",
     "name": "ticket-triage",
-    "latest": 3,
+    "description": "Sorts support mail",
+    "versions": 3,
     "aliases": {"production": 2, "candidate": 3},
-    "kind": "gguf",
     "created_at": iso(30_000),
-    "updated_at": iso(3000),
 }
+
+
+def deployed(n: int, part: str, share: float, state: str) -> dict[str, Any]:
+    return {
+        "number": n,
+        "endpoint": f"ticket-triage-v{n}",
+        "model": f"ticket-triage@{n + 1}",
+        "engine": "llamacpp",
+        "options": {},
+        "part": part,
+        "share": share,
+        "replicas": [
+            {
+                "position": 0,
+                "state": state,
+                "reason": "",
+                "url": "",
+                "pid": 4242,
+                "restarts": 0,
+                "since": iso(500),
+            }
+        ],
+        "author": "owner",
+        "created_at": iso(20_000),
+    }
+
+
 DEPLOYMENT = {
     "name": "ticket-triage",
-    "engine": "llamacpp",
-    "status": "ready",
-    "model": "ticket-triage@2",
-    "replicas": 1,
-    "previous": "ticket-triage@1",
-    "error": None,
+    "state": "ready",
+    "production": 1,
+    "candidate": 2,
+    "weight": 0.2,
+    "previous": None,
+    "previous_until": None,
     "created_at": iso(20_000),
     "updated_at": iso(600),
-    "targets": [
-        {
-            "model": "ticket-triage@2",
-            "weight": 0.8,
-            "role": "stable",
-            "status": "ready",
-            "replicas": 1,
-            "ready_replicas": 1,
-            "error": None,
-        },
-        {
-            "model": "ticket-triage@3",
-            "weight": 0.2,
-            "role": "canary",
-            "status": "starting",
-            "replicas": 1,
-            "ready_replicas": 0,
-            "error": None,
-        },
+    "versions": [deployed(1, "production", 0.8, "ready"), deployed(2, "canary", 0.2, "starting")],
+    "history": [
+        {"action": "canary", "number": 2, "detail": {"weight": 0.2}, "actor": "owner", "at": iso(600)},
+        {"action": "deploy", "number": 1, "detail": {}, "actor": "owner", "at": iso(20_000)},
     ],
+}
+
+
+def side(part: str, n: int) -> dict[str, Any]:
+    return {
+        "part": part,
+        "endpoint": f"ticket-triage-v{n}",
+        "model": f"ticket-triage@{n + 1}",
+        "calls": 400 // n,
+        "errors": 2,
+        "error_rate": 0.01,
+        "error_low": 0.001,
+        "error_high": 0.04,
+        "mean_latency_ms": 210.0 * n,
+        "input_tokens_per_call": 180.0,
+        "output_tokens_per_call": 24.0,
+        "cost_usd": 0.0,
+    }
+
+
+CANARY = {
+    "deployment": "ticket-triage",
+    "since": iso(600),
+    "production": side("production", 1),
+    "canary": side("canary", 2),
+    "latency_ratio": 2.0,
+    "more_errors": False,
 }
 LOOP = {
     "address": "",
@@ -651,17 +775,24 @@ LISTS: dict[str, list[Any]] = {
             "latest": 2,
             "rows": 4200,
             "created_at": iso(90_000),
-            "updated_at": iso(40_000),
+            "id": "dst_1",
         }
     ],
     "training/runs": [training_run(n) for n in (1, 2, 3)],
     "evals/runs": [eval_run(n) for n in (4, 3, 2, 1)],
     "evals/gates": GATES,
-    "models": [MODEL, {**MODEL, "name": "tiny-base", "latest": 1, "aliases": {}, "kind": "base"}],
+    "models": [MODEL, {**MODEL, "name": "tiny-base", "versions": 1, "aliases": {}}],
     "deployments": [DEPLOYMENT],
     "providers": [
-        {"name": "mock", "kind": "openai", "base_url": "http://127.0.0.1:9000/v1", "has_key": True},
-        {"name": "local", "kind": "local", "base_url": None, "has_key": False},
+        {
+            "name": "mock",
+            "kind": "openai",
+            "base_url": "http://127.0.0.1:9000/v1",
+            "has_key": True,
+            "key_env": "",
+            "options": {},
+        },
+        {"name": "local", "kind": "local", "base_url": "", "has_key": False, "key_env": "", "options": {}},
     ],
     "routes": [
         {
@@ -711,12 +842,12 @@ def observed(parts: list[str], q: dict[str, str]) -> Any:
         case ["timeseries"]:
             return timeseries()
         case ["traces"]:
-            return paged([t for t in TRACES if matches(t, q)], q)
+            return paged([summary(t) for t in TRACES if matches(t, q)], q)
         case ["traces", trace_id, *rest]:
             trace = by_id(TRACES, "trace_id", trace_id)
             if trace is None:
                 return None
-            return span_detail(trace, rest[1]) if rest else {**trace, "spans": spans_of(trace)}
+            return span_detail(trace, rest[1]) if rest else {**summary(trace), "spans": spans_of(trace)}
     return None
 
 
@@ -734,6 +865,10 @@ def improved(parts: list[str], q: dict[str, str]) -> Any:
             return by_id(LISTS["evals/runs"], "id", run_id)
         case ["evals", "runs", _, "samples"]:
             return paged([sample(i) for i in range(130)], q)
+        case ["training", "runs", _, "log"]:
+            return {"text": LOG}
+        case ["deployments", "ticket-triage", "canary"]:
+            return CANARY
         case ["deployments", "ticket-triage"]:
             return DEPLOYMENT
     return None
@@ -748,12 +883,13 @@ def kept(parts: list[str], q: dict[str, str]) -> Any:
         case ["datasets", "tickets", "versions", _, "rows"]:
             return paged(ROWS, q)
         case ["datasets", "tickets"]:
-            versions = [dataset_version(2), dataset_version(1)]
-            return {"description": "Support mail with labels", "versions": versions}
+            return paged([dataset_version(2), dataset_version(1)], q)
+        case ["datasets", "tickets", "versions", _, "left-out"]:
+            return paged(LEFT_OUT, q)
         case ["models", "ticket-triage", "versions", n]:
             return model_version(int(n))
         case ["models", "ticket-triage"]:
-            return {**MODEL, "versions": [model_version(n) for n in (3, 2, 1)]}
+            return {**MODEL, "items": [model_version(n) for n in (3, 2, 1)], "next": None, "history": []}
     return None
 
 

@@ -46,29 +46,28 @@ export type Status = "ok" | "error" | "unset";
 export interface TraceSummary {
   trace_id: string;
   name: string;
-  kind: string;
-  status: Status;
+  started_at: string;
   start_ns: number;
   end_ns: number;
+  duration_ms: number;
+  status: Status;
+  calls: number;
+  errors: number;
+  input_tokens: number;
+  output_tokens: number;
+  cached_tokens: number;
+  cost_usd: number;
   model: string | null;
-  provider: string | null;
-  route?: string | null;
-  user?: string | null;
-  session?: string | null;
-  key_id?: string | null;
-  environment?: string | null;
-  prompt?: string | null;
-  tags?: string[];
-  spans?: number;
-  input_tokens: number | null;
-  output_tokens: number | null;
-  cached_tokens?: number | null;
-  cost_usd: number | null;
-  ttft_ns?: number | null;
-  tokens_estimated?: boolean;
-  error?: string | null;
-  input_preview?: string | null;
-  output_preview?: string | null;
+  user: string | null;
+  session: string | null;
+  route: string | null;
+  key_id: string | null;
+  environment: string | null;
+  input_preview: string | null;
+  output_preview: string | null;
+}
+export interface TraceRow extends TraceSummary {
+  spans: number;
 }
 export interface Span {
   span_id: string;
@@ -89,6 +88,7 @@ export interface Span {
   cost_usd: number | null;
   ttft_ns?: number | null;
   tokens_estimated?: boolean;
+  prompt?: string | null;
 }
 export interface SpanEvent {
   name: string;
@@ -100,8 +100,12 @@ export interface SpanDetail extends Span {
   output: unknown;
   attributes: Record<string, unknown>;
   events: SpanEvent[];
+  tags: string[];
+  metadata: Record<string, string>;
 }
-export type TraceDetail = Omit<TraceSummary, "spans"> & { spans: Span[] };
+export interface TraceDetail extends TraceSummary {
+  spans: Span[];
+}
 export interface TimePoint {
   time: string;
   calls: number;
@@ -109,7 +113,7 @@ export interface TimePoint {
   p50_ms: number | null;
   p95_ms: number | null;
   p99_ms: number | null;
-  ttft_ms?: number | null;
+  ttft_p50_ms: number | null;
   input_tokens?: number;
   output_tokens?: number;
   cost_usd?: number | null;
@@ -177,27 +181,82 @@ export interface Change {
 }
 
 export interface Dataset {
+  id: string;
   name: string;
-  description?: string;
+  description: string;
+  created_at: string;
   latest: number;
   rows: number;
-  created_at: string;
-  updated_at?: string;
 }
 export interface DatasetVersion {
   id: string;
   dataset: string;
   number: number;
+  ref: string;
   hash: string;
   rows: number;
   splits: Record<string, number>;
+  schema: { name: string; type: string }[];
+  quarantined: number;
+  removed: number;
+  source: { name: string; format: string; sha256: string; size: number; encoding: string; rows: number };
+  description: string;
   created_at: string;
-  quarantined?: number;
-  description?: string;
-  schema?: unknown;
-  profile?: unknown;
-  recipe_report?: unknown;
-  card?: string;
+  created_by: string;
+}
+export interface StepReport {
+  step: string;
+  rows_in: number;
+  rows_out: number;
+  changed: number;
+  counts: Record<string, number>;
+  examples: Record<string, unknown>[];
+}
+export interface ColumnProfile {
+  name: string;
+  type: string;
+  missing: number;
+  distinct: number;
+  distinct_capped: boolean;
+  near_constant: boolean;
+  top: { value: string; count: number }[];
+  characters?: Record<string, number>;
+  words?: Record<string, number>;
+  numbers?: Record<string, number>;
+  outliers: number;
+}
+export interface DatasetProfile {
+  rows: number;
+  exact_duplicates: number;
+  columns: ColumnProfile[];
+  labels: Record<string, Record<string, number>>;
+  text: {
+    rows: number;
+    languages: Record<string, number>;
+    personal_data: Record<string, number>;
+    rows_with_personal_data: number;
+    near_duplicates: number;
+  };
+}
+export interface DatasetDetail extends DatasetVersion {
+  profile: DatasetProfile;
+  recipe: unknown;
+  recipe_report: StepReport[];
+  card: string;
+}
+export interface DatasetRow {
+  position: number;
+  key: string;
+  split: string;
+  data: Record<string, unknown>;
+}
+export interface LeftOut {
+  line: number;
+  step: string;
+  reason: string;
+  excerpt: string;
+  kept_line: number | null;
+  similarity: number | null;
 }
 export interface Link {
   kind: string;
@@ -209,23 +268,25 @@ export type RunState = "queued" | "running" | "succeeded" | "failed" | "cancelle
 export interface TrainingRun {
   id: string;
   name: string;
+  method: string;
+  recipe: Record<string, unknown>;
+  base: string;
+  dataset: string;
   state: RunState;
-  trainer: string;
-  base?: string | null;
-  dataset?: string | null;
-  model?: string | null;
-  error?: string | null;
+  progress: Record<string, unknown>;
+  examples: Record<string, string>[];
+  metrics: Record<string, number>;
+  model: string | null;
+  error: string | null;
+  author: string;
   created_at: string;
-  started_at?: string | null;
-  finished_at?: string | null;
-  progress?: Record<string, unknown> | null;
-  recipe?: unknown;
-  result?: Record<string, unknown> | null;
-  log?: string | null;
+  started_at: string | null;
+  ended_at: string | null;
 }
 export interface MetricPoint {
   step: number;
-  [name: string]: number | string | null;
+  values: Record<string, number>;
+  at: string;
 }
 export interface Interval {
   value: number;
@@ -264,7 +325,11 @@ export interface Sample {
   split: string;
   messages: Message[];
   references: string[];
-  output: { text: string; latency_s: number | null; error: string | null; trace_id: string | null };
+  text: string;
+  error: string | null;
+  latency_s: number | null;
+  ttft_s: number | null;
+  trace_id: string | null;
   scores: Record<string, number>;
 }
 export interface GateCheck {
@@ -308,56 +373,96 @@ export interface Comparison {
 }
 
 export interface Model {
+  id: string;
   name: string;
-  latest: number;
+  description: string;
+  versions: number;
   aliases: Record<string, number>;
-  kind?: string;
   created_at: string;
-  updated_at?: string;
+}
+export interface ModelVersion {
+  id: string;
+  model: string;
+  number: number;
+  ref: string;
+  kind: string;
+  base: string | null;
+  digest: string;
+  size: number;
+  stage: string;
+  metrics: Record<string, unknown>;
+  author: string;
+  created_at: string;
+}
+export interface ModelDetail extends Model {
+  items: ModelVersion[];
+  next: string | null;
 }
 export interface ModelFile {
   path: string;
   size: number;
   sha256: string;
 }
-export interface ModelVersion {
-  name: string;
-  number: number;
-  kind: string;
-  base?: string | null;
-  created_at: string;
-  size?: number;
-  files?: ModelFile[];
-  card?: string;
-  metrics?: Record<string, number | Interval>;
-  aliases?: string[];
+export interface ModelVersionDetail extends ModelVersion {
+  files: ModelFile[];
+  card: string;
 }
-export interface DeploymentTarget {
+export interface Replica {
+  position: number;
+  state: string;
+  reason: string;
+  restarts: number;
+  since: string;
+}
+export interface DeployedVersion {
+  number: number;
+  endpoint: string;
   model: string;
-  weight: number;
-  role: "stable" | "canary";
-  status: string;
-  ready_replicas?: number;
-  replicas?: number;
-  error?: string | null;
+  engine: string;
+  part: "production" | "canary" | "previous" | "retired";
+  share: number;
+  replicas: Replica[];
+  author: string;
+  created_at: string;
 }
 export interface Deployment {
   name: string;
-  engine: string;
-  status: string;
-  model: string;
-  replicas: number;
-  targets: DeploymentTarget[];
-  previous?: string | null;
-  error?: string | null;
+  state: string;
+  production: number;
+  candidate: number | null;
+  weight: number;
+  previous: number | null;
   created_at: string;
-  updated_at?: string;
+  updated_at: string;
+  versions: DeployedVersion[];
+}
+export interface DeploymentDetail extends Deployment {
+  history: { action: string; number: number; detail: Record<string, unknown>; actor: string; at: string }[];
+}
+export interface CanarySide {
+  part: string;
+  model: string;
+  calls: number;
+  errors: number;
+  error_rate: number | null;
+  error_low: number | null;
+  error_high: number | null;
+  mean_latency_ms: number | null;
+  cost_usd: number;
+}
+export interface CanaryReport {
+  since: string;
+  production: CanarySide;
+  canary: CanarySide;
+  latency_ratio: number | null;
+  more_errors: boolean;
 }
 export interface Provider {
   name: string;
   kind: string;
-  base_url?: string | null;
-  has_key?: boolean;
+  base_url: string;
+  has_key: boolean;
+  key_env: string;
 }
 export interface RouteTarget {
   provider: string;

@@ -1,95 +1,91 @@
-/** A profile of any shape: counts become bars, histograms become columns, the rest a table of facts. */
-import type { ReactNode } from "react";
-import { figure } from "../lib/format.ts";
-import { Bars, Facts } from "./bits.tsx";
+/** A dataset version's profile: what is in it, as numbers and small plots. */
+import type { ColumnProfile, DatasetProfile } from "../api/types.ts";
+import { figure, full } from "../lib/format.ts";
+import { Bars, Card, Facts } from "./bits.tsx";
 
-type Json = unknown;
-const record = (v: Json): Record<string, Json> | null => (v && typeof v === "object" && !Array.isArray(v) ? (v as Record<string, Json>) : null);
-const numeric = (o: Record<string, Json>) => Object.values(o).length > 0 && Object.values(o).every((v) => typeof v === "number");
-const label = (key: string) => key.replace(/_/g, " ");
+const sorted = (counts: Record<string, number>): [string, number][] => Object.entries(counts).sort((a, b) => b[1] - a[1]);
 
-/** `{edges, counts}` or a list of `[low, high, count]` / `{low, high, count}`. */
-function histogram(v: Json): { from: number; to: number; n: number }[] | null {
-  const o = record(v);
-  if (o && Array.isArray(o.edges) && Array.isArray(o.counts) && o.edges.length === o.counts.length + 1)
-    return o.counts.map((n, i) => ({ from: Number((o.edges as Json[])[i]), to: Number((o.edges as Json[])[i + 1]), n: Number(n) }));
-  if (Array.isArray(v) && v.length > 1)  {
-    const all = v.map((x) => (Array.isArray(x) && x.length === 3 ? { from: x[0], to: x[1], n: x[2] } : record(x) && "count" in record(x)! && "low" in record(x)! ? { from: record(x)!.low, to: record(x)!.high, n: record(x)!.count } : null));
-    if (all.every((x) => x && typeof x.n === "number")) return all as { from: number; to: number; n: number }[];
-  }
-  return null;
-}
-
-function Columns({ bins, name }: { bins: { from: number; to: number; n: number }[]; name: string }) {
-  const top = Math.max(1, ...bins.map((b) => b.n));
-  const w = 240 / bins.length;
+/** Smallest, 5 %, median, 95 % and largest value on one line: a box plot without a legend to learn. */
+function Spread({ name, s }: { name: string; s: Record<string, number> }) {
+  const { min = 0, max = 0, p5 = min, median = min, p95 = max } = s;
+  const at = (v: number) => `${2 + ((v - min) / (max - min || 1)) * 96}%`;
   return (
-    <figure className="histogram">
-      <svg viewBox="0 0 240 56" preserveAspectRatio="none" role="img" aria-label={`${name}: ${bins.length} bins from ${figure(bins[0]!.from)} to ${figure(bins[bins.length - 1]!.to)}`}>
-        {bins.map((b, i) => (
-          <rect key={i} x={i * w + 0.5} width={Math.max(0.5, w - 1)} y={56 - (b.n / top) * 54} height={(b.n / top) * 54}>
-            <title>{`${figure(b.from)} to ${figure(b.to)}: ${figure(b.n)}`}</title>
-          </rect>
-        ))}
-      </svg>
+    <figure className="spread">
       <figcaption>
-        <span>{figure(bins[0]!.from)}</span>
-        <span>{figure(bins[bins.length - 1]!.to)}</span>
+        <span>{name}</span>
+        <span className="muted">
+          median {figure(median)}, mean {figure(s.mean)}
+        </span>
       </figcaption>
+      <svg className="interval" role="img" aria-label={`${name}: smallest ${figure(min)}, median ${figure(median)}, largest ${figure(max)}`}>
+        <line className="rail" x1={at(min)} x2={at(max)} y1="50%" y2="50%" />
+        <line className="span" x1={at(p5)} x2={at(p95)} y1="50%" y2="50%" />
+        <circle cx={at(median)} cy="50%" r="4" />
+      </svg>
+      <div className="spread-ends muted">
+        <span>{figure(min)}</span>
+        <span>{figure(max)}</span>
+      </div>
     </figure>
   );
 }
 
-function scalar(v: Json): ReactNode {
-  if (v === null || v === undefined) return "–";
-  if (typeof v === "number") return figure(v);
-  if (typeof v === "boolean") return v ? "yes" : "no";
-  if (typeof v === "string") return v;
-  return <span className="mono">{JSON.stringify(v)}</span>;
-}
-
-/** `[["label", 3], …]` or `[{value, count}, …]`. */
-function ranking(v: Json): [string, number][] | null {
-  if (!Array.isArray(v) || !v.length) return null;
-  const out = v.map((x): [string, number] | null => {
-    if (Array.isArray(x) && x.length === 2 && typeof x[1] === "number") return [String(x[0]), x[1]];
-    const o = record(x);
-    return o && typeof o.count === "number" && ("value" in o || "name" in o || "label" in o) ? [String(o.value ?? o.name ?? o.label), o.count] : null;
-  });
-  return out.every((x) => x) ? (out as [string, number][]) : null;
-}
-
-export function Profile({ data, depth = 0 }: { data: Json; depth?: number }) {
-  const o = record(data);
-  if (!o) return <span>{scalar(data)}</span>;
-  const facts: [string, ReactNode][] = [];
-  const blocks: [string, ReactNode][] = [];
-  for (const [key, value] of Object.entries(o)) {
-    const bins = histogram(value);
-    const ranked = ranking(value);
-    const inner = record(value);
-    if (bins) blocks.push([key, <Columns key={key} bins={bins} name={label(key)} />]);
-    else if (ranked) blocks.push([key, <Bars key={key} label={label(key)} items={ranked} />]);
-    else if (inner && Object.keys(inner).length === 0) facts.push([label(key), "none"]);
-    else if (inner && numeric(inner) && Object.keys(inner).length > 1 && !/(^|_)(mean|min|max|p50|median)$/.test(Object.keys(inner).join("_")) && !("mean" in inner) && !("p50" in inner))
-      blocks.push([key, <Bars key={key} label={label(key)} items={Object.entries(inner as Record<string, number>).sort((a, b) => b[1] - a[1])} />]);
-    else if (inner && numeric(inner)) facts.push([label(key), Object.entries(inner).map(([k, n]) => `${label(k)} ${figure(n as number)}`).join(" · ")]);
-    else if (inner && depth < 3) blocks.push([key, <Profile key={key} data={inner} depth={depth + 1} />]);
-    else facts.push([label(key), scalar(value)]);
-  }
+function Column({ column, rows, labels }: { column: ColumnProfile; rows: number; labels: Record<string, number> | undefined }) {
+  const values: [string, number][] = labels ? sorted(labels) : column.top.map((t) => [t.value, t.count]);
   return (
-    <div className="profile">
-      <Facts items={facts} />
-      {blocks.length > 0 && (
-        <div className="profile-grid">
-          {blocks.map(([key, node]) => (
-            <section key={key} className={(node as { type?: unknown }).type === Profile ? "wide" : undefined}>
-              <h3>{label(key)}</h3>
-              {node}
-            </section>
-          ))}
-        </div>
-      )}
-    </div>
+    <Card
+      title={
+        <>
+          {column.name} <span className="muted">{column.type}</span>
+        </>
+      }
+    >
+      <Facts
+        items={[
+          ["Missing", column.missing ? `${full(column.missing)} of ${full(rows)}` : "none"],
+          ["Distinct", `${full(column.distinct)}${column.distinct_capped ? " or more" : ""}`],
+          ["Outliers", column.outliers ? full(column.outliers) : null],
+          ["Note", column.near_constant ? "nearly constant" : null],
+        ]}
+      />
+      {column.numbers && <Spread name="Values" s={column.numbers} />}
+      {column.characters && <Spread name="Characters" s={column.characters} />}
+      {column.words && <Spread name="Words" s={column.words} />}
+      {values.length > 0 && <Bars label={`Most frequent values of ${column.name}`} items={values} max={8} />}
+    </Card>
+  );
+}
+
+export function Profile({ profile }: { profile: DatasetProfile }) {
+  const { text } = profile;
+  return (
+    <>
+      <Card title="All rows">
+        <Facts
+          items={[
+            ["Rows", full(profile.rows)],
+            ["Exact duplicates", full(profile.exact_duplicates)],
+            ["Near duplicates", text && full(text.near_duplicates)],
+            ["Rows with personal data", text && full(text.rows_with_personal_data)],
+            ["Looked at for text", text && full(text.rows)],
+          ]}
+        />
+      </Card>
+      <div className="profile-grid">
+        {text && Object.keys(text.languages).length > 0 && (
+          <Card title="Languages">
+            <Bars label="Languages" items={sorted(text.languages)} />
+          </Card>
+        )}
+        {text && Object.keys(text.personal_data).length > 0 && (
+          <Card title="Personal data">
+            <Bars label="Personal data" items={sorted(text.personal_data)} />
+          </Card>
+        )}
+        {profile.columns.map((c) => (
+          <Column key={c.name} column={c} rows={profile.rows} labels={profile.labels[c.name]} />
+        ))}
+      </div>
+    </>
   );
 }

@@ -9,6 +9,7 @@ import { A, stringifySearch, useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
 import { clock } from "../lib/time.ts";
 import { Badge, Code, Facts, Tabs } from "./bits.tsx";
+import { hrefOf } from "./lineage.tsx";
 import { Messages } from "./messages.tsx";
 import { Ready } from "./state.tsx";
 
@@ -104,6 +105,7 @@ function Detail({ traceId, spanId }: { traceId: string; spanId: string }) {
           if (tab === "attributes")
             return (
               <>
+                <Facts items={[["tags", span.tags.join(", ")], ...Object.entries(span.metadata)]} />
                 <Facts items={Object.entries(span.attributes ?? {}).map(([k, value]): [string, string] => [k, typeof value === "string" ? value : JSON.stringify(value)])} />
                 {Object.keys(span.attributes ?? {}).length === 0 && <p className="muted">This span has no attributes.</p>}
                 {span.events?.length > 0 && (
@@ -176,13 +178,13 @@ function Loaded({ trace, compact }: { trace: TraceDetail; compact?: boolean }) {
           items={[
             ["Started", clock(from / 1e6, true)],
             ["Took", ms((to - from) / 1e6)],
-            ["Tokens", `${count(trace.input_tokens)} in · ${count(trace.output_tokens)} out${trace.tokens_estimated ? " (estimated)" : ""}`],
+            ["Tokens", `${count(trace.input_tokens)} in · ${count(trace.output_tokens)} out${trace.spans.some((s) => s.tokens_estimated) ? " (estimated)" : ""}`],
             ["Cost", usd(trace.cost_usd)],
             ["Route", trace.route],
-            ["Prompt", trace.prompt],
+            ["Prompt", current?.prompt && <A href={hrefOf("prompt_version", current.prompt) ?? "/prompts"}>{current.prompt}</A>],
+            ["Environment", trace.environment],
             ["User", trace.user && <A href={`/traces?user=${encodeURIComponent(trace.user)}`}>{trace.user}</A>],
             ["Session", trace.session && <A href={`/traces?session=${encodeURIComponent(trace.session)}`}>{trace.session}</A>],
-            ["Tags", trace.tags?.length ? trace.tags.join(", ") : null],
           ]}
         />
         <Waterfall rows={rows} from={from} length={Math.max(1, to - from)} current={current.span_id} onPick={pick} />

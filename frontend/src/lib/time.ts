@@ -20,16 +20,6 @@ export function windowOf(search: Record<string, string>, now = Date.now()): Wind
   return length ? { since: new Date(now - length).toISOString() } : {};
 }
 
-/** A bucket that gives about 60 points: one of the widths the server's roll-ups are made of. */
-export function bucketFor(window: Window, now = Date.now()): string {
-  const since = window.since ? Date.parse(window.since) : now - 30 * UNIT.d!;
-  const until = window.until ? Date.parse(window.until) : now;
-  const ideal = Math.max(1, until - since) / 60;
-  for (const [name, width] of [["1m", 60_000], ["5m", 300_000], ["15m", 900_000], ["1h", 3_600_000], ["6h", 21_600_000]] as const)
-    if (ideal <= width) return name;
-  return "1d";
-}
-
 export function ago(iso: string | number | null | undefined, now = Date.now()): string {
   if (iso == null) return "–";
   const t = typeof iso === "number" ? iso : Date.parse(iso);

@@ -24,7 +24,7 @@ export default function Datasets() {
                   { head: "Description", cell: (d) => <span className="muted">{d.description}</span> },
                   { head: "Version", cell: (d) => d.latest, num: true },
                   { head: "Rows", cell: (d) => count(d.rows), num: true },
-                  { head: "Updated", cell: (d) => <When at={d.updated_at ?? d.created_at} /> },
+                  { head: "Made", cell: (d) => <When at={d.created_at} /> },
                 ]}
               />
             </Card>

@@ -1,10 +1,13 @@
 import { path } from "../api/client.ts";
-import type { Deployment, Page } from "../api/types.ts";
+import type { DeployedVersion, Deployment, Page } from "../api/types.ts";
 import { Badge, Card, Code, PageHead, Table, When } from "../components/bits.tsx";
 import { Empty, Ready } from "../components/state.tsx";
 import { percent } from "../lib/format.ts";
 import { A } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
+
+/** The version of a deployment that plays `role`. */
+export const part = (d: Deployment, role: DeployedVersion["part"]): DeployedVersion | undefined => d.versions.find((v) => v.part === role);
 
 export default function Deployments() {
   const deployments = useGet<Page<Deployment>>("/deployments", undefined, { every: 3_000 });
@@ -21,18 +24,18 @@ export default function Deployments() {
                 keyOf={(d) => d.name}
                 columns={[
                   { head: "Name", cell: (d) => <A href={path`/deployments/${d.name}`}>{d.name}</A> },
-                  { head: "Status", cell: (d) => <Badge value={d.status} /> },
-                  { head: "Model", cell: (d) => d.model },
+                  { head: "State", cell: (d) => <Badge value={d.state} /> },
+                  { head: "Model", cell: (d) => part(d, "production")?.model ?? "–" },
                   {
                     head: "Canary",
                     cell: (d) => {
-                      const canary = d.targets.find((t) => t.role === "canary");
-                      return canary ? `${canary.model} at ${percent(canary.weight, 0)}` : "–";
+                      const canary = part(d, "canary");
+                      return canary ? `${canary.model} at ${percent(canary.share, 0)}` : "–";
                     },
                   },
-                  { head: "Engine", cell: (d) => d.engine },
-                  { head: "Replicas", cell: (d) => d.replicas, num: true },
-                  { head: "Changed", cell: (d) => <When at={d.updated_at ?? d.created_at} /> },
+                  { head: "Engine", cell: (d) => part(d, "production")?.engine ?? "–" },
+                  { head: "Replicas", cell: (d) => part(d, "production")?.replicas.length ?? 0, num: true },
+                  { head: "Changed", cell: (d) => <When at={d.updated_at} /> },
                 ]}
               />
             </Card>

@@ -75,7 +75,7 @@ function Samples({ id }: { id: string }) {
   if (samples.isPending) return <Loading />;
   const wrong = search.only === "wrong";
   const all = samples.data.pages.flatMap((p) => p.items);
-  const isWrong = (s: Sample) => !!s.output.error || Object.entries(s.scores).some(([k, v]) => /exact/.test(k) && v < 1);
+  const isWrong = (s: Sample) => !!s.error || Object.entries(s.scores).some(([k, v]) => /exact/.test(k) && v < 1);
   const items = wrong ? all.filter(isWrong) : all;
   return (
     <Card
@@ -92,8 +92,8 @@ function Samples({ id }: { id: string }) {
             <details>
               <summary>
                 <span className="muted num">{s.ordinal + 1}</span>
-                <span className="ellipsis grow">{s.output.error ?? (s.output.text || "(empty)")}</span>
-                {s.output.error ? <Badge value="error" /> : isWrong(s) ? <Badge value="wrong" tone="bad" /> : null}
+                <span className="ellipsis grow">{s.error ?? (s.text || "(empty)")}</span>
+                {s.error ? <Badge value="error" /> : isWrong(s) ? <Badge value="wrong" tone="bad" /> : null}
               </summary>
               <div className="sample">
                 <div>
@@ -104,8 +104,8 @@ function Samples({ id }: { id: string }) {
                   <h3>Expected</h3>
                   <Messages body={s.references[0] ?? ""} label="Expected" />
                   <h3>Answer</h3>
-                  <Messages body={s.output.error ?? s.output.text} label="Answer" />
-                  <Facts items={[...Object.entries(s.scores).map(([k, v]): [string, string] => [k.replace(/_/g, " "), figure(v)]), ["latency", s.output.latency_s != null ? ms(s.output.latency_s * 1000) : null], ["trace", s.output.trace_id && <A href={`/traces/${s.output.trace_id}`}>open</A>]]} />
+                  <Messages body={s.error ?? s.text} label="Answer" />
+                  <Facts items={[...Object.entries(s.scores).map(([k, v]): [string, string] => [k.replace(/_/g, " "), figure(v)]), ["latency", s.latency_s != null ? ms(s.latency_s * 1000) : null], ["trace", s.trace_id && <A href={`/traces/${s.trace_id}`}>open</A>]]} />
                 </div>
               </div>
             </details>
@@ -127,8 +127,8 @@ export default function EvalRunPage() {
   const [search] = useSearch();
   const tab = search.tab ?? "metrics";
   const run = useGet<EvalRun>(path`/evals/runs/${id}`, undefined, { every: (d) => (busy(d?.state) ? 1_500 : false) });
-  const gates = useGet<Page<GateDecision>>("/evals/gates");
-  const mine = gates.data?.items.filter((g) => g.run_id === id) ?? [];
+  const gates = useGet<Page<GateDecision>>("/evals/gates", { run_id: id });
+  const mine = gates.data?.items ?? [];
   return (
     <div className="page">
       <PageHead title={run.data?.suite ?? "Evaluation"} crumbs={[["Evaluations", "/evaluations"]]} note={run.data && <Badge value={run.data.state} />} />

@@ -1,4 +1,4 @@
-import type { GatewayRoute, Loop, LoopStage, Page, TraceSummary } from "../api/types.ts";
+import type { GatewayRoute, Loop, LoopStage, Page, TraceRow } from "../api/types.ts";
 import { Badge, Card, PageHead, When } from "../components/bits.tsx";
 import { hrefOf } from "../components/lineage.tsx";
 import { Snippets } from "../components/snippets.tsx";
@@ -33,6 +33,7 @@ function Stage({ stop, stage }: { stop: Stop; stage: LoopStage | undefined }) {
   const href = latest ? (hrefOf(stop.kind, latest.ref) ?? stop.href) : stop.href;
   return (
     <li className={`stage area-${stop.area} ${stage?.active ? "active" : ""} ${stage?.count ? "" : "idle"}`}>
+      <span className="flow" aria-hidden="true" />
       <A href={stop.href} className="stage-head">
         <span>{stop.label}</span>
         <b>{count(stage?.count ?? 0)}</b>
@@ -61,7 +62,7 @@ function Stage({ stop, stage }: { stop: Stop; stage: LoopStage | undefined }) {
 }
 
 function Latest() {
-  const traces = useGet<Page<TraceSummary>>("/traces", { limit: 6 }, { every: 5_000 });
+  const traces = useGet<Page<TraceRow>>("/traces", { limit: 6 }, { every: 5_000 });
   return (
     <Card title="Latest calls" actions={<A href="/traces">All traces</A>} flush>
       <Ready query={traces} rows={6}>
@@ -69,12 +70,12 @@ function Latest() {
           <ul className="rows">
             {page.items.map((t) => (
               <li key={t.trace_id}>
-                <i className={`dot ${t.status === "error" ? "bad" : t.kind}`} />
+                <i className={t.status === "error" ? "dot bad" : t.calls ? "dot llm" : "dot"} />
                 <A href={`/traces/${t.trace_id}`} className="ellipsis grow">
                   {t.name}
                   <span className="muted"> {t.model ?? ""}</span>
                 </A>
-                <span className="num muted">{ms((t.end_ns - t.start_ns) / 1e6)}</span>
+                <span className="num muted">{ms(t.duration_ms)}</span>
                 <span className="num muted">{usd(t.cost_usd)}</span>
                 <span className="muted when">
                   <When at={t.start_ns / 1e6} />

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { useParams } from "@tanstack/react-router";
 import { api, path } from "../api/client.ts";
-import type { Interval, Model, ModelVersion } from "../api/types.ts";
+import type { ModelDetail, ModelVersionDetail } from "../api/types.ts";
 import { Badge, Card, Facts, PageHead, Table, Tabs, When } from "../components/bits.tsx";
 import { hrefOf, LineageGraph } from "../components/lineage.tsx";
 import { Markdown } from "../components/markdown.tsx";
@@ -11,12 +11,18 @@ import { A, useSearch } from "../lib/nav.tsx";
 import { useAct, useGet } from "../lib/query.ts";
 import { Labels } from "./prompts.tsx";
 
-const shown = (v: number | Interval) => (typeof v === "number" ? figure(v) : `${figure(v.value)}${v.low != null ? ` (${figure(v.low)} to ${figure(v.high)})` : ""}`);
+/** A metric as it was registered: a number, or a value with its interval; anything else is shown as it is. */
+function shown(v: unknown): string {
+  if (typeof v === "number") return figure(v);
+  const o = v as { value?: unknown; low?: unknown; high?: unknown } | null;
+  if (o && typeof o.value === "number") return `${figure(o.value)}${typeof o.low === "number" && typeof o.high === "number" ? ` (${figure(o.low)} to ${figure(o.high)})` : ""}`;
+  return typeof v === "string" ? v : JSON.stringify(v);
+}
 
 function Version({ name, number }: { name: string; number: number }) {
   const [search] = useSearch();
   const tab = search.tab ?? "card";
-  const version = useGet<ModelVersion>(path`/models/${name}/versions/${number}`, undefined, { staleTime: 10_000 });
+  const version = useGet<ModelVersionDetail>(path`/models/${name}/versions/${number}`, undefined, { staleTime: 10_000 });
   const [alias, setAlias] = useState("production");
   const point = useAct(() => api.put(path`/models/${name}/aliases/${alias}`, { version: number }), () => `${alias} now points at version ${number}`);
   return (
@@ -55,9 +61,11 @@ function Version({ name, number }: { name: string; number: number }) {
                 items={[
                   ["Kind", v.kind],
                   ["Base", v.base && <A href={hrefOf("model_version", v.base) ?? "/models"}>{v.base}</A>],
-                  ["Size", v.size != null ? bytes(v.size) : v.files ? bytes(v.files.reduce((n, f) => n + f.size, 0)) : null],
+                  ["Stage", v.stage],
+                  ["Size", bytes(v.size)],
+                  ["By", v.author],
                   ["Registered", <When at={v.created_at} />],
-                  ...Object.entries(v.metrics ?? {}).slice(0, 12).map(([k, m]): [string, string] => [k.replace(/_/g, " "), shown(m)]),
+                  ...Object.entries(v.metrics).slice(0, 12).map(([k, m]): [string, string] => [k.replace(/_/g, " "), shown(m)]),
                 ]}
               />
             </Card>
@@ -66,7 +74,7 @@ function Version({ name, number }: { name: string; number: number }) {
               <Card flush>
                 <Table
                   label="Files"
-                  rows={v.files ?? []}
+                  rows={v.files}
                   keyOf={(f) => f.path}
                   columns={[
                     { head: "File", cell: (f) => f.path, mono: true },
@@ -91,13 +99,13 @@ function Version({ name, number }: { name: string; number: number }) {
 export default function ModelPage() {
   const { name = "" } = useParams({ strict: false }) as { name?: string };
   const [search] = useSearch();
-  const model = useGet<Model & { versions: ModelVersion[] }>(path`/models/${name}`);
+  const model = useGet<ModelDetail>(path`/models/${name}`);
   return (
     <div className="page">
       <PageHead title={name} crumbs={[["Models", "/models"]]} />
       <Ready query={model}>
         {(m) => {
-          const list = [...m.versions].sort((a, b) => b.number - a.number);
+          const list = [...m.items].sort((a, b) => b.number - a.number);
           if (!list[0]) return <Empty title="This model has no versions yet" />;
           const number = Number(search.version ?? list[0].number);
           return (

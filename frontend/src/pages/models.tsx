@@ -22,9 +22,9 @@ export default function Models() {
                 columns={[
                   { head: "Name", cell: (m) => <A href={path`/models/${m.name}`}>{m.name}</A> },
                   { head: "Aliases", cell: (m) => <Labels labels={m.aliases} /> },
-                  { head: "Kind", cell: (m) => m.kind ?? "–" },
-                  { head: "Latest", cell: (m) => m.latest, num: true },
-                  { head: "Updated", cell: (m) => <When at={m.updated_at ?? m.created_at} /> },
+                  { head: "Description", cell: (m) => <span className="muted">{m.description}</span> },
+                  { head: "Versions", cell: (m) => m.versions, num: true },
+                  { head: "Made", cell: (m) => <When at={m.created_at} /> },
                 ]}
               />
             </Card>

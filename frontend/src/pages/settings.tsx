@@ -5,6 +5,7 @@ import { Badge, Card, Code, Dialog, Facts, Field, PageHead, Table, Tabs, When } 
 import { Empty, Ready } from "../components/state.tsx";
 import { A, useSearch } from "../lib/nav.tsx";
 import { useAct, useGet } from "../lib/query.ts";
+import { toast } from "../lib/toast.ts";
 
 const TABS: [string, string][] = [["keys", "Keys"], ["providers", "Providers"], ["routes", "Routes"], ["audit", "Audit log"], ["about", "About"]];
 
@@ -126,11 +127,15 @@ function Providers() {
   const providers = useGet<Page<Provider>>("/providers");
   const [form, setForm] = useState({ name: "", kind: "openai", base_url: "", api_key: "" });
   const set = (key: keyof typeof form) => (e: { target: { value: string } }) => setForm({ ...form, [key]: e.target.value });
-  const save = useAct(() => api.put(path`/providers/${form.name}`, { kind: form.kind, base_url: form.base_url || null, api_key: form.api_key || null }), () => {
+  const save = useAct(() => api.put(path`/providers/${form.name}`, { kind: form.kind, base_url: form.base_url, api_key: form.api_key || null }), () => {
     setForm({ name: "", kind: "openai", base_url: "", api_key: "" });
     return "Provider saved";
   });
   const remove = useAct((name: string) => api.del(path`/providers/${name}`), "Provider removed");
+  const test = useAct(
+    (name: string) => api.post<{ ok: boolean; message: string; latency_ms: number }>(path`/providers/${name}/test`),
+    (r, name) => toast(`${name}: ${r.message || (r.ok ? "answers" : "does not answer")} (${Math.round(r.latency_ms)} ms)`, r.ok ? "info" : "error"),
+  );
   return (
     <>
       <Card title="Providers" flush>
@@ -144,14 +149,19 @@ function Providers() {
                 columns={[
                   { head: "Name", cell: (p) => p.name },
                   { head: "Kind", cell: (p) => p.kind },
-                  { head: "Address", cell: (p) => p.base_url ?? "–", mono: true },
-                  { head: "Secret", cell: (p) => (p.has_key ? "sealed" : "none") },
+                  { head: "Address", cell: (p) => p.base_url || "–", mono: true },
+                  { head: "Secret", cell: (p) => (p.key_env ? `from ${p.key_env}` : p.has_key ? "sealed" : "none") },
                   {
                     head: "Action",
                     cell: (p) => (
-                      <button type="button" className="button small" aria-label={`Remove ${p.name}`} onClick={() => remove.mutate(p.name)}>
-                        Remove
-                      </button>
+                      <span className="row">
+                        <button type="button" className="button small" aria-label={`Test ${p.name}`} disabled={test.isPending} onClick={() => test.mutate(p.name)}>
+                          Test
+                        </button>
+                        <button type="button" className="button small" aria-label={`Remove ${p.name}`} onClick={() => remove.mutate(p.name)}>
+                          Remove
+                        </button>
+                      </span>
                     ),
                   },
                 ]}

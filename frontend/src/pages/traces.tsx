@@ -2,7 +2,7 @@ import { useContext, useEffect, useMemo, useRef, useState } from "react";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { api, type ApiError, type Params } from "../api/client.ts";
-import type { Page, TraceSummary } from "../api/types.ts";
+import type { Page, TraceRow } from "../api/types.ts";
 import { Badge, PageHead } from "../components/bits.tsx";
 import { Snippets } from "../components/snippets.tsx";
 import { TraceView } from "../components/spans.tsx";
@@ -25,7 +25,7 @@ interface At {
 
 function useTraces(search: Search, filters: Params, paused: boolean) {
   const project = useContext(ProjectContext);
-  return useInfiniteQuery<Page<TraceSummary>, ApiError, { pages: Page<TraceSummary>[] }, unknown[], At | null>({
+  return useInfiniteQuery<Page<TraceRow>, ApiError, { pages: Page<TraceRow>[] }, unknown[], At | null>({
     queryKey: [project, "/traces", filters, search.range ?? "", search.since ?? "", search.until ?? ""],
     initialPageParam: null,
     queryFn: ({ pageParam, signal }) => api.get("/traces", { ...filters, ...(pageParam?.window ?? windowOf(search)), cursor: pageParam?.cursor, limit: 100 }, signal),
@@ -103,7 +103,7 @@ function Filters({ search, patch, box }: { search: Search; patch: ReturnType<typ
   );
 }
 
-function List({ rows, current, onPick, more, loadingMore }: { rows: TraceSummary[]; current: string | undefined; onPick: (id: string) => void; more: () => void; loadingMore: boolean }) {
+function List({ rows, current, onPick, more, loadingMore }: { rows: TraceRow[]; current: string | undefined; onPick: (id: string) => void; more: () => void; loadingMore: boolean }) {
   const box = useRef<HTMLDivElement>(null);
   const v = useVirtualizer({ count: rows.length, getScrollElement: () => box.current, estimateSize: () => ROW, overscan: 10 });
   const items = v.getVirtualItems();
@@ -137,7 +137,7 @@ function List({ rows, current, onPick, more, loadingMore }: { rows: TraceSummary
                 {ago(t.start_ns / 1e6)}
               </div>
               <div role="cell" className="vname">
-                <i className={`dot ${t.status === "error" ? "bad" : t.kind}`} />
+                <i className={t.status === "error" ? "dot bad" : t.calls ? "dot llm" : "dot"} />
                 <A href={`/traces/${t.trace_id}`} className="ellipsis" title={t.name} onClick={(e) => e.stopPropagation()}>
                   {t.name}
                 </A>
@@ -150,10 +150,10 @@ function List({ rows, current, onPick, more, loadingMore }: { rows: TraceSummary
                 {t.input_preview ?? ""}
               </div>
               <div role="cell" className="num">
-                {ms((t.end_ns - t.start_ns) / 1e6)}
+                {ms(t.duration_ms)}
               </div>
               <div role="cell" className="num">
-                {count((t.input_tokens ?? 0) + (t.output_tokens ?? 0))}
+                {count(t.input_tokens + t.output_tokens)}
               </div>
               <div role="cell" className="num">
                 {usd(t.cost_usd)}

@@ -13,28 +13,28 @@ import { between } from "../lib/time.ts";
 import { busy } from "./training.tsx";
 
 const num = (v: unknown): number | null => (typeof v === "number" && Number.isFinite(v) ? v : null);
-const SKIP = new Set(["step", "epoch", "time", "at", "wall_s", "seconds"]);
+const SKIP = new Set(["steps", "epoch", "eta_seconds", "attempt", "seed"]);
 
 /** Loss first, then whatever else the trainer reports, one small chart each. */
 function Curves({ points }: { points: MetricPoint[] }) {
   const names = useMemo(() => {
-    const all = [...new Set(points.flatMap((p) => Object.keys(p).filter((k) => !SKIP.has(k) && num(p[k]) !== null)))];
+    const all = [...new Set(points.flatMap((p) => Object.keys(p.values).filter((k) => !SKIP.has(k))))];
     return all.sort((a, b) => Number(b === "loss") - Number(a === "loss") || Number(b.includes("loss")) - Number(a.includes("loss")));
   }, [points]);
   if (!points.length) return <p className="muted">No figures have arrived yet.</p>;
   return (
     <div className="curves">
       {names.slice(0, 7).map((name, i) => {
-        const own = points.filter((p) => num(p[name]) !== null);
+        const own = points.filter((p) => num(p.values[name]) !== null);
         return (
           <div key={name} className={i === 0 ? "wide" : undefined}>
             <Chart
-              label={`${name.replace(/_/g, " ")}  ${figure(num(own[own.length - 1]?.[name]))}`}
+              label={`${name.replace(/_/g, " ")}  ${figure(num(own[own.length - 1]?.values[name]))}`}
               time={false}
               sync="training"
               height={i === 0 ? 220 : 130}
               x={own.map((p) => p.step)}
-              series={[{ label: name, values: own.map((p) => num(p[name])), color: "--accent", fill: false, format: figure }]}
+              series={[{ label: name, values: own.map((p) => num(p.values[name])), color: "--accent", fill: false, format: figure }]}
             />
           </div>
         );
@@ -56,7 +56,8 @@ export default function TrainingRunPage() {
   const metrics = useGet<Page<MetricPoint>>(path`/training/runs/${id}/metrics`, undefined, { every: live ? 1_000 : false });
   const cancel = useAct(() => api.post(path`/training/runs/${id}/cancel`), "Asked the run to stop");
   const points = metrics.data?.items ?? [];
-  const total = num(run.data?.progress?.total_steps) ?? num(run.data?.progress?.max_steps);
+  const total = num(run.data?.progress.steps);
+  const log = useGet<{ text: string }>(path`/training/runs/${id}/log`, undefined, { every: live ? 2_000 : false });
   const step = points[points.length - 1]?.step ?? 0;
   return (
     <div className="page">
@@ -78,12 +79,15 @@ export default function TrainingRunPage() {
             <Card>
               <Facts
                 items={[
-                  ["Trainer", r.trainer],
+                  ["Method", r.method],
                   ["Base", <Reference kind="model_version" value={r.base} />],
                   ["Dataset", <Reference kind="dataset_version" value={r.dataset} />],
                   ["Model", r.model ? <Reference kind="model_version" value={r.model} /> : null],
                   ["Started", <When at={r.started_at ?? r.created_at} />],
-                  ["Took", ms(between(r.started_at, r.finished_at))],
+                  ["Took", ms(between(r.started_at, r.ended_at))],
+                  ["Stage", live ? String(r.progress.stage ?? "") : null],
+                  ["Left", live && num(r.progress.eta_seconds) !== null ? ms(num(r.progress.eta_seconds)! * 1000) : null],
+                  ...Object.entries(r.metrics).map(([k, v]): [string, string] => [k.replace(/_/g, " "), figure(v)]),
                   ["Run", <span className="mono">{r.id}</span>],
                 ]}
               />
@@ -95,8 +99,12 @@ export default function TrainingRunPage() {
               </Ready>
             </Card>
             <div className="columns">
-              <Card title="Log">{r.log ? <Code text={r.log.split("\n").slice(-200).join("\n")} label="Log" max={360} /> : <p className="muted">The log is empty.</p>}</Card>
-              <Card title="Recipe">{r.recipe ? <Code text={typeof r.recipe === "string" ? r.recipe : JSON.stringify(r.recipe, null, 2)} label="Recipe" max={360} /> : <p className="muted">No recipe was kept.</p>}</Card>
+              <Card title="Log">
+                <Ready query={log} rows={4}>{(l) => (l.text ? <Code text={l.text.split("\n").slice(-200).join("\n")} label="Log" max={360} /> : <p className="muted">The log is empty.</p>)}</Ready>
+              </Card>
+              <Card title="Recipe">
+                <Code text={JSON.stringify(r.recipe, null, 2)} label="Recipe" max={360} />
+              </Card>
             </div>
           </>
         )}

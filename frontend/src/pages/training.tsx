@@ -2,7 +2,7 @@ import { path } from "../api/client.ts";
 import type { Page, TrainingRun } from "../api/types.ts";
 import { Badge, Card, Code, PageHead, Table, When } from "../components/bits.tsx";
 import { Empty, Ready } from "../components/state.tsx";
-import { ms } from "../lib/format.ts";
+import { figure, ms } from "../lib/format.ts";
 import { A } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
 import { between } from "../lib/time.ts";
@@ -33,11 +33,12 @@ export default function Training() {
                 columns={[
                   { head: "Run", cell: (r) => <A href={path`/training/${r.id}`}>{r.name}</A> },
                   { head: "State", cell: (r) => <Badge value={r.state} /> },
-                  { head: "Trainer", cell: (r) => r.trainer },
-                  { head: "Base", cell: (r) => r.base ?? "–" },
-                  { head: "Dataset", cell: (r) => r.dataset ?? "–" },
+                  { head: "Method", cell: (r) => r.method },
+                  { head: "Base", cell: (r) => r.base || "–" },
+                  { head: "Dataset", cell: (r) => r.dataset || "–" },
                   { head: "Model", cell: (r) => r.model ?? "–" },
-                  { head: "Took", cell: (r) => ms(between(r.started_at, r.finished_at)), num: true },
+                  { head: "Loss", cell: (r) => figure(r.metrics.loss ?? r.metrics.train_loss), num: true },
+                  { head: "Took", cell: (r) => ms(between(r.started_at, r.ended_at)), num: true },
                   { head: "Started", cell: (r) => <When at={r.started_at ?? r.created_at} /> },
                 ]}
               />
