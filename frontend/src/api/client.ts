@@ -1,0 +1,80 @@
+/** One door to the management API: project header, problem documents as errors, 401 as "sign in". */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly hint: string;
+  readonly requestId: string;
+  constructor(status: number, message: string, hint = "", requestId = "") {
+    super(message);
+    this.status = status;
+    this.hint = hint;
+    this.requestId = requestId;
+  }
+}
+
+export type Params = Record<string, string | number | boolean | null | undefined>;
+
+let project = "default";
+export function setProject(name: string): void {
+  project = name;
+}
+export function currentProject(): string {
+  return project;
+}
+
+export function query(params?: Params): string {
+  const out = new URLSearchParams();
+  for (const [key, value] of Object.entries(params ?? {})) if (value != null && value !== "") out.set(key, String(value));
+  const text = out.toString();
+  return text ? `?${text}` : "";
+}
+
+/** Path segments may hold any character: every variable part goes through here. */
+export function path(strings: TemplateStringsArray, ...parts: (string | number)[]): string {
+  return strings.reduce((all, s, i) => all + s + (i < parts.length ? encodeURIComponent(String(parts[i])) : ""), "");
+}
+
+export async function errorFrom(response: Response): Promise<ApiError> {
+  const requestId = response.headers.get("x-request-id") ?? "";
+  const text = await response.text().catch(() => "");
+  try {
+    const body = JSON.parse(text);
+    // RFC 9457 (management) or the OpenAI shape (gateway).
+    const inner = typeof body.error === "object" && body.error ? body.error : body;
+    const message = inner.detail ?? inner.message ?? inner.title;
+    const said = typeof message === "string" ? message : JSON.stringify(message ?? body);
+    return new ApiError(response.status, said, typeof inner.hint === "string" ? inner.hint : "", requestId);
+  } catch {
+    return new ApiError(response.status, `The server answered ${response.status} ${response.statusText}`.trim(), text.slice(0, 200), requestId);
+  }
+}
+
+async function send<T>(method: string, url: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const headers: Record<string, string> = { accept: "application/json", "x-penstock-project": project };
+  let payload: BodyInit | undefined;
+  if (body instanceof Blob) payload = body;
+  else if (body !== undefined) {
+    headers["content-type"] = "application/json";
+    payload = JSON.stringify(body);
+  }
+  let response: Response;
+  try {
+    response = await fetch(`/api/v1${url}`, { method, headers, body: payload, signal, credentials: "same-origin" });
+  } catch (cause) {
+    if (signal?.aborted) throw cause;
+    throw new ApiError(0, "Penstock cannot be reached.", "Is `penstock up` still running? This page tries again by itself.");
+  }
+  if (!response.ok) {
+    const failure = await errorFrom(response);
+    if (failure.status === 401) window.dispatchEvent(new Event("penstock:signed-out"));
+    throw failure;
+  }
+  if (response.status === 204) return undefined as T;
+  return (await response.json()) as T;
+}
+
+export const api = {
+  get: <T>(url: string, params?: Params, signal?: AbortSignal) => send<T>("GET", url + query(params), undefined, signal),
+  post: <T>(url: string, body?: unknown) => send<T>("POST", url, body ?? {}),
+  put: <T>(url: string, body?: unknown) => send<T>("PUT", url, body ?? {}),
+  del: <T>(url: string) => send<T>("DELETE", url),
+};

@@ -1,0 +1,40 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, type RouteComponent } from "@tanstack/react-router";
+import { Shell } from "./components/shell.tsx";
+import { Crash, Missing } from "./components/state.tsx";
+import { parseSearch, stringifySearch } from "./lib/nav.tsx";
+
+const root = createRootRoute({ component: Shell, notFoundComponent: Missing, errorComponent: Crash });
+
+// Type arguments cannot follow a table of routes; addresses are plain strings here (lib/nav).
+const pages: [string, () => Promise<{ default: RouteComponent }>][] = [
+  ["/", () => import("./pages/home.tsx")],
+  ["/signin", () => import("./pages/signin.tsx")],
+  ["/traces", () => import("./pages/traces.tsx")],
+  ["/traces/$traceId", () => import("./pages/trace.tsx")],
+  ["/prompts", () => import("./pages/prompts.tsx")],
+  ["/prompts/$name", () => import("./pages/prompt.tsx")],
+  ["/datasets", () => import("./pages/datasets.tsx")],
+  ["/datasets/$name", () => import("./pages/dataset.tsx")],
+  ["/training", () => import("./pages/training.tsx")],
+  ["/training/$id", () => import("./pages/training-run.tsx")],
+  ["/evaluations", () => import("./pages/evals.tsx")],
+  ["/evaluations/compare", () => import("./pages/compare.tsx")],
+  ["/evaluations/$id", () => import("./pages/eval-run.tsx")],
+  ["/models", () => import("./pages/models.tsx")],
+  ["/models/$name", () => import("./pages/model.tsx")],
+  ["/deployments", () => import("./pages/deployments.tsx")],
+  ["/deployments/$name", () => import("./pages/deployment.tsx")],
+  ["/playground", () => import("./pages/playground.tsx")],
+  ["/settings", () => import("./pages/settings.tsx")],
+];
+
+const routes = pages.map(([path, load]) => createRoute({ getParentRoute: () => root, path, component: lazyRouteComponent(load) }));
+
+export const router = createRouter({
+  routeTree: root.addChildren(routes),
+  parseSearch,
+  stringifySearch,
+  defaultPreload: false,
+  scrollRestoration: false,
+  defaultPendingMs: 200,
+});

@@ -1,0 +1,341 @@
+import assert from "node:assert/strict";
+import { accessible, base, enter, mode, open, settle, shot } from "./browser.mjs";
+
+const TRACE = "0".repeat(31) + "5";
+const EVAL = "evl_01890003aaaabbbb";
+
+/** Every page with an address, as [name, address, what must be seen]. */
+const PAGES = [
+  ["home", "/", "Call it from your code"],
+  ["traces", "/traces", "chat ticket-triage"],
+  ["peek", `/traces?peek=${TRACE}`, "Full page"],
+  ["trace", `/traces/${TRACE}`, "search the knowledge base"],
+  ["prompts", "/prompts", "Sorts incoming support mail"],
+  ["prompt", "/prompts/triage", "Point label here"],
+  ["prompt-diff", "/prompts/triage?version=3&tab=diff", "product and priority"],
+  ["datasets", "/datasets", "tickets"],
+  ["dataset", "/datasets/tickets", "personal data is redacted"],
+  ["dataset-profile", "/datasets/tickets?version=2&tab=profile", "billing"],
+  ["dataset-rows", "/datasets/tickets?version=2&tab=rows", "charged twice"],
+  ["dataset-recipe", "/datasets/tickets?version=2&tab=recipe", "almost the same as another row"],
+  ["dataset-lineage", "/datasets/tickets?version=2&tab=lineage", "40 × trace"],
+  ["training", "/training", "triage sft"],
+  ["training-run", "/training/run_018900001111", "loss"],
+  ["evaluations", "/evaluations", "triage held-out"],
+  ["gates", "/evaluations?tab=gates", "loses more than the margin"],
+  ["eval-run", `/evaluations/${EVAL}`, "exact match"],
+  ["eval-samples", `/evaluations/${EVAL}?tab=samples`, "Only wrong ones"],
+  ["compare", "/evaluations/compare?baseline=evl_01890002aaaabbbb&candidate=evl_01890003aaaabbbb", "better"],
+  ["models", "/models", "ticket-triage"],
+  ["model", "/models/ticket-triage", "Sorts support mail"],
+  ["model-files", "/models/ticket-triage?version=3&tab=files", "model.safetensors"],
+  ["model-lineage", "/models/ticket-triage?version=3&tab=lineage", "tiny-base@1"],
+  ["deployments", "/deployments", "ticket-triage@3 at 20 %"],
+  ["deployment", "/deployments/ticket-triage", "Canary against production"],
+  ["playground", "/playground", "The answer streams in here"],
+  ["settings", "/settings", "first key"],
+  ["providers", "/settings?tab=providers", "127.0.0.1:9000"],
+  ["routes", "/settings?tab=routes", "local/ticket-triage"],
+  ["audit", "/settings?tab=audit", "keys.create"],
+  ["about", "/settings?tab=about", "OpenTelemetry"],
+];
+
+const see = (page, text) => page.getByText(new RegExp(text.split("|").map((t) => t.replace(/[.*+?^${}()[\]\\]/g, "\\$&")).join("|"))).first().waitFor();
+
+async function walk(theme) {
+  await mode("full");
+  const { browser, page, complaints } = await open({ theme });
+  await enter(page);
+  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), theme);
+  const problems = [];
+  for (const [name, address, text] of PAGES) {
+    try {
+      await page.goto(base + address);
+      await see(page, text);
+      await settle(page);
+      await shot(page, `${name}-${theme}`);
+      await accessible(page, `${name} (${theme})`);
+    } catch (problem) {
+      problems.push(`${name}: ${problem.message}`);
+    }
+  }
+  await browser.close();
+  if (problems.length) throw new Error(problems.join("\n"));
+  assert.deepEqual(complaints, []);
+}
+
+async function states(value, text, pages) {
+  await mode("full");
+  const { browser, page, complaints } = await open();
+  await enter(page);
+  await mode(value);
+  const problems = [];
+  for (const [name, address] of PAGES.filter(([n]) => pages.includes(n))) {
+    try {
+      await page.goto(base + address);
+      await see(page, text[name] ?? text["*"]);
+      await settle(page);
+      await shot(page, `${name}-${value}`);
+      await accessible(page, `${name} (${value})`);
+    } catch (problem) {
+      problems.push(`${name}: ${problem.message}`);
+    }
+  }
+  await mode("full");
+  await browser.close();
+  if (problems.length) throw new Error(problems.join("\n"));
+  return complaints;
+}
+
+export const scenarios = {
+  light: () => walk("light"),
+  dark: () => walk("dark"),
+
+  async empty() {
+    const text = {
+      home: "Waiting for the first trace",
+      traces: "No traces in the last 7 days",
+      prompts: "No prompts yet",
+      datasets: "No datasets yet",
+      training: "No training runs yet",
+      evaluations: "No evaluations yet",
+      gates: "No gate has decided yet",
+      models: "No models yet",
+      deployments: "Nothing is deployed",
+      playground: "The gateway has no model to call yet",
+      providers: "No providers yet",
+      routes: "No routes yet",
+      audit: "Nothing is recorded yet",
+    };
+    assert.deepEqual(await states("empty", text, Object.keys(text)), []);
+  },
+
+  async error() {
+    const pages = ["home", "traces", "trace", "prompts", "prompt", "datasets", "dataset", "training", "training-run", "evaluations", "eval-run", "models", "model", "deployments", "deployment", "settings"];
+    const complaints = await states("error", { "*": "The database did not answer" }, pages);
+    assert.deepEqual(complaints.filter((c) => !/status of 500/.test(c)), [], "only the failed requests themselves are reported");
+  },
+
+  async signin() {
+    await mode("full");
+    const { browser, page, complaints } = await open();
+    await page.goto(`${base}/traces?status=error`);
+    await page.waitForURL(/\/signin/);
+    await page.getByLabel("One-time link or API key").fill("wrong");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("used up or too old").waitFor();
+    await shot(page, "signin-light");
+    await accessible(page, "sign-in");
+    await page.getByLabel("One-time link or API key").fill(`${base}/signin?token=${/[?&]token=([^&\s]+)/.exec(process.env.PENSTOCK_E2E_SIGNIN)?.[1] ?? process.env.PENSTOCK_E2E_SIGNIN}`);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.waitForURL(/\/traces\?status=error/);
+    await page.getByRole("table", { name: "Traces" }).waitFor();
+    await page.getByRole("button", { name: /^Account/ }).click();
+    await page.getByRole("menuitem", { name: "Sign out" }).click();
+    await page.waitForURL(/\/signin/);
+    // A `next` that leaves the site is ignored.
+    await page.goto(`${base}/signin?next=//example.com/&token=${/[?&]token=([^&\s]+)/.exec(process.env.PENSTOCK_E2E_SIGNIN)?.[1] ?? process.env.PENSTOCK_E2E_SIGNIN}`);
+    await page.waitForURL(`${base}/`);
+    await browser.close();
+    assert.deepEqual(complaints.filter((c) => !/status of 401/.test(c)), []);
+  },
+
+  async keyboard() {
+    await mode("full");
+    const { browser, page, complaints } = await open();
+    await enter(page, "/traces?range=all");
+    const table = page.getByRole("table", { name: "Traces" });
+    await table.waitFor();
+    assert.ok((await table.getByRole("row").count()) < 60, "the list is virtual");
+    await page.keyboard.press("j");
+    await page.waitForURL(/peek=0{31}1/);
+    await page.keyboard.press("j");
+    await page.waitForURL(/peek=0{31}2/);
+    await page.keyboard.press("k");
+    await page.waitForURL(/peek=0{31}1/);
+    await page.getByText("Sort the ticket.").waitFor();
+    await page.keyboard.press("Escape");
+    await page.waitForURL((u) => !u.search.includes("peek"));
+    await page.keyboard.press("/");
+    await page.keyboard.type("SAML");
+    await page.waitForURL(/q=SAML/);
+    await page.getByText("100 traces", { exact: true }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/traces\/[0-9a-f]{32}/);
+    await page.goBack();
+    await page.waitForURL(/q=SAML/);
+    assert.equal(new URL(page.url()).searchParams.get("range"), "all", "a relative range survives");
+    await page.keyboard.press("g");
+    await page.keyboard.press("p");
+    await page.waitForURL(/\/prompts/);
+    await page.keyboard.press("?");
+    await page.getByRole("heading", { name: "Keyboard shortcuts" }).waitFor();
+    await shot(page, "help-light");
+    await accessible(page, "help");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox").fill("deplo");
+    await shot(page, "palette-light");
+    await accessible(page, "palette");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/deployments/);
+    await browser.close();
+    assert.deepEqual(complaints, []);
+  },
+
+  async traces() {
+    await mode("full");
+    const { browser, page, complaints } = await open();
+    await enter(page, "/traces?range=all");
+    const table = page.getByRole("table", { name: "Traces" });
+    await table.waitFor();
+    // Scrolling pages the list on by cursor until all 500 are there.
+    for (let i = 0; i < 80 && !(await page.getByText("500 traces", { exact: true }).count()); i++) {
+      await table.evaluate((n) => n.scrollTo(0, n.scrollHeight));
+      await page.waitForTimeout(60);
+    }
+    await page.getByText("500 traces", { exact: true }).waitFor();
+    await page.getByLabel("Status").selectOption("error");
+    await page.waitForURL(/status=error/);
+    await page.getByText("30 traces", { exact: true }).waitFor();
+    await page.getByLabel("Add a filter").selectOption("user");
+    await page.getByRole("textbox", { name: "User" }).fill("user-3");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/user=user-3/);
+    await page.getByRole("button", { name: "Remove filter User user-3" }).click();
+    await page.waitForURL((u) => !u.search.includes("user="));
+    // A 300 kB body is cut, and shown whole on demand.
+    await page.goto(`${base}/traces/${"0".repeat(31)}2`);
+    await page.getByRole("button", { name: /Show all/ }).click();
+    await page.goto(`${base}/traces/${TRACE}`);
+    await page.getByRole("button", { name: /refund policy/ }).first().click();
+    await page.waitForURL(/span=/);
+    await page.getByRole("link", { name: "Raw" }).click();
+    await page.getByLabel("Span as JSON").waitFor();
+    await page.goto(`${base}/traces/${"f".repeat(32)}`);
+    await page.getByText("There is no such thing").waitFor();
+    await browser.close();
+    assert.deepEqual(complaints.filter((c) => !/status of 404/.test(c)), []);
+  },
+
+  async playground() {
+    await mode("full");
+    const { browser, page, complaints } = await open();
+    await enter(page, "/playground");
+    await page.getByLabel("Message 1", { exact: true }).fill("My invoice is wrong");
+    await page.keyboard.press("Control+Enter");
+    await page.getByText("priority: high").waitFor();
+    await page.getByText("31 in · 12 out").waitFor();
+    await page.getByRole("link", { name: "Trace", exact: true }).waitFor();
+    await shot(page, "playground-answer-light");
+    await accessible(page, "playground with an answer");
+    await page.getByLabel("Message 1", { exact: true }).fill("a long answer please");
+    await page.keyboard.press("Control+Enter");
+    await page.getByText("category").first().waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByText("Stopped.").waitFor();
+    await page.getByLabel("Model").selectOption("broken");
+    await page.keyboard.press("Control+Enter");
+    await page.getByText("The provider mock answered 500.").waitFor();
+    await browser.close();
+    assert.deepEqual(complaints.filter((c) => !/status of 502/.test(c)), []);
+  },
+
+  async changes() {
+    await mode("full");
+    const { browser, page, complaints } = await open();
+    await enter(page, "/settings?tab=keys");
+    await page.getByRole("link", { name: "New key" }).click();
+    await page.getByLabel("Name").fill("ci");
+    await page.getByRole("button", { name: "Create key" }).click();
+    await page.getByText(/psk_0123/).waitFor();
+    await accessible(page, "new key");
+    await page.getByRole("button", { name: "Done" }).click();
+    assert.equal(await page.getByText(/psk_0123456789abcdef0123/).count(), 0, "a key is shown once");
+    await page.getByRole("button", { name: "Revoke ci" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await page.getByText("revoked", { exact: true }).waitFor();
+    await page.goto(`${base}/prompts/triage?version=3&tab=render`);
+    await page.getByRole("button", { name: "Render" }).click();
+    await page.getByText(/The variable ticket is missing/).first().waitFor();
+    await page.getByLabel("ticket").fill("Where is my parcel?");
+    await page.getByRole("button", { name: "Render" }).click();
+    await page.getByLabel("Rendered prompt").or(page.locator(".message-text")).getByText(/Where is my parcel/).waitFor();
+    await page.goto(`${base}/deployments/ticket-triage`);
+    await page.getByRole("button", { name: "Promote" }).click();
+    await page.getByText("All traffic of ticket-triage will go to ticket-triage@3.").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Promote" }).click();
+    await page.getByText("Promoted", { exact: true }).waitFor();
+    await page.goto(`${base}/evaluations`);
+    await page.getByRole("checkbox").nth(1).check();
+    await page.getByRole("checkbox").nth(2).check();
+    await page.getByRole("button", { name: "Compare the two" }).click();
+    await page.waitForURL(/compare\?baseline=evl_01890002aaaabbbb&candidate=evl_01890003aaaabbbb/);
+    await page.getByText("+23.9 %").waitFor();
+    await page.goto(`${base}/`);
+    await page.getByRole("button", { name: "Fill in a fresh key" }).click();
+    await page.getByLabel("Snippet").getByText(/psk_0123/).waitFor();
+    await browser.close();
+    assert.deepEqual(complaints.filter((c) => !/status of 400/.test(c)), []);
+  },
+
+  async waiting() {
+    await mode("full");
+    const { browser, page } = await open();
+    await enter(page, "/");
+    await mode("empty");
+    await page.goto(`${base}/`);
+    await page.getByText("Waiting for the first trace").waitFor();
+    await mode("full");
+    await page.getByText("Latest calls").waitFor();
+    await browser.close();
+  },
+
+  async theme() {
+    await mode("full");
+    const { browser, page } = await open({ theme: "light" });
+    await enter(page, "/");
+    await page.getByRole("button", { name: /^Account/ }).click();
+    await page.getByRole("menuitemradio", { name: "Dark" }).click();
+    await page.waitForFunction(() => document.documentElement.dataset.theme === "dark");
+    // The first paint already has the theme: the attribute is set before any module script runs.
+    await page.addInitScript(() => {
+      new MutationObserver(() => {
+        if (document.body && window.first === undefined) window.first = document.documentElement.dataset.theme;
+      }).observe(document, { childList: true, subtree: true });
+    });
+    await page.goto(`${base}/traces`);
+    assert.equal(await page.evaluate(() => window.first), "dark");
+    const moved = await page.evaluate(
+      () => new Promise((done) => {
+        let sum = 0;
+        new PerformanceObserver((list) => list.getEntries().forEach((e) => { sum += e.value; })).observe({ type: "layout-shift", buffered: true });
+        setTimeout(() => done(sum), 1200);
+      }),
+    );
+    assert.ok(moved < 0.05, `layout shift ${moved}`);
+    const wire = await page.evaluate(() => performance.getEntriesByType("resource").filter((r) => /\/assets\//.test(r.name)).reduce((n, r) => n + r.encodedBodySize, 0));
+    assert.ok(wire > 10_000 && wire < 164_000, `a trace page loads ${wire} bytes of script and style`);
+    console.log(`layout shift ${moved.toFixed(4)}, ${wire} bytes on the wire`);
+    await browser.close();
+  },
+
+  async narrow() {
+    await mode("full");
+    const { browser, page, complaints } = await open({ width: 420, height: 860 });
+    await enter(page, "/");
+    for (const [name, address, text] of PAGES.filter(([n]) => ["home", "traces", "trace", "playground", "settings"].includes(n))) {
+      await page.goto(base + address);
+      await see(page, text);
+      await settle(page);
+      await shot(page, `${name}-narrow`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(wide <= 0, `${name} scrolls sideways by ${wide} px`);
+      await accessible(page, `${name} (narrow)`);
+    }
+    await browser.close();
+    assert.deepEqual(complaints, []);
+  },
+};
