@@ -15,11 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from penstock.datasets import service as datasets
-
 from penstock.core import log
 from penstock.core.auth import service as auth
 from penstock.core.home import Home
+from penstock.datasets import service as datasets
 from penstock.evals import service
 from penstock.evals.model import Sample
 from penstock.evals.suite import ScorerSpec, Suite

@@ -122,7 +122,9 @@ def prepare(home: str, mock: int) -> str:
     with Home.open(home) as opened, opened.begin() as uow:
         person, _ = auth.ensure_owner(uow)
         actor = person.actor()
-        providers = {"mock": {"kind": "openai", "base_url": f"http://127.0.0.1:{mock}/v1", "api_key": "sk-mock"}}
+        providers = {
+            "mock": {"kind": "openai", "base_url": f"http://127.0.0.1:{mock}/v1", "api_key": "sk-mock"}
+        }
         routes = {model: {"targets": [{"provider": "mock", "model": model}]} for model in models}
         service.apply(uow, actor, providers, routes)
         keys = [auth.create_key(uow, actor, name=f"key {number}")[1] for number in range(2000)]
@@ -200,7 +202,13 @@ def slow_streams(bench: Bench, key: str, count: int) -> dict[str, float]:
     """Return memory and CPU of `count` streams with a chunk a second."""
     pid = bench.pids["gateway"]
     before, used = rss_kb(pid), cpu_ns(pid)
-    arguments = {"port": bench.ports["gateway"], "key": key, "count": count, "model": "s20x1000", "timeout": 60}
+    arguments = {
+        "port": bench.ports["gateway"],
+        "key": key,
+        "count": count,
+        "model": "s20x1000",
+        "timeout": 60,
+    }
     command = ["taskset", "-c", "0", sys.executable, str(HERE / "load.py"), "streams", json.dumps(arguments)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE)
     peak = before
@@ -218,7 +226,9 @@ def slow_streams(bench: Bench, key: str, count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cycles", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--streams", type=int, default=1000)

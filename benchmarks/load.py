@@ -15,14 +15,19 @@ def chat_body(model: str, size: int, *, stream: bool = False) -> bytes:
     """Return a chat request of about `size` bytes."""
     body = {
         "model": model,
-        "messages": [{"role": "system", "content": "You are a careful assistant. " * 8}, {"role": "user", "content": ""}],
+        "messages": [
+            {"role": "system", "content": "You are a careful assistant. " * 8},
+            {"role": "user", "content": ""},
+        ],
         "temperature": 0.2,
         "max_tokens": 256,
     }
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     room = size - len(json.dumps(body))
-    body["messages"][1]["content"] = ('lorem ipsum dolor sit amet, "quoted" text\n' * (room // 40 + 1))[: max(room, 0)]
+    body["messages"][1]["content"] = ('lorem ipsum dolor sit amet, "quoted" text\n' * (room // 40 + 1))[
+        : max(room, 0)
+    ]
     return json.dumps(body).encode()
 
 
@@ -106,7 +111,9 @@ async def whole(port: int, key: str, connections: int, seconds: float, size: int
     protocols = []
     for _ in range(connections):
         done = loop.create_future()
-        _, protocol = await loop.create_connection(lambda done=done: Whole(request, until, done), "127.0.0.1", port)
+        _, protocol = await loop.create_connection(
+            lambda done=done: Whole(request, until, done), "127.0.0.1", port
+        )
         protocols.append(protocol)
     await asyncio.gather(*[protocol.done for protocol in protocols])
     return {"calls": sum(p.count for p in protocols), "bad": sum(p.bad for p in protocols)}

@@ -50,9 +50,13 @@ def test_a_finished_run_shows_its_metrics_and_log(
 
 
 def test_mistakes_are_problem_documents(client: TestClient, trainer: Trainer) -> None:
-    wrong = client.post("/api/v1/training/runs", json={"recipe": "sft-lora", "values": {**VALUES, "epoch": 1}})
+    wrong = client.post(
+        "/api/v1/training/runs", json={"recipe": "sft-lora", "values": {**VALUES, "epoch": 1}}
+    )
     assert (wrong.status_code, "'epochs'" in wrong.text) == (400, True)
-    missing = client.post("/api/v1/training/runs", json={"recipe": "sft-lora", "values": {**VALUES, "base": "x@1"}})
+    missing = client.post(
+        "/api/v1/training/runs", json={"recipe": "sft-lora", "values": {**VALUES, "base": "x@1"}}
+    )
     assert missing.status_code == 404
     assert client.post("/api/v1/training/runs", json={"recipe": "sft-lore"}).status_code == 404
     assert client.get("/api/v1/training/runs/run_nope").status_code == 404

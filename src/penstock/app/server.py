@@ -11,17 +11,20 @@ from penstock.core.home import Home
 from penstock.datasets import api as datasets_api
 from penstock.evals import api as evals_api
 from penstock.feedback import api as feedback_api
+from penstock.gateway import api as gateway_api
 from penstock.gateway.app import GatewayApp
 from penstock.pipelines import api as pipelines_api
 from penstock.prompts import api as prompts_api
 from penstock.registry import api as registry_api
 from penstock.serving import api as serving_api
+from penstock.traces import api as traces_api
 from penstock.traces.otlp_app import OtlpApp
 from penstock.traces.recorder import Recorder
 from penstock.training import api as training_api
 from penstock.version import __version__
 from penstock.web import errors
-from penstock.web.api import account, health, records
+from penstock.web.api import account, health, loop, records
+from penstock.web.static import StaticApp
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -29,9 +32,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ROUTERS: tuple[APIRouter, ...] = (
     account.router,
+    loop.router,
     prompts_api.router,
     datasets_api.router,
     registry_api.router,
+    traces_api.router,
+    gateway_api.router,
     feedback_api.router,
     evals_api.router,
     training_api.router,
@@ -40,6 +46,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     records.router,
 )
 """Every slice's HTTP, mounted below /api/v1."""
+
+API_PREFIX = "/api/"
+HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 def build_api(home: Home | None) -> FastAPI:
@@ -70,6 +79,7 @@ class Penstock:
         self.recorder = Recorder(home)
         self.gateway = GatewayApp(home, self.recorder)
         self.otlp = OtlpApp(home)
+        self.ui = StaticApp()
         self._serving = False
         self.api.state.ready_checks.append(self._why_not_ready)
 
@@ -83,8 +93,10 @@ class Penstock:
             await self.gateway(scope, receive, send)
         elif self.otlp.handles(path):
             await self.otlp(scope, receive, send)
-        else:
+        elif path.startswith(API_PREFIX) or path in HEALTH:
             await self.api(scope, receive, send)
+        else:
+            await self.ui(scope, receive, send)
 
     def _why_not_ready(self) -> str | None:
         return None if self._serving else "the gateway has not loaded its routes and keys"

@@ -11,6 +11,8 @@ class Command:
     module: str
     """Module with a Typer `app`."""
     help: str
+    attribute: str = "app"
+    """The Typer app's name in the module."""
 
 
 COMMANDS = (
@@ -23,6 +25,9 @@ COMMANDS = (
     Command("config", "penstock.cli.config", "Show the settings and where each comes from."),
     Command("prompts", "penstock.prompts.cli", "Versioned prompts: list, add, label, render, diff."),
     Command("datasets", "penstock.datasets.cli", "Datasets: ingest files, look at rows, compare, export."),
+    Command("providers", "penstock.gateway.cli", "Model providers: list, put, delete, test.", "providers"),
+    Command("routes", "penstock.gateway.cli", "Public model names and their targets.", "routes"),
+    Command("traces", "penstock.traces.cli", "Traces: list, show, export, usage."),
     Command("evals", "penstock.evals.cli", "Evaluations: run suites, compare runs, decide gates."),
     Command("feedback", "penstock.feedback.cli", "Feedback: give, list, turn into datasets."),
     Command("train", "penstock.training.cli", "Training: run recipes, watch and cancel runs."),

@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(0)
     for command in COMMANDS:
         if command.name == given[0]:
-            importlib.import_module(command.module).app(args=given[1:], prog_name=f"penstock {command.name}")
+            run = getattr(importlib.import_module(command.module), command.attribute)
+            run(args=given[1:], prog_name=f"penstock {command.name}")
             return
     suggest = importlib.import_module("penstock.core.suggest")
     hint = suggest.did_you_mean(given[0], [command.name for command in COMMANDS])

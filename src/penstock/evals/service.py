@@ -331,3 +331,15 @@ def gates(
     """Return gate decisions, newest first."""
     uow.may(actor, "evals.read")
     return store.list_gates(uow.conn, actor.scope, run_id=run_id, before=before, limit=limit)
+
+
+def count(uow: UnitOfWork, actor: Actor) -> int:
+    """Return how many runs the project has."""
+    uow.may(actor, "evals.read")
+    return store.count(uow.conn, actor.scope)
+
+
+def count_gates(uow: UnitOfWork, actor: Actor) -> int:
+    """Return how many gate decisions the project has."""
+    uow.may(actor, "evals.read")
+    return store.count_gates(uow.conn, actor.scope)

@@ -385,3 +385,21 @@ def _gate(row: Any) -> GateDecision:
         actor=row.actor,
         created_at=row.created_at,
     )
+
+
+def count(conn: Connection, scope: Scope) -> int:
+    """Return how many runs the project has."""
+    query = select(func.count()).select_from(runs)
+    return (
+        conn.execute(query.where(runs.c.tenant == scope.tenant, runs.c.project == scope.project)).scalar()
+        or 0
+    )
+
+
+def count_gates(conn: Connection, scope: Scope) -> int:
+    """Return how many gate decisions the project has."""
+    query = select(func.count()).select_from(gates)
+    return (
+        conn.execute(query.where(gates.c.tenant == scope.tenant, gates.c.project == scope.project)).scalar()
+        or 0
+    )

@@ -315,3 +315,9 @@ def erase(uow: UnitOfWork, actor: Actor, subject: str) -> int:
     erased = store.erase_subject(uow.conn, actor.scope, subject)
     uow.audit(actor, "feedback.erase", "subject", erased=erased)
     return erased
+
+
+def count(uow: UnitOfWork, actor: Actor) -> int:
+    """Return how many judgements the project has."""
+    uow.may(actor, "feedback.read")
+    return store.count(uow.conn, actor.scope)

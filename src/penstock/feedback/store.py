@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     delete,
+    func,
     select,
 )
 
@@ -121,3 +122,12 @@ def of_subject(conn: Connection, scope: Scope, subject: str) -> list[Feedback]:
 def erase_subject(conn: Connection, scope: Scope, subject: str) -> int:
     """Delete everything about or by the subject; returns how many items."""
     return conn.execute(delete(items).where(_in(scope), items.c.subject == subject)).rowcount
+
+
+def count(conn: Connection, scope: Scope) -> int:
+    """Return how many judgements the project has."""
+    query = select(func.count()).select_from(items)
+    return (
+        conn.execute(query.where(items.c.tenant == scope.tenant, items.c.project == scope.project)).scalar()
+        or 0
+    )

@@ -347,3 +347,9 @@ def cancel(uow: UnitOfWork, actor: Actor, *, run_id: str) -> TrainingRun:
         )
     uow.audit(actor, "training.cancel", run_id)
     return get(uow, actor, run_id=run_id)
+
+
+def count(uow: UnitOfWork, actor: Actor) -> int:
+    """Return how many runs the project has."""
+    uow.may(actor, "training.read")
+    return store.count(uow.conn, actor.scope)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     select,
     update,
 )
@@ -134,3 +135,12 @@ def series(conn: Connection, scope: Scope, run_id: str) -> Sequence[MetricPoint]
     )
     # Rows are read by position: a result row has a method called `values`.
     return [MetricPoint(step=row[1], values=row[2], at=row[3]) for row in conn.execute(query)]
+
+
+def count(conn: Connection, scope: Scope) -> int:
+    """Return how many runs the project has."""
+    query = select(func.count()).select_from(runs)
+    return (
+        conn.execute(query.where(runs.c.tenant == scope.tenant, runs.c.project == scope.project)).scalar()
+        or 0
+    )

@@ -13,10 +13,9 @@ from penstock.registry import service as registry
 from penstock.serving import service as serving
 from penstock.serving.model import ReplicaState
 from penstock.traces import service as traces
-from penstock.traces.prices import Price
 
 READY_SECONDS = 120.0
-PRICE = Price(input=0.02, output=0.08)
+INPUT_USD_PER_MTOK, OUTPUT_USD_PER_MTOK = 0.02, 0.08
 """What the demo's company charges itself for its own small model, per million tokens."""
 
 
@@ -67,7 +66,8 @@ def stage(context: StepContext) -> dict[str, Any]:
             context.actor,
             model=f"{MODEL}*",
             provider="local",
-            price=PRICE,
+            input_per_mtok=INPUT_USD_PER_MTOK,
+            output_per_mtok=OUTPUT_USD_PER_MTOK,
         )
         deployed = serving.deploy(uow, context.actor, name=MODEL, model=ref, engine="llamacpp")
     wait_ready(context, deployed.production)

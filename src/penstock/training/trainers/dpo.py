@@ -5,9 +5,9 @@
 
 from typing import Any
 
-from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
+from datasets import Dataset
 from penstock.training.trainers import runtime
 from penstock.training.trainers.runtime import Report
 
