@@ -1,5 +1,7 @@
 """The tiny trained models as session-wide folders; made once per test process."""
 
+import atexit
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -8,16 +10,22 @@ from penstock.registry.exporters import gguf
 from tests.fakes import tiny_model
 
 
+def _folder(prefix: str) -> Path:
+    made = Path(mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
 @cache
 def hf_folder(architecture: str = "qwen3") -> Path:
     """A saved Hugging Face folder."""
-    return tiny_model.save_model(Path(mkdtemp(prefix="penstock-tiny-")), architecture=architecture, steps=80)
+    return tiny_model.save_model(_folder("penstock-tiny-"), architecture=architecture, steps=80)
 
 
 @cache
 def gguf_folder(architecture: str = "qwen3", quantization: str = "f32") -> Path:
     """The same model as one GGUF file in a folder."""
-    output = Path(mkdtemp(prefix="penstock-gguf-"))
+    output = _folder("penstock-gguf-")
     spec = {"source": str(hf_folder(architecture)), "output": str(output), "quantization": quantization}
     gguf.run({**spec, "name": architecture}, lambda report: None)
     return output

@@ -193,7 +193,9 @@ def test_replicas_share_a_version(
     until(lambda: live(home) == {"triage@1": 3})
     engine.started[0].crash()
     until(lambda: live(home) == {"triage@1": 2})
+    assert targets(home, actor) == {"triage@1": 1.0}, "the others go on"
     until(lambda: live(home) == {"triage@1": 3})
+    assert len(engine.alive()) == 3
 
 
 def test_a_new_reconciler_starts_from_nothing(

@@ -58,7 +58,7 @@ def register(
         if checked is Kind.ADAPTER and base is None:
             raise Invalid("An adapter needs the base model it was made for.", hint="Give base='name@number'.")
         base_ref = get(uow, actor, ref=base).ref if base else None
-    links = tuple(lineage) + ((Link(LINK_KIND, base_ref, "base"),) if base_ref else ())
+    links = (*lineage, *([Link(LINK_KIND, base_ref, "base")] if base_ref else []))
     files = tuple(_stored(home, path, file) for path, file in scan.check_folder(folder, checked))
     draft = ModelVersion(
         id=ids.new_id("mdv"),
@@ -75,12 +75,16 @@ def register(
         author=actor.name,
         created_at=clock.now(),
     )
+    return _added(home, actor, draft)
+
+
+def _added(home: Home, actor: Actor, draft: ModelVersion) -> ModelVersion:
     for _ in range(_ATTEMPTS):
         with home.begin() as uow:
             added = _add(uow, actor, draft)
         if added is not None:
             return added
-    raise Conflict(f"Others keep adding versions to {name!r}.", hint="Try again.")
+    raise Conflict(f"Others keep adding versions to {draft.model!r}.", hint="Try again.")
 
 
 def _add(uow: UnitOfWork, actor: Actor, draft: ModelVersion) -> ModelVersion | None:
