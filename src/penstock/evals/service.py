@@ -12,6 +12,7 @@ from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.evals import dataset_source, gating, store
 from penstock.evals.aggregate import summarise
+from penstock.evals.callable_target import CallableTarget
 from penstock.evals.comparison import compare_results
 from penstock.evals.events import GateDecided, RunFinished
 from penstock.evals.model import Comparison, EvalRun, GateDecision, RunState, SampleResult
@@ -19,7 +20,6 @@ from penstock.evals.ports import Target, TargetContext
 from penstock.evals.runner import Progress, Recording, build_scorers
 from penstock.evals.suite import REDACTED, Suite, parse_suite, to_spec
 from penstock.evals.target_choice import opened, pin_model
-from penstock.evals.targets.callable_local import CallableTarget
 
 JOB_KIND = "evals.run"
 
@@ -342,4 +342,4 @@ def count(uow: UnitOfWork, actor: Actor) -> int:
 def count_gates(uow: UnitOfWork, actor: Actor) -> int:
     """Return how many gate decisions the project has."""
     uow.may(actor, "evals.read")
-    return store.count_gates(uow.conn, actor.scope)
+    return store.count(uow.conn, actor.scope, of_gates=True)

@@ -387,19 +387,11 @@ def _gate(row: Any) -> GateDecision:
     )
 
 
-def count(conn: Connection, scope: Scope) -> int:
-    """Return how many runs the project has."""
-    query = select(func.count()).select_from(runs)
+def count(conn: Connection, scope: Scope, *, of_gates: bool = False) -> int:
+    """Return how many runs, or gate decisions, the project has."""
+    table = gates if of_gates else runs
+    query = select(func.count()).select_from(table)
     return (
-        conn.execute(query.where(runs.c.tenant == scope.tenant, runs.c.project == scope.project)).scalar()
-        or 0
-    )
-
-
-def count_gates(conn: Connection, scope: Scope) -> int:
-    """Return how many gate decisions the project has."""
-    query = select(func.count()).select_from(gates)
-    return (
-        conn.execute(query.where(gates.c.tenant == scope.tenant, gates.c.project == scope.project)).scalar()
+        conn.execute(query.where(table.c.tenant == scope.tenant, table.c.project == scope.project)).scalar()
         or 0
     )

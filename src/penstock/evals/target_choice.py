@@ -14,9 +14,9 @@ from penstock.core.home import Home
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor, Role, system_actor
 from penstock.core.settings import ServerSettings
+from penstock.evals.child_target import ChildTarget
 from penstock.evals.ports import Target, TargetContext
 from penstock.evals.suite import REDACTED
-from penstock.evals.targets.child import ChildTarget
 from penstock.registry import service as registry
 
 KEY_HOURS = 24

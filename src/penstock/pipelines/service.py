@@ -11,7 +11,7 @@ from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.pipelines import store
-from penstock.pipelines.model import Pipeline, PipelineRun, RunState, StepContext, StepRecord
+from penstock.pipelines.model import Pipeline, PipelineRun, RunState, Step, StepContext, StepRecord
 
 Say = Callable[[str], None]
 
@@ -29,14 +29,14 @@ def run(
     lock = hashlib.sha256(named.encode()).hexdigest()[:24]
     with exclusive(home.folder("pipelines") / f"{lock}.lock"):
         current = _open(home, actor, pipeline, inputs, fresh)
-        done = {step.name: step.result for step in current.steps}
+        finished = {step.name: step.result for step in current.steps}
         context = StepContext(
-            home=home, actor=actor, run_id=current.id, inputs=current.inputs, results=done, say=say
+            home=home, actor=actor, run_id=current.id, inputs=current.inputs, results=finished, say=say
         )
         try:
             for name, step in pipeline.steps:
-                if name not in context.results:
-                    context.results[name] = _run_step(home, current.id, name, lambda: step(context))  # noqa: B023 - called at once
+                if name not in finished:
+                    finished[name] = _run_step(home, current.id, name, step, context)
         except Exception as error:
             with home.begin() as uow:
                 store.set_state(uow.conn, current.id, RunState.FAILED, error=str(error))
@@ -70,9 +70,9 @@ def _open(home: Home, actor: Actor, pipeline: Pipeline, inputs: dict[str, Any], 
         return new
 
 
-def _run_step(home: Home, run_id: str, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _run_step(home: Home, run_id: str, name: str, step: Step, context: StepContext) -> dict[str, Any]:
     began, start = clock.now(), clock.monotonic()
-    result = work()
+    result = step(context)
     seconds = round(clock.monotonic() - start, 3)
     with home.begin() as uow:
         record = StepRecord(name=name, result=result, seconds=seconds, started_at=began, ended_at=clock.now())

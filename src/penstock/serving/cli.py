@@ -11,7 +11,7 @@ from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
 from penstock.core.scope import Actor
-from penstock.serving import service, wait
+from penstock.serving import service
 from penstock.serving.model import Status
 
 app = console.group(
@@ -60,7 +60,7 @@ def _finish(
     home: Home, actor: Actor, name: str, as_json: bool, *, seconds: float = 0, number: int | None = None
 ) -> None:
     if seconds:
-        wait.until_ready(home, actor, name=name, number=number, timeout=seconds)
+        service.until_ready(home, actor, name=name, number=number, timeout=seconds)
     with home.read() as uow:
         status = service.status(uow, actor, name=name)
     console.emit({**msgspec.to_builtins(status), "state": status.state}, as_json, lambda: _table([status]))

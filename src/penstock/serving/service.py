@@ -1,11 +1,14 @@
 """The verbs of serving: the only door into this slice. They change what shall run; the reconciler makes it so."""
 
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from penstock.core import clock, ids, plugins
-from penstock.core.errors import Conflict, Invalid, NotFound
+from penstock.core.errors import Cancelled, Conflict, Invalid, NotFound, Unavailable
+from penstock.core.home import Home
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
@@ -31,6 +34,8 @@ from penstock.traces import service as traces
 
 TOPIC = "serving"
 DEFAULT_ENGINE = "llamacpp"
+_LOOK_SECONDS = 0.1
+_GIVE_UP_AFTER = 3
 
 
 def load_engine(name: str) -> Engine:
@@ -321,3 +326,43 @@ def _record(
     event = DeploymentChanged(deployment=deployment.name, action=action, number=number, model=model)
     uow.publish(event, actor.scope)
     uow.bump(TOPIC)
+
+
+def _never() -> bool:
+    return False
+
+
+def until_ready(
+    home: Home,
+    actor: Actor,
+    *,
+    name: str,
+    number: int | None = None,
+    timeout: float = 120.0,
+    cancelled: Callable[[], bool] = _never,
+) -> Status:
+    """Return once a replica of version `number` (default: production) is ready.
+
+    Needs a running reconciler (`penstock up`). Raises Unavailable with the replica's reason when it failed three
+    times or nothing happened within `timeout` seconds, NotFound, Cancelled.
+    """
+    deadline, pause = clock.monotonic() + timeout, threading.Event()
+    while True:
+        with home.read() as uow:
+            seen_status = status(uow, actor, name=name)
+        wanted = seen_status.deployment.production if number is None else number
+        seen = seen_status.of(wanted)
+        if seen.ready:
+            return seen_status
+        failed = [replica for replica in seen.replicas if replica.state is ReplicaState.FAILED]
+        if any(replica.restarts >= _GIVE_UP_AFTER for replica in failed):
+            raise Unavailable(f"{seen_status.deployment.endpoint(wanted)} does not start: {failed[0].reason}")
+        if cancelled():
+            raise Cancelled(f"Waiting for {name!r} was cancelled.")
+        if clock.monotonic() > deadline:
+            why = failed[0].reason if failed else "no engine has been started"
+            raise Unavailable(
+                f"{seen_status.deployment.endpoint(wanted)} was not ready within {timeout:g} seconds: {why}.",
+                hint="Is `penstock up` running for this home?",
+            )
+        pause.wait(_LOOK_SECONDS)

@@ -112,7 +112,7 @@ class StaticApp:
         is_file = path.count("/") == 1 and Path(path).suffix in TYPES
         return None if is_file else self._index
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI callable takes receive
         """Answer one HTTP request."""
         method = scope["method"]
         headers = dict(scope["headers"])

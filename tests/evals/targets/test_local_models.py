@@ -10,9 +10,9 @@ from tests.fakes import tiny_model
 from penstock.core.errors import ChildFailed, Invalid
 from penstock.core.home import Home
 from penstock.core.scope import system_actor
+from penstock.evals.child_target import ChildTarget
 from penstock.evals.model import Output, Sample
 from penstock.evals.ports import TargetContext
-from penstock.evals.targets.child import ChildTarget
 from penstock.evals.targets.gguf_local import find_gguf
 
 pytestmark = [pytest.mark.heavy, pytest.mark.slow]

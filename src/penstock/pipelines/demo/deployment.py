@@ -1,20 +1,15 @@
 """Stage 5: the converted model, evaluated again and put behind the gateway."""
 
-import time
 from typing import Any
 
-from penstock.core import clock
-from penstock.core.errors import Unavailable
 from penstock.evals.model import EvalRun
 from penstock.pipelines.demo.models import MAX_LOSS, MODEL, evaluate, figures, gate, reasons, require
 from penstock.pipelines.model import StepContext
 from penstock.registry import export as exports
 from penstock.registry import service as registry
 from penstock.serving import service as serving
-from penstock.serving.model import ReplicaState
 from penstock.traces import service as traces
 
-READY_SECONDS = 120.0
 INPUT_USD_PER_MTOK, OUTPUT_USD_PER_MTOK = 0.02, 0.08
 """What the demo's company charges itself for its own small model, per million tokens."""
 
@@ -38,22 +33,6 @@ def convert(
     return artefact.ref, run, {"id": decision.id, "passed": decision.passed, "checks": reasons(decision)}
 
 
-def wait_ready(context: StepContext, number: int) -> None:
-    """Wait until a replica of that deployment version generates tokens; raises Unavailable with its reason."""
-    deadline = clock.monotonic() + READY_SECONDS
-    reason = "no replica was started; is the background process running?"
-    while clock.monotonic() < deadline:
-        with context.home.read() as uow:
-            status = serving.status(uow, context.actor, name=MODEL)
-        version = status.of(number)
-        if version.ready:
-            return
-        failed = [replica.reason for replica in version.replicas if replica.state is ReplicaState.FAILED]
-        reason = failed[0] if failed else reason
-        time.sleep(0.2)
-    raise Unavailable(f"{MODEL}@{number} did not become ready in {READY_SECONDS:.0f} seconds: {reason}")
-
-
 def stage(context: StepContext) -> dict[str, Any]:
     """Convert, evaluate the artefact, deploy it with llama.cpp and wait until it answers."""
     results = context.results
@@ -70,7 +49,7 @@ def stage(context: StepContext) -> dict[str, Any]:
             output_per_mtok=OUTPUT_USD_PER_MTOK,
         )
         deployed = serving.deploy(uow, context.actor, name=MODEL, model=ref, engine="llamacpp")
-    wait_ready(context, deployed.production)
+    serving.until_ready(context.home, context.actor, name=MODEL, number=deployed.production)
     context.say(f"{ref} serves {MODEL} on llama.cpp")
     return {
         "model": ref,

@@ -7,7 +7,7 @@ from penstock.evals import service as evals
 from penstock.evals.model import EvalRun
 from penstock.feedback import service as feedback
 from penstock.pipelines.demo.data import corpus
-from penstock.pipelines.demo.deployment import convert, wait_ready
+from penstock.pipelines.demo.deployment import convert
 from penstock.pipelines.demo.models import MODEL, evaluate, figures, gate, reasons, require, train
 from penstock.pipelines.demo.server import Server
 from penstock.pipelines.demo.traffic import send
@@ -143,7 +143,7 @@ def release(context: StepContext, server: Server) -> dict[str, Any]:
     with context.home.read() as uow:
         candidate = serving.find(uow, context.actor, name=MODEL).candidate
     assert candidate is not None
-    wait_ready(context, candidate)
+    serving.until_ready(context.home, context.actor, name=MODEL, number=candidate)
     answers = send(context, server, context.inputs["calls"], context.inputs["canary_calls"])
     with context.home.read() as uow:
         report = serving.canary_report(uow, context.actor, name=MODEL)

@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("route", sa.String(200), nullable=False),
         sa.Column("actor", sa.String(200), nullable=False),
         sa.Column("created_at", UtcTime, nullable=False),
-        sa.UniqueConstraint("tenant", "project", "key", name="uq_feedback_items_tenant"),
+        sa.UniqueConstraint("tenant", "project", "key"),
     )
     op.create_index("ix_feedback_items_scope", "feedback_items", ["tenant", "project", "id"])
     op.create_index("ix_feedback_items_trace", "feedback_items", ["tenant", "project", "trace_id"])

@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcTime, nullable=False),
         sa.Column("started_at", UtcTime),
         sa.Column("finished_at", UtcTime),
-        sa.UniqueConstraint("tenant", "project", "key", name="uq_evals_runs_tenant"),
+        sa.UniqueConstraint("tenant", "project", "key"),
     )
     op.create_index("ix_evals_runs_scope", "evals_runs", ["tenant", "project", "id"])
     _create_samples()
