@@ -50,9 +50,13 @@ def test_a_finished_run_shows_its_metrics_and_log(
 
 
 def test_mistakes_are_problem_documents(client: TestClient, trainer: Trainer) -> None:
-    wrong = client.post("/api/v1/training/runs", json={"recipe": "sft-lora", "values": {**VALUES, "epoch": 1}})
+    wrong = client.post(
+        "/api/v1/training/runs", json={"recipe": "sft-lora", "values": {**VALUES, "epoch": 1}}
+    )
     assert (wrong.status_code, "'epochs'" in wrong.text) == (400, True)
-    missing = client.post("/api/v1/training/runs", json={"recipe": "sft-lora", "values": {**VALUES, "base": "x@1"}})
+    missing = client.post(
+        "/api/v1/training/runs", json={"recipe": "sft-lora", "values": {**VALUES, "base": "x@1"}}
+    )
     assert missing.status_code == 404
     assert client.post("/api/v1/training/runs", json={"recipe": "sft-lore"}).status_code == 404
     assert client.get("/api/v1/training/runs/run_nope").status_code == 404
@@ -72,7 +76,7 @@ def test_the_command_line_runs_lists_and_shows(home: Home, trainer: Trainer) -> 
     assert (run["state"], run["model"]) == ("succeeded", "triage@1")
     assert "--- trained\ncategory: c0" in ran.stderr
     listed = runner.invoke(cli.app, ["list", "--home", str(home.path)])
-    assert run["id"] in listed.output
+    assert "triage@1" in listed.output
     shown = json.loads(runner.invoke(cli.app, ["show", run["id"], "--home", str(home.path), "--json"]).stdout)
     assert [point["step"] for point in shown["metrics"]] == [1, 2]
     logged = runner.invoke(cli.app, ["log", run["id"], "--home", str(home.path)])

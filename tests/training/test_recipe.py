@@ -12,7 +12,12 @@ NEEDED = {"name": "triage", "method": "sft", "base": "base@1", "dataset": "ticke
 
 def test_defaults_are_stated_and_survive_a_round_trip() -> None:
     made = recipes.parse(NEEDED)
-    assert (made.epochs, made.batch_size, made.adapter.rank, made.preference.losses) == (1.0, 16, 16, ["sigmoid"])
+    assert (made.epochs, made.batch_size, made.adapter.rank, made.preference.losses) == (
+        1.0,
+        16,
+        16,
+        ["sigmoid"],
+    )
     assert recipes.parse(made.to_dict()) == made
 
 

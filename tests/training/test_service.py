@@ -40,7 +40,11 @@ def test_a_run_ends_as_a_registered_version_with_lineage(home: Home, actor: Acto
     assert [(p.step, p.values["loss"]) for p in points] == [(1, 1.0), (2, 0.5)]
     assert (made.kind, made.base, made.metrics["train_loss"]) == ("adapter", "base@1", 0.5)
     parents = {(edge.parent_kind, edge.parent_ref) for edge in up}
-    assert {("dataset_version", "tickets@1"), ("training_run", run.id), ("model_version", "base@1")} <= parents
+    assert {
+        ("dataset_version", "tickets@1"),
+        ("training_run", run.id),
+        ("model_version", "base@1"),
+    } <= parents
     assert not (home.path / "training" / run.id / "train.jsonl").exists()
 
 
@@ -58,7 +62,10 @@ def test_an_adapter_is_trained_further_on_its_own_base(home: Home, actor: Actor,
     replay = {"dataset": "tickets@1", "limit": 4}
     columns = {"prompt": "text", "completion": "label"}
     datasets.ingest(
-        home, actor, name="fixes", source=[{"text": "m", "chosen": "category: c1", "rejected": "category: c2"}]
+        home,
+        actor,
+        name="fixes",
+        source=[{"text": "m", "chosen": "category: c1", "rejected": "category: c2"}],
     )
     run = service.execute(
         home, actor, recipe(method="dpo", base="triage@1", dataset="fixes", replay=replay, columns=columns)
@@ -155,7 +162,9 @@ def test_cancelling(home: Home, actor: Actor, trainer: Trainer, monkeypatch: pyt
 
 def test_a_run_belongs_to_its_project(home: Home, actor: Actor, trainer: Trainer) -> None:
     run = service.execute(home, actor, recipe())
-    stranger = Actor(id=actor.id, name=actor.name, role=actor.role, scope=type(actor.scope)("default", "other"))
+    stranger = Actor(
+        id=actor.id, name=actor.name, role=actor.role, scope=type(actor.scope)("default", "other")
+    )
     with home.read() as uow:
         with pytest.raises(NotFound):
             service.get(uow, stranger, run_id=run.id)
