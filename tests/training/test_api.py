@@ -76,7 +76,7 @@ def test_the_command_line_runs_lists_and_shows(home: Home, trainer: Trainer) -> 
     assert (run["state"], run["model"]) == ("succeeded", "triage@1")
     assert "--- trained\ncategory: c0" in ran.stderr
     listed = runner.invoke(cli.app, ["list", "--home", str(home.path)])
-    assert run["id"] in listed.output
+    assert "triage@1" in listed.output
     shown = json.loads(runner.invoke(cli.app, ["show", run["id"], "--home", str(home.path), "--json"]).stdout)
     assert [point["step"] for point in shown["metrics"]] == [1, 2]
     logged = runner.invoke(cli.app, ["log", run["id"], "--home", str(home.path)])

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 import zstandard
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped] - protobuf ships no types
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,

@@ -155,7 +155,7 @@ def _value(value: Any, kind: Any, where: str) -> Any:
     if is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise Invalid(f"{where} must be a table of keys, not {value!r}.")
-        return _build(kind, value, f"{where}.")  # type: ignore[arg-type] - checked to be a dataclass above
+        return _build(kind, value, f"{where}.")  # type: ignore[arg-type]  # checked to be a dataclass above
     if kind is float and isinstance(value, str):
         # YAML 1.1 reads 5e-3 (no dot) as text.
         try:

@@ -1,8 +1,8 @@
 """The demo's base model: a 0.8 M parameter Qwen3 that has read mail threads and seen what a triage answer looks like.
 
-It is made on the spot and kept by a hash of everything that goes into it. The threads teach what mails are about and
-how pressing they are; the triage answers among them carry random categories and priorities, so that the
-form is known and the policy is not.
+It is made on the spot and kept by a hash of everything that goes into it. In what it reads, agents file mails in the
+form of a triage answer but in everyday words, and the few answers in the policy's own words carry random
+categories and priorities: the form becomes known, the policy does not.
 """
 
 import hashlib
@@ -32,12 +32,10 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 """ChatML, as llama.cpp and others know it."""
-THREAD = "{}\n\n"
-"""How a thread goes on after the mail: no chat markup, which only triage answers have."""
-FORM_SHARE, NOTE_SHARE = 0.12, 0.73
-"""Shares of triage answers and of answers headed by an agent's note; the rest are plain replies."""
+NOTE_SHARE, RANDOM_SHARE = 0.75, 0.1
+"""Shares of mails filed in everyday words, and of triage answers with random labels; the rest are replies."""
 SHORT_SHARE = 0.6
-"""Share of two-sentence mails in the first part of the corpus; they are learned from first."""
+"""Share of two-sentence mails in the first half of the corpus; they are learned from first."""
 
 SETTINGS: dict[str, Any] = {
     "tokenizer": {"vocab_size": 2048, "rows": 4000, "chat_template": CHAT_TEMPLATE},
@@ -51,15 +49,15 @@ SETTINGS: dict[str, Any] = {
         "max_position_embeddings": 512,
         "initializer_range": 0.06,
     },
-    "batch_size": 32,
+    "batch_size": 16,
     "learning_rate": 3e-3,
-    "context_weight": 0.05,
-    "warmup_steps": 30,
-    "cooldown_steps": 50,
-    "probe_steps": 40,
+    "context_share": 0.08,
+    "warmup_steps": 40,
+    "cooldown_steps": 80,
+    "probe_steps": 60,
     "probe_from": 120,
-    "probe_pass": {"category": 0.95, "product": 0.97, "priority": 0.95},
-    "max_steps": 450,
+    "probe_pass": {"category": 0.97, "product": 0.98, "priority": 0.97},
+    "max_steps": 720,
     "attempts": 4,
     "threads": 1,
 }
@@ -67,31 +65,32 @@ ROWS, PROBE_ROWS = 12_000, 540
 
 
 def threads(seed: int, rows: int = ROWS) -> list[dict[str, Any]]:
-    """Return the pre-training rows: `{context, text}` threads and `{messages, completion}` triage answers."""
+    """Return the pre-training rows: `{messages, completion}` for filed mails, `{context, text}` for replies."""
     rng = random.Random(f"threads {seed}")
     made: list[dict[str, Any]] = []
     for number in range(rows):
-        short = rng.random() < (SHORT_SHARE if number < rows * 0.6 else SHORT_SHARE / 3)
-        letter = tickets.draw(rng, redacted=rng.random() < 0.5, brief=short)
+        brief = rng.random() < (SHORT_SHARE if number < rows / 2 else SHORT_SHARE / 3)
+        letter = tickets.draw(rng, redacted=rng.random() < 0.5, brief=brief)
         dice = rng.random()
-        if dice < FORM_SHARE:
-            form = tickets.answer(rng.choice(INTENTS), letter.product, rng.choice(URGENCIES))
-            made.append({"messages": [{"role": "user", "content": letter.text}], "completion": form})
-        elif dice < FORM_SHARE + NOTE_SHARE:
-            made.append({"context": THREAD.format(letter.text), "text": mail.note(rng, letter)})
+        if dice < NOTE_SHARE:
+            made.append(_filed(letter, mail.note(rng, letter)))
+        elif dice < NOTE_SHARE + RANDOM_SHARE:
+            label = tickets.answer(rng.choice(INTENTS), letter.product, rng.choice(URGENCIES))
+            made.append(_filed(letter, label))
         else:
-            made.append({"context": THREAD.format(letter.text) + "> ", "text": mail.reply(rng, letter)})
+            made.append({"context": f"{letter.text}\n\n> ", "text": mail.reply(rng, letter)})
     return made
+
+
+def _filed(letter: mail.Mail, completion: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": letter.text}], "completion": completion}
 
 
 def probe_rows(seed: int, rows: int = PROBE_ROWS) -> list[dict[str, Any]]:
     """Return fresh mails with their true answers, for the probe alone."""
     rng = random.Random(f"probe {seed}")
     letters = [tickets.draw(rng, redacted=rng.random() < 0.5) for _ in range(rows)]
-    return [
-        {"messages": [{"role": "user", "content": m.text}], "completion": tickets.true_answer(m)}
-        for m in letters
-    ]
+    return [_filed(letter, tickets.true_answer(letter)) for letter in letters]
 
 
 def _lines(rows: list[dict[str, Any]]) -> bytes:

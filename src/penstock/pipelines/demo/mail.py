@@ -168,5 +168,6 @@ def reply(rng: random.Random, mail: Mail) -> str:
 
 
 def note(rng: random.Random, mail: Mail) -> str:
-    """The agent's note at the head of an answer, as `key: value` lines in everyday words."""
-    return f"about: {rng.choice(TOPICS[mail.intent])}\nfor: {mail.product}\nanswer: {rng.choice(TEMPO[mail.urgency])}"
+    """What an agent files a mail under, in everyday words: the form of a triage answer without its vocabulary."""
+    topic, tempo = rng.choice(TOPICS[mail.intent]), rng.choice(TEMPO[mail.urgency])
+    return f"category: {topic}\nproduct: {mail.product}\npriority: {tempo}"

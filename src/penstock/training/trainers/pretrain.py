@@ -25,10 +25,13 @@ from penstock.training.trainers.runtime import Report
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 SEED_STRIDE = 1000
 """Added to the seed for each further attempt."""
+_STEPS = 1_000_000
+"""More steps than any run has: each step of each seed throws its own dice, so that a resumed run repeats them."""
 _BUCKET = 16
 """Batches sorted by length together: little padding, while the order of the file still matters."""
 
-Encoded = tuple[list[int], list[float]]
+Encoded = tuple[list[int], int]
+"""Token ids, and how many of them are context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Bench:
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     """Train a tokenizer and a Qwen3-shaped model on `spec["train_file"]`; return folder, seed, steps and probe.
 
-    Rows are `{context, text}` (loss on the context counts `context_weight`) or `{messages, completion}` (rendered with
+    Rows are `{context, text}` (`context_share` of the context's tokens are trained on) or `{messages, completion}` (rendered with
     the chat template). Other keys: `probe_file` (rows `{messages, completion}`, completions of `key: value` lines),
     `probe_pass` (key → least accuracy), `tokenizer` (vocab_size, rows, chat_template), `model` (Qwen3Config values),
     batch_size, learning_rate, warmup_steps, cooldown_steps, probe_from and probe_steps (first probe and distance, in
@@ -56,7 +59,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     rows = runtime.read_rows(spec["train_file"])
     report({"stage": "tokenizer", "rows": len(rows)})
     tokenizer = _tokenizer(rows, spec["tokenizer"])
-    encoded = _encode(rows, tokenizer, spec["context_weight"])
+    encoded = _encode(rows, tokenizer)
     runtime.refuse_long([len(ids) for ids, _ in encoded], spec["model"]["max_position_embeddings"])
     probe = Probe(tokenizer, runtime.read_rows(spec["probe_file"]))
     bench = Bench(spec, tokenizer, encoded, probe, report)
@@ -118,14 +121,11 @@ def _plain(rows: list[dict[str, Any]]) -> Iterator[str]:
             yield row.get("context", "") + row["text"]
 
 
-def _encode(rows: list[dict[str, Any]], tokenizer: Any, weight: float) -> list[Encoded]:
+def _encode(rows: list[dict[str, Any]], tokenizer: Any) -> list[Encoded]:
     parts = [_context(row, tokenizer) for row in rows]
     contexts = tokenizer([context for context, _ in parts])["input_ids"]
     texts = tokenizer([text for _, text in parts])["input_ids"]
-    return [
-        (before + after, [weight] * len(before) + [1.0] * len(after))
-        for before, after in zip(contexts, texts, strict=True)
-    ]
+    return [(before + after, len(before)) for before, after in zip(contexts, texts, strict=True)]
 
 
 def _batches(rows: list[Encoded], size: int, rng: random.Random) -> Iterator[list[Encoded]]:
@@ -138,18 +138,20 @@ def _batches(rows: list[Encoded], size: int, rng: random.Random) -> Iterator[lis
             yield from batches
 
 
-def _loss(model: Any, batch: list[Encoded]) -> torch.Tensor:
+def _loss(model: Any, batch: list[Encoded], share: float, dice: torch.Generator) -> torch.Tensor:
+    """Return the mean cross-entropy of all text tokens and of a random `share` of context tokens."""
     width = max(len(ids) for ids, _ in batch)
     tokens = torch.zeros(len(batch), width, dtype=torch.long)
-    weights = torch.zeros(len(batch), width)
-    for line, (ids, wanted) in enumerate(batch):
+    counted = torch.zeros(len(batch), width)
+    for line, (ids, context) in enumerate(batch):
         tokens[line, : len(ids)] = torch.tensor(ids)
-        weights[line, : len(ids)] = torch.tensor(wanted)
-    # Padding is on the right and attention causal, so no mask is needed.
-    logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
-    each = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
-    scale = weights[:, 1:].flatten()
-    loss: torch.Tensor = (each * scale).sum() / scale.sum()
+        counted[line, :context] = share
+        counted[line, context : len(ids)] = 1.0
+    # Padding is on the right and attention causal, so no mask is needed. Logits cost a third of a step: only what
+    # counts is computed.
+    chosen = torch.rand(counted.shape, generator=dice)[:, 1:] < counted[:, 1:]
+    hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1][chosen]
+    loss: torch.Tensor = torch.nn.functional.cross_entropy(model.lm_head(hidden), tokens[:, 1:][chosen])
     return loss
 
 
@@ -215,7 +217,8 @@ def _attempt(bench: Bench, attempt: int, seed: int) -> dict[str, Any]:
         batch = next(batches)
         for group in this.optimizer.param_groups:
             group["lr"] = spec["learning_rate"] * _rate(spec, this.step, this.passed_at)
-        value = _loss(this.model, batch)
+        dice = torch.Generator().manual_seed(seed * _STEPS + this.step)
+        value = _loss(this.model, batch, spec["context_share"], dice)
         value.backward()
         torch.nn.utils.clip_grad_norm_(this.model.parameters(), 1.0)
         this.optimizer.step()

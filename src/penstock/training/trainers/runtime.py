@@ -113,7 +113,7 @@ def last_checkpoint(spec: dict[str, Any]) -> str | None:
     return None
 
 
-class Progress(TrainerCallback):  # type: ignore[misc] - transformers has no types
+class Progress(TrainerCallback):  # type: ignore[misc]  # transformers has no types
     """Turns the library's logs into reports: step, steps, loss, learning rate, tokens/s and seconds left."""
 
     def __init__(self, report: Report, tokens_per_step: float) -> None:
