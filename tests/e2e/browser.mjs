@@ -56,7 +56,19 @@ export async function mode(value) {
 export async function accessible(page, where) {
   await page.evaluate(AXE + ";0").catch(async () => page.addScriptTag({ content: AXE }));
   const result = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], resultTypes: ["violations", "incomplete"] }));
-  const found = [...result.violations, ...result.incomplete.filter((r) => r.id === "color-contrast")];
+  // A row that is cut by its list's edge is seen whole after scrolling: its colours are judged on the rows around it.
+  const cut = await page.evaluate(
+    (targets) => targets.filter((t) => {
+      const node = document.querySelector(t);
+      const list = node?.closest(".vtable");
+      const row = node?.closest("[role=row]")?.getBoundingClientRect();
+      const box = list?.getBoundingClientRect();
+      return !!row && !!box && (row.bottom > box.bottom || row.top < box.top + 34);
+    }),
+    result.incomplete.filter((r) => r.id === "color-contrast").flatMap((r) => r.nodes.map((n) => n.target.join(" "))),
+  );
+  const undecided = result.incomplete.filter((r) => r.id === "color-contrast").map((r) => ({ ...r, nodes: r.nodes.filter((n) => !cut.includes(n.target.join(" "))) }));
+  const found = [...result.violations, ...undecided];
   const said = found.flatMap((r) => r.nodes.slice(0, 4).map((n) => `${r.id}: ${n.target.join(" ")} :: ${(n.failureSummary ?? "").replace(/\s+/g, " ")}`));
   if (said.length) throw new Error(`accessibility of ${where}: ${said.join(" | ")}`);
 }

@@ -338,4 +338,46 @@ export const scenarios = {
     await browser.close();
     assert.deepEqual(complaints, []);
   },
+
+  /** A real server with whatever it holds: every page and the first thing of each list, without a complaint. */
+  async real() {
+    const { browser, page, complaints } = await open();
+    await enter(page);
+    const problems = [];
+    const look = async (address) => {
+      try {
+        await page.goto(base + address);
+        await page.getByRole("heading", { level: 1 }).waitFor();
+        await settle(page);
+        const alert = page.locator(".state[role=alert]");
+        if (await alert.count()) throw new Error(await alert.first().innerText());
+        await shot(page, `real${address.replace(/[^a-z0-9]+/gi, "-").slice(0, 60)}`);
+        await accessible(page, address);
+      } catch (problem) {
+        problems.push(`${address}: ${problem.message}`);
+      }
+    };
+    for (const address of ["/", "/traces?range=all", "/prompts", "/datasets", "/training", "/evaluations", "/evaluations?tab=gates", "/models", "/deployments", "/playground", ...["keys", "providers", "routes", "audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
+    const first = async (list, pick) => {
+      const response = await page.request.get(`${base}/api/v1${list}`);
+      assert.equal(response.status(), 200, list);
+      const [item] = (await response.json()).items;
+      return item ? pick(item) : [];
+    };
+    const details = [
+      ...(await first("/traces?limit=1", (t) => [`/traces/${t.trace_id}`, `/traces?range=all&peek=${t.trace_id}`])),
+      ...(await first("/prompts", (p) => ["", "?tab=render", "?tab=diff"].map((t) => `/prompts/${p.name}${t}`))),
+      ...(await first("/datasets", (d) => ["", "?tab=profile", "?tab=rows", "?tab=recipe", "?tab=lineage"].map((t) => `/datasets/${d.name}${t}`))),
+      ...(await first("/training/runs", (r) => [`/training/${r.id}`])),
+      ...(await first("/evals/runs", (r) => [`/evaluations/${r.id}`, `/evaluations/${r.id}?tab=samples`])),
+      ...(await first("/evals/gates", (g) => (g.baseline_id ? [`/evaluations/compare?baseline=${g.baseline_id}&candidate=${g.run_id}`] : []))),
+      ...(await first("/models", (m) => ["", "?tab=files", "?tab=lineage"].map((t) => `/models/${m.name}${t}`))),
+      ...(await first("/deployments", (d) => [`/deployments/${d.name}`])),
+    ];
+    for (const address of details) await look(address);
+    await browser.close();
+    if (problems.length) throw new Error(problems.join("\n"));
+    assert.deepEqual(complaints, []);
+    console.log(`${details.length} detail pages`);
+  },
 };

@@ -56,15 +56,21 @@ export function Markdown({ source }: { source: string }) {
           return (
             <div key={i} className="table-scroll" tabIndex={0} role="region" aria-label="Table">
               <table>
-                <thead>
-                  <tr>
-                    {block.head.map((h, n) => (
-                      <th key={n} scope="col">
-                        <Text text={h} />
-                      </th>
-                    ))}
-                  </tr>
-                </thead>
+                {block.head.some((h) => h) && (
+                  <thead>
+                    <tr>
+                      {block.head.map((h, n) =>
+                        h ? (
+                          <th key={n} scope="col">
+                            <Text text={h} />
+                          </th>
+                        ) : (
+                          <td key={n} />
+                        ),
+                      )}
+                    </tr>
+                  </thead>
+                )}
                 <tbody>
                   {block.rows.map((row, r) => (
                     <tr key={r}>

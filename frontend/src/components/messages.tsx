@@ -18,6 +18,10 @@ function parts(content: Json): Shown["parts"] {
   const o = record(content);
   if (!o) return [{ kind: "text", text: String(content) }];
   if (typeof o.text === "string") return [{ kind: "text", text: o.text }];
+  // OpenTelemetry's message parts (gen_ai.input.messages).
+  if ((o.type === "text" || o.type === "reasoning") && typeof o.content === "string") return [{ kind: "text", title: o.type === "reasoning" ? "reasoning" : undefined, text: o.content }];
+  if (o.type === "tool_call") return [{ kind: "json", title: `calls ${String(o.name)}`, text: typeof o.arguments === "string" ? pretty(o.arguments) : JSON.stringify(o.arguments, null, 2) }];
+  if (o.type === "tool_call_response") return [{ kind: "note", title: "tool result", text: "" }, ...parts(o.response ?? o.result)];
   if (typeof o.thinking === "string") return [{ kind: "text", title: "thinking", text: o.thinking }];
   if (o.type === "tool_use") return [{ kind: "json", title: `calls ${String(o.name)}`, text: JSON.stringify(o.input, null, 2) }];
   if (o.type === "tool_result") return [{ kind: "note", title: "tool result", text: "" }, ...parts(o.content)];
@@ -67,6 +71,12 @@ export function messagesOf(body: Json): Shown[] | null {
   }
   const one = message(o);
   return one ? [one] : null;
+}
+
+/** A message as plain text, to be edited and sent again. */
+export function plainText(v: Json): string {
+  const shown = message(v);
+  return shown ? shown.parts.map((p) => p.text).filter(Boolean).join("\n") : "";
 }
 
 const LIMIT = 6000;

@@ -1,14 +1,11 @@
 /** The frame around every page: navigation, project, palette, help, theme, notices, and the door. */
-import { Suspense, useContext, useEffect, useRef, useState } from "react";
-import * as Menu from "@radix-ui/react-dropdown-menu";
+import { lazy, type ReactNode, Suspense, useContext, useEffect, useRef, useState } from "react";
 import { Outlet, useLocation } from "@tanstack/react-router";
-import { useQueryClient } from "@tanstack/react-query";
-import { api, setProject } from "../api/client.ts";
-import type { Me, Page, Project } from "../api/types.ts";
+import { setProject } from "../api/client.ts";
+import type { Me } from "../api/types.ts";
 import { useKeys } from "../lib/keys.ts";
 import { A, ProjectContext, useGo, useSearch, type Search } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
-import { choose, useChoice, type Choice } from "../lib/theme.ts";
 import { dismiss, useToasts } from "../lib/toast.ts";
 import { Icon } from "./icons.tsx";
 import { Help } from "./help.tsx";
@@ -50,65 +47,18 @@ function Nav({ path }: { path: string }) {
   );
 }
 
-function ProjectSwitch({ project }: { project: string }) {
-  const projects = useGet<Page<Project>>("/projects", undefined, { staleTime: 60_000 });
-  const go = useGo();
-  const names = [...new Set([project, ...(projects.data?.items ?? []).map((p) => p.name)])];
-  return (
-    <Menu.Root modal={false}>
-      <Menu.Trigger className="switch" aria-label={`Project: ${project}`}>
-        <span className="ellipsis">{project}</span>
-        <Icon name="chevron" />
-      </Menu.Trigger>
-      <Menu.Content className="menu" align="start" sideOffset={4}>
-        <Menu.Label className="menu-label">Project</Menu.Label>
-        <Menu.RadioGroup value={project} onValueChange={(name) => go(`/?project=${encodeURIComponent(name)}`)}>
-          {names.map((name) => (
-            <Menu.RadioItem key={name} value={name} className="menu-item">
-              {name}
-            </Menu.RadioItem>
-          ))}
-        </Menu.RadioGroup>
-      </Menu.Content>
-    </Menu.Root>
-  );
-}
+const ProjectMenu = lazy(() => import("./menus.tsx").then((m) => ({ default: m.ProjectMenu })));
+const UserMenu = lazy(() => import("./menus.tsx").then((m) => ({ default: m.UserMenu })));
 
-function UserMenu({ me }: { me: Me }) {
-  const theme = useChoice();
-  const client = useQueryClient();
-  const go = useGo();
-  const leave = async () => {
-    await api.del("/session");
-    client.clear();
-    go("/signin");
-  };
-  return (
-    <Menu.Root modal={false}>
-      <Menu.Trigger className="switch" aria-label={`Account: ${me.name}`}>
-        <Icon name="user" />
-        <span className="ellipsis">{me.name}</span>
-      </Menu.Trigger>
-      <Menu.Content className="menu" align="start" side="top" sideOffset={4}>
-        <Menu.Label className="menu-label">
-          {me.name} · {me.role}
-        </Menu.Label>
-        <Menu.Separator className="menu-line" />
-        <Menu.Label className="menu-label">Theme</Menu.Label>
-        <Menu.RadioGroup value={theme} onValueChange={(v) => choose(v as Choice)}>
-          {(["light", "dark", "system"] as const).map((v) => (
-            <Menu.RadioItem key={v} value={v} className="menu-item" onSelect={(e) => e.preventDefault()}>
-              {v[0]!.toUpperCase() + v.slice(1)}
-            </Menu.RadioItem>
-          ))}
-        </Menu.RadioGroup>
-        <Menu.Separator className="menu-line" />
-        <Menu.Item className="menu-item" onSelect={() => void leave()}>
-          Sign out
-        </Menu.Item>
-      </Menu.Content>
-    </Menu.Root>
+/** A menu's button; the menu itself, a sixth of the script, is only fetched when the button is first used. */
+function Later({ label, children, menu }: { label: string; children: ReactNode; menu: ReactNode }) {
+  const [used, setUsed] = useState(false);
+  const button = (
+    <button type="button" className="switch" aria-label={label} aria-haspopup="menu" aria-expanded="false" onClick={() => setUsed(true)}>
+      {children}
+    </button>
   );
+  return used ? <Suspense fallback={button}>{menu}</Suspense> : button;
 }
 
 function Toasts() {
@@ -184,7 +134,10 @@ function Inside() {
           <img src="/favicon.svg" alt="" width="22" height="22" />
           <span>Penstock</span>
         </A>
-        <ProjectSwitch project={project} />
+        <Later label={`Project: ${project}`} menu={<ProjectMenu project={project} />}>
+          <span className="ellipsis">{project}</span>
+          <Icon name="chevron" />
+        </Later>
         <button type="button" className="find" onClick={() => setPalette(true)}>
           <Icon name="search" />
           <span className="find-text">Jump to…</span>
@@ -192,7 +145,14 @@ function Inside() {
         </button>
         <Nav path={location.pathname} />
         <div className="side-foot">
-          {me.data ? <UserMenu me={me.data} /> : <span className="switch" />}
+          {me.data ? (
+            <Later label={`Account: ${me.data.name}`} menu={<UserMenu me={me.data} />}>
+              <Icon name="user" />
+              <span className="ellipsis">{me.data.name}</span>
+            </Later>
+          ) : (
+            <span className="switch" />
+          )}
           <button type="button" className="icon-button" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={() => setHelp(true)}>
             <Icon name="help" />
           </button>

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from "react";
 import { api, ApiError, path } from "../api/client.ts";
 import type { Message, Page, Prompt, Rendered, SpanDetail, TraceDetail } from "../api/types.ts";
 import { Card, Field, PageHead } from "../components/bits.tsx";
+import { plainText } from "../components/messages.tsx";
 import { Failure } from "../components/state.tsx";
 import { stream, type Answer } from "../lib/chat.ts";
 import { count, ms, usd } from "../lib/format.ts";
@@ -14,8 +15,6 @@ interface Turn {
   role: string;
   content: string;
 }
-
-const asText = (content: unknown) => (typeof content === "string" ? content : JSON.stringify(content));
 
 /** The gateway's own list, so that only names that can be called are offered. */
 function useModels() {
@@ -129,7 +128,7 @@ export default function Playground() {
   const [variables, setVariables] = useState("{}");
   const fill = useAct(
     () => api.post<Rendered>(path`/prompts/${search.prompt!}/render`, { version: search.version ? Number(search.version) : (prompt.data?.versions ?? 1), variables: JSON.parse(variables) as unknown }),
-    (r) => setTurns(r.kind === "chat" ? r.messages.map((m: Message) => ({ role: m.role, content: asText(m.content) })) : [{ role: "user", content: r.text }]),
+    (r) => setTurns(r.kind === "chat" ? r.messages.map((m: Message) => ({ role: m.role, content: plainText(m) })) : [{ role: "user", content: r.text }]),
   );
   const [traceId, spanId] = (search.from ?? "").split(":");
   const replay = useGet<SpanDetail>(path`/traces/${traceId ?? ""}/spans/${spanId ?? ""}`, undefined, { enabled: !!spanId });
@@ -139,7 +138,7 @@ export default function Playground() {
     loaded.current = search.from ?? "";
     const input = replay.data.input as { messages?: Message[] } | Message[] | null;
     const list = Array.isArray(input) ? input : (input?.messages ?? []);
-    if (list.length) setTurns(list.map((m) => ({ role: m.role, content: asText(m.content) })));
+    if (list.length) setTurns(list.map((m) => ({ role: m.role, content: plainText(m) })));
     const asked = replay.data.requested_model ?? replay.data.model;
     if (asked && !search.model) patch({ model: asked }, { replace: true });
   }, [replay.data, search.from, search.model, patch]);

@@ -1,0 +1,38 @@
+"""Every page in a real browser, on a scripted server: full, empty and failing; axe in light and dark."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+Browse = Callable[[str, str, str], None]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+SCENARIOS = (
+    "light",
+    "dark",
+    "empty",
+    "error",
+    "signin",
+    "keyboard",
+    "traces",
+    "playground",
+    "changes",
+    "waiting",
+    "theme",
+    "narrow",
+)
+
+
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scenario(scenario: str, browse: Browse, fake_server: str) -> None:
+    browse(scenario, fake_server, "one-time-token")
+
+
+def test_against_a_running_penstock(browse: Browse) -> None:
+    """`PENSTOCK_E2E_URL` and `PENSTOCK_E2E_SIGNIN` (a one-time link) point at a server with the demo's data."""
+    url = os.environ.get("PENSTOCK_E2E_URL")
+    if not url:
+        pytest.skip("PENSTOCK_E2E_URL is not set")
+    browse("real", url, os.environ["PENSTOCK_E2E_SIGNIN"])
