@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -240,10 +241,14 @@ def test_refused_spans_are_dropped_with_a_warning(
     server: FakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answer("POST /v1/traces", {"detail": "This key may not send traces."}, status=403)
+    logging.getLogger("penstock.sdk").addHandler(
+        caplog.handler
+    )  # the server's logging does not propagate to the root
     runtime.configure(server.url, "psk_wrong")
     with penstock.span("x"):
         pass
     assert penstock.flush()
+    logging.getLogger("penstock.sdk").removeHandler(caplog.handler)
     assert "This key may not send traces." in caplog.text
     runtime.configure(tracing=False)
 

@@ -11,7 +11,7 @@ from penstock.sdk.errors import ApiError, ConnectionFailed
 from penstock.sdk.spans import Span
 from penstock.sdk.transport import RETRIED_STATUS, Transport
 
-logger = logging.getLogger("penstock")
+logger = logging.getLogger("penstock.sdk")
 
 CAPACITY = 10_000
 """Spans waiting at most; what comes on top is dropped and counted."""

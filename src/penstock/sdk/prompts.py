@@ -14,7 +14,7 @@ from penstock.sdk import clock, runtime, template
 from penstock.sdk.client import Client
 from penstock.sdk.errors import ConnectionFailed, Invalid, RenderError, SdkError
 
-logger = logging.getLogger("penstock")
+logger = logging.getLogger("penstock.sdk")
 
 DEFAULT_TTL = 60.0
 
