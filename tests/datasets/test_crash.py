@@ -5,10 +5,8 @@ import resource
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from tests.conftest import owner_of
 
 from penstock.core.errors import StorageFull
 from penstock.core.home import Home
@@ -82,16 +80,3 @@ def test_a_disk_without_room(sqlite_home: Home, owner: Actor) -> None:
     with sqlite_home.read() as uow:
         assert service.resolve(uow, owner, "d").number == 1
     assert service.ingest(sqlite_home, owner, name="d", source=ROWS).number == 2
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    with Home.open(tmp_path / "home") as home:
-        actor = owner_of(home)
-        folder = home.folder("datasets", "default", "default")
-        folder.chmod(0o500)
-        try:
-            with pytest.raises(StorageFull):
-                service.ingest(home, actor, name="d", source=ROWS[:10])
-        finally:
-            folder.chmod(0o700)

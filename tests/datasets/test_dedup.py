@@ -35,7 +35,7 @@ def corpus(seed: int, count: int) -> list[str]:
 
 @pytest.mark.parametrize("threshold", [0.6, 0.7, 0.8])
 def test_it_finds_what_comparing_all_pairs_finds(threshold: float) -> None:
-    texts = corpus(3, 300)
+    texts = corpus(3, 160)
     index = NearIndex(threshold=threshold)
     for text in texts:
         index.add(text)
@@ -49,7 +49,7 @@ def test_it_finds_what_comparing_all_pairs_finds(threshold: float) -> None:
         assert value == pytest.approx(jaccard(texts[i], texts[j]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.5, 0.7, 0.9]))
 def test_every_removed_document_resembles_an_earlier_kept_one(seed: int, threshold: float) -> None:
     texts = corpus(seed, 60)

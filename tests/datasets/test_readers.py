@@ -214,6 +214,7 @@ rows = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(rows)
 def test_what_is_written_as_jsonl_or_json_comes_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]]

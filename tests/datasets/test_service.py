@@ -1,4 +1,5 @@
 import csv
+import errno
 import hashlib
 import json
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from penstock.core import lineage
 from penstock.core.errors import Conflict, Denied, Invalid, NotFound, StorageFull
@@ -316,14 +318,24 @@ def test_a_failing_source_leaves_nothing_behind(home: Home, actor: Actor) -> Non
     assert not (home.path / "datasets/default/default/d/table").exists()
 
 
-def test_a_full_disk_is_one_sentence(home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "is full; nothing was registered"),
+        (OSError(errno.EROFS, "Read-only file system"), "cannot be written .read-only"),
+        (DeltaError("Generic LocalFileSystem error: No space left on device (os error 28)"), "is full"),
+    ],
+)
+def test_a_full_or_read_only_disk_is_one_sentence(
+    home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
     def full(*_args: Any, **_options: Any) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     service.ingest(home, actor, name="d", source=ROWS)
     with monkeypatch.context() as patch:
         patch.setattr(table, "write_deltalake", full)
-        with pytest.raises(StorageFull, match="is full; nothing was registered"):
+        with pytest.raises(StorageFull, match=said):
             service.ingest(home, actor, name="d", source=ROWS[:5])
     with home.read() as uow:
         assert service.resolve(uow, actor, "d").number == 1
