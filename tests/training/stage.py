@@ -51,14 +51,8 @@ class Trainer:
         (workdir / "child.log").write_text("step 1\nstep 2\n")
         on_progress({"stage": "preview", "examples": [{"context": "mail", "trained": "category: c0"}]})
         for step in (1, 2):
-<<<<<<< HEAD
-            on_progress(
-                {"stage": "train", "step": step, "steps": 2, "loss": 1.0 / step, "learning_rate": 0.1}
-            )
-=======
             speed = {"tokens_per_second": 100.0, "eta_seconds": 1.0, "learning_rate": 0.1}
             on_progress({"stage": "train", "step": step, "steps": 2, "loss": 1.0 / step, **speed})
->>>>>>> train
         if self._then:
             self._then(spec)
         folder = adapter_folder(workdir / "model")
