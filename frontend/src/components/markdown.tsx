@@ -54,7 +54,7 @@ export function Markdown({ source }: { source: string }) {
         }
         if (block.type === "table")
           return (
-            <div key={i} className="table-scroll" tabIndex={0} role="region" aria-label="Table">
+            <div key={i} className="table-scroll" tabIndex={0} role="group" aria-label="Table">
               <table>
                 {block.head.some((h) => h) && (
                   <thead>
