@@ -24,7 +24,7 @@ def parsed(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("[", "{"):
         try:
             return msgspec.json.decode(value)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return value
     return value
 
@@ -41,7 +41,7 @@ def from_value(value: Any) -> bytes:
         try:
             raw = value.encode()
             msgspec.json.decode(raw, type=msgspec.Raw)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return encode(value)
         return raw
     return encode(value)
@@ -178,5 +178,5 @@ def to_plain(document: bytes | None) -> Any:
         return None
     try:
         return msgspec.json.decode(document)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return document.decode("utf-8", "replace")

@@ -145,7 +145,7 @@ def _value(value: Any, kind: str | None) -> Any:
 def _from_json(data: bytes) -> Iterator[OtlpSpan]:
     try:
         request = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise Invalid(f"The body is not valid JSON: {error}.") from error
     try:
         # A message that is broken anywhere is refused as a whole, as broken protobuf is.

@@ -29,7 +29,7 @@ def of_document(document: bytes | None) -> str:
     found: list[str] = []
     try:
         _strings(msgspec.json.decode(document), found)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         found.append(document.decode("utf-8", "replace"))
     return "\n".join(found)[:MAX_CHARS]
 
