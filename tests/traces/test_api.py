@@ -15,7 +15,9 @@ from tests.traces.build import call
 def spans(client: TestClient, home: Home, actor: Actor) -> list:
     made = [
         call(name="root", kind="agent", model=None, user="ada", start_ns=1_790_000_000_000_000_000),
-        call(user="ada", tags=("t",), metadata={"a": "b"}, start_ns=1_790_000_001_000_000_000, status="error"),
+        call(
+            user="ada", tags=("t",), metadata={"a": "b"}, start_ns=1_790_000_001_000_000_000, status="error"
+        ),
         call(user="bob", start_ns=1_790_000_002_000_000_000),
     ]
     service.ingest(home, actor.scope, made)
@@ -29,7 +31,12 @@ def test_lists_page_and_filter(client: TestClient, spans: list) -> None:
     assert first["items"][0]["spans"] == 1
     rest = client.get("/api/v1/traces", params={"limit": 2, "cursor": first["next"]}).json()
     assert ([item["name"] for item in rest["items"]], rest["next"]) == (["root"], None)
-    for filters in ({"tag": "t"}, {"status": "error"}, {"metadata": "a=b"}, {"user": "ada", "model": "gpt-4o-mini"}):
+    for filters in (
+        {"tag": "t"},
+        {"status": "error"},
+        {"metadata": "a=b"},
+        {"user": "ada", "model": "gpt-4o-mini"},
+    ):
         items = client.get("/api/v1/traces", params=filters).json()["items"]
         assert [item["trace_id"] for item in items] == [spans[1].trace_id], filters
     late = client.get("/api/v1/traces", params={"since": "2026-09-21T14:13:21.500000Z"}).json()["items"]
@@ -37,7 +44,8 @@ def test_lists_page_and_filter(client: TestClient, spans: list) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["cursor=x", "cursor=WyJhIiwxXQ", "limit=0", "metadata=a", "kind=nope", "unknown=1", "since=never"]
+    "query",
+    ["cursor=x", "cursor=WyJhIiwxXQ", "limit=0", "metadata=a", "kind=nope", "unknown=1", "since=never"],
 )
 def test_wrong_queries_are_refused(client: TestClient, query: str) -> None:
     assert client.get(f"/api/v1/traces?{query}").status_code in (400, 422)
@@ -91,7 +99,9 @@ def test_commands(sqlite_home: Home, tmp_path: Path) -> None:
     assert shown.stdout.splitlines()[1].startswith("  inner  [tool]")
     target = tmp_path / "out.jsonl"
     assert runner.invoke(cli.app, ["export", "--to", str(target), *home]).exit_code == 0
-    assert {json.loads(line)["span_id"] for line in target.read_text().splitlines()} == {s.span_id for s in spans}
+    assert {json.loads(line)["span_id"] for line in target.read_text().splitlines()} == {
+        s.span_id for s in spans
+    }
     usage = runner.invoke(cli.app, ["usage", "--by", "kind", "--json", *home])
     assert {row["group"]: row["calls"] for row in json.loads(usage.stdout)} == {"llm": 1, "tool": 1}
     assert runner.invoke(cli.app, ["usage", "--by", "moon", *home]).exit_code == 1

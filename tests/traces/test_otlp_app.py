@@ -314,7 +314,11 @@ class Load:
         while not self._stop.is_set():
             trace_id = new_trace_id()
             spans = [
-                {"trace_id": trace_id, "span_id": new_span_id(), "attributes": {"input.value": "x" * rng.randrange(900)}}
+                {
+                    "trace_id": trace_id,
+                    "span_id": new_span_id(),
+                    "attributes": {"input.value": "x" * rng.randrange(900)},
+                }
                 for _ in range(rng.randrange(1, 20))
             ]
             message = request(*spans)

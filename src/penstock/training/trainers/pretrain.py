@@ -50,7 +50,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
 
     Rows are `{context, text}` (`context_share` of the context's tokens are trained on) or `{messages, completion}`
     (rendered with the chat template). Other keys: `probe_file` (rows `{messages, completion}`, completions of
-    `key: value` lines), `probe_pass` (key → least accuracy), `tokenizer` (vocab_size, rows, chat_template), `model` (Qwen3Config values),
+    `key: value` lines), `probe_pass` (key → least accuracy), `tokenizer` (vocab_size, rows, chat_template),
+    `model` (Qwen3Config values),
     batch_size, learning_rate, warmup_steps, cooldown_steps, probe_from and probe_steps (first probe and distance, in
     steps), max_steps, attempts, seed, threads, workdir.
     Goes on from its last probe after a kill. Raises ChildFailed when no attempt passes.
