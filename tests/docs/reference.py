@@ -99,7 +99,10 @@ def commands() -> str:
     rows: list[tuple[str, ...]] = []
     for command in COMMANDS:
         if importlib.util.find_spec(command.module) is not None:
-            rows += _commands_of(importlib.import_module(command.module).app, f"penstock {command.name}")
+            rows += _commands_of(
+                getattr(importlib.import_module(command.module), command.attribute),
+                f"penstock {command.name}",
+            )
     return _table(("command", "what it does"), rows)
 
 
