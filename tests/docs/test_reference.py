@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.cli.commands import COMMANDS
+from penstock.cli.commands import COMMANDS, Command
 from tests.architecture.code import ROOT
 from tests.docs.reference import DOCS, PLACES, marked
 
@@ -22,9 +22,9 @@ def test_the_reference_is_that_of_the_code(name: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_is_there(command: object) -> None:
-    module = importlib.import_module(getattr(command, "module"))  # noqa: B009 - pytest passes it as an object
-    assert module.app.registered_commands or module.app.registered_groups
+def test_every_command_is_there(command: Command) -> None:
+    app = getattr(importlib.import_module(command.module), command.attribute)
+    assert app.registered_commands or app.registered_groups
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
