@@ -56,7 +56,7 @@ def test_yaml_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "broken.yaml"
     file.write_text(text)
-    with pytest.raises(Invalid, match="broken.yaml"):
+    with pytest.raises(Invalid, match=r"broken\.yaml"):
         recipes.load(file)
 
 
