@@ -34,22 +34,22 @@ CHAT_TEMPLATE = (
 """ChatML, as llama.cpp and others know it."""
 NOTE_SHARE, RANDOM_SHARE = 0.75, 0.1
 """Shares of mails filed in everyday words, and of triage answers with random labels; the rest are replies."""
-SHORT_SHARE = 0.6
-"""Share of two-sentence mails in the first half of the corpus; they are learned from first."""
+BRIEF = ((0.35, 1.0), (1.0, 0.3))
+"""Up to which part of the corpus which share of mails has two sentences only: what matters is learned there first."""
 
 SETTINGS: dict[str, Any] = {
     "tokenizer": {"vocab_size": 2048, "rows": 4000, "chat_template": CHAT_TEMPLATE},
     "model": {
         "hidden_size": 128,
         "intermediate_size": 384,
-        "num_hidden_layers": 3,
+        "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 32,
         "max_position_embeddings": 512,
         "initializer_range": 0.06,
     },
-    "batch_size": 16,
+    "batch_tokens": 1200,
     "learning_rate": 3e-3,
     "context_share": 0.08,
     "warmup_steps": 40,
@@ -69,7 +69,8 @@ def threads(seed: int, rows: int = ROWS) -> list[dict[str, Any]]:
     rng = random.Random(f"threads {seed}")
     made: list[dict[str, Any]] = []
     for number in range(rows):
-        brief = rng.random() < (SHORT_SHARE if number < rows / 2 else SHORT_SHARE / 3)
+        share = next(share for part, share in BRIEF if number < rows * part)
+        brief = rng.random() < share
         letter = tickets.draw(rng, redacted=rng.random() < 0.5, brief=brief)
         dice = rng.random()
         if dice < NOTE_SHARE:

@@ -27,8 +27,8 @@ SEED_STRIDE = 1000
 """Added to the seed for each further attempt."""
 _STEPS = 1_000_000
 """More steps than any run has: each step of each seed throws its own dice, so that a resumed run repeats them."""
-_BUCKET = 16
-"""Batches sorted by length together: little padding, while the order of the file still matters."""
+_BUCKET = 512
+"""Rows sorted by length together: little padding, while the order of the file still matters."""
 
 Encoded = tuple[list[int], int]
 """Token ids, and how many of them are context."""
@@ -48,13 +48,12 @@ class Bench:
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     """Train a tokenizer and a Qwen3-shaped model on `spec["train_file"]`; return folder, seed, steps and probe.
 
-    Rows are `{context, text}` (`context_share` of the context's tokens are trained on) or `{messages, completion}`
-    (rendered with the chat template). Other keys: `probe_file` (rows `{messages, completion}`, completions of
-    `key: value` lines), `probe_pass` (key → least accuracy), `tokenizer` (vocab_size, rows, chat_template),
-    `model` (Qwen3Config values),
-    batch_size, learning_rate, warmup_steps, cooldown_steps, probe_from and probe_steps (first probe and distance, in
-    steps), max_steps, attempts, seed, threads, workdir.
-    Goes on from its last probe after a kill. Raises ChildFailed when no attempt passes.
+    Rows are `{context, text}` or `{messages, completion}` (rendered with the chat template); a random `context_share`
+    of the context's tokens is trained on, and all of the rest. Short rows first make learning start sooner. Other keys:
+    `probe_file` (rows `{messages, completion}`, completions of `key: value` lines), `probe_pass` (key → least
+    accuracy), `tokenizer` (vocab_size, rows, chat_template), `model` (Qwen3Config values), batch_tokens, learning_rate,
+    warmup_steps, cooldown_steps, probe_from and probe_steps (first probe and distance, in steps), max_steps, attempts,
+    seed, threads, workdir. Goes on from its last probe after a kill. Raises ChildFailed when no attempt passes.
     """
     runtime.prepare(spec)
     rows = runtime.read_rows(spec["train_file"])
@@ -130,11 +129,15 @@ def _encode(rows: list[dict[str, Any]], tokenizer: Any) -> list[Encoded]:
 
 
 def _batches(rows: list[Encoded], size: int, rng: random.Random) -> Iterator[list[Encoded]]:
-    """Yield batches without end, in the file's order except that each bucket is shuffled by length."""
+    """Yield batches of at most `size` tokens without end, in the file's order but for shuffled buckets."""
     while True:
-        for start in range(0, len(rows), size * _BUCKET):
-            bucket = sorted(rows[start : start + size * _BUCKET], key=lambda row: len(row[0]))
-            batches = [bucket[at : at + size] for at in range(0, len(bucket), size)]
+        for start in range(0, len(rows), _BUCKET):
+            bucket = sorted(rows[start : start + _BUCKET], key=lambda row: len(row[0]))
+            batches: list[list[Encoded]] = [[]]
+            for row in bucket:
+                if (len(batches[-1]) + 1) * len(row[0]) > size and batches[-1]:
+                    batches.append([])
+                batches[-1].append(row)
             rng.shuffle(batches)
             yield from batches
 
@@ -210,7 +213,7 @@ def _attempt(bench: Bench, attempt: int, seed: int) -> dict[str, Any]:
     this = _Run(bench, seed)
     if kept.exists():
         this.restore(kept)
-    batches = _batches(bench.rows, spec["batch_size"], random.Random(seed))
+    batches = _batches(bench.rows, spec["batch_tokens"], random.Random(seed))
     for _ in range(this.step):
         next(batches)
     began, tokens, loss = time.monotonic(), 0, 0.0
