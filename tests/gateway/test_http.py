@@ -101,7 +101,7 @@ def test_keys_work_at_once_and_stop_within_a_second(gateway: Running) -> None:
     with gateway.home.begin() as uow:
         key, secret = auth.create_key(uow, gateway.actor, name="new", role=Role.GATEWAY)
     assert call(gateway, authorization=f"Bearer {secret}")[0] == 200
-    status, _, answer = call(gateway, CHAT | {"model": "oa/gpt-fake"}, authorization=f"Bearer {secret}")
+    status, _, _ = call(gateway, CHAT | {"model": "oa/gpt-fake"}, authorization=f"Bearer {secret}")
     assert status == 404, "a gateway key may only use routes"
     assert call(gateway, CHAT | {"model": "oa/gpt-fake"})[0] == 200
     with gateway.home.begin() as uow:

@@ -25,10 +25,10 @@ class Call:
     """The state of one request. `ids` and times are set at once, the rest as the call gets there."""
 
     __slots__ = (
-        "answer_model", "attempts", "body_by", "caller", "end_ns", "envelope", "error", "family", "first_ns", "gone", "headers",
-        "last_sent", "operation", "output", "parent_id", "path", "ping_seconds", "receive", "request_id", "response",
-        "route", "scope", "send", "span_id", "stalled", "start_ns", "started", "status", "target", "task", "trace_id", "usage",
-        "watcher",
+        "answer_model", "attempts", "body_by", "caller", "end_ns", "envelope", "error", "family",
+        "first_ns", "gone", "headers", "last_sent", "operation", "output", "parent_id", "path",
+        "ping_seconds", "receive", "request_id", "response", "route", "scope", "send", "span_id", "stalled",
+        "start_ns", "started", "status", "target", "task", "trace_id", "usage", "watcher",
     )  # fmt: skip
 
     def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:
