@@ -29,8 +29,9 @@ http {{
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   upstream mock {{ server 127.0.0.1:{mock}; keepalive 512; }}
   server {{ listen 127.0.0.1:{port}; keepalive_requests 10000000;
-    location / {{ proxy_pass http://mock; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_buffering off; }} }}
+    location / {{
+      proxy_pass http://mock; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
+    }} }}
 }}
 """
 

@@ -103,11 +103,7 @@ class GatewayApp:
         except PenstockError as error:
             await self._fail(call, error)
         except asyncio.CancelledError:
-            if not call.gone:
-                raise
-            if call.task is not None:
-                call.task.uncancel()
-            call.status, call.error = LEFT, "The caller left before the answer was complete."
+            await self._cancelled(call)
         except Exception as error:  # noqa: BLE001 - the edge: whatever happened, the caller gets an answer
             _log.exception("call %s failed", call.request_id)
             await self._fail(
@@ -116,6 +112,19 @@ class GatewayApp:
         finally:
             self.in_flight -= 1
             self._finish(call)
+
+    async def _cancelled(self, call: Call) -> None:
+        """Settle a call that was cancelled by its own clock; any other cancellation goes on."""
+        if not call.gone and not call.stalled:
+            raise asyncio.CancelledError
+        if call.task is not None:
+            call.task.uncancel()
+        if call.stalled:
+            await self._fail(
+                call, Invalid("The request body stopped coming.", details={"code": "body_timeout"})
+            )
+        else:
+            call.status, call.error = LEFT, "The caller left before the answer was complete."
 
     def _finish(self, call: Call) -> None:
         if self._client is not None:
@@ -177,14 +186,13 @@ class GatewayApp:
         declared = call.headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self._max_body:
             raise self._too_large()
+        loop = asyncio.get_running_loop()
         parts: list[bytes] = []
         size = 0
         while True:
-            try:
-                async with asyncio.timeout(self._settings.body_seconds):
-                    message = await call.receive()
-            except TimeoutError as error:
-                raise Invalid("The request body stopped coming.", details={"code": "body_timeout"}) from error
+            call.body_by = loop.time() + self._settings.body_seconds
+            message = await call.receive()
+            call.body_by = 0.0
             if message["type"] == "http.disconnect":
                 call.gone = True
                 raise asyncio.CancelledError

@@ -25,10 +25,10 @@ class Call:
     """The state of one request. `ids` and times are set at once, the rest as the call gets there."""
 
     __slots__ = (
-        "answer_model", "attempts", "caller", "end_ns", "envelope", "error", "family", "first_ns", "gone", "headers",
-        "last_sent", "operation", "output", "parent_id", "path", "ping_seconds", "receive", "request_id", "response",
-        "route", "scope", "send", "span_id", "start_ns", "started", "status", "target", "task", "trace_id", "usage",
-        "watcher",
+        "answer_model", "attempts", "body_by", "caller", "end_ns", "envelope", "error", "family",
+        "first_ns", "gone", "headers", "last_sent", "operation", "output", "parent_id", "path",
+        "ping_seconds", "receive", "request_id", "response", "route", "scope", "send", "span_id", "stalled",
+        "start_ns", "started", "status", "target", "task", "trace_id", "usage", "watcher",
     )  # fmt: skip
 
     def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:
@@ -59,6 +59,9 @@ class Call:
         self.first_ns = 0
         self.end_ns = 0
         self.gone = False
+        self.body_by = 0.0
+        """Moment (the loop's clock) by which the next piece of the body must come; 0 while none is awaited."""
+        self.stalled = False
         self.task: asyncio.Task[Any] | None = asyncio.current_task()
         self.watcher: asyncio.Task[None] | None = None
         self.last_sent = 0.0
@@ -72,12 +75,17 @@ class Call:
             trace_id, parent = text[3:35], text[36:52]
             if _hex(trace_id) and _hex(parent):
                 return trace_id, parent
-        return ids.new_trace_id(), None
+        return self.request_id[4:], None  # both are UUIDv7, and one of the two is enough to make
 
     # -- the caller leaving --------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Start watching for the caller to leave, and break long silences of a stream."""
+        """Start watching for the caller to leave, give up a body that stalls, break long silences of a stream."""
+        if self.body_by:
+            if now > self.body_by and self.task is not None and not self.stalled:
+                self.stalled = True
+                self.task.cancel()
+            return
         if self.watcher is None and clock.now_ns() - self.start_ns > WATCH_AFTER_SECONDS * 1e9:
             self.watcher = asyncio.ensure_future(self._watch())
         if self.ping_seconds and self.response is not None and now - self.last_sent > self.ping_seconds:

@@ -219,8 +219,12 @@ class MessagesOverChatRelay:
         return out
 
     def output(self) -> bytes:
-        """Return the message put together."""
-        return translate_answer(self._assembler.built(self.model, self.usage), self._alias).body
+        """Return the message put together; what was cut short stays in the provider's shape."""
+        built = self._assembler.built(self.model, self.usage)
+        try:
+            return translate_answer(built, self._alias).body
+        except Upstream:
+            return built
 
 
 class MessagesOverChat:

@@ -342,20 +342,32 @@ class OpenAIDialect:
         return msgspec.Raw(_encode(_fields.decode(raw) | {"include_usage": msgspec.Raw(b"true")}))
 
     def answer(self, body: bytes, alias: str) -> Answer:
-        """Return the body with the caller's model name."""
-        try:
-            fields = _fields.decode(body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise Upstream("The provider's answer is not a JSON object.", body=body[:2000]) from error
+        """Return the body with the caller's model name; raises Upstream when it is not a JSON object."""
         try:
             head = _head.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            head = _Head()  # odd usage or model: the answer is the caller's all the same
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            head = None  # not JSON, or with a usage or model of an odd type: the slow way tells
+        if head is None or head.model is None:
+            return self._odd_answer(body, alias)
         usage = head.usage.usage() if head.usage is not None else None
-        if head.model != alias:
-            fields["model"] = raw_text(alias)
-            body = _encode(fields)
-        return Answer(body, usage, head.model or "")
+        if head.model == alias:
+            return Answer(body, usage, head.model)
+        old = b'"model":' + _encode(head.model)
+        at = body.find(old)
+        # With an object opened before it, the match might be a member of that one.
+        if at < 0 or body.find(b"{", 1, at) >= 0:
+            return Answer(self._renamed(body, alias), usage, head.model)
+        return Answer(body[:at] + b'"model":' + _encode(alias) + body[at + len(old) :], usage, head.model)
+
+    @staticmethod
+    def _renamed(body: bytes, alias: str) -> bytes:
+        return _encode(_fields.decode(body) | {"model": raw_text(alias)})
+
+    def _odd_answer(self, body: bytes, alias: str) -> Answer:
+        try:
+            return Answer(self._renamed(body, alias), None, "")
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise Upstream("The provider's answer is not a JSON object.", body=body[:2000]) from error
 
     def relay(self, envelope: Envelope) -> OpenAIRelay:
         """Return a relay for one stream."""
