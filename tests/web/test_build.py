@@ -89,3 +89,21 @@ def test_the_units_of_the_ui(hook: ModuleType) -> None:
     check = [*node, str(FRONTEND / "scripts/check-lock.mjs")]
     done = subprocess.run(check, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_the_pages_read_what_the_api_sends(hook: ModuleType) -> None:
+    """Types from openapi.json against the pages' own; needs the UI's test packages, which tests/e2e installs."""
+    modules = FRONTEND / "node_modules"
+    if not (modules / "typescript").exists():
+        pytest.skip("the UI's test packages are not installed; tests/e2e installs them")
+    node, _, _ = hook.node_commands()
+    steps = (
+        ["openapi-typescript/bin/cli.js", "../openapi.json", "-o", "types/schema.d.ts"],
+        ["typescript/bin/tsc", "--noEmit"],
+    )
+    for script, *arguments in steps:
+        command = [*node, str(modules / script), *arguments]
+        done = subprocess.run(command, cwd=FRONTEND, capture_output=True, text=True, timeout=200, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -323,7 +323,7 @@ export interface Sample {
   sample_id: string;
   ordinal: number;
   split: string;
-  messages: Message[];
+  messages: unknown[];
   references: string[];
   text: string;
   error: string | null;

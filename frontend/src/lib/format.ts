@@ -31,8 +31,8 @@ export function ms(n: Num): string {
 export function usd(n: Num): string {
   if (n == null) return DASH;
   if (n === 0) return "$0";
-  if (Math.abs(n) < 0.0001) return `$${n.toExponential(1)}`;
-  if (Math.abs(n) < 0.1) return `$${n.toFixed(5).replace(/0+$/, "")}`;
+  if (Math.abs(n) < 1e-7) return "< $0.0000001";
+  if (Math.abs(n) < 0.1) return `$${n.toFixed(Math.abs(n) < 0.001 ? 7 : 5).replace(/0+$/, "")}`;
   return `$${n.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
 }
 

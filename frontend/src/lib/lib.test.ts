@@ -12,7 +12,7 @@ test("figures are short and never lie about being absent", () => {
   assert.equal(ms(59_999), "60.0 s");
   assert.equal(ms(61_000), "1 m 1 s");
   assert.equal(usd(0.00012), "$0.00012");
-  assert.equal(usd(0.00001), "$1.0e-5");
+  assert.equal(usd(0.000036), "$0.000036");
   assert.equal(usd(1234.5), "$1,234.50");
   assert.equal(bytes(999), "999 B");
   assert.equal(bytes(1_500_000), "1.5 MB");

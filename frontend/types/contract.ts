@@ -1,0 +1,38 @@
+// Fails to compile when an answer of the management API no longer fits what the pages read.
+// `npm run types` makes schema.d.ts from openapi.json; nothing here is part of the UI's script.
+import type * as ui from "../src/api/types.ts";
+import type { components } from "./schema.d.ts";
+
+type Schemas = components["schemas"];
+/** Optional in the schema means "has a default": the server always sends it. */
+type Sent<T> = T extends (infer E)[] ? Sent<E>[] : T extends object ? { [K in keyof T]-?: Sent<Exclude<T[K], undefined>> } : T;
+type Fits<Server, Page> = Sent<Server> extends Page ? true : never;
+
+export const contract: [
+  Fits<Schemas["Me"], ui.Me>,
+  Fits<Schemas["KeyModel"], ui.Key>,
+  Fits<Schemas["KeyWithSecret"], ui.NewKey>,
+  Fits<Schemas["Loop"], ui.Loop>,
+  Fits<Schemas["TraceModel"], ui.TraceRow>,
+  Fits<Schemas["TraceTree"], ui.TraceDetail>,
+  Fits<Schemas["SpanDetail"], ui.SpanDetail>,
+  Fits<Schemas["ChangeModel"], ui.Change>,
+  Fits<Schemas["DatasetModel"], ui.Dataset>,
+  Fits<Schemas["RowModel"], ui.DatasetRow>,
+  Fits<Schemas["LeftOutModel"], ui.LeftOut>,
+  Fits<Schemas["MetricModel"], ui.Metric>,
+  Fits<Schemas["SampleModel"], ui.Sample>,
+  Fits<Schemas["GateModel"], ui.GateDecision>,
+  Fits<Schemas["ComparisonModel"], ui.Comparison>,
+  Fits<Schemas["ModelDetail"], ui.ModelDetail>,
+  Fits<Schemas["DeploymentDetail"], ui.DeploymentDetail>,
+  Fits<Schemas["ReportModel"], ui.CanaryReport>,
+  Fits<Schemas["ProviderModel"], ui.Provider>,
+  Fits<Schemas["RouteModel"], ui.GatewayRoute>,
+  Fits<Schemas["AuditModel"], ui.Audit>,
+  Fits<Schemas["EdgeModel"], ui.Edge>,
+  Fits<Schemas["penstock__datasets__api__VersionModel"], ui.DatasetVersion>,
+  Fits<Schemas["penstock__evals__api__RunModel"], ui.EvalRun>,
+  Fits<Schemas["penstock__training__api__RunModel"], ui.TrainingRun>,
+  Fits<Schemas["penstock__registry__api__VersionDetail"], ui.ModelVersionDetail>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
