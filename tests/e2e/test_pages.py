@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-Browse = Callable[[str, str, str], None]
+Browse = Callable[[str, str, str], str]
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 SCENARIOS = (
@@ -27,7 +27,7 @@ SCENARIOS = (
 @pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario(scenario: str, browse: Browse, fake_server: str) -> None:
-    browse(scenario, fake_server, "one-time-token")
+    assert browse(scenario, fake_server, "one-time-token") == "passed"
 
 
 def test_against_a_running_penstock(browse: Browse) -> None:
@@ -35,4 +35,4 @@ def test_against_a_running_penstock(browse: Browse) -> None:
     url = os.environ.get("PENSTOCK_E2E_URL")
     if not url:
         pytest.skip("PENSTOCK_E2E_URL is not set")
-    browse("real", url, os.environ["PENSTOCK_E2E_SIGNIN"])
+    assert browse("real", url, os.environ["PENSTOCK_E2E_SIGNIN"]) == "passed"
