@@ -68,12 +68,13 @@ class ScriptedServer:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        await asyncio.sleep(0.05)  # lets connections that are just being accepted arrive
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._writers:
             writer.transport.abort()
-        await asyncio.sleep(0.02)  # lets the closed transports go
+        await asyncio.sleep(0.05)  # lets the closed transports go
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)

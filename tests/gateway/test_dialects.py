@@ -1,5 +1,6 @@
 """Translation between the families: pure functions, recorded payloads and generated ones."""
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -193,7 +194,7 @@ def test_requests_survive_the_round_trip(system: str | None, turns: list) -> Non
         messages.insert(0, {"role": "system", "content": system})
     there = chat_to_messages.translate_request({"messages": messages, "max_tokens": 5}, "claude")
     roles = [message["role"] for message in there["messages"]]
-    assert all(one != two for one, two in zip(roles, roles[1:], strict=False)), "roles must alternate"
+    assert all(one != two for one, two in pairwise(roles)), "roles must alternate"
     back = messages_request.translate_request(there, "gpt")
     assert back["messages"] == messages and back["max_tokens"] == 5
 
@@ -245,10 +246,7 @@ def test_streams_do_not_depend_on_where_they_are_cut(name: str, cuts: list[int],
     pieces, _ = RELAYS[name]()
     raw = stream.replace(b"\n", ends)
     places = [0, *sorted(cut for cut in cuts if cut < len(raw)), len(raw)]
-    got = (
-        b"".join(pieces.feed(raw[one:two]) for one, two in zip(places, places[1:], strict=False))
-        + pieces.finish()
-    )
+    got = b"".join(pieces.feed(raw[one:two]) for one, two in pairwise(places)) + pieces.finish()
     strip = msgspec.json.Decoder()
 
     def parsed(data: bytes) -> list[Any]:
