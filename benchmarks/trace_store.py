@@ -11,6 +11,7 @@ import argparse
 import json
 import random
 import shutil
+import sqlite3
 import statistics
 import tempfile
 import time
@@ -190,8 +191,9 @@ def main() -> None:
         if not (folder / "filled").exists():
             report |= fill(home, args.spans, rng)
             (folder / "filled").touch()
-        with home.db.engine.connect() as conn:
-            conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        raw = sqlite3.connect(folder / "penstock.db")
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        raw.close()
         report["disk_bytes_per_span"] = round((folder / "penstock.db").stat().st_size / args.spans)
         print(json.dumps(report), flush=True)
         for name, ask in questions(home, rng).items():

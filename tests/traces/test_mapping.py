@@ -309,7 +309,6 @@ def test_any_value_under_any_key_is_stored(attributes: dict[str, Any]) -> None:
         span_id="b" * 16,
         parent_id="",
         name="x",
-        kind=0,
         start_ns=START,
         end_ns=START,
         status_code=0,

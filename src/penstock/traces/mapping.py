@@ -20,7 +20,6 @@ class OtlpSpan(msgspec.Struct, frozen=True, kw_only=True):
     span_id: str
     parent_id: str
     name: str
-    kind: int
     start_ns: int
     end_ns: int
     status_code: int
