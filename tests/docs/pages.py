@@ -9,7 +9,8 @@ A block is marked by what follows its language:
     ```sh skip="reason"       is shown only
 
 and a comment `<!-- page: server heavy -->` asks for a running server (its address and a key are in PENSTOCK_URL and
-PENSTOCK_API_KEY; the default address in a block is replaced by the real one) or marks the page's test as heavy.
+PENSTOCK_API_KEY; the default address in a block is replaced by the real one), marks the page's test as heavy, or says
+`journey`: tests/journeys runs that page and looks at what it left.
 """
 
 import json
@@ -92,7 +93,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def wishes(page: Path) -> set[str]:
-    """Return what the page asks for: `server`, `heavy`."""
+    """Return what the page asks for: `server`, `heavy`, `journey`."""
     return {word for found in PAGE.findall(page.read_text()) for word in found.split()}
 
 

@@ -13,7 +13,9 @@ PAGES = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").r
 
 
 def _cases() -> list[Any]:
-    runnable = [page for page in PAGES if any(block.runs for block in blocks(page))]
+    runnable = [
+        page for page in PAGES if any(block.runs for block in blocks(page)) and "journey" not in wishes(page)
+    ]
     return [
         pytest.param(page, id=page.name, marks=[pytest.mark.heavy] if "heavy" in wishes(page) else [])
         for page in runnable
