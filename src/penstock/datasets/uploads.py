@@ -11,7 +11,7 @@ from penstock.core.jobs import Job, enqueue
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.datasets import recipe, service
-from penstock.datasets.ingest import Progress
+from penstock.datasets.request import Progress
 from penstock.datasets.model import OnBadRows, SourceFile, SplitPlan
 
 INGEST = "datasets.ingest"
