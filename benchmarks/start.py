@@ -5,9 +5,10 @@
 Starts `penstock up --workers 1` on an empty home and again on the home that this left. CPU is the whole tree's: of the
 living /proc/PID/task/*/schedstat, of the dead what the kernel added to their parents (/proc/PID/stat). Memory is PSS
 (/proc/PID/smaps_rollup: pages that processes share count once in the sum), with RSS beside it. "Ready" is the first
-/readyz that answers 200; "settled" is the whole of the CPU, with the background process's start, when the idle time begins.
+/readyz that answers 200; "settled" is all CPU, the
+background process's start with it, when the idle time begins.
 `--install` makes an environment with the base set under constraints.txt and measures it (downloads it; takes minutes).
-Files' compiled forms (.pyc) exist: one start before the first that counts sees to that. Needs Linux.
+The package is compiled (.pyc) before the first start that counts. Needs Linux.
 """
 
 import argparse

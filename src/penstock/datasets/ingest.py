@@ -5,7 +5,7 @@ number of rows is their keys, splits and duplicate tables (a few hundred bytes p
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,8 @@ from penstock.core.errors import Invalid
 from penstock.datasets import curate, profile, readers, sources, split_plan, splits
 from penstock.datasets.dedup import digest
 from penstock.datasets.model import BadRow, Column, LeftOut, Row, Source, StepReport, StoredRow
-from penstock.datasets.request import Base, Progress, Request
+from penstock.datasets.recipe import Recipe
+from penstock.datasets.request import Progress, Request
 from penstock.datasets.schema import DelimitedTypes, SchemaBuilder
 from penstock.datasets.spool import Spool, canonical
 
