@@ -5,9 +5,10 @@
 Starts `penstock up --workers 1` on an empty home and again on the home that this left. CPU is the whole tree's: of the
 living /proc/PID/task/*/schedstat, of the dead what the kernel added to their parents (/proc/PID/stat). Memory is PSS
 (/proc/PID/smaps_rollup: pages that processes share count once in the sum), with RSS beside it. "Ready" is the first
-/readyz that answers 200; "settled" is the whole of the CPU, with the background process's start, when the idle time begins.
+/readyz that answers 200; "settled" is all CPU, the
+background process's start with it, when the idle time begins.
 `--install` makes an environment with the base set under constraints.txt and measures it (downloads it; takes minutes).
-Files' compiled forms (.pyc) exist: one start before the first that counts sees to that. Needs Linux.
+The package is compiled (.pyc) before the first start that counts. Needs Linux.
 """
 
 import argparse
@@ -28,7 +29,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TICK = os.sysconf("SC_CLK_TCK")
 SETTLE_SECONDS = 20
-BUDGET = {"ready_s": 2.5, "memory_mb": 150, "import_s": 0.05, "help_s": 0.3, "install_mb": 350, "distributions": 45}
+BUDGET = {
+    "ready_s": 2.5,
+    "memory_mb": 150,
+    "import_s": 0.05,
+    "help_s": 0.3,
+    "install_mb": 350,
+    "distributions": 45,
+}
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -160,9 +168,13 @@ def install() -> dict[str, object]:
         python = Path(folder) / "bin" / "python"
         pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
         subprocess.run(
-            [*pip, "install", "-q", "-c", str(ROOT / "constraints.txt"), str(ROOT)], check=True, env=os.environ
+            [*pip, "install", "-q", "-c", str(ROOT / "constraints.txt"), str(ROOT)],
+            check=True,
+            env=os.environ,
         )
-        listed = json.loads(subprocess.run([*pip, "list", "--format", "json"], check=True, capture_output=True).stdout)
+        listed = json.loads(
+            subprocess.run([*pip, "list", "--format", "json"], check=True, capture_output=True).stdout
+        )
         names = [entry["name"] for entry in listed if entry["name"] not in ("pip", "setuptools")]
         packages = next((Path(folder) / "lib").glob("python*/site-packages"))
         sizes: dict[str, int] = {}
@@ -216,12 +228,20 @@ def report(result: dict) -> str:
         ("idle memory, RSS of all processes (shared pages counted again)", f"{used['rss_mb']:.0f} MB", ""),
     ]
     rows += [
-        (f"… {row['role']}", f"{row['pss']:.0f} MB PSS, {row['private']:.0f} private, {row['rss']:.0f} RSS", "")
+        (
+            f"… {row['role']}",
+            f"{row['pss']:.0f} MB PSS, {row['private']:.0f} private, {row['rss']:.0f} RSS",
+            "",
+        )
         for row in used["processes"]
     ]
     rows += [
         ("idle CPU per second", f"{used['idle_cpu'] * 1000:.1f} ms", ""),
-        ("`import penstock`", f"{result['import_s'] * 1000:.1f} ms CPU", f"≤ {BUDGET['import_s'] * 1000:.0f} ms"),
+        (
+            "`import penstock`",
+            f"{result['import_s'] * 1000:.1f} ms CPU",
+            f"≤ {BUDGET['import_s'] * 1000:.0f} ms",
+        ),
         ("`penstock --help`", f"{result['help_s']:.2f} s CPU", f"≤ {BUDGET['help_s']} s"),
     ]
     if "install_mb" in result:
@@ -229,14 +249,18 @@ def report(result: dict) -> str:
             ("base install", f"{result['install_mb']:.0f} MB", f"≤ {BUDGET['install_mb']} MB"),
             ("base install, distributions", str(result["distributions"]), f"≤ {BUDGET['distributions']}"),
         ]
-    return "\n".join(["| what | measured | budget |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)])
+    return "\n".join(
+        ["| what | measured | budget |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What starting, idling, importing and installing cost.")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--idle", type=float, default=20, help="seconds over which idle CPU is taken")
-    parser.add_argument("--install", action="store_true", help="also install the base set into a new environment")
+    parser.add_argument(
+        "--install", action="store_true", help="also install the base set into a new environment"
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     result = measure(arguments.repeats, arguments.idle, arguments.install)

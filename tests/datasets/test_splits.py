@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from penstock.core.errors import Invalid
 from penstock.datasets.model import Row, SplitPlan
-from penstock.datasets.splits import assign, check, parse_shares
+from penstock.datasets.split_plan import check, parse_shares
+from penstock.datasets.splits import assign
 
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from penstock.app.work import background_loops
-from penstock.core import console, log
+from penstock.core import log, say
 from penstock.core.child import die_with_parent
 from penstock.core.errors import PenstockError
 from penstock.core.home import Home
@@ -52,7 +52,7 @@ def main(plan_json: str) -> int:
             for thread in threads:
                 thread.join()
     except PenstockError as error:
-        console.fail(error)
+        say.fail(error)
         return 1
     return 0
 

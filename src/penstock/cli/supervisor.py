@@ -124,7 +124,7 @@ def run(plan: dict[str, Any]) -> int:
     signal.signal(signal.SIGINT, on_signal)
     first.start(ready_fd=write_end)
     os.close(write_end)
-    # The first worker brings the database up to date and prints the links; the others need that done.
+    # The first worker makes the owner and prints the links; the others need that done.
     if not await_first(first, read_end):
         return 0 if stopping else 1
     for number in range(2, plan["workers"] + 1):

@@ -13,7 +13,7 @@ import typer
 from penstock.core import console
 from penstock.core.console import HomeOption
 from penstock.core.errors import Busy, Invalid
-from penstock.core.home import exclusive, locate, make_folder
+from penstock.core.home import Home, exclusive, locate, make_folder
 from penstock.core.settings import ServerSettings, load
 
 app = typer.Typer(add_completion=False)
@@ -81,6 +81,9 @@ def up(
     settings = load(folder / "penstock.toml").section(ServerSettings)
     check_free(folder)
     server = listen(host or settings.host, settings.port if port is None else port)
+    # Here, so that what migrations load is gone with this process's replacement below.
+    with Home.open(folder):
+        pass
     os.set_inheritable(server.fileno(), True)
     bound = server.getsockname()
     plan = {

@@ -12,7 +12,7 @@ import uvicorn
 
 from penstock.app.server import Penstock
 from penstock.cli.welcome import welcome
-from penstock.core import console, log
+from penstock.core import log, say
 from penstock.core.child import die_with_parent
 from penstock.core.errors import PenstockError
 from penstock.core.home import Home
@@ -42,7 +42,7 @@ def main(plan_json: str, socket_fd: str, ready_fd: str | None = None) -> int:
     plan = json.loads(plan_json)
     die_with_parent(plan["parent"])
     try:
-        with Home.open(plan["home"], upgrade=ready_fd is not None) as home:
+        with Home.open(plan["home"], upgrade=False) as home:
             core = home.settings.section(CoreSettings)
             log.configure(core.log_level, core.log_style)
             config = uvicorn.Config(
@@ -62,7 +62,7 @@ def main(plan_json: str, socket_fd: str, ready_fd: str | None = None) -> int:
             server = Server(config, home, plan["url"], int(ready_fd) if ready_fd else None)
             server.run([socket.socket(fileno=int(socket_fd))])
     except PenstockError as error:
-        console.fail(error)
+        say.fail(error)
         return 1
     return 0
 

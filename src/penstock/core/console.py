@@ -16,6 +16,8 @@ from penstock.core import log
 from penstock.core.auth import service as auth
 from penstock.core.errors import Cancelled, PenstockError
 from penstock.core.home import Home
+from penstock.core.say import fail as fail
+from penstock.core.say import note as note
 from penstock.core.scope import Actor
 from penstock.core.settings import CoreSettings
 
@@ -89,14 +91,3 @@ def rows(columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> Table:
     for line in lines:
         table.add_row(*("" if cell is None else str(cell) for cell in line))
     return table
-
-
-def note(text: str) -> None:
-    """Print a line for people on standard error."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
-
-
-def fail(error: PenstockError) -> None:
-    """Print an error as one sentence and what to do."""
-    note(f"penstock: {error.message}" + (f"\n  {error.hint}" if error.hint else ""))

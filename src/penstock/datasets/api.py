@@ -17,10 +17,11 @@ from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, WriteUow, d
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.settings import ServerSettings
-from penstock.datasets import card, recipe, service, table, uploads
+from penstock.datasets import card, recipe, service, uploads
+from penstock.datasets.disk import storage_error
 from penstock.datasets.model import ColumnType, Dataset, DatasetVersion, check_name
 from penstock.datasets.settings import DatasetsSettings
-from penstock.datasets.splits import parse_shares
+from penstock.datasets.split_plan import parse_shares
 from penstock.datasets.uploads import Upload
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
@@ -315,7 +316,7 @@ async def _save(stream: AsyncIterator[bytes], path: FilePath, limit_mb: int) -> 
                     )
                 file.write(piece)
     except OSError as error:
-        full = table.storage_error(error, path.parent)
+        full = storage_error(error, path.parent)
         if full is None:
             raise
         raise full from error

@@ -12,7 +12,7 @@ from penstock.core.errors import Invalid
 from penstock.datasets import card, service
 from penstock.datasets import recipe as recipes
 from penstock.datasets.model import SourceFile, SplitPlan
-from penstock.datasets.splits import parse_shares
+from penstock.datasets.split_plan import parse_shares
 
 app = console.group("datasets", "Datasets: ingest files, look at rows, compare and export versions.")
 

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from penstock.datasets.model import DatasetVersion, Difference, Row
-from penstock.datasets.table import StoredRow
+from penstock.datasets.model import DatasetVersion, Difference, Row, StoredRow
 
 
 def difference(

@@ -11,8 +11,8 @@ import msgspec
 
 from penstock.core.blobs import Blobs
 from penstock.core.errors import Conflict
+from penstock.datasets.disk import storage_error
 from penstock.datasets.model import LeftOut, Row
-from penstock.datasets.table import storage_error
 
 _decode_left_out = msgspec.json.Decoder(LeftOut).decode
 

@@ -5,7 +5,7 @@ number of rows is their keys, splits and duplicate tables (a few hundred bytes p
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,49 +14,18 @@ from typing import IO, Any
 import msgspec
 
 from penstock.core.errors import Invalid
-from penstock.datasets import curate, profile, readers, sources, splits
+from penstock.datasets import curate, profile, readers, sources, split_plan, splits
 from penstock.datasets.dedup import digest
-from penstock.datasets.model import BadRow, Column, LeftOut, OnBadRows, Row, Source, SplitPlan, StepReport
+from penstock.datasets.model import BadRow, Column, LeftOut, Row, Source, StepReport, StoredRow
 from penstock.datasets.recipe import Recipe
+from penstock.datasets.request import Progress, Request
 from penstock.datasets.schema import DelimitedTypes, SchemaBuilder
-from penstock.datasets.sources import Limits
 from penstock.datasets.spool import Spool, canonical
-from penstock.datasets.table import StoredRow
-
-Progress = Callable[[dict[str, Any]], None]
-"""Told now and then what is happening; raising ends the ingest and leaves nothing behind."""
 
 READ = "read"
 """Step name of malformed records among the rows left out."""
 _REPORT_EVERY = 1000
 _SHOWN_BAD = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    """The version that new rows are appended to."""
-
-    columns: tuple[Column, ...]
-    rows: Callable[[], Iterator[Row]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to ingest, and how."""
-
-    source: Path | Iterable[Mapping[str, Any]]
-    name: str
-    """Name of the source for messages and the record."""
-    format: str | None = None
-    encoding: str | None = None
-    on_bad_rows: OnBadRows = "fail"
-    recipe: Recipe | None = None
-    plan: SplitPlan | None = None
-    key: str | None = None
-    base: Base | None = None
-    limits: Limits
-    profile_rows: int = 20_000
-    progress: Progress = lambda _report: None
 
 
 @dataclass
@@ -283,7 +252,7 @@ def _check_columns(request: Request, columns: tuple[Column, ...]) -> None:
     if request.key is not None and request.key not in names:
         raise Invalid(f"The key column {request.key!r} is not there.", hint=f"Columns: {', '.join(names)}.")
     if request.plan is not None:
-        splits.check(request.plan, names)
+        split_plan.check(request.plan, names)
 
 
 def _keys(rows: Iterable[tuple[int, Row]], column: str | None) -> list[str]:

@@ -210,3 +210,14 @@ def parse_ref(ref: str) -> tuple[str, int | None]:
     if not number.isascii() or not number.isdigit() or int(number) < 1 or len(number) > 9:
         raise Invalid(f"{ref!r} is not a dataset version.", hint=f"Write {name}@3 or {name}@latest.")
     return name, int(number)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row with its key, split ("" when there are no splits), place, and about how many bytes it has."""
+
+    key: str
+    split: str
+    row: Row
+    position: int = 0
+    size: int = 0

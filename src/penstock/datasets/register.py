@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,10 +13,13 @@ from penstock.core.home import Home, exclusive
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.datasets import store, table
+from penstock.datasets import store
+from penstock.datasets.disk import storage_error
 from penstock.datasets.events import VersionRegistered
-from penstock.datasets.ingest import Prepared
 from penstock.datasets.model import Dataset, DatasetVersion, check_name
+
+if TYPE_CHECKING:
+    from penstock.datasets.ingest import Prepared
 
 KIND = "dataset_version"
 """Kind of a version in lineage; its ref there is `name@number`."""
@@ -42,14 +45,14 @@ def workplace(home: Home, actor: Actor, name: str) -> Iterator[tuple[Path, Path]
             finally:
                 shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
-        full = table.storage_error(error, folder)
+        full = storage_error(error, folder)
         if full is None:
             raise
         raise full from error
 
 
 def known_version(
-    home: Home, actor: Actor, name: str, prepared: Prepared, links: list[Link]
+    home: Home, actor: Actor, name: str, prepared: "Prepared", links: list[Link]
 ) -> DatasetVersion | None:
     """Return the version that has this content already, with the new lineage added."""
     with home.begin() as uow:
@@ -63,7 +66,7 @@ def register(
     home: Home,
     actor: Actor,
     name: str,
-    prepared: Prepared,
+    prepared: "Prepared",
     table_version: int,
     *,
     links: list[Link],

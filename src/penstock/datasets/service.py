@@ -7,19 +7,18 @@ split. Order counts because training sees rows in order; the same content gives 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from penstock.core.deferred import deferred
 from penstock.core.errors import Conflict, Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.suggest import did_you_mean
 from penstock.core.uow import UnitOfWork
-from penstock.datasets import card, compare, export, store, table
-from penstock.datasets import ingest as pipeline
-from penstock.datasets.ingest import Base, Progress, Request
+from penstock.datasets import card, compare, export, store
 from penstock.datasets.model import (
     Dataset,
     DatasetVersion,
@@ -29,15 +28,24 @@ from penstock.datasets.model import (
     Row,
     SourceFile,
     SplitPlan,
+    StoredRow,
     check_name,
     parse_ref,
 )
 from penstock.datasets.recipe import Recipe
 from penstock.datasets.register import KIND, ensure, folder_of, known_version, register, workplace
+from penstock.datasets.request import Base, Progress, Request
 from penstock.datasets.settings import DatasetsSettings
 from penstock.datasets.sources import Limits
-from penstock.datasets.splits import plan_of
-from penstock.datasets.table import StoredRow
+from penstock.datasets.split_plan import plan_of
+
+if TYPE_CHECKING:
+    from penstock.datasets import ingest as pipeline
+    from penstock.datasets import table
+else:
+    # They bring numpy and Delta Lake, about 30 MB, into processes of which most never touch rows.
+    pipeline = deferred("penstock.datasets.ingest")
+    table = deferred("penstock.datasets.table")
 
 
 def silent(_report: dict[str, Any]) -> None:

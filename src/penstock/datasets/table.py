@@ -5,10 +5,8 @@ never cleaned up, so every version stays readable; any Delta reader can open the
 Format: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
 """
 
-import errno
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,8 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalak
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from penstock.core.errors import NotFound, StorageFull
-from penstock.datasets.model import Column, ColumnType, Row
+from penstock.datasets.disk import storage_error
+from penstock.datasets.model import Column, ColumnType, StoredRow
 
 _KEEP_FOR_EVER = {
     "delta.logRetentionDuration": "interval 36500 days",
@@ -41,17 +40,6 @@ _LOOK_BACK = 50
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder().decode
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRow:
-    """A row with its key, split ("" when there are no splits), place, and about how many bytes it has."""
-
-    key: str
-    split: str
-    row: Row
-    position: int = 0
-    size: int = 0
 
 
 def write(folder: Path, columns: Sequence[Column], rows: Iterable[StoredRow], content: str) -> int:
@@ -198,23 +186,3 @@ def _translated(folder: Path) -> Iterator[None]:
         if full is None:
             raise
         raise full from error
-
-
-def storage_error(error: Exception, where: Path) -> StorageFull | None:
-    """Return the error to show when `error` means a full or read-only disk; None for any other error."""
-    text = str(error).lower()
-    code = getattr(error, "errno", None)
-    if (
-        code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        or "no space left" in text
-        or "file too large" in text
-    ):
-        return StorageFull(
-            f"The disk that holds {where} is full; nothing was registered.", hint="Free some space."
-        )
-    if code in (errno.EROFS, errno.EACCES, errno.EPERM) or "read-only" in text or "permission denied" in text:
-        return StorageFull(
-            f"{where} cannot be written (read-only or no permission); nothing was registered.",
-            hint="Fix its permissions, or choose another --home.",
-        )
-    return None

@@ -11,8 +11,8 @@ from penstock.core.jobs import Job, enqueue
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.datasets import recipe, service
-from penstock.datasets.ingest import Progress
 from penstock.datasets.model import OnBadRows, SourceFile, SplitPlan
+from penstock.datasets.request import Progress
 
 INGEST = "datasets.ingest"
 """Kind of the job."""

@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from penstock.core.deferred import deferred
 from penstock.core.errors import Invalid
 from penstock.core.suggest import did_you_mean
 from penstock.evals.model import Comparison, Difference, EvalRun, GateCheck, GateRule, Metric, RunState
-from penstock.evals.statistics import holm
+
+if TYPE_CHECKING:
+    from penstock.evals import statistics
+else:
+    # It brings numpy, which only a decision needs.
+    statistics = deferred("penstock.evals.statistics")
 
 _CONDITIONS = ("min", "max", "not_worse_than", "better_than")
 _RULE_KEYS = [item.name for item in fields(GateRule)]
@@ -102,7 +108,7 @@ def _adjusted(rules: Sequence[GateRule], comparison: Comparison | None) -> dict[
         )
         if difference is not None:
             found[index] = difference.p_value
-    return dict(zip(found, holm(list(found.values())), strict=True))
+    return dict(zip(found, statistics.holm(list(found.values())), strict=True))
 
 
 def _absolute(rule: GateRule, run: EvalRun) -> GateCheck:

@@ -2,24 +2,31 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.core import clock, ids, jobs
+from penstock.core.deferred import deferred
 from penstock.core.errors import Busy, Cancelled, Conflict, Invalid, NotFound, PenstockError
 from penstock.core.home import Home, exclusive
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.evals import dataset_source, gating, store
-from penstock.evals.aggregate import summarise
 from penstock.evals.callable_target import CallableTarget
-from penstock.evals.comparison import compare_results
 from penstock.evals.events import GateDecided, RunFinished
 from penstock.evals.model import Comparison, EvalRun, GateDecision, RunState, SampleResult
 from penstock.evals.ports import Target, TargetContext
 from penstock.evals.runner import Progress, Recording, build_scorers
 from penstock.evals.suite import REDACTED, Suite, parse_suite, to_spec
 from penstock.evals.target_choice import opened, pin_model
+
+if TYPE_CHECKING:
+    from penstock.evals import aggregate
+    from penstock.evals import comparison as pairing
+else:
+    # They bring numpy, which only a finished run needs.
+    aggregate = deferred("penstock.evals.aggregate")
+    pairing = deferred("penstock.evals.comparison")
 
 JOB_KIND = "evals.run"
 
@@ -195,7 +202,7 @@ def _execute(
         raise
     with home.read() as uow:
         results = store.results(uow.conn, scope, run_id)
-    metrics = summarise(recording.scorers(), results, seed=suite.seed)
+    metrics = aggregate.summarise(recording.scorers(), results, seed=suite.seed)
     with home.begin() as uow:
         store.replace_metrics(uow.conn, scope, run_id, metrics)
     return _finish(home, actor, found, RunState.SUCCEEDED, "")
@@ -271,7 +278,7 @@ def compare(uow: UnitOfWork, actor: Actor, baseline_id: str, candidate_id: str) 
     first, second = (parse_suite(one.spec) for one in (baseline, candidate))
     shared = [scorer for scorer in second.scorers if scorer in first.scorers]
     sides = [(one.id, store.results(uow.conn, actor.scope, one.id)) for one in (baseline, candidate)]
-    comparison = compare_results(sides[0], sides[1], build_scorers(shared), seed=second.seed)
+    comparison = pairing.compare_results(sides[0], sides[1], build_scorers(shared), seed=second.seed)
     if comparison.shared == 0:
         raise Invalid(
             f"{baseline_id} and {candidate_id} have no samples in common.",

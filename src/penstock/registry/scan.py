@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from penstock.core.errors import Invalid
+from penstock.registry.header import read_header
 from penstock.registry.model import Kind
-from penstock.registry.weights import read_header
 
 _PICKLE_SUFFIXES = frozenset(
     {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".pdparams"}
