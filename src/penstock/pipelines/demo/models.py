@@ -36,7 +36,9 @@ def suite(context: StepContext, name: str, target: dict[str, Any]) -> Suite:
         scorers=(
             ScorerSpec(name="exact"),
             ScorerSpec(name="fields", options={"keys": list(_FIELDS)}),
-            ScorerSpec(name="valid_structure", options={"fields": _FIELDS}),
+            ScorerSpec(
+                name="valid_structure", options={"required": list(_FIELDS), "allowed": _FIELDS, "only": True}
+            ),
             ScorerSpec(name="bleu"),
             ScorerSpec(name="rouge_l"),
             ScorerSpec(name="latency"),
