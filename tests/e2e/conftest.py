@@ -88,7 +88,7 @@ def fake_server(node: str) -> Iterator[str]:
 
 @pytest.fixture
 def browse(node: str, chromium: str) -> Callable[[str, str, str], str]:
-    """Run one scenario of run.mjs against a server, `browse(scenario, url, sign-in link or token)`; says what it said."""
+    """Run one scenario of run.mjs, `browse(scenario, url, sign-in link or token)`; returns what it said."""
 
     def run(scenario: str, url: str, signin: str) -> str:
         env = {

@@ -79,7 +79,7 @@ def _rules() -> list[dict[str, Any]]:
 
 def first_candidate(context: StepContext) -> dict[str, Any]:
     """Train on the corrections alone, too fast; the gate must refuse what comes of it."""
-    run, judged = _candidate(context, "corrections only", "dpo-corrections")
+    run, judged = _candidate(context, "corrections only", "dpo-corrections", learning_rate=2e-3, epochs=3)
     decision = gate(context, judged, _rules(), context.results["evaluation"]["tuned_run"])
     if decision.passed:
         raise Unprocessable("The gate let a candidate pass that was trained to collapse; something is wrong.")
@@ -102,7 +102,9 @@ def first_candidate(context: StepContext) -> dict[str, Any]:
 def second_candidate(context: StepContext) -> dict[str, Any]:
     """Train on corrections with accepted answers replayed and an SFT term; the gate must let it pass."""
     replay = {"replay.dataset": context.results["review"]["accepted"]}
-    run, judged = _candidate(context, "corrections and replay", "dpo-replay", **replay)
+    run, judged = _candidate(
+        context, "corrections and replay", "dpo-replay", learning_rate=1e-3, epochs=1, batch_size=8, **replay
+    )
     decision = gate(context, judged, _rules(), context.results["evaluation"]["tuned_run"])
     require(decision, "the second candidate")
     assert run.model is not None

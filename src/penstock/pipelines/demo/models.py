@@ -16,6 +16,8 @@ from penstock.training.model import TrainingRun
 
 MODEL = "ticket-triage"
 MAX_TOKENS = 40
+FINETUNE_ROWS, FINETUNE_RATE = 1600, 5e-3
+"""A model this small needs few rows and a rate far above what large ones stand."""
 MAX_LOSS = 0.02
 """Exact match that an exported artefact may lose against the model it was made from."""
 
@@ -131,6 +133,8 @@ def finetune(context: StepContext) -> dict[str, Any]:
         base=context.results["base"]["model"],
         dataset=context.results["data"]["history"]["ref"],
         split="train",
+        limit=FINETUNE_ROWS,
+        learning_rate=FINETUNE_RATE,
         seed=context.inputs["seed"],
         **{"columns.prompt": "text", "columns.completion": "label"},
         note=f"Labels of {HISTORY} follow the policy of the time.",
