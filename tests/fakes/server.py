@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import uvloop
 
 Step = bytes | float | str
 """Bytes to write, seconds to wait, or `close` / `cut` (with a reset) to end the connection."""
@@ -43,7 +44,7 @@ class ScriptedServer:
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._main()), daemon=True)
 
     @property
     def url(self) -> str:
