@@ -53,7 +53,8 @@ _VOCABULARY = (
 
 
 def text(rng: random.Random, chars: int) -> str:
-    words = [
+    words = _VOCABULARY.split()
+    said = [
         rng.choice(words) if rng.random() > 0.08 else str(rng.randrange(10**6)) for _ in range(chars // 5)
     ]
     return " ".join(said)[:chars]
