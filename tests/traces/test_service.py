@@ -10,7 +10,7 @@ from penstock.core.errors import Denied, Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Role, Scope
 from penstock.traces import background, service
-from penstock.traces.model import SpanEvent, SpanRecord, TraceFilters
+from penstock.traces.model import SeriesFilters, SpanEvent, SpanRecord, TraceFilters
 from tests.traces.build import HOUR_NS, agent_trace, call
 
 OTHER = Scope("default", "other")
@@ -311,8 +311,17 @@ def test_series_agree_with_the_spans_before_and_after_rolling(home: Home, actor:
                 exact = took[int(fraction * (len(took) - 1))] / 1e6
                 assert getattr(point, name) == pytest.approx(exact, rel=0.021)
         background.catch_up(home)
-    with home.read() as uow, pytest.raises(Invalid):
-        service.timeseries(uow, actor, **ends, bucket=timedelta(seconds=7))
+    with home.read() as uow:
+        by_model = {
+            model: service.timeseries(uow, actor, **ends, filters=SeriesFilters(model=model))
+            for model in ("gpt-4o-mini", "none")
+        }
+        assert sum(point.calls for point in by_model["gpt-4o-mini"]) == 400
+        assert sum(point.calls for point in by_model["none"]) == 0
+        with pytest.raises(Invalid):
+            service.timeseries(uow, actor, **ends, bucket=timedelta(seconds=7))
+        with pytest.raises(Invalid):
+            service.timeseries(uow, actor, **ends, filters=SeriesFilters(model="a", route="b"))
 
 
 def test_deleting_takes_a_trace_out_of_everything(home: Home, actor: Actor) -> None:

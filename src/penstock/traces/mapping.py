@@ -310,10 +310,12 @@ def to_record(span: OtlpSpan, pricing: Pricing) -> SpanRecord:
         input=given,
         output=answer,
         attributes=_rest(reading, span),
-        events=tuple(
-            SpanEvent(name=name, at_ns=at, attributes=attributes) for name, at, attributes in events
-        ),
+        events=_events(events),
     )
+
+
+def _events(events: Sequence[documents.Event]) -> tuple[SpanEvent, ...]:
+    return tuple(SpanEvent(name=name, at_ns=at, attributes=attributes) for name, at, attributes in events)
 
 
 def _cost(

@@ -211,7 +211,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SeriesFilters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which calls a time series counts; by default all calls of models."""
+    """Which calls a time series counts (at most one of model, provider, route, key); by default all of models."""
 
     kind: Kind | None = None
     model: str | None = None

@@ -188,6 +188,8 @@ def timeseries(
     if (last - first) // step > MAX_POINTS:
         raise Invalid(f"That would be more than {MAX_POINTS} points.", hint="Choose a larger bucket.")
     wanted = filters or SeriesFilters()
+    if sum(value is not None for value in (wanted.model, wanted.provider, wanted.route, wanted.key)) > 1:
+        raise Invalid("A time series is by model, provider, route or key: give one of them.")
     return sums.timeseries(uow.conn, actor.scope, wanted, since_s=first, until_s=last, step=step)
 
 

@@ -1,5 +1,6 @@
 """The words of a span that full-text search looks through."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -40,6 +41,21 @@ def of_span(name: str, error: str | None, given: bytes | None, answer: bytes | N
     return text.replace("\x00", " ")
 
 
-def query_words(query: str) -> list[str]:
-    """Return the words of a search: runs of letters and digits, at most 16, all of which must occur."""
-    return "".join(char if char.isalnum() else " " for char in query).split()[:16]
+_WORD = re.compile(r"[^\W_]+")
+_WORD_CHARS, _QUERY_WORDS = 64, 16
+
+
+def _marked(word: str, scope_id: int) -> str:
+    # A word of one project is not the same word as in another: a search cannot leave its project, and costs
+    # nothing for what others have stored.
+    return f"q{scope_id}q{word[:_WORD_CHARS]}"
+
+
+def indexed(text: str, scope_id: int) -> str:
+    """Return what the index is told about a text of a scope: each word once, marked with the scope."""
+    return " ".join(_marked(word, scope_id) for word in sorted(set(_WORD.findall(text.casefold()))))
+
+
+def wanted(query: str, scope_id: int) -> list[str]:
+    """Return the words of a search, at most 16, as they are indexed; all of them must occur."""
+    return [_marked(word, scope_id) for word in _WORD.findall(query.casefold())[:_QUERY_WORDS]]

@@ -59,7 +59,8 @@ def erase_user(conn: Connection, scope: Scope, user: str) -> int:
         _remove(conn, row, keep_sums=True)
         removed += 1
     values = {"scope": read.scope_id(conn, scope), "user": user}
-    conn.execute(text('DELETE FROM traces_users WHERE scope_id = :scope AND "user" = :user'), values)
+    sums = "DELETE FROM traces_sums WHERE scope_id = :scope AND dimension = :dimension AND value = :user"
+    conn.execute(text(sums), values | {"dimension": rollup.DIMENSIONS["user"]})
     name = "scope_id = :scope AND key = 'user' AND value = :user"
     conn.execute(
         text(f"DELETE FROM traces_facets WHERE facet IN (SELECT id FROM traces_facet_names WHERE {name})"),

@@ -21,7 +21,6 @@ from penstock.traces.model import (
     TraceSummary,
 )
 from penstock.traces.store.prepare import SPAN_COLUMNS
-from penstock.traces.store.rollup import scope_word
 from penstock.traces.store.sql import quoted
 
 _SUMMARY = (
@@ -172,9 +171,8 @@ def _common(conn: Connection, values: dict[str, Any]) -> bool:
     return int(conn.execute(query, values | {"probe": _PROBE}).scalar_one()) >= _PROBE
 
 
-def _match(conn: Connection, words_wanted: Sequence[str], number: int) -> tuple[str, str]:
-    """Return (condition on traces_text, its parameter) for all of the words inside one scope."""
-    wanted = [*words_wanted, scope_word(number)]
+def _match(conn: Connection, wanted: Sequence[str]) -> tuple[str, str]:
+    """Return (condition on traces_text, its parameter) for all of the words."""
     if is_sqlite(conn):
         return "traces_text MATCH :match", " AND ".join(f'"{word}"' for word in wanted)
     return "words @@ plainto_tsquery('simple', :match)", " ".join(wanted)
@@ -184,10 +182,10 @@ def _search(
     conn: Connection, conditions: _Conditions, q: str, after: tuple[int, int] | None, limit: int
 ) -> TracePage:
     """Walk the matching spans newest first; a trace is shown where its newest match stands."""
-    wanted = words.query_words(q)
+    wanted = words.wanted(q, conditions.values["scope"])
     if not wanted:
         return TracePage(items=())
-    condition, match = _match(conn, wanted, conditions.values["scope"])
+    condition, match = _match(conn, wanted)
     number = "rowid" if is_sqlite(conn) else "id"
     query = text(
         f"SELECT x.id AS span, s.trace FROM (SELECT {number} AS id FROM traces_text WHERE {condition} "

@@ -17,8 +17,10 @@ from penstock.traces.store.sql import WRITERS_LOCK, placeholder, quoted
 
 HOUR, DAY = 3600, 86400
 GRAINS = (HOUR, DAY)
-USAGE_KEYS = ("scope_id", "grain", "bucket", "kind", "model", "provider", "route", "key_id", "environment")
-USER_KEYS = ("scope_id", "grain", "bucket", "kind", "user")
+DIMENSIONS = {"": 0, "model": 1, "provider": 2, "route": 3, "key": 4, "environment": 5, "user": 6}
+"""What sums are kept by; "" is all together. Numbers are stored: they never change."""
+
+KEYS = ("scope_id", "dimension", "grain", "bucket", "kind", "value")
 SUMS = (
     "calls",
     "errors",
@@ -48,78 +50,73 @@ class Sums:
         self.latency: Counts = {}
         self.ttft: Counts = {}
 
-    def add(self, row: Any, sign: int) -> None:
-        """Add (or with -1 subtract) one row of `_SOURCE`."""
-        values, elapsed = self.values, row.end_ns - row.start_ns
-        values[0] += sign
-        values[1] += sign * (row.status == ERROR)
-        for place, number in enumerate(row[13:18], start=2):
-            values[place] += sign * number
-        values[7] += sign * (row.cost_nano or 0)
-        values[8] += sign * (row.cost_nano is None)
-        values[9] += sign * (elapsed // 1000)
-        histogram.merge(self.latency, {histogram.bucket(elapsed): 1}, sign)
-        if row.ttft_ns is not None:
-            histogram.merge(self.ttft, {histogram.bucket(row.ttft_ns): 1}, sign)
+    def add(self, change: Sequence[int], sign: int, elapsed: int, ttft: int | None) -> None:
+        """Add (or with -1 take back) one span: its `change` to the sums, and the buckets of its times."""
+        self.values = [old + sign * new for old, new in zip(self.values, change, strict=True)]
+        if elapsed >= 0:
+            histogram.merge(self.latency, {elapsed: 1}, sign)
+            if ttft is not None:
+                histogram.merge(self.ttft, {ttft: 1}, sign)
+
+    def merge(self, other: "Sums") -> None:
+        """Add another group's sums."""
+        self.values = [old + new for old, new in zip(self.values, other.values, strict=True)]
+        histogram.merge(self.latency, other.latency)
+        histogram.merge(self.ttft, other.ttft)
 
 
 Groups = dict[tuple[Any, ...], Sums]
+_NO_TIMES = -1
+"""Users are many: their sums go without histograms."""
 
 
-def _fold(rows: Iterable[Any], sign: int) -> tuple[Groups, Groups]:
-    usage: Groups = {}
-    users: Groups = {}
+def _fold(rows: Iterable[Any], sign: int) -> Groups:
+    groups: Groups = {}
     for row in rows:
+        took = row.end_ns - row.start_ns
+        change = (
+            1,
+            int(row.status == ERROR),
+            *row[13:18],
+            row.cost_nano or 0,
+            int(row.cost_nano is None),
+            took // 1000,
+        )
+        elapsed, ttft = histogram.bucket(took), None if row.ttft_ns is None else histogram.bucket(row.ttft_ns)
         second = row.start_ns // 1_000_000_000
-        for grain in GRAINS:
-            bucket = second - second % grain
-            dims = (
-                row.model or "",
-                row.provider or "",
-                row.route or "",
-                row.key_id or "",
-                row.environment or "",
-            )
-            usage.setdefault((row.scope_id, grain, bucket, row.kind, *dims), Sums()).add(row, sign)
-            if row.user:
-                users.setdefault((row.scope_id, grain, bucket, row.kind, row.user), Sums()).add(row, sign)
-    return usage, users
+        hour = second - second % HOUR
+        for dimension, value in enumerate(("", *row[7:12])):
+            key = (row.scope_id, dimension, HOUR, hour, row.kind, value or "")
+            groups.setdefault(key, Sums()).add(change, sign, elapsed, ttft)
+        if row.user:
+            key = (row.scope_id, DIMENSIONS["user"], HOUR, hour, row.kind, row.user)
+            groups.setdefault(key, Sums()).add(change, sign, _NO_TIMES, None)
+    for (scope_id, dimension, _, hour, kind, value), sums in list(groups.items()):
+        groups.setdefault((scope_id, dimension, DAY, hour - hour % DAY, kind, value), Sums()).merge(sums)
+    return groups
 
 
-def _apply(conn: Connection, usage: Groups, users: Groups) -> None:
+def _apply(conn: Connection, groups: Groups) -> None:
     mark = placeholder(conn)
-    where = " AND ".join(f'"{name}" = {mark}' for name in USAGE_KEYS)
-    for key, sums in sorted(usage.items(), key=lambda item: item[0]):
-        old = conn.exec_driver_sql(f"SELECT latency, ttft FROM traces_usage WHERE {where}", key).first()
+    where = " AND ".join(f'"{name}" = {mark}' for name in KEYS)
+    ordered = sorted(groups.items(), key=lambda item: item[0])
+    for key, sums in ordered:
+        if key[1] == DIMENSIONS["user"]:
+            continue
+        old = conn.exec_driver_sql(f"SELECT latency, ttft FROM traces_sums WHERE {where}", key).first()
         if old is not None:
             for mine, theirs in ((sums.latency, old[0]), (sums.ttft, old[1])):
                 histogram.merge(mine, histogram.decode(bytes(theirs)))
-    _add(
-        conn,
-        "traces_usage",
-        USAGE_KEYS,
-        (*SUMS, "latency", "ttft"),
-        [
-            (*key, *sums.values, histogram.encode(sums.latency), histogram.encode(sums.ttft))
-            for key, sums in sorted(usage.items(), key=lambda item: item[0])
-        ],
-    )
-    user_rows = [(*key, *sums.values) for key, sums in sorted(users.items(), key=lambda item: item[0])]
-    _add(conn, "traces_users", USER_KEYS, SUMS, user_rows)
-
-
-def _add(
-    conn: Connection, table: str, keys: Sequence[str], columns: Sequence[str], rows: list[tuple[Any, ...]]
-) -> None:
-    marks = ", ".join([placeholder(conn)] * (len(keys) + len(columns)))
-    sets = ", ".join(
-        f"{name} = excluded.{name}" if name not in SUMS else f"{name} = {table}.{name} + excluded.{name}"
-        for name in columns
-    )
+    columns = (*KEYS, *SUMS, "latency", "ttft")
+    sets = ", ".join(f"{name} = traces_sums.{name} + excluded.{name}" for name in SUMS)
     statement = (
-        f"INSERT INTO {table} ({quoted((*keys, *columns))}) VALUES ({marks}) "
-        f"ON CONFLICT ({quoted(keys)}) DO UPDATE SET {sets}"
+        f"INSERT INTO traces_sums ({quoted(columns)}) VALUES ({', '.join([mark] * len(columns))}) "
+        f"ON CONFLICT ({quoted(KEYS)}) DO UPDATE SET {sets}, latency = excluded.latency, ttft = excluded.ttft"
     )
+    rows = [
+        (*key, *sums.values, histogram.encode(sums.latency), histogram.encode(sums.ttft))
+        for key, sums in ordered
+    ]
     if rows:
         conn.exec_driver_sql(statement, rows)
 
@@ -156,7 +153,7 @@ def roll(conn: Connection, *, up_to: int, limit: int) -> int:
         f"SELECT {_SOURCE} FROM traces_spans WHERE id > :done AND id <= :up_to ORDER BY id LIMIT :limit"
     )
     rows = conn.execute(query, {"done": done, "up_to": up_to, "limit": limit}).all()
-    _apply(conn, *_fold(rows, 1))
+    _apply(conn, _fold(rows, 1))
     reached = rows[-1].id if len(rows) == limit else up_to
     _move(conn, ROLLED, reached)
     return int(up_to - reached)
@@ -167,12 +164,7 @@ def retract(conn: Connection, number: int) -> None:
     if number > mark(conn, ROLLED, lock="FOR SHARE"):
         return
     query = text(f"SELECT {_SOURCE} FROM traces_spans WHERE id = :id")
-    _apply(conn, *_fold(conn.execute(query, {"id": number}).all(), -1))
-
-
-def scope_word(scope_id: int) -> str:
-    """Return the word that every text of a scope holds, so that a search stays inside it."""
-    return f"zqscope{scope_id}qz"
+    _apply(conn, _fold(conn.execute(query, {"id": number}).all(), -1))
 
 
 def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[tuple[int, str]]:
@@ -184,7 +176,7 @@ def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[tup
     for row in conn.execute(query, values):
         unpacked = body.unpack(bytes(row.data))
         said = words.of_span(row.name, row.error, unpacked.input, unpacked.output)
-        found.append((row.id, f"{scope_word(row.scope_id)}\n{said}"))
+        found.append((row.id, words.indexed(said, row.scope_id)))
     return found
 
 

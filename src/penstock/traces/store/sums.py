@@ -15,7 +15,7 @@ from penstock.traces.histogram import Counts
 from penstock.traces.model import GroupBy, SeriesFilters, SeriesPoint, UsageRow
 from penstock.traces.store.prepare import CALL_KINDS, ERROR, KIND_CODES
 from penstock.traces.store.read import scope_id
-from penstock.traces.store.rollup import DAY, HOUR, SUMS
+from penstock.traces.store.rollup import DAY, DIMENSIONS, HOUR, SUMS
 
 _NS = 1_000_000_000
 _CALLS = ", ".join(str(code) for code in sorted(CALL_KINDS))
@@ -27,7 +27,11 @@ _GROUPS = {
     "user": "coalesce(\"user\", '')",
     "key": "coalesce(key_id, '')",
     "route": "coalesce(route, '')",
+    "day": f"start_ns / {_NS} - start_ns / {_NS} % {DAY}",
 }
+"""How a single row is grouped."""
+_ROLLED_GROUPS = {"kind": "kind", "day": f"bucket - bucket % {DAY}"}
+"""How a row of the roll-ups is grouped; by its value unless listed here."""
 _ROW_SUMS = (
     f"1 AS calls, CASE WHEN status = {ERROR} THEN 1 ELSE 0 END AS errors, input_tokens, output_tokens, cached_tokens, "
     "cache_write_tokens, reasoning_tokens, coalesce(cost_nano, 0) AS cost_nano, "
@@ -91,15 +95,14 @@ def usage(
     span = _Range(since_ns, until_ns)
     kinds = "" if group_by == "kind" else f"AND kind IN ({_CALLS})"
     rows_only = ' AND "user" IS NOT NULL' if group_by == "user" else ""
-    table = "traces_users" if group_by == "user" else "traces_usage"
-    rolled = f"bucket - bucket % {DAY}" if group_by == "day" else _GROUPS[group_by]
-    single = f"start_ns / {_NS} - start_ns / {_NS} % {DAY}" if group_by == "day" else _GROUPS[group_by]
+    dimension = DIMENSIONS.get(group_by, DIMENSIONS[""])
     parts = [
-        f"SELECT {rolled} AS grp, {', '.join(SUMS)} FROM {table} WHERE scope_id = :scope AND grain = {grain} "
+        f"SELECT {_ROLLED_GROUPS.get(group_by, 'value')} AS grp, {', '.join(SUMS)} FROM traces_sums WHERE "
+        f"scope_id = :scope AND dimension = {dimension} AND grain = {grain} "
         f"AND bucket >= :{low} AND bucket < :{high} {kinds}"
         for grain, low, high in span.whole
     ]
-    parts += _row_sources(span, f"{single} AS grp, {_ROW_SUMS}", kinds + rows_only)
+    parts += _row_sources(span, f"{_GROUPS[group_by]} AS grp, {_ROW_SUMS}", kinds + rows_only)
     sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
     query = text(f"SELECT grp, {sums} FROM ({' UNION ALL '.join(parts)}) AS parts GROUP BY grp")
     found = [
@@ -167,18 +170,19 @@ def _ms(value_ns: float | None) -> float | None:
     return None if value_ns is None else round(value_ns / 1e6, 3)
 
 
-def _series_condition(filters: SeriesFilters) -> tuple[str, dict[str, Any]]:
-    condition = f"AND kind IN ({_CALLS})"
-    values: dict[str, Any] = {}
+def _series_conditions(filters: SeriesFilters) -> tuple[str, str, dict[str, Any]]:
+    """Return the condition on roll-ups, the one on single rows, and their values."""
+    kinds = f"AND kind IN ({_CALLS})"
+    values: dict[str, Any] = {"dimension": DIMENSIONS[""]}
     if filters.kind is not None:
-        condition = "AND kind = :kind"
+        kinds = "AND kind = :kind"
         values["kind"] = KIND_CODES[filters.kind]
     for name, column in (("model", "model"), ("provider", "provider"), ("route", "route"), ("key", "key_id")):
         wanted = getattr(filters, name)
         if wanted is not None:
-            condition += f" AND {column} = :{name}"
-            values[name] = wanted
-    return condition, values
+            values |= {"dimension": DIMENSIONS[name], "value": wanted}
+            return f"{kinds} AND value = :value", f"{kinds} AND {column} = :value", values
+    return kinds, kinds, values
 
 
 def timeseries(
@@ -188,36 +192,37 @@ def timeseries(
 
     Steps of whole hours come from the roll-ups, finer ones from single rows.
     """
-    condition, values = _series_condition(filters)
+    rolled, single, values = _series_conditions(filters)
     values |= {"scope": scope_id(conn, scope), "low": since_s, "high": until_s}
     values |= {"since": since_s * _NS, "until": until_s * _NS}
     points = {at: _Point() for at in range(since_s, until_s, step)}
-    for row in conn.execute(text(_series_statement(condition, step)), values):
+    for row in conn.execute(text(_series_statement(rolled, single, step)), values):
         point = points[row.at - row.at % step]
         for place, number in enumerate((row.calls, row.errors, row.input_tokens, row.output_tokens)):
             point.sums[place] += number
         point.cost += row.cost_nano
-        for counts, histogram_bytes, single in (
+        for counts, histogram_bytes, lone in (
             (point.latency, row.latency, row.elapsed_ns),
             (point.ttft, row.ttft, row.ttft_ns),
         ):
             if histogram_bytes is not None:
                 histogram.merge(counts, histogram.decode(bytes(histogram_bytes)))
-            elif single is not None:
-                histogram.merge(counts, {histogram.bucket(single): 1})
+            elif lone is not None:
+                histogram.merge(counts, {histogram.bucket(lone): 1})
     return [points[at].point(at) for at in sorted(points)]
 
 
-def _series_statement(condition: str, step: int) -> str:
+def _series_statement(rolled: str, single: str, step: int) -> str:
     rows = (
         f"SELECT start_ns / {_NS} AS at, {_ROW_SUMS}, NULL AS latency, NULL AS ttft, end_ns - start_ns AS elapsed_ns, "
         "ttft_ns FROM traces_spans WHERE"
     )
     if step % HOUR:
-        return f"{rows} scope_id = :scope AND start_ns >= :since AND start_ns < :until {condition}"
+        return f"{rows} scope_id = :scope AND start_ns >= :since AND start_ns < :until {single}"
     grain = HOUR if step % DAY else DAY
     return (
-        f"SELECT bucket AS at, {', '.join(SUMS)}, latency, ttft, NULL AS elapsed_ns, NULL AS ttft_ns FROM traces_usage "
-        f"WHERE scope_id = :scope AND grain = {grain} AND bucket >= :low AND bucket < :high {condition} UNION ALL "
-        f"{rows} id > {_ROLLED} AND +scope_id = :scope AND +start_ns >= :since AND +start_ns < :until {condition}"
+        f"SELECT bucket AS at, {', '.join(SUMS)}, latency, ttft, NULL AS elapsed_ns, NULL AS ttft_ns FROM traces_sums "
+        f"WHERE scope_id = :scope AND dimension = :dimension AND grain = {grain} AND bucket >= :low AND bucket < :high "
+        f"{rolled} UNION ALL {rows} id > {_ROLLED} AND +scope_id = :scope AND +start_ns >= :since "
+        f"AND +start_ns < :until {single}"
     )

@@ -145,37 +145,22 @@ def _sums() -> list[Column[int]]:
     return [Column(name, BigInteger, nullable=False) for name in names]
 
 
-usage = Table(
-    "traces_usage",
+sums = Table(
+    "traces_sums",
     metadata,
     Column("scope_id", Integer, primary_key=True, autoincrement=False),
+    Column("dimension", SmallInteger, primary_key=True, autoincrement=False),
     Column("grain", Integer, primary_key=True, autoincrement=False),
     Column("bucket", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", SmallInteger, primary_key=True, autoincrement=False),
-    Column("model", Text, primary_key=True),
-    Column("provider", Text, primary_key=True),
-    Column("route", Text, primary_key=True),
-    Column("key_id", Text, primary_key=True),
-    Column("environment", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
     *_sums(),
     Column("latency", LargeBinary, nullable=False),
     Column("ttft", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Sums and histograms per `grain` (3600 or 86400 seconds) from `bucket` (seconds since the epoch)."""
-
-users = Table(
-    "traces_users",
-    metadata,
-    Column("scope_id", Integer, primary_key=True, autoincrement=False),
-    Column("grain", Integer, primary_key=True, autoincrement=False),
-    Column("bucket", BigInteger, primary_key=True, autoincrement=False),
-    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
-    Column("user", Text, primary_key=True),
-    *_sums(),
-    sqlite_with_rowid=False,
-)
-"""The same sums per user: apart, because users are many and histograms large."""
+"""Sums and histograms per `grain` (3600 or 86400 seconds) from `bucket` (seconds since the epoch), once for each
+dimension (all, model, provider, …): rows grow with the sum of what the dimensions hold, not with its product."""
 
 marks = Table(
     "traces_marks",

@@ -316,7 +316,7 @@ def forget(conn: Connection, numbers: Sequence[int]) -> None:
 
 
 def remove_facets(conn: Connection, trace: int, pairs: Iterable[tuple[str, str]]) -> None:
-    """Stop the trace with row number `trace` from being found by `pairs` (key, value)."""
+    """Stop the trace with row number `trace` (every scope has its own) from being found by `pairs` (key, value)."""
     head = conn.execute(text("SELECT scope_id, at_ms FROM traces_traces WHERE id = :id"), {"id": trace}).one()
     query = text(
         "DELETE FROM traces_facets WHERE at_ms = :at AND trace = :trace AND facet = "

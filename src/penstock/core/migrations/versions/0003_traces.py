@@ -142,29 +142,16 @@ def _sums() -> list[sa.Column[int]]:
 
 def _rollups() -> None:
     op.create_table(
-        "traces_usage",
+        "traces_sums",
         sa.Column("scope_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("dimension", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("grain", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("kind", sa.SmallInteger, primary_key=True, autoincrement=False),
-        sa.Column("model", sa.Text, primary_key=True),
-        sa.Column("provider", sa.Text, primary_key=True),
-        sa.Column("route", sa.Text, primary_key=True),
-        sa.Column("key_id", sa.Text, primary_key=True),
-        sa.Column("environment", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, primary_key=True),
         *_sums(),
         sa.Column("latency", sa.LargeBinary, nullable=False),
         sa.Column("ttft", sa.LargeBinary, nullable=False),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "traces_users",
-        sa.Column("scope_id", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("grain", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("kind", sa.SmallInteger, primary_key=True, autoincrement=False),
-        sa.Column("user", sa.Text, primary_key=True),
-        *_sums(),
         sqlite_with_rowid=False,
     )
     marks = op.create_table(
