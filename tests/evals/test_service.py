@@ -218,6 +218,18 @@ def test_comparing_two_runs(home: Home, actor: Actor) -> None:
     assert (same.difference, same.p_value, same.verdict()) == (0.0, 1.0, "not shown")
 
 
+def test_only_what_both_runs_measured_is_compared(home: Home, actor: Actor) -> None:
+    dataset = ingest(home, actor, 12)
+    sides = []
+    for more in ((), (ScorerSpec(name="rouge_l"), ScorerSpec(name="latency"))):
+        suite = make_suite(dataset, scorers=(ScorerSpec(name="exact"), *more))
+        sides.append(service.run(home, actor, suite=suite, target=answer(set())).id)
+    with home.read() as uow:
+        for baseline, candidate in (sides, sides[::-1]):
+            found = service.compare(uow, actor, baseline, candidate)
+            assert [difference.name for difference in found.differences] == ["exact"]
+
+
 def test_corpus_metrics_have_intervals_and_paired_tests(home: Home, actor: Actor) -> None:
     dataset = ingest(home, actor, 50)
     suite = make_suite(dataset, scorers=(ScorerSpec(name="bleu"),))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from penstock.evals.aggregate import CORPUS_RESAMPLES, corpus_statistic, finite, measures_of
+from penstock.evals.aggregate import CORPUS_RESAMPLES, corpus_statistic, finite, measure_of
 from penstock.evals.model import Comparison, Difference, Measure, MetricKind, SampleResult
 from penstock.evals.ports import CorpusScorer, Scorer
 from penstock.evals.statistics import (
@@ -68,7 +68,11 @@ def compare_results(
 
 def _differences(split: str, pairs: Sequence[Pair], scorers: Sequence[Scorer], seed: int) -> list[Difference]:
     found = []
-    for name, measure in measures_of(scorers, [second for _, second in pairs]).items():
+    # A run may have metrics of further scorers, which the other run did not use.
+    names = sorted({name for _, second in pairs for name in second.scores})
+    shared = [name for name in names if any(scorer.measure(name) is not None for scorer in scorers)]
+    for name in shared:
+        measure = measure_of(scorers, name)
         values = [(a.scores[name], b.scores[name]) for a, b in pairs if name in a.scores and name in b.scores]
         if values:
             first, second = (list(side) for side in zip(*values, strict=True))
