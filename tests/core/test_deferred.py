@@ -31,6 +31,6 @@ def test_setting_and_deleting_reach_the_real_module(module: str) -> None:
 
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_module_anywhere"):
-        deferred("no_such_module_anywhere").figure
+        _ = deferred("no_such_module_anywhere").figure
     with pytest.raises(AttributeError, match="no_such_name"):
-        deferred("json").no_such_name
+        _ = deferred("json").no_such_name
