@@ -87,7 +87,10 @@ def memory(pid: int) -> list[Memory]:
     rows = []
     for member in tree(pid):
         words = Path(f"/proc/{member}/cmdline").read_bytes().decode().split("\0")
-        role = next((word.rpartition(".")[2] for word in words if word.startswith("penstock.")), words[0])
+        named = [place for place, word in enumerate(words) if word.startswith("penstock.")]
+        role = words[0] if not named else words[named[0]].rpartition(".")[2]
+        if role == "boot":
+            role = words[named[0] + 1]
         sizes: dict[str, float] = {}
         for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()[1:]:
             name, size = line.split()[:2]

@@ -57,6 +57,22 @@ def test_help_loads_no_server() -> None:
     assert not loaded & {"fastapi", "sqlalchemy", "numpy", "pydantic", "uvicorn", "deltalake", *HEAVY}
 
 
+@pytest.mark.parametrize(
+    ("process", "unneeded"),
+    [
+        ("web_worker", {"numpy", "deltalake", "arro3", "alembic", "jinja2", "typer", "rich"}),
+        (
+            "background",
+            {"numpy", "deltalake", "arro3", "alembic", "typer", "rich", "fastapi", "pydantic", "uvicorn"},
+        ),
+    ],
+)
+def test_a_process_loads_only_what_it_needs_to_wait(process: str, unneeded: set[str]) -> None:
+    loaded = _loaded_after(f"import penstock.cli.{process}")
+    assert f"penstock.cli.{process}" in loaded
+    assert not loaded & (unneeded | set(HEAVY))
+
+
 def test_every_module_says_what_it_promises() -> None:
 
     silent = [

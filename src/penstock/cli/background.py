@@ -1,11 +1,10 @@
 """The background process: events, jobs, and the slices' regular work, each in a thread that never ends.
 
-Run as: python -m penstock.cli.background {"home": …, "url": …, "parent": PID}
+Run as: python -m penstock.cli.boot background {"home": …, "url": …, "parent": PID}
 """
 
 import json
 import signal
-import sys
 import threading
 from collections.abc import Callable
 
@@ -55,7 +54,3 @@ def main(plan_json: str) -> int:
         say.fail(error)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -37,7 +37,7 @@ class Child:
         self._started = time.monotonic()
         extra = () if ready_fd is None else (ready_fd,)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *self._arguments, *map(str, extra)],
+            [sys.executable, "-m", "penstock.cli.boot", *self._arguments, *map(str, extra)],
             stdin=subprocess.DEVNULL,
             pass_fds=(*self._fds, *extra),
         )
@@ -117,7 +117,7 @@ def run(plan: dict[str, Any]) -> int:
 
     read_end, write_end = os.pipe()
     common = json.dumps({"home": plan["home"], "url": plan["url"], "parent": os.getpid()})
-    web = ["penstock.cli.web_worker", common, str(plan["fd"])]
+    web = ["web_worker", common, str(plan["fd"])]
     first = Child("web 1", web, (plan["fd"],))
     children = [first]
     signal.signal(signal.SIGTERM, on_signal)
@@ -129,7 +129,7 @@ def run(plan: dict[str, Any]) -> int:
         return 0 if stopping else 1
     for number in range(2, plan["workers"] + 1):
         children.append(Child(f"web {number}", web, (plan["fd"],)))
-    children.append(Child("background", ["penstock.cli.background", common], ()))
+    children.append(Child("background", ["background", common], ()))
     code = 0
     while not stopping:
         if plan["parent"] and os.getppid() != plan["parent"]:

@@ -1,12 +1,11 @@
 """One web process: uvicorn on the socket that the supervisor opened.
 
-Run as: python -m penstock.cli.web_worker {"home": …, "url": …, "parent": PID} SOCKET_FD [READY_FD]
+Run as: python -m penstock.cli.boot web_worker {"home": …, "url": …, "parent": PID} SOCKET_FD [READY_FD]
 """
 
 import json
 import os
 import socket
-import sys
 
 import uvicorn
 
@@ -65,7 +64,3 @@ def main(plan_json: str, socket_fd: str, ready_fd: str | None = None) -> int:
         say.fail(error)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

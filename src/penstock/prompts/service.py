@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.core import clock, ids
+from penstock.core.deferred import deferred
 from penstock.core.errors import Conflict, Invalid, NotFound
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.prompts import diff as differ
-from penstock.prompts import store, template
+from penstock.prompts import store
 from penstock.prompts.events import LabelMoved, VersionAdded
 from penstock.prompts.model import (
     LATEST,
@@ -21,6 +22,12 @@ from penstock.prompts.model import (
     check_label,
     check_name,
 )
+
+if TYPE_CHECKING:
+    from penstock.prompts import template
+else:
+    # It brings Jinja, which only rendering and writing need.
+    template = deferred("penstock.prompts.template")
 
 
 def create(
