@@ -59,6 +59,8 @@ SETTINGS: dict[str, Any] = {
     "probe_from": 240,
     "probe_pass": {"category": 0.97, "product": 0.98, "priority": 0.97},
     "max_steps": 720,
+    "doubt_step": 420,
+    "doubt_below": 0.6,
     "attempts": 4,
     "threads": 1,
 }
