@@ -53,7 +53,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     `probe_file` (rows `{messages, completion}`, completions of `key: value` lines), `probe_pass` (key → least
     accuracy), `tokenizer` (vocab_size, rows, chat_template), `model` (Qwen3Config values), batch_tokens, learning_rate,
     warmup_steps, cooldown_steps, probe_from and probe_steps (first probe and distance, in steps), max_steps, attempts,
-    doubt_step and doubt_below (give a seed up when a field still scores less then), seed, threads, workdir. Goes on from its last probe after a kill. Raises ChildFailed when no attempt passes.
+    doubt_step and doubt_below (give a seed up when a field still scores less then), seed, threads, workdir. Goes on
+    from its last probe after a kill. Raises ChildFailed when no attempt passes.
     """
     runtime.prepare(spec)
     rows = runtime.read_rows(spec["train_file"])
