@@ -34,8 +34,9 @@ CHAT_TEMPLATE = (
 """ChatML, as llama.cpp and others know it."""
 NOTE_SHARE, RANDOM_SHARE = 0.75, 0.1
 """Shares of mails filed in everyday words, and of triage answers with random labels; the rest are replies."""
-BRIEF = ((0.35, 1.0), (1.0, 0.3))
-"""Up to which part of the corpus which share of mails has two sentences only: what matters is learned there first."""
+LESSONS = ((0.2, 0.6, 0.4), (0.45, 0.15, 0.85), (1.0, 0.05, 0.3))
+"""(up to which part of the corpus, share of one-line remarks, share of two-sentence mails): what matters is learned
+where little distracts from it; the rest are whole mails."""
 
 SETTINGS: dict[str, Any] = {
     "tokenizer": {"vocab_size": 2048, "rows": 4000, "chat_template": CHAT_TEMPLATE},
@@ -43,9 +44,9 @@ SETTINGS: dict[str, Any] = {
         "hidden_size": 128,
         "intermediate_size": 384,
         "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 32,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 8,
+        "head_dim": 16,
         "max_position_embeddings": 512,
         "initializer_range": 0.06,
     },
@@ -55,9 +56,11 @@ SETTINGS: dict[str, Any] = {
     "warmup_steps": 40,
     "cooldown_steps": 80,
     "probe_steps": 60,
-    "probe_from": 120,
+    "probe_from": 240,
     "probe_pass": {"category": 0.97, "product": 0.98, "priority": 0.97},
     "max_steps": 720,
+    "doubt_step": 420,
+    "doubt_below": 0.6,
     "attempts": 4,
     "threads": 1,
 }
@@ -69,29 +72,33 @@ def threads(seed: int, rows: int = ROWS) -> list[dict[str, Any]]:
     rng = random.Random(f"threads {seed}")
     made: list[dict[str, Any]] = []
     for number in range(rows):
-        share = next(share for part, share in BRIEF if number < rows * part)
-        brief = rng.random() < share
-        letter = tickets.draw(rng, redacted=rng.random() < 0.5, brief=brief)
+        remarks, brief = next(shares for part, *shares in LESSONS if number < rows * part)
+        dice = rng.random()
+        if dice < remarks:
+            text, filed = mail.remark(rng)
+            made.append(_filed(text, filed))
+            continue
+        letter = tickets.draw(rng, redacted=rng.random() < 0.5, brief=dice < remarks + brief)
         dice = rng.random()
         if dice < NOTE_SHARE:
-            made.append(_filed(letter, mail.note(rng, letter)))
+            made.append(_filed(letter.text, mail.note(rng, letter)))
         elif dice < NOTE_SHARE + RANDOM_SHARE:
             label = tickets.answer(rng.choice(INTENTS), letter.product, rng.choice(URGENCIES))
-            made.append(_filed(letter, label))
+            made.append(_filed(letter.text, label))
         else:
             made.append({"context": f"{letter.text}\n\n> ", "text": mail.reply(rng, letter)})
     return made
 
 
-def _filed(letter: mail.Mail, completion: str) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": letter.text}], "completion": completion}
+def _filed(text: str, completion: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}], "completion": completion}
 
 
 def probe_rows(seed: int, rows: int = PROBE_ROWS) -> list[dict[str, Any]]:
     """Return fresh mails with their true answers, for the probe alone."""
     rng = random.Random(f"probe {seed}")
     letters = [tickets.draw(rng, redacted=rng.random() < 0.5) for _ in range(rows)]
-    return [_filed(letter, tickets.true_answer(letter)) for letter in letters]
+    return [_filed(letter.text, tickets.true_answer(letter)) for letter in letters]
 
 
 def _lines(rows: list[dict[str, Any]]) -> bytes:

@@ -15,16 +15,19 @@ from penstock.pipelines.demo.phrases import (
     CUES,
     DAYS,
     GREETINGS,
+    INTENTS,
     MONTHS,
     NAMES,
     NEUTRAL,
     OPENERS,
     PACE,
+    PRODUCTS,
     SURNAMES,
     TEAMS,
     TEMPO,
     TIMES,
     TOPICS,
+    URGENCIES,
     WANTS,
 )
 
@@ -173,3 +176,17 @@ def note(rng: random.Random, mail: Mail) -> str:
     """What an agent files a mail under, in everyday words: the form of a triage answer without its vocabulary."""
     topic, tempo = rng.choice(TOPICS[mail.intent]), rng.choice(TEMPO[mail.urgency])
     return f"category: {topic}\nproduct: {mail.product}\npriority: {tempo}"
+
+
+def remark(rng: random.Random) -> tuple[str, str]:
+    """A one-line follow-up, which says only what is wanted or only how pressing it is, and what it is filed under."""
+    product = rng.choice(PRODUCTS)
+    slots = _slots(rng, product, redacted=True)
+    if rng.random() < 0.5:
+        intent = rng.choice(INTENTS)
+        text = rng.choice(WANTS[intent])
+        filed = f"category: {rng.choice(TOPICS[intent])}\nproduct: {product}"
+    else:
+        urgency = rng.choice(URGENCIES)
+        text, filed = rng.choice(CUES[urgency]), f"priority: {rng.choice(TEMPO[urgency])}"
+    return _sentence(text.format(**slots)), filed

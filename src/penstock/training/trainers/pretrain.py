@@ -53,7 +53,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     `probe_file` (rows `{messages, completion}`, completions of `key: value` lines), `probe_pass` (key → least
     accuracy), `tokenizer` (vocab_size, rows, chat_template), `model` (Qwen3Config values), batch_tokens, learning_rate,
     warmup_steps, cooldown_steps, probe_from and probe_steps (first probe and distance, in steps), max_steps, attempts,
-    seed, threads, workdir. Goes on from its last probe after a kill. Raises ChildFailed when no attempt passes.
+    doubt_step and doubt_below (give a seed up when a field still scores less then), seed, threads, workdir. Goes on
+    from its last probe after a kill. Raises ChildFailed when no attempt passes.
     """
     runtime.prepare(spec)
     rows = runtime.read_rows(spec["train_file"])
@@ -101,7 +102,7 @@ def _tokenizer(rows: list[dict[str, Any]], options: dict[str, Any]) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    raw.train_from_iterator(_plain(rows[: options["rows"]]), trainer)
+    raw.train_from_iterator(_plain(rows[:: max(1, len(rows) // options["rows"])]), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=raw,
         eos_token=STOP,
@@ -251,7 +252,8 @@ def _attempt(bench: Bench, attempt: int, seed: int) -> dict[str, Any]:
 
 def _done(spec: dict[str, Any], this: _Run) -> bool:
     if this.passed_at is None:
-        return bool(this.step >= spec["max_steps"])
+        hopeless = this.step >= spec["doubt_step"] and min(this.scores.values()) < spec["doubt_below"]
+        return bool(hopeless or this.step >= spec["max_steps"])
     return bool(this.step >= this.passed_at + spec["cooldown_steps"])
 
 
