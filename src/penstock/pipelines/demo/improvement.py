@@ -84,7 +84,7 @@ def first_candidate(context: StepContext) -> dict[str, Any]:
     if decision.passed:
         raise Unprocessable("The gate let a candidate pass that was trained to collapse; something is wrong.")
     told = figures(judged)
-    reward = run.metrics.get("rewards/accuracies")
+    reward = run.metrics.get("rewards_accuracies")
     context.say(
         f"{run.model}: reward accuracy {reward if reward is None else f'{reward:.2f}'}, "
         f"but exact match {told['exact']['value']:.1%}: refused"
