@@ -245,6 +245,8 @@ def test_a_caller_who_leaves_while_sending(gateway: Running, eventually: Waiter)
         eventually(lambda: gateway.app.in_flight == 1)
         time.sleep(0.5)
     eventually(lambda: gateway.app.in_flight == 0)
+    span = gateway.recorder.last()
+    assert span.status == "error" and span.attributes["gateway.caller_left"] is True
 
 
 def test_too_many_calls_at_once_are_told_to_come_back(gateway: Running, eventually: Waiter) -> None:
