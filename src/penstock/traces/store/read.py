@@ -29,7 +29,7 @@ _SUMMARY = (
     "t.key_id, t.environment, r.input_preview, r.output_preview"
 )
 _ROOT = "LEFT JOIN traces_spans r ON r.trace = t.id AND r.span_id = t.root"
-_PROBE, _TEXT_CHUNK, _TEXT_ROUNDS = 2000, 400, 20
+_PROBE, _TEXT_CHUNK, _TEXT_ROUNDS = 2000, 4000, 8
 
 
 def scope_id(conn: Connection, scope: Scope) -> int:
@@ -198,9 +198,10 @@ def _search(
         f"SELECT 1 FROM traces_text WHERE {condition} AND {number} IN "
         "(SELECT id FROM traces_spans WHERE trace = :trace AND id >= :start)"
     )
-    for _ in range(_TEXT_ROUNDS):
+    for turn in range(_TEXT_ROUNDS):
+        chunk = min(2 * limit * 4**turn, _TEXT_CHUNK)
         try:
-            hits = conn.execute(query, {"match": match, "below": below, "chunk": _TEXT_CHUNK}).all()
+            hits = conn.execute(query, {"match": match, "below": below, "chunk": chunk}).all()
         except OperationalError as error:
             raise Invalid("The search words cannot be understood.", hint="Search for plain words.") from error
         if not hits:
