@@ -8,6 +8,8 @@ from penstock.training.recipe import Recipe
 MODEL = "ticket-triage"
 SFT_ROWS = 800
 """Historical rows to fine-tune on; more changes nothing, as their labels are the limit."""
+REVIEWED = 400
+"""Production answers that reviewers look at before learning from them."""
 _HISTORY = {"prompt": "text", "completion": "label"}
 
 
