@@ -52,7 +52,7 @@ def test_the_second_run_reuses_the_first(sqlite_home: Home, trainer: Trainer) ->
     assert version.metrics == {"probe_x": 1.0}
     other, _ = base_model.build(sqlite_home, actor, seed=2)
     assert (other.ref, len(trainer.asked)) == ("ticket-base@2", 2)
-    assert not (sqlite_home.path / "work" / "base-1").exists()
+    assert list((sqlite_home.path / "work" / "base").iterdir()) == []
     assert (registry.materialize(sqlite_home, actor, ref=other.ref) / "note.txt").read_text() == "2"
 
 
