@@ -54,10 +54,10 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 3e-3,
     "context_share": 0.08,
     "warmup_steps": 40,
-    "cooldown_steps": 80,
+    "cooldown_steps": 120,
     "probe_steps": 60,
     "probe_from": 240,
-    "probe_pass": {"category": 0.97, "product": 0.98, "priority": 0.97},
+    "probe_pass": {"category": 0.97, "product": 0.985, "priority": 0.97},
     "max_steps": 720,
     "doubt_step": 420,
     "doubt_below": 0.6,
@@ -112,12 +112,16 @@ def _code() -> bytes:
     return b"".join(Path(origin).read_bytes() for origin in origins)
 
 
-def prepare(folder: Path, *, seed: int) -> tuple[dict[str, Any], str]:
-    """Write the corpus and probe into `folder`; return the trainer's spec and the content hash of all it depends on."""
-    folder.mkdir(parents=True, exist_ok=True)
+def prepare(parent: Path, *, seed: int) -> tuple[dict[str, Any], str]:
+    """Write the corpus and probe into a folder below `parent`; return the trainer's spec and the content hash.
+
+    The hash covers all that the result depends on and names the folder, so that nothing stale is taken up.
+    """
     data = {"train_file": _lines(threads(seed)), "probe_file": _lines(probe_rows(seed))}
     parts = [msgspec.json.encode({**SETTINGS, "seed": seed}, order="sorted"), *data.values(), _code()]
     digest = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    folder = parent / digest[:16]
+    folder.mkdir(parents=True, exist_ok=True)
     spec = {**SETTINGS, "seed": seed, "workdir": str(folder)}
     for key, content in data.items():
         path = folder / f"{key.removesuffix('_file')}.jsonl"
@@ -140,11 +144,13 @@ def build(
     attempt passes the probe, Cancelled when `cancelled()` turns true.
     """
     with exclusive(home.folder("cache") / "base-model.lock", wait=True):
-        spec, digest = prepare(home.folder("work", f"base-{seed}"), seed=seed)
+        spec, digest = prepare(home.folder("work", "base"), seed=seed)
         kept = home.folder("cache", "base") / digest
         record = kept / "made.json"
         cached = record.exists()
-        if not cached:
+        if cached:
+            shutil.rmtree(spec["workdir"])
+        else:
             made = training.run_trainer("pretrain", spec, on_progress=on_progress, cancelled=cancelled)
             shutil.rmtree(kept, ignore_errors=True)
             kept.mkdir(mode=0o700)
