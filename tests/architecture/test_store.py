@@ -129,7 +129,8 @@ def _differences(db: Database) -> list[str]:
 
 def _virtual_tables(conn: Connection) -> tuple[str, ...]:
     if conn.dialect.name != "sqlite":
-        return ()
+        words = "SELECT table_name FROM information_schema.columns WHERE data_type = 'tsvector'"
+        return tuple(row[0] for row in conn.execute(text(words)))
     found = conn.execute(text("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'"))
     return tuple(row[0] for row in found)
 
