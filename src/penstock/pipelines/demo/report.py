@@ -60,11 +60,11 @@ def urls(url: str, result: dict[str, Any]) -> dict[str, str]:
     promoted, _, number = result["release"]["promoted"].partition("@")
     return {
         "ui": url,
-        "data": f"{url}/datasets/{history}/versions/{version}",
+        "data": f"{url}/datasets/{history}?version={version}",
         "training": f"{url}/training/{result['finetune']['run']}",
         "evaluation": f"{url}/evaluations/{result['evaluation']['tuned_run']}",
         "refused": f"{url}/evaluations/{result['first_candidate']['eval']}",
-        "model": f"{url}/models/{promoted}/versions/{number}",
+        "model": f"{url}/models/{promoted}?version={number}",
         "deployment": f"{url}/deployments/{MODEL}",
         "traces": f"{url}/traces?route={MODEL}",
     }
