@@ -3,7 +3,8 @@
 from typing import Any
 
 from penstock.evals.model import EvalRun
-from penstock.pipelines.demo.models import MAX_LOSS, MODEL, evaluate, figures, gate, reasons, require
+from penstock.pipelines.demo.models import MAX_LOSS, evaluate, figures, gate, reasons, require
+from penstock.pipelines.demo.recipes import MODEL
 from penstock.pipelines.model import StepContext
 from penstock.registry import export as exports
 from penstock.registry import service as registry

@@ -6,16 +6,18 @@ from penstock.core.errors import Unprocessable
 from penstock.evals import service as evals
 from penstock.evals.model import EvalRun
 from penstock.feedback import service as feedback
+from penstock.pipelines.demo import recipes
 from penstock.pipelines.demo.data import corpus
 from penstock.pipelines.demo.deployment import convert
-from penstock.pipelines.demo.models import MODEL, evaluate, figures, gate, reasons, require, train
+from penstock.pipelines.demo.models import evaluate, figures, gate, reasons, require, train
+from penstock.pipelines.demo.recipes import MODEL
 from penstock.pipelines.demo.server import Server
 from penstock.pipelines.demo.traffic import send
 from penstock.pipelines.model import StepContext
 from penstock.registry import service as registry
 from penstock.serving import service as serving
-from penstock.training import recipe as recipes
 from penstock.training.model import TrainingRun
+from penstock.training.recipe import Recipe
 
 CORRECTIONS, ACCEPTED = "ticket-corrections", "ticket-accepted"
 CANARY_SHARE = 0.3
@@ -56,16 +58,8 @@ def review(context: StepContext) -> dict[str, Any]:
     }
 
 
-def _candidate(context: StepContext, what: str, recipe: str, **changes: Any) -> tuple[TrainingRun, EvalRun]:
-    built = recipes.load(
-        recipe,
-        name=MODEL,
-        base=context.results["finetune"]["model"],
-        dataset=context.results["review"]["corrections"],
-        seed=context.inputs["seed"],
-        **changes,
-    )
-    run = train(context, what, built)
+def _candidate(context: StepContext, what: str, recipe: Recipe) -> tuple[TrainingRun, EvalRun]:
+    run = train(context, what, recipe)
     return run, evaluate(context, what, {"kind": "transformers", "model": run.model})
 
 
@@ -79,7 +73,12 @@ def _rules() -> list[dict[str, Any]]:
 
 def first_candidate(context: StepContext) -> dict[str, Any]:
     """Train on the corrections alone, too fast; the gate must refuse what comes of it."""
-    run, judged = _candidate(context, "corrections only", "dpo-corrections", learning_rate=2e-3, epochs=3)
+    recipe = recipes.corrections_alone(
+        base=context.results["finetune"]["model"],
+        dataset=context.results["review"]["corrections"],
+        seed=context.inputs["seed"],
+    )
+    run, judged = _candidate(context, "corrections only", recipe)
     decision = gate(context, judged, _rules(), context.results["evaluation"]["tuned_run"])
     if decision.passed:
         raise Unprocessable("The gate let a candidate pass that was trained to collapse; something is wrong.")
@@ -101,10 +100,13 @@ def first_candidate(context: StepContext) -> dict[str, Any]:
 
 def second_candidate(context: StepContext) -> dict[str, Any]:
     """Train on corrections with accepted answers replayed and an SFT term; the gate must let it pass."""
-    replay = {"replay.dataset": context.results["review"]["accepted"]}
-    run, judged = _candidate(
-        context, "corrections and replay", "dpo-replay", learning_rate=1e-3, epochs=1, batch_size=8, **replay
+    recipe = recipes.with_replay(
+        base=context.results["finetune"]["model"],
+        dataset=context.results["review"]["corrections"],
+        accepted=context.results["review"]["accepted"],
+        seed=context.inputs["seed"],
     )
+    run, judged = _candidate(context, "corrections and replay", recipe)
     decision = gate(context, judged, _rules(), context.results["evaluation"]["tuned_run"])
     require(decision, "the second candidate")
     assert run.model is not None

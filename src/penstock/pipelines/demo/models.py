@@ -6,18 +6,14 @@ from penstock.core.errors import Unprocessable
 from penstock.evals import service as evals
 from penstock.evals.model import EvalRun, GateDecision, Metric
 from penstock.evals.suite import Columns, ScorerSpec, Suite
-from penstock.pipelines.demo import base_model
-from penstock.pipelines.demo.data import HISTORY
+from penstock.pipelines.demo import base_model, recipes
 from penstock.pipelines.demo.phrases import INTENTS, PRODUCTS, URGENCIES
 from penstock.pipelines.model import StepContext
-from penstock.training import recipe as recipes
 from penstock.training import service as training
 from penstock.training.model import TrainingRun
+from penstock.training.recipe import Recipe
 
-MODEL = "ticket-triage"
 MAX_TOKENS = 40
-FINETUNE_ROWS, FINETUNE_RATE = 1600, 5e-3
-"""A model this small needs few rows and a rate far above what large ones stand."""
 MAX_LOSS = 0.02
 """Exact match that an exported artefact may lose against the model it was made from."""
 
@@ -90,7 +86,7 @@ def reasons(decision: GateDecision) -> list[dict[str, Any]]:
     return [{"rule": c.rule, "passed": c.passed, "reason": c.reason} for c in decision.checks]
 
 
-def train(context: StepContext, what: str, recipe: recipes.Recipe) -> TrainingRun:
+def train(context: StepContext, what: str, recipe: Recipe) -> TrainingRun:
     """Run a recipe in a child process, showing its progress; an interrupted run goes on from its checkpoint."""
 
     def show(report: dict[str, Any]) -> None:
@@ -127,17 +123,11 @@ def base(context: StepContext) -> dict[str, Any]:
 
 def finetune(context: StepContext) -> dict[str, Any]:
     """Fine-tune the base model on the historical labels (LoRA)."""
-    recipe = recipes.load(
-        "sft-lora",
-        name=MODEL,
+    recipe = recipes.fine_tune(
         base=context.results["base"]["model"],
         dataset=context.results["data"]["history"]["ref"],
         split="train",
-        limit=FINETUNE_ROWS,
-        learning_rate=FINETUNE_RATE,
         seed=context.inputs["seed"],
-        **{"columns.prompt": "text", "columns.completion": "label"},
-        note=f"Labels of {HISTORY} follow the policy of the time.",
     )
     run = train(context, "fine-tune", recipe)
     context.say(f"{run.model} trained on {recipe.dataset}")

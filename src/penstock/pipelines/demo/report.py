@@ -4,7 +4,7 @@ from typing import Any
 
 from penstock.core.home import Home
 from penstock.core.scope import Actor
-from penstock.pipelines.demo.models import MODEL
+from penstock.pipelines.demo.recipes import MODEL
 from penstock.pipelines.model import PipelineRun
 from penstock.traces import service as traces
 

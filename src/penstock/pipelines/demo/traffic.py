@@ -8,7 +8,8 @@ from penstock.core import clock
 from penstock.core.children import run_child
 from penstock.core.errors import Unavailable
 from penstock.datasets import service as datasets
-from penstock.pipelines.demo.models import MAX_TOKENS, MODEL
+from penstock.pipelines.demo.models import MAX_TOKENS
+from penstock.pipelines.demo.recipes import MODEL
 from penstock.pipelines.demo.server import Server
 from penstock.pipelines.model import StepContext
 from penstock.traces import service as traces
