@@ -72,6 +72,7 @@ def test_wrong_requests(gateway: Running, method: str, path: str, body: Any, sta
     assert (got, answer["error"]["code"]) == (status, code)
     assert set(answer["error"]) == {"message", "type", "param", "code"}
     assert headers["x-request-id"].startswith("req_") and len(headers["x-penstock-trace-id"]) == 32
+    assert headers["x-request-id"].startswith("req_" + headers["x-penstock-trace-id"]), "feedback can name it"
     if status == 405:
         assert headers["allow"] in ("GET", "POST")
 

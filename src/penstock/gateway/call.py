@@ -39,8 +39,9 @@ class Call:
         self.send = send
         self.start_ns = clock.now_ns()
         self.span_id = ids.new_span_id()
-        self.request_id = ids.new_id("req")
         self.trace_id, self.parent_id = self._context(headers.get(b"traceparent"))
+        # Clients keep x-request-id (OpenAI's SDK shows it as `_request_id`): feedback can name the answer by it.
+        self.request_id = f"req_{self.trace_id}{self.span_id}"
         self.operation: Operation | None = None
         self.caller: Caller | None = None
         self.scope: Scope | None = None
