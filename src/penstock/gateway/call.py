@@ -76,7 +76,7 @@ class Call:
             trace_id, parent = text[3:35], text[36:52]
             if _hex(trace_id) and _hex(parent):
                 return trace_id, parent
-        return self.request_id[4:], None  # both are UUIDv7, and one of the two is enough to make
+        return ids.new_trace_id(), None
 
     # -- the caller leaving --------------------------------------------------------------------------------
 
