@@ -36,6 +36,12 @@ def test_another_seed_gives_other_splits() -> None:
     assert assign(SplitPlan(fractions=SHARES), rows) != assign(SplitPlan(fractions=SHARES, seed=1), rows)
 
 
+def test_the_order_of_the_shares_means_nothing() -> None:
+    rows = keyed(300)
+    backwards = dict(reversed(SHARES.items()))
+    assert assign(SplitPlan(fractions=SHARES), rows) == assign(SplitPlan(fractions=backwards), rows)
+
+
 def test_stratified_shares_are_exact() -> None:
     rows = [(str(n), {"label": "rare" if n % 10 == 0 else "common"}) for n in range(1000)]
     splits = assign(SplitPlan(fractions=SHARES, stratify_by="label"), rows)

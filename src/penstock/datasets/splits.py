@@ -37,9 +37,10 @@ def assign(plan: SplitPlan, rows: Iterable[tuple[str, Row]]) -> list[str]:
     lowest = np.full(int(member.max()) + 1, np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(lowest, member, hashes)
     place = _mixed(lowest)
-    edges = np.cumsum(list(plan.fractions.values()))
+    # By name: the order in which shares were given means nothing, and JSONB does not keep it.
+    names = sorted(plan.fractions)
+    edges = np.cumsum([plan.fractions[name] for name in names])
     edges[-1] = np.inf
-    names = list(plan.fractions)
     if plan.stratify_by is None:
         chosen = np.searchsorted(edges, place, side="right")
     else:
