@@ -14,7 +14,7 @@ import pytest
 from penstock.core.home import Home
 from penstock.gateway import service as gateway
 from penstock.registry import service as registry
-from penstock.serving import service, wait
+from penstock.serving import service
 from tests.conftest import owner_of
 from tests.fakes import trained
 
@@ -42,7 +42,7 @@ def test_killing_engine_and_platform_loses_no_deployment_and_leaves_no_orphan(sq
     home, actor = sqlite_home, owner_of(sqlite_home)
 
     def engine_pid() -> int:
-        status = wait.until_ready(home, actor, name="triage", timeout=60)
+        status = service.until_ready(home, actor, name="triage", timeout=60)
         (pid,) = [replica.pid for replica in status.production.replicas]
         assert pid is not None
         return pid

@@ -11,7 +11,7 @@ from penstock.core.ids import new_span_id, new_trace_id
 from penstock.core.lineage import neighbours
 from penstock.core.scope import Actor, Role
 from penstock.registry import service as registry
-from penstock.serving import compare, service, wait
+from penstock.serving import compare, service
 from penstock.serving.model import Deployment, shares
 from penstock.traces import service as traces
 from penstock.traces.model import SpanRecord
@@ -154,7 +154,7 @@ def test_waiting_says_what_is_missing(home: Home, actor: Actor, engine: FakeEngi
     with home.begin() as uow:
         service.deploy(uow, actor, name="triage", model=ref)
     with pytest.raises(Exception, match=r"not ready within 0\.1 seconds.*penstock up"):
-        wait.until_ready(home, actor, name="triage", timeout=0.1)
+        service.until_ready(home, actor, name="triage", timeout=0.1)
 
 
 @given(

@@ -153,13 +153,15 @@ def _await_answer(
 ) -> str:
     assert child.stdout is not None
     lines, deadline = LineReader(child.stdout.fileno()), clock.monotonic() + timeout
-    while (line := lines.read(0.1)) is None:
+    line = None
+    while line is None:
         if cancelled():
             raise Cancelled("The start of the engine was cancelled.")
-        if clock.monotonic() > deadline:
+        if clock.monotonic() >= deadline:
             raise ChildFailed(
                 f"llama.cpp did not load the model within {timeout:g} seconds.", hint=f"Log: {log}"
             )
+        line = lines.read(0.1)
     message: dict[str, Any] = json.loads(line) if line else {}
     if "url" in message:
         return str(message["url"])
