@@ -28,9 +28,7 @@ def convert(
     decision = gate(context, run, rules, source_run)
     require(decision, f"the converted {what} model")
     with context.home.begin() as uow:
-        registry.record_metrics(
-            uow, context.actor, ref=artefact.ref, metrics={k: v["value"] for k, v in figures(run).items()}
-        )
+        registry.record_metrics(uow, context.actor, ref=artefact.ref, metrics=figures(run))
     return artefact.ref, run, {"id": decision.id, "passed": decision.passed, "checks": reasons(decision)}
 
 
