@@ -1,5 +1,6 @@
 """What browser tests need: Node, the UI's test packages, Chromium, a built UI, and the scripted server."""
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -37,12 +38,15 @@ def node() -> str:
     modules = FRONTEND / "node_modules"
     lock = hashlib.sha256((FRONTEND / "package-lock.json").read_bytes()).hexdigest()
     marker = modules / ".lock-sha256"
-    has_tools = (modules / "playwright-core").exists() and (modules / "axe-core").exists()
-    if not (has_tools and marker.is_file() and marker.read_text() == lock):
-        hook.run([*npm, "ci", "--fetch-retries=1", "--no-audit", "--no-fund"], FRONTEND, folder)
-        marker.write_text(lock)
-    if hook.stale(ROOT):
-        hook.build(ROOT)
+    # The test processes share the checkout: one installs and builds, the others wait and find it done.
+    with (ROOT / "tests/e2e/.node.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        has_tools = (modules / "playwright-core").exists() and (modules / "axe-core").exists()
+        if not (has_tools and marker.is_file() and marker.read_text() == lock):
+            hook.run([*npm, "ci", "--fetch-retries=1", "--no-audit", "--no-fund"], FRONTEND, folder)
+            marker.write_text(lock)
+        if hook.stale(ROOT):
+            hook.build(ROOT)
     return str(command[0])
 
 
