@@ -48,7 +48,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 """Every slice's HTTP, mounted below /api/v1."""
 
 API_PREFIX = "/api/"
-HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})
+HEALTH = frozenset({"/healthz", "/readyz"})
 
 
 def build_api(home: Home | None) -> FastAPI:

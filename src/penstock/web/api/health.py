@@ -1,4 +1,4 @@
-"""Liveness, readiness and Prometheus metrics, outside /api/v1 and without a key."""
+"""Liveness and readiness, outside /api/v1 and without a key."""
 
 from collections.abc import Callable
 from typing import cast
