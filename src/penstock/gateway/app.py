@@ -17,13 +17,14 @@ from penstock.core.errors import (
     Unavailable,
 )
 from penstock.core.home import Home
-from penstock.core.http.families import Family, render_error
+from penstock.core.http.families import render_error
 from penstock.core.scope import Scope
 from penstock.core.suggest import did_you_mean
 from penstock.gateway import relaying, snapshot
 from penstock.gateway.call import Call, Headers, Receive, Send
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.model import Operation
+from penstock.gateway.paths import GEMINI_PREFIX, MODELS, PLACES, PREFIX, Place, place_of
 from penstock.gateway.relaying import Relayer
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.snapshot import Caller, LiveRoute, Table
@@ -33,10 +34,7 @@ from penstock.gateway.upstream.pool import PoolLimits
 from penstock.gateway.watch import SnapshotWatch
 
 _log = log.get("gateway")
-PREFIX = "/v1/"
 OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
-MODELS = "/v1/models"
-OPERATIONS = {f"{PREFIX}{operation}": operation for operation in Operation}
 SESSION_COOKIE = b"penstock_session="
 LEFT = 499
 """The status noted in the trace of a call whose caller left (nginx's convention)."""
@@ -69,7 +67,7 @@ class GatewayApp:
     @staticmethod
     def handles(path: str) -> bool:
         """Whether `path` belongs to the gateway (and not to OTLP, which shares the prefix)."""
-        return path.startswith(PREFIX) and path not in OTLP
+        return path.startswith((PREFIX, GEMINI_PREFIX)) and path not in OTLP
 
     async def start(self) -> None:
         """Open the client and keep the configuration fresh from now on."""
@@ -92,14 +90,15 @@ class GatewayApp:
         """Serve one HTTP request."""
         headers: Headers = dict(scope["headers"])
         path: str = scope["path"]
-        call = Call(path, _family(path, headers), headers, receive, send)
+        place = place_of(path, headers)
+        call = Call(path, place.family, headers, receive, send)
         if self._relayer is None or not self._watch.running:
             await self.start()
         assert self._client is not None
         self.in_flight += 1
         self._client.ticker.add(call)
         try:
-            await self._serve(call, scope["method"])
+            await self._serve(call, place, scope["method"])
         except PenstockError as error:
             await self._fail(call, error)
         except asyncio.CancelledError:
@@ -147,10 +146,10 @@ class GatewayApp:
 
     # -- the way of a call ---------------------------------------------------------------------------------
 
-    async def _serve(self, call: Call, method: str) -> None:
+    async def _serve(self, call: Call, place: Place, method: str) -> None:
         if self.in_flight > self._settings.max_in_flight:
             raise Unavailable("The gateway is at its limit of calls at once.", retry_after=1)
-        operation = OPERATIONS.get(call.path)
+        operation = place.operation
         if operation is None:
             await self._models(call, method)
             return
@@ -159,7 +158,7 @@ class GatewayApp:
         call.operation = operation
         await self._admit(call)
         body = await self._body(call)
-        envelope = call.envelope = Envelope(body)
+        envelope = call.envelope = Envelope(body, model=place.model, stream=place.stream)
         _require_members(operation, envelope)
         route = await self._route(call, envelope.model)
         call.route = route.name
@@ -234,7 +233,7 @@ class GatewayApp:
         if call.path != MODELS and not call.path.startswith(MODELS + "/"):
             raise NotFound(
                 f"There is nothing at {call.path}.",
-                hint=f"The gateway serves {', '.join([*OPERATIONS, MODELS])}.",
+                hint=f"The gateway serves {', '.join([*PLACES, MODELS])}.",
                 details={"code": "unknown_url"},
             )
         if method not in ("GET", "HEAD"):
@@ -258,12 +257,6 @@ class GatewayApp:
 
 def _check_address(address: str, allow_private: bool) -> None:
     net.check_address(address, allow_private=allow_private)
-
-
-def _family(path: str, headers: Headers) -> Family:
-    if path.startswith("/v1/messages") or (path.startswith(MODELS) and b"anthropic-version" in headers):
-        return "anthropic"
-    return "openai"
 
 
 def _secret(headers: Headers) -> bytes:
@@ -306,13 +299,21 @@ def _scope(caller: Caller, project: bytes | None) -> Scope:
 _REQUIRED = {
     Operation.CHAT: "messages",
     Operation.MESSAGES: "messages",
+    Operation.COUNT_TOKENS: "messages",
     Operation.COMPLETIONS: "prompt",
     Operation.EMBEDDINGS: "input",
+    Operation.MODERATIONS: "input",
+    Operation.GENERATE: "contents",
+    Operation.EMBED_CONTENT: "content",
+    Operation.BATCH_EMBED: "requests",
 }
 
 
 def _require_members(operation: Operation, envelope: Envelope) -> None:
-    raw = envelope.require(_REQUIRED[operation])
+    name = _REQUIRED.get(operation)
+    if name is None:
+        return
+    raw = envelope.require(name)
     if operation in (Operation.CHAT, Operation.MESSAGES) and bytes(raw)[:1] != b"[":
         raise Invalid(
             "The field messages must be a list.", details={"param": "messages", "code": "invalid_value"}

@@ -17,12 +17,20 @@ LOCAL = "local"
 
 
 class Operation(StrEnum):
-    """What a caller asks for; the value is the path below `/v1`."""
+    """What a caller asks for; the value is the path below `/v1`, or the verb of Gemini's API."""
 
     CHAT = "chat/completions"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+    MODERATIONS = "moderations"
     MESSAGES = "messages"
+    COUNT_TOKENS = "messages/count_tokens"
+    GENERATE = "generateContent"
+    """Streamed as `:streamGenerateContent`."""
+    GEMINI_COUNT = "countTokens"
+    EMBED_CONTENT = "embedContent"
+    BATCH_EMBED = "batchEmbedContents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +130,3 @@ class NamedRoute:
     name: str
     route: Route
     updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One line of what applying a configuration does."""
-
-    action: str
-    """create, update or unchanged."""
-    kind: str
-    """provider or route."""
-    name: str
-    detail: str = ""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from penstock.core import clock, net, plugins
+from penstock.core.changes import Change
 from penstock.core.errors import Conflict, Invalid, NotFound
 from penstock.core.scope import Actor, Scope
 from penstock.core.settings import CoreSettings
@@ -17,7 +18,7 @@ from penstock.core.suggest import did_you_mean
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import store
 from penstock.gateway.events import ProviderChanged, RouteChanged
-from penstock.gateway.model import Change, NamedRoute, Provider, Route, Target
+from penstock.gateway.model import NamedRoute, Provider, Route, Target
 from penstock.gateway.ports import ProviderConfig
 
 TOPIC = "gateway"

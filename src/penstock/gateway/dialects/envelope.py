@@ -27,8 +27,11 @@ class Envelope:
 
     __slots__ = ("body", "fields", "include_usage", "model", "stream")
 
-    def __init__(self, body: bytes) -> None:
-        """Decode `body`; raises Invalid, naming the field, when it is not a JSON object with a model."""
+    def __init__(self, body: bytes, *, model: str | None = None, stream: bool | None = None) -> None:
+        """Decode `body`; raises Invalid, naming the field, when it is not a JSON object with a model.
+
+        APIs that name the model and the manner in the path (Gemini's) give them as `model` and `stream`.
+        """
         try:
             self.fields: dict[str, msgspec.Raw] = _fields.decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -38,8 +41,8 @@ class Envelope:
                 details={"code": "bad_json"},
             ) from error
         self.body = body
-        self.model = self._model()
-        self.stream = self._stream()
+        self.model = self._model() if model is None else model
+        self.stream = self._stream() if stream is None else stream
         self.include_usage = False
         if self.stream and (raw := self.fields.get("stream_options")) is not None:
             try:
