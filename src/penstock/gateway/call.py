@@ -8,9 +8,12 @@ from penstock.core import clock, ids
 from penstock.core.http.families import Family
 from penstock.core.scope import Scope
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.hooks import AnswerHook
 from penstock.gateway.model import Operation, Usage
 from penstock.gateway.snapshot import Caller, LiveTarget
 from penstock.gateway.upstream.response import Response
+from penstock.traces.model import SpanEvent
+from penstock.traces.prices import Cost
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -25,10 +28,10 @@ class Call:
     """The state of one request. `ids` and times are set at once, the rest as the call gets there."""
 
     __slots__ = (
-        "answer_model", "attempts", "body_by", "caller", "end_ns", "envelope", "error", "family",
-        "first_ns", "gone", "headers", "last_sent", "operation", "output", "parent_id", "path",
-        "ping_seconds", "receive", "request_id", "response", "route", "scope", "send", "span_id", "stalled",
-        "start_ns", "started", "status", "target", "task", "trace_id", "usage", "watcher",
+        "answer_model", "attempts", "body_by", "cache", "caller", "cost", "end_ns", "envelope", "error", "events",
+        "family", "first_ns", "gone", "headers", "hook", "last_sent", "notes", "operation", "output", "parent_id",
+        "path", "ping_seconds", "receive", "request_id", "response", "route", "scope", "send", "span_id",
+        "stalled", "start_ns", "started", "status", "target", "task", "trace_id", "usage", "watcher",
     )  # fmt: skip
 
     def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:
@@ -57,6 +60,14 @@ class Call:
         self.usage: Usage | None = None
         self.answer_model = ""
         self.output: Callable[[], bytes | None] | None = None
+        self.cost: Cost | None = None
+        self.cache = ""
+        """hit, miss or bypass, where the route has a cache."""
+        self.hook: AnswerHook | None = None
+        self.notes: dict[str, Any] = {}
+        """Becomes attributes of the span, below `gateway.`."""
+        self.events: list[SpanEvent] = []
+        """Becomes events of the span: what guards found."""
         self.first_ns = 0
         self.end_ns = 0
         self.gone = False

@@ -75,6 +75,8 @@ def _attributes(call: Call) -> dict[str, str | int | bool]:
         found["gateway.stream"] = True
     if call.gone:
         found["gateway.caller_left"] = True
+    for name, value in call.notes.items():
+        found[f"gateway.{name}"] = value
     return found
 
 
@@ -120,4 +122,5 @@ def span_of(call: Call, *, capture: bool) -> SpanRecord:
         input=envelope.body if capture and envelope is not None else None,
         output=output if capture else None,
         attributes=_attributes(call),
+        events=tuple(call.events),
     )
