@@ -1,21 +1,36 @@
+import errno
 import multiprocessing
+import os
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given as given_
+from hypothesis import strategies as st
 
-from penstock.core.errors import StorageFull
+from penstock.core.errors import Unavailable
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
-from penstock.traces import background, service
+from penstock.traces import background, service, spool
+from penstock.traces.intake import Intake
 from penstock.traces.recorder import Recorder
 from penstock.traces.settings import TracesSettings
+from penstock.traces.spool import Segment, SpoolWriter
 from tests.traces.build import call
 
 
+def drained(home: Home) -> int:
+    intake = Intake(home)
+    try:
+        return intake.drain()
+    finally:
+        intake.close()
+
+
 def counted(home: Home, actor: Actor) -> int:
+    drained(home)
     with home.read() as uow:
         return sum(row.calls for row in service.usage(uow, actor, group_by="kind"))
 
@@ -50,35 +65,139 @@ def test_flush_waits_and_close_writes_the_rest(home: Home, actor: Actor) -> None
 def test_a_full_buffer_drops_and_counts_and_never_waits(
     sqlite_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_home.settings, "section", lambda _cls: TracesSettings(buffer_spans=10))
+    monkeypatch.setattr(
+        sqlite_home.settings, "section", lambda _cls: TracesSettings(buffer_spans=10, commit_ms=60_000)
+    )
+    recorder = Recorder(sqlite_home)
+    for _ in range(30):
+        recorder.record(Scope(), call())
+    assert recorder.dropped >= 20
+    recorder.close()
+    assert recorder.recorded + recorder.dropped == 30 and recorder.recorded >= 10
+
+
+def test_a_locked_database_stops_nobody_and_nothing_is_lost(sqlite_home: Home, actor: Actor) -> None:
     recorder = Recorder(sqlite_home)
     with sqlite_home.begin():
         for _ in range(30):
-            recorder.record(Scope(), call())
-        assert recorder.dropped >= 20
-        assert not recorder.flush(timeout=0.05)
-    assert recorder.flush()
+            recorder.record(actor.scope, call())
+        assert recorder.flush(timeout=5)
     recorder.close()
-    assert recorder.recorded + recorder.dropped == 30
+    assert counted(sqlite_home, actor) == 30 and recorder.dropped == 0
 
 
-def test_what_the_database_refuses_is_counted_and_later_spans_still_arrive(
+def test_a_database_that_is_gone_for_a_while_gets_everything_later(
     home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full() -> Any:
-        raise StorageFull("The disk is full.")
+    def gone() -> Any:
+        raise Unavailable("The database does not answer.")
 
     recorder = Recorder(home)
-    with monkeypatch.context() as patched:
-        patched.setattr(home, "begin", full)
+    for _ in range(5):
         recorder.record(actor.scope, call())
-        assert recorder.flush()
-    assert recorder.dropped == 1
     recorder.record(actor.scope, call(trace_id="broken"))
-    recorder.record(actor.scope, call())
     recorder.close()
-    assert (recorder.recorded, recorder.dropped) == (1, 2)
-    assert counted(home, actor) == 1
+    stop = threading.Event()
+    working = threading.Thread(target=Intake(home).run, args=(stop,))
+    with monkeypatch.context() as patched:
+        patched.setattr(home, "begin", gone)
+        working.start()
+        time.sleep(0.3)
+        assert spool.waiting(spool.folder_of(home.path)) > 0
+    deadline = time.monotonic() + 20
+    while spool.segments(spool.folder_of(home.path)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    stop.set()
+    working.join()
+    assert counted(home, actor) == 5
+
+
+def test_a_full_disk_keeps_spans_in_memory_until_there_is_room(
+    sqlite_home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+
+    def full(file: int, data: bytes) -> int:
+        if len(data) < 200:
+            return real(file, data)
+        if room:
+            return real(file, data)
+        real(file, data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    room: list[bool] = []
+    monkeypatch.setattr("penstock.traces.spool.os.write", full)
+    recorder = Recorder(sqlite_home)
+    for _ in range(5):
+        recorder.record(actor.scope, call())
+    assert not recorder.flush(timeout=0.4)
+    room.append(True)
+    assert recorder.flush(timeout=10)
+    recorder.close()
+    assert counted(sqlite_home, actor) == 5 and recorder.dropped == 0
+
+
+def test_a_full_spool_drops_and_counts(sqlite_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_home.settings, "section", lambda _cls: TracesSettings(spool_mb=0))
+    recorder = Recorder(sqlite_home)
+    recorder.record(Scope(), call())
+    recorder.close()
+    assert (recorder.recorded, recorder.dropped) == (0, 1)
+
+
+def test_segments_are_bounded_and_removed_once_read(sqlite_home: Home, actor: Actor) -> None:
+    folder = spool.folder_of(sqlite_home.path)
+    writer = SpoolWriter(folder, limit=1 << 30, segment=1000)
+    for _ in range(6):
+        writer.write([(actor.scope, call())])
+    assert len(spool.segments(folder)) >= 3
+    assert drained(sqlite_home) == 6 and drained(sqlite_home) == 0
+    assert len(spool.segments(folder)) == 1  # the one still written to
+    writer.write([(actor.scope, call())])
+    writer.close()
+    assert drained(sqlite_home) == 1
+    assert list(folder.iterdir()) == []
+
+
+def test_an_intake_that_stops_goes_on_where_it_was_and_repeats_nothing(
+    sqlite_home: Home, actor: Actor
+) -> None:
+    folder = spool.folder_of(sqlite_home.path)
+    writer = SpoolWriter(folder, limit=1 << 30)
+    writer.write([(actor.scope, call()), (actor.scope, call())])
+    assert drained(sqlite_home) == 2
+    writer.write([(actor.scope, call())])
+    assert drained(sqlite_home) == 1
+    (path,) = spool.segments(folder)
+    path.with_suffix(".read").write_text("0")  # killed between the commit and the mark
+    assert drained(sqlite_home) == 3
+    assert counted(sqlite_home, actor) == 3
+    writer.close()
+
+
+@pytest.mark.parametrize("cut", [1, 7, 8, 20, -1])
+def test_a_frame_cut_short_is_not_part_of_the_spool(sqlite_home: Home, actor: Actor, cut: int) -> None:
+    folder = spool.folder_of(sqlite_home.path)
+    writer = SpoolWriter(folder, limit=1 << 30)
+    writer.write([(actor.scope, call())])
+    (path,) = spool.segments(folder)
+    whole = path.stat().st_size
+    writer.write([(actor.scope, call())])
+    writer.close()
+    size = path.stat().st_size
+    os.truncate(path, whole + cut if cut > 0 else size - 1)
+    assert drained(sqlite_home) == 1
+    assert spool.segments(folder) == []
+
+
+@given_(st.binary(max_size=300))
+def test_garbage_in_the_spool_harms_nothing(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
+    path = tmp_path_factory.mktemp("spool") / "seg_x.spool"
+    path.write_bytes(junk)
+    segment = Segment(path)
+    assert [span for frame in segment.frames() for span in frame] == []
+    segment.close()
 
 
 def test_a_project_s_own_price_applies_to_what_is_recorded(home: Home, actor: Actor) -> None:
@@ -103,6 +222,7 @@ def test_a_project_s_own_price_applies_to_what_is_recorded(home: Home, actor: Ac
         recorder.record(actor.scope, span)
     recorder.record(Scope("default", "other"), call(model="unheard-of", **given))
     recorder.close()
+    drained(home)
     with home.read() as uow:
         costs = [service.get_trace(uow, actor, trace_id=span.trace_id).spans[0].cost_usd for span in spans]
         (row,) = service.usage(uow, actor.within("other"))

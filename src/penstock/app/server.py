@@ -1,5 +1,6 @@
 """The server's side of the composition root: builds the ASGI app and mounts the slices."""
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from penstock.prompts import api as prompts_api
 from penstock.registry import api as registry_api
 from penstock.serving import api as serving_api
 from penstock.traces import api as traces_api
+from penstock.traces.intake import Intake
 from penstock.traces.otlp_app import OtlpApp
 from penstock.traces.recorder import Recorder
 from penstock.training import api as training_api
@@ -73,8 +75,13 @@ def build_api(home: Home | None) -> FastAPI:
 class Penstock:
     """The whole server as one ASGI callable: hot paths, management API, UI, in that order."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, *, intake: bool = True) -> None:
+        """`intake=False` where a background process moves recorded spans into the database."""
         self.home = home
+        self._stop = threading.Event()
+        self._intake = (
+            threading.Thread(target=Intake(home).run, args=(self._stop,), daemon=True) if intake else None
+        )
         self.api = build_api(home)
         self.recorder = Recorder(home)
         self.gateway = GatewayApp(home, self.recorder)
@@ -105,6 +112,8 @@ class Penstock:
     async def running(self) -> AsyncIterator[None]:
         """Start every part; at the end stop them and write what was recorded."""
         await self.gateway.start()
+        if self._intake is not None:
+            self._intake.start()
         self._serving = True
         try:
             yield
@@ -116,6 +125,9 @@ class Penstock:
     def _close(self) -> None:
         self.otlp.close()
         self.recorder.close()
+        self._stop.set()
+        if self._intake is not None:
+            self._intake.join()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

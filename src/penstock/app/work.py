@@ -14,6 +14,7 @@ from penstock.evals import jobs as evals_jobs
 from penstock.registry import jobs as registry_jobs
 from penstock.serving.reconciler import Reconciler
 from penstock.traces import background as traces_background
+from penstock.traces.intake import Intake
 from penstock.training import jobs as training_jobs
 
 JOB_HANDLERS: dict[str, Handler] = {
@@ -45,6 +46,7 @@ def background_loops(home: Home) -> dict[str, Loop]:
     """Return name → loop for the background process; each runs until its event is set."""
     loops: dict[str, Loop] = {
         "events": Dispatcher(home, SUBSCRIBERS).run,
+        "recorded spans": Intake(home).run,
         "traces": _traces(home),
         "serving": Reconciler(home).run,
     }

@@ -45,7 +45,7 @@ def main(plan_json: str, socket_fd: str, ready_fd: str | None = None) -> int:
             core = home.settings.section(CoreSettings)
             log.configure(core.log_level, core.log_style)
             config = uvicorn.Config(
-                Penstock(home),
+                Penstock(home, intake=False),
                 loop="uvloop",
                 http="httptools",
                 ws="none",

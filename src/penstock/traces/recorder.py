@@ -1,69 +1,68 @@
-"""The gateway's way into the trace store: never waits, never grows without bound."""
+"""The gateway's way into the trace store: never waits, never grows without bound, survives a killed process."""
 
 import threading
 from collections import deque
 
 from penstock.core import log
+from penstock.core.errors import StorageFull
 from penstock.core.home import Home
 from penstock.core.scope import Scope
+from penstock.traces import spool
 from penstock.traces.model import SpanRecord
-from penstock.traces.pricing import PriceTable
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store.prepare import Prepared, prepare
-from penstock.traces.store.write import ScopeIds
-from penstock.traces.writer import write
+from penstock.traces.spool import SpoolFull, SpoolWriter
 
 logger = log.get("traces.recorder")
-_GROUP = 1000
+_GROUP = 500
+_AGAIN_SECONDS = 0.5
 
 
 class Recorder:
-    """Takes finished spans without blocking; a thread packs and commits them a moment later.
+    """Takes finished spans without blocking; a thread puts them into the spool a moment later (see `intake`).
 
-    At most `[traces] buffer_spans` wait in memory. Spans beyond that, and spans the database refuses for good, are
-    dropped, counted in `dropped` and logged.
+    The database is not touched, so that neither a lock nor an outage of it slows the caller or loses a span. At most
+    `[traces] buffer_spans` wait in memory and `spool_mb` on disk; spans beyond that are dropped, counted in `dropped`
+    and logged.
     """
 
     def __init__(self, home: Home) -> None:
         settings = home.settings.section(TracesSettings)
-        self._home = home
         self._limit = settings.buffer_spans
         self._linger = settings.commit_ms / 1000
-        self._known = ScopeIds()
-        self._prices = PriceTable(home)
+        self._spool = SpoolWriter(spool.folder_of(home.path), limit=settings.spool_mb * 1024 * 1024)
         self._waiting: deque[tuple[Scope, SpanRecord]] = deque()
-        self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._idle = threading.Condition(self._lock)
+        self._idle = threading.Condition()
         self._unwritten = 0
         self.recorded = 0
-        """Spans committed so far."""
+        """Spans put into the spool so far."""
         self.dropped = 0
-        """Spans lost so far: the buffer was full, or the database refused them."""
+        """Spans lost so far: buffer or spool were full."""
         self._thread = threading.Thread(target=self._run, name="penstock-recorder", daemon=True)
         self._thread.start()
 
     def record(self, scope: Scope, span: SpanRecord) -> None:
-        """Take `span` and return at once; a call of a model gets the project's own price if it set one."""
-        with self._lock:
-            if self._unwritten >= self._limit or self._closing.is_set():
-                self.dropped += 1
-                return
-            self._waiting.append((scope, span))
-            self._unwritten += 1
-        self._wake.set()
+        """Take `span` and return at once."""
+        if len(self._waiting) >= self._limit or self._closing.is_set():
+            self.dropped += 1
+            return
+        self._waiting.append((scope, span))
+        if not self._wake.is_set():
+            self._wake.set()
 
     def flush(self, timeout: float = 30.0) -> bool:
-        """Wait until everything recorded before is committed or dropped; False when `timeout` seconds pass first."""
+        """Wait until everything recorded before is in the spool or dropped; False when `timeout` seconds pass first."""
+        self._wake.set()
         with self._idle:
-            return self._idle.wait_for(lambda: self._unwritten == 0, timeout)
+            return self._idle.wait_for(lambda: not self._waiting and not self._unwritten, timeout)
 
     def close(self) -> None:
-        """Commit what waits and stop; later spans are dropped."""
+        """Write what waits and stop; later spans are dropped."""
         self._closing.set()
         self._wake.set()
         self._thread.join()
+        self._spool.close()
 
     def _run(self) -> None:
         while True:
@@ -71,31 +70,38 @@ class Recorder:
             self._closing.wait(self._linger)
             self._wake.clear()
             while self._waiting:
-                self._commit()
+                self._write()
             if self._closing.is_set() and not self._waiting:
                 return
 
-    def _commit(self) -> None:
-        with self._lock:
-            taken = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
-        kept = 0
-        try:
-            batch = self._prepared(taken)
-            write(self._home, self._known, batch)
-            kept = len(batch)
-        except Exception:
-            logger.exception("recorded spans were dropped", extra={"spans": len(taken)})
+    def _write(self) -> None:
+        taken: list[tuple[Scope, SpanRecord]] = []
         with self._idle:
+            while self._waiting and len(taken) < _GROUP:
+                taken.append(self._waiting.popleft())
+            self._unwritten = len(taken)
+        kept = self._kept(taken)
+        with self._idle:
+            self._unwritten = 0
             self.recorded += kept
             self.dropped += len(taken) - kept
-            self._unwritten -= len(taken)
             self._idle.notify_all()
 
-    def _prepared(self, taken: list[tuple[Scope, SpanRecord]]) -> list[Prepared]:
-        batch = []
-        for scope, span in taken:
+    def _kept(self, taken: list[tuple[Scope, SpanRecord]]) -> int:
+        """Write `taken`; returns how many are in the spool. While the disk is full, waits for it to have room."""
+        while True:
             try:
-                batch.append(prepare(scope, self._prices.priced(scope, span)))
+                self._spool.write(taken)
+                return len(taken)
+            except StorageFull as error:
+                logger.error("spans wait in memory: %s", error)
+                if self._closing.wait(_AGAIN_SECONDS):
+                    return 0
+            except SpoolFull as error:
+                logger.error("spans are dropped: %s", error, extra={"spans": len(taken)})
+                return 0
             except Exception:
-                logger.exception("a span cannot be stored", extra={"span": span.span_id})
-        return batch
+                if len(taken) == 1:
+                    logger.exception("a span cannot be recorded", extra={"span": taken[0][1].span_id})
+                    return 0
+                return sum(self._kept([one]) for one in taken)

@@ -12,7 +12,9 @@ class TracesSettings:
     buffer_spans: int = 20_000
     """Spans that may wait in memory for the disk; what the gateway records beyond is dropped and counted."""
     commit_ms: int = 100
-    """How long recorded spans wait for others to be committed with, in milliseconds."""
+    """How long recorded spans wait for others to be written with, in milliseconds."""
+    spool_mb: int = 1024
+    """Recorded spans that may wait on disk for the database, in megabytes; what comes beyond is dropped and counted."""
     otlp_max_mb: int = 32
     """Largest OTLP request in megabytes, after decompression."""
     otlp_waiting_mb: int = 128
