@@ -35,6 +35,7 @@ COMPOSED = (
     "otlp_app",
     "demo",
     "recorder",
+    "intake",
     "background",
 )
 EXTRA_DOORS = {
