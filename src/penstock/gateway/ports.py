@@ -40,8 +40,11 @@ class Provider(Protocol):
         """Return how `operation` is carried there, or None when it cannot be."""
         ...
 
-    def request(self, operation: Operation, model: str, body: bytes) -> Request:
-        """Return the HTTP request for a body made by the dialect; raises Unavailable when nothing is there to ask."""
+    def request(self, operation: Operation, model: str, body: bytes, *, stream: bool = False) -> Request:
+        """Return the HTTP request for a body made by the dialect; raises Unavailable when nothing is there to ask.
+
+        `stream` says that the caller wants a stream: some APIs have another path for it.
+        """
         ...
 
     def probe(self) -> Request | None:

@@ -140,7 +140,9 @@ class Relayer:
                 f"{target.label} has no {operation}.", hint="Route this model to a provider that does.",
                 details={"code": "unsupported_operation"},
             )  # fmt: skip
-        request = provider.plugin.request(operation, target.model, dialect.request(envelope, target.model))
+        request = provider.plugin.request(
+            operation, target.model, dialect.request(envelope, target.model), stream=envelope.stream
+        )
         timeouts = provider.timeouts
         if route.timeout is not None:
             timeouts = Timeouts(timeouts.connect, route.timeout, timeouts.idle, timeouts.pool)

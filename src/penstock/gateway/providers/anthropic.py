@@ -64,7 +64,14 @@ class AnthropicProvider:
         """Return the dialect for messages and chat; the API has nothing else."""
         return self._dialects.get(operation)
 
-    def request(self, operation: Operation, model: str, body: bytes) -> Request:  # noqa: ARG002 - the port's signature
+    def request(
+        self,
+        operation: Operation,  # noqa: ARG002 - all have one path
+        model: str,  # noqa: ARG002 - it is in the body
+        body: bytes,
+        *,
+        stream: bool = False,  # noqa: ARG002 - so is this
+    ) -> Request:
         """Return the request; the model is in the body."""
         return Request(self._origin, self._target, self._headers, body)
 

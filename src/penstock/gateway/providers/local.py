@@ -37,7 +37,7 @@ class LocalProvider:
         """Return the dialect of OpenAI-compatible servers."""
         return self._any.dialect(operation)
 
-    def request(self, operation: Operation, model: str, body: bytes) -> Request:
+    def request(self, operation: Operation, model: str, body: bytes, *, stream: bool = False) -> Request:
         """Return the request for the next replica; raises Unavailable when none is ready."""
         replicas = self._replicas.get(model)
         if replicas is None:
@@ -46,7 +46,7 @@ class LocalProvider:
                 hint="See `penstock deploy list`.",
                 retry_after=2,
             )
-        return next(replicas).request(operation, model, body)
+        return next(replicas).request(operation, model, body, stream=stream)
 
     def probe(self) -> Request | None:
         """Return None: serving checks its replicas itself."""

@@ -68,7 +68,14 @@ class OpenAIProvider:
         """Return the dialect: bytes pass through; Anthropic callers are translated."""
         return self._dialects.get(operation)
 
-    def request(self, operation: Operation, model: str, body: bytes) -> Request:  # noqa: ARG002 - the port's signature
+    def request(
+        self,
+        operation: Operation,
+        model: str,  # noqa: ARG002 - it is in the body
+        body: bytes,
+        *,
+        stream: bool = False,  # noqa: ARG002 - so is this
+    ) -> Request:
         """Return the request; the model is in the body."""
         return Request(self._origin, self._targets[operation], self._headers, body)
 
