@@ -294,3 +294,34 @@ def test_any_body_gets_an_answer(gateway: Running, body: bytes, model: str, path
     assert "x-request-id" in headers
     if status != 200:
         assert answer["error"]["message"] and "inside Penstock" not in answer["error"]["message"]
+
+
+def get(gateway: Running, path: str, headers: dict[str, str]) -> tuple[int, Any]:
+    """Return status and body of a GET."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(gateway.url.rpartition(":")[2]), timeout=10)
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    found = response.status, json.loads(response.read())
+    connection.close()
+    return found
+
+
+def test_all_three_families_list_models_and_take_their_own_keys(gateway: Running) -> None:
+    key = gateway.key
+    asked = {
+        "openai": ("/v1/models", {"authorization": f"Bearer {key}"}),
+        "anthropic": ("/v1/models", {"x-api-key": key, "anthropic-version": "2023-06-01"}),
+        "gemini": ("/v1beta/models", {"x-goog-api-key": key}),
+        "parameter": (f"/v1beta/models?key={key}", {}),
+    }
+    found = {name: get(gateway, path, headers) for name, (path, headers) in asked.items()}
+    assert all(status == 200 for status, _ in found.values())
+    names = [model["id"] for model in found["openai"][1]["data"]]
+    assert names and names == [model["id"] for model in found["anthropic"][1]["data"]]
+    assert found["gemini"] == found["parameter"]
+    assert [model["name"] for model in found["gemini"][1]["models"]] == [f"models/{name}" for name in names]
+    status, one = get(gateway, f"/v1beta/models/{names[0]}", {"x-goog-api-key": key})
+    assert status == 200 and one["name"] == f"models/{names[0]}"
+    status, error = get(gateway, "/v1beta/models?key=psk_wrong", {})
+    assert status == 401 and error["error"]["status"] == "UNAUTHENTICATED"
+    assert "psk_wrong" not in str(error)

@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -20,11 +20,11 @@ from penstock.core.home import Home
 from penstock.core.http.families import render_error
 from penstock.core.scope import Scope
 from penstock.core.suggest import did_you_mean
-from penstock.gateway import relaying, snapshot
+from penstock.gateway import listing, snapshot
 from penstock.gateway.call import Call, Headers, Receive, Send
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.model import Operation
-from penstock.gateway.paths import GEMINI_PREFIX, MODELS, PLACES, PREFIX, Place, place_of
+from penstock.gateway.paths import GEMINI_PREFIX, MODELS, PLACES, PREFIX, Place, listed_model, place_of
 from penstock.gateway.relaying import Relayer
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.snapshot import Caller, LiveRoute, Table
@@ -92,6 +92,8 @@ class GatewayApp:
         path: str = scope["path"]
         place = place_of(path, headers)
         call = Call(path, place.family, headers, receive, send)
+        if b"key=" in scope.get("query_string", b""):
+            call.key = _key_parameter(scope["query_string"])
         if self._relayer is None or not self._watch.running:
             await self.start()
         assert self._client is not None
@@ -167,7 +169,7 @@ class GatewayApp:
 
     async def _admit(self, call: Call) -> None:
         """Find out who calls and for which project; raises Unauthenticated or Denied."""
-        secret = _secret(call.headers)
+        secret = _secret(call.headers, call.key)
         caller = self._watch.current.caller(secret)
         if caller is None:
             caller = (await self._watch.fresh()).caller(secret)
@@ -230,7 +232,8 @@ class GatewayApp:
     # -- models --------------------------------------------------------------------------------------------
 
     async def _models(self, call: Call, method: str) -> None:
-        if call.path != MODELS and not call.path.startswith(MODELS + "/"):
+        found, name = listed_model(call.path)
+        if not found:
             raise NotFound(
                 f"There is nothing at {call.path}.",
                 hint=f"The gateway serves {', '.join([*PLACES, MODELS])}.",
@@ -239,27 +242,26 @@ class GatewayApp:
         if method not in ("GET", "HEAD"):
             raise _WrongMethod(f"{call.path} does not take {method}.", hint="Use GET.")
         await self._admit(call)
-        routes = self._table(call).routes
-        if call.path == MODELS:
+        if name is None:
             await self._watch.fresh()
-            routes = self._table(call).routes
-            names = sorted((name, route.created) for name, route in routes.items())
-            await call.answer(200, relaying.models_body(names, call.family))
+            names = sorted((name, route.created) for name, route in self._table(call).routes.items())
+            await call.answer(200, listing.models_body(names, call.family))
             return
-        name = call.path[len(MODELS) + 1 :]
         route = await self._route(call, name)
-        if call.family == "anthropic":
-            listed = msgspec.json.decode(relaying.models_body([(name, route.created)], call.family))
-            await call.answer(200, msgspec.json.encode(listed["data"][0]))
-        else:
-            await call.answer(200, msgspec.json.encode(relaying.model_json(name, route.created)))
+        await call.answer(200, msgspec.json.encode(listing.model_json((name, route.created), call.family)))
 
 
 def _check_address(address: str, allow_private: bool) -> None:
     net.check_address(address, allow_private=allow_private)
 
 
-def _secret(headers: Headers) -> bytes:
+def _key_parameter(query: bytes) -> bytes:
+    """Return the parameter `key`, where Gemini's REST clients put the secret."""
+    found = parse_qs(query).get(b"key")
+    return found[0] if found else b""
+
+
+def _secret(headers: Headers, parameter: bytes) -> bytes:
     """Return the caller's secret; raises Unauthenticated when there is none."""
     authorization = headers.get(b"authorization")
     if authorization is not None and authorization[:7].lower() == b"bearer ":
@@ -268,6 +270,8 @@ def _secret(headers: Headers) -> bytes:
         value = headers.get(name)
         if value:
             return value.strip()
+    if parameter:
+        return parameter
     for part in headers.get(b"cookie", b"").split(b";"):
         if part.strip().startswith(SESSION_COOKIE):
             return part.strip().removeprefix(SESSION_COOKIE)

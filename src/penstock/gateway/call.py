@@ -29,8 +29,8 @@ class Call:
 
     __slots__ = (
         "answer_model", "attempts", "body_by", "cache", "caller", "cost", "end_ns", "envelope", "error", "events",
-        "family", "first_ns", "gone", "headers", "hook", "last_sent", "notes", "operation", "output", "parent_id",
-        "path", "ping_seconds", "receive", "request_id", "response", "route", "scope", "send", "span_id",
+        "family", "first_ns", "gone", "headers", "hook", "key", "last_sent", "notes", "operation", "output",
+        "parent_id", "path", "ping_seconds", "receive", "request_id", "response", "route", "scope", "send", "span_id",
         "stalled", "start_ns", "started", "status", "target", "task", "trace_id", "usage", "watcher",
     )  # fmt: skip
 
@@ -45,6 +45,8 @@ class Call:
         self.trace_id, self.parent_id = self._context(headers.get(b"traceparent"))
         # Clients keep x-request-id (OpenAI's SDK shows it as `_request_id`): feedback can name the answer by it.
         self.request_id = f"req_{self.trace_id}{self.span_id}"
+        self.key = b""
+        """The caller's secret, when it came in the address."""
         self.operation: Operation | None = None
         self.caller: Caller | None = None
         self.scope: Scope | None = None

@@ -53,3 +53,13 @@ def place_of(path: str, headers: dict[bytes, bytes]) -> Place:
     if path.startswith(f"{PREFIX}messages") or (path.startswith(MODELS) and b"anthropic-version" in headers):
         return Place("anthropic")
     return Place("openai")
+
+
+def listed_model(path: str) -> tuple[bool, str | None]:
+    """Return whether `path` asks for models, and which one; None for all of them."""
+    for models in (MODELS, GEMINI_MODELS):
+        if path == models:
+            return True, None
+        if path.startswith(models + "/"):
+            return True, unquote(path[len(models) + 1 :])
+    return False, None

@@ -3,8 +3,6 @@
 import asyncio
 from itertools import islice
 
-import msgspec
-
 from penstock.core import clock, log
 from penstock.core.errors import (
     Conflict,
@@ -242,25 +240,3 @@ class Relayer:
         _, _, body = render_error(error, call.family, call.request_id)
         kind = b"event: error\n" if call.family == "anthropic" else b""
         await call.send({"type": "http.response.body", "body": kind + b"data: " + body + b"\n\n"})
-
-
-def models_body(names: list[tuple[str, int]], family: str) -> bytes:
-    """Return the list of models in the caller's shape; `names` are (model, created in epoch seconds)."""
-    if family == "anthropic":
-        data = [
-            {
-                "type": "model",
-                "id": name,
-                "display_name": name,
-                "created_at": clock.iso(clock.from_ns(created * 1_000_000_000)),
-            }
-            for name, created in names
-        ]
-        first, final = (names[0][0], names[-1][0]) if names else (None, None)
-        return msgspec.json.encode({"data": data, "has_more": False, "first_id": first, "last_id": final})
-    return msgspec.json.encode({"object": "list", "data": [model_json(*each) for each in names]})
-
-
-def model_json(name: str, created: int) -> dict[str, object]:
-    """Return one model in OpenAI's shape."""
-    return {"id": name, "object": "model", "created": created, "owned_by": "penstock"}
