@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from penstock.core.home import Home
+from penstock.core.metrics import Publisher
 from penstock.datasets import api as datasets_api
 from penstock.evals import api as evals_api
 from penstock.feedback import api as feedback_api
@@ -25,7 +26,9 @@ from penstock.traces.recorder import Recorder
 from penstock.training import api as training_api
 from penstock.version import __version__
 from penstock.web import errors
+from penstock.web import metrics as metrics_page
 from penstock.web.api import account, health, loop, records
+from penstock.web.metrics import MetricsApp
 from penstock.web.static import StaticApp
 
 Scope = MutableMapping[str, Any]
@@ -87,7 +90,9 @@ class Penstock:
         self.gateway = GatewayApp(home, self.recorder)
         self.otlp = OtlpApp(home)
         self.ui = StaticApp()
-        self._serving = False
+        self._publisher = Publisher(home, "web")
+        self.metrics = MetricsApp(home, self._publisher)
+        self._serving = self._draining = False
         self.api.state.ready_checks.append(self._why_not_ready)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,10 +107,18 @@ class Penstock:
             await self.otlp(scope, receive, send)
         elif path.startswith(API_PREFIX) or path in HEALTH:
             await self.api(scope, receive, send)
+        elif path == metrics_page.PATH:
+            await self.metrics(scope, receive, send)
         else:
             await self.ui(scope, receive, send)
 
+    def begin_drain(self) -> None:
+        """Say on /readyz that this process takes no new work."""
+        self._draining = True
+
     def _why_not_ready(self) -> str | None:
+        if self._draining:
+            return "this process is draining"
         return None if self._serving else "the gateway has not loaded its routes and keys"
 
     @asynccontextmanager
@@ -114,6 +127,7 @@ class Penstock:
         await self.gateway.start()
         if self._intake is not None:
             self._intake.start()
+        self._publisher.start()
         self._serving = True
         try:
             yield
@@ -125,6 +139,7 @@ class Penstock:
     def _close(self) -> None:
         self.otlp.close()
         self.recorder.close()
+        self._publisher.stop()
         self._stop.set()
         if self._intake is not None:
             self._intake.join()

@@ -1,6 +1,6 @@
 """The background process: events, jobs, and the slices' regular work, each in a thread that never ends.
 
-Run as: python -m penstock.cli.boot background {"home": …, "url": …, "parent": PID}
+Run as: python -m penstock.cli.boot background PLAN, where PLAN is JSON: home, url, parent (process id).
 """
 
 import json
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from penstock.app.work import background_loops
-from penstock.core import log, say
+from penstock.core import log, metrics, say
 from penstock.core.child import die_with_parent
 from penstock.core.errors import PenstockError
 from penstock.core.home import Home
@@ -42,9 +42,10 @@ def main(plan_json: str) -> int:
         with Home.open(plan["home"], upgrade=False) as home:
             core = home.settings.section(CoreSettings)
             log.configure(core.log_level, core.log_style)
+            loops = {**background_loops(home), "metrics": metrics.Publisher(home, "background").run}
             threads = [
                 threading.Thread(target=keep_running, args=(name, loop, stop), name=name)
-                for name, loop in background_loops(home).items()
+                for name, loop in loops.items()
             ]
             for thread in threads:
                 thread.start()

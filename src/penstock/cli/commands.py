@@ -17,6 +17,9 @@ class Command:
 
 COMMANDS = (
     Command("up", "penstock.cli.up", "Start everything: UI, API, gateway and background work."),
+    Command(
+        "restart", "penstock.cli.restart", "Replace a running server's processes without dropping a request."
+    ),
     Command("demo", "penstock.cli.demo", "Play the whole loop offline, from data to a better model."),
     Command("test", "penstock.cli.test", "Run the test suite of a checkout."),
     Command("apply", "penstock.cli.apply", "Apply a TOML file of providers, routes and prompts."),

@@ -93,6 +93,8 @@ def up(
         or f"http://{bound[0] if ':' not in bound[0] else f'[{bound[0]}]'}:{bound[1]}",
         "workers": workers or settings.workers,
         "parent": int(os.environ.get(PARENT, "0")),
+        "drain_seconds": settings.drain_seconds,
+        "drain_delay_seconds": settings.drain_delay_seconds,
     }
     sys.stdout.flush()
     # The supervisor lives as long as the server: replacing this process frees what parsing the command loaded.

@@ -1,13 +1,15 @@
-"""One web process: uvicorn on the socket that the supervisor opened.
+"""One web process, on the socket that the supervisor opened.
 
-Run as: python -m penstock.cli.boot web_worker {"home": …, "url": …, "parent": PID} SOCKET_FD [READY_FD]
+Run as: python -m penstock.cli.boot web_worker PLAN, where PLAN is JSON: home, url, parent (process id), fd (of the
+socket), board_fd and slot (see web.edge.acceptor), ready_fd (takes one byte when this process serves), greet.
 """
 
 import json
 import os
+import resource
+import signal
 import socket
-
-import uvicorn
+from typing import Any
 
 from penstock.app.server import Penstock
 from penstock.cli.welcome import welcome
@@ -15,51 +17,48 @@ from penstock.core import log, say
 from penstock.core.child import die_with_parent
 from penstock.core.errors import PenstockError
 from penstock.core.home import Home
-from penstock.core.settings import CoreSettings
+from penstock.core.settings import CoreSettings, ServerSettings
+from penstock.web.edge.acceptor import Board
+from penstock.web.edge.server import EdgeServer, edge_of
 
 
-class Server(uvicorn.Server):
-    """Uvicorn that tells the supervisor when it serves."""
+class Server(EdgeServer):
+    """Tells the supervisor when it serves."""
 
-    def __init__(self, config: uvicorn.Config, home: Home, url: str, ready_fd: int | None) -> None:
-        super().__init__(config)
+    def __init__(self, home: Home, plan: dict[str, Any]) -> None:
+        app = Penstock(home, intake=False)
+        board = Board(plan["board_fd"], plan["slot"])
+        edge = edge_of(home.settings.section(ServerSettings))
+        super().__init__(app, edge, board=board, on_drain=app.begin_drain)
         self._home = home
-        self._url = url
-        self._ready_fd = ready_fd
+        self._plan = plan
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start serving, then greet and report ready."""
-        await super().startup(sockets)
-        if self._ready_fd is not None and self.started:
-            welcome(self._home, self._url)
-            os.write(self._ready_fd, b"1")
-            os.close(self._ready_fd)
+    def ready(self) -> None:
+        """Greet, if this is the first start, and report."""
+        if self._plan["greet"]:
+            welcome(self._home, self._plan["url"])
+        os.write(self._plan["ready_fd"], b"1")
+        os.close(self._plan["ready_fd"])
 
 
-def main(plan_json: str, socket_fd: str, ready_fd: str | None = None) -> int:
+def _raise_file_limit() -> None:
+    """Allow as many open connections as the system lets this process have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main(plan_json: str) -> int:
     """Serve until a signal; returns the exit code."""
     plan = json.loads(plan_json)
     die_with_parent(plan["parent"])
+    _raise_file_limit()
     try:
         with Home.open(plan["home"], upgrade=False) as home:
             core = home.settings.section(CoreSettings)
             log.configure(core.log_level, core.log_style)
-            config = uvicorn.Config(
-                Penstock(home, intake=False),
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="on",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=10,
-                backlog=2048,
-            )
-            server = Server(config, home, plan["url"], int(ready_fd) if ready_fd else None)
-            server.run([socket.socket(fileno=int(socket_fd))])
+            server = Server(home, plan)
+            signal.signal(signal.SIGUSR1, server.retire)
+            server.run([socket.socket(fileno=plan["fd"])])
     except PenstockError as error:
         say.fail(error)
         return 1

@@ -56,6 +56,24 @@ class ServerSettings:
     """Address people use, for links; empty means http://host:port."""
     max_upload_mb: int = 2048
     """Largest file accepted by an upload, in megabytes."""
+    max_connections: int = 10_000
+    """Connections one web process holds; more are answered 503 and closed."""
+    header_seconds: float = 10.0
+    """Longest time for a request's headers to arrive; slower callers are cut off (408)."""
+    body_seconds: float = 60.0
+    """Longest silence inside a request's body, and of a caller who does not read the answer."""
+    keep_alive_seconds: float = 75.0
+    """How long an idle connection is kept open for the next request."""
+    max_header_kb: int = 64
+    """Largest head of a request (address and headers), in kilobytes; larger ones are refused (431)."""
+    shed_lag_ms: int = 1000
+    """While a web process is later than this, new gateway calls are told to come back (503); 0 never does that."""
+    drain_seconds: float = 30.0
+    """Longest time that calls and streams may go on after a web process was told to stop."""
+    drain_delay_seconds: float = 0.0
+    """How long a stopping server still takes connections while /readyz says 503: for load balancers to notice."""
+    metrics: str = "key"
+    """Who may read /metrics: `key` asks for a key of the project default, `open` lets everybody in."""
 
 
 def _convert(value: Any, kind: Any, where: str) -> Any:

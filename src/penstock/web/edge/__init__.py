@@ -1,0 +1,1 @@
+"""The server's edge: one worker's connections, from accepting them to draining them."""
