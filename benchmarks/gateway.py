@@ -84,34 +84,22 @@ def load(kind: str, **arguments: object) -> dict:
 
 
 def serve(home: str, port: int, recording: bool) -> None:
-    """Serve the gateway as a web process of `penstock up` does."""
-    import uvicorn
-
+    """Serve as a web process of `penstock up` does."""
+    from penstock.app.server import Penstock
     from penstock.core.home import Home
-    from penstock.gateway.app import GatewayApp
-    from penstock.traces.recorder import Recorder
+    from penstock.web.edge.server import EdgeServer
+    from penstock.web.edge.state import Edge
 
     class Nothing:
         def record(self, scope, span) -> None:
             """Forget the span."""
 
     with Home.open(home) as opened:
-        recorder = Recorder(opened) if recording else Nothing()
-        config = uvicorn.Config(
-            GatewayApp(opened, recorder),
-            host="127.0.0.1",
-            port=port,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-        )
-        uvicorn.Server(config).run()
+        app = Penstock(opened, intake=False)
+        if not recording:
+            app.gateway._recorder = Nothing()
+        listener = socket.create_server(("127.0.0.1", port), backlog=2048)
+        EdgeServer(app, Edge()).run([listener])
 
 
 def prepare(home: str, mock: int) -> str:

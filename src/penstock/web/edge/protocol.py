@@ -16,15 +16,18 @@ import contextlib
 import fcntl
 import termios
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 import uvicorn
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from penstock.core import ids, log
-from penstock.core.errors import PenstockError
-from penstock.core.http.families import Family, render_error
+from penstock.core.http.families import render_error
+from penstock.web.edge.exchange import Exchange
+from penstock.web.edge.refusal import Refusal, family_of, written
 from penstock.web.edge.state import REFUSED, REQUESTS, Edge
 
 logger = log.get("edge")
@@ -40,34 +43,13 @@ MIN_BODY_RATE = 1024
 MAX_HEADERS = 200
 MAX_PIPELINED = 64
 FRAMING_ROOM = 65536
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
 _NO_UPGRADE = frozenset({b"upgrade", b"http2-settings"})
-_REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large",
-            501: b"Not Implemented", 503: b"Service Unavailable"}  # fmt: skip
-
-
-class Refusal(PenstockError):
-    """Raised inside the parser for a request that is refused; `reason` names it in the metrics."""
-
-    code = "bad_http"
-    status = 400
-
-    def __init__(self, status: int, reason: str, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message, retry_after=retry_after, details={"code": reason})
-        self.status = status  # type: ignore[misc]  # one class for every status
-        self.reason = reason
-
-
-def _family(url: bytes) -> Family:
-    if url.startswith(b"/v1/messages"):
-        return "anthropic"
-    if url.startswith(b"/v1beta/"):
-        return "gemini"
-    return "openai" if url.startswith(b"/v1/") else "problem"
 
 
 async def _overloaded(scope: Any, _receive: Any, send: Any) -> None:
     error = Refusal(503, "overloaded", "The server is overloaded; try again in a moment.", retry_after=1)
-    family = _family(scope["path"].encode())
+    family = family_of(scope["path"].encode())
     status, headers, body = render_error(error, family, ids.new_id("req"))
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -76,6 +58,8 @@ async def _overloaded(scope: Any, _receive: Any, send: Any) -> None:
 
 class EdgeProtocol(HttpToolsProtocol):
     """One connection."""
+
+    cycle: Exchange  # type: ignore[assignment]  # has what uvicorn's protocol uses of its own
 
     def __init__(
         self, config: uvicorn.Config, state: ServerState, app_state: dict[str, Any], *, edge: Edge
@@ -106,6 +90,28 @@ class EdgeProtocol(HttpToolsProtocol):
         self._idle_since = self.loop.time()
         if len(self.connections) > self._edge.max_connections:
             self._refuse(Refusal(503, "too_many_connections", "Too many connections.", retry_after=1))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits that the caller is gone."""
+        self.connections.discard(self)
+        if self.cycle is not None:
+            if not self.cycle.response_complete:
+                self.cycle.disconnected = True
+            self.cycle.tell()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._head_bytes = 0
+        self._begun = True
+        if not self._head_since:
+            self._head_since = self._last_data
 
     def data_received(self, data: bytes) -> None:
         """Parse, within the limits."""
@@ -166,14 +172,6 @@ class EdgeProtocol(HttpToolsProtocol):
 
     # -- parser callbacks ----------------------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        super().on_message_begin()
-        self._head_bytes = 0
-        self._begun = True
-        if not self._head_since:
-            self._head_since = self._last_data
-
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header, within the limits; a trailer is dropped."""
         if not self._head_since:
@@ -197,11 +195,49 @@ class EdgeProtocol(HttpToolsProtocol):
         shed = self._edge.shedding and self.url.startswith((b"/v1/", b"/v1beta/"))
         if shed:
             REFUSED.inc("overloaded")
-        self.app = _overloaded if shed else self._own_app
-        super().on_headers_complete()
+        self._serve(_overloaded if shed else self._own_app)
         self._served = True
-        if self._edge.draining:
-            self.cycle.keep_alive = False
+
+    def _serve(self, app: Any) -> None:
+        """Start the application on the request whose head is complete, or queue it behind the answer under way."""
+        before = self.cycle
+        version = self.parser.get_http_version()
+        self.cycle = exchange = Exchange(
+            self._scope(version),
+            self.transport,
+            self.flow,
+            self.loop,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive() and not self._edge.draining,
+            expect_continue=self.expect_100_continue,
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(exchange, app)  # type: ignore[arg-type]
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, app))  # type: ignore[arg-type]
+
+    def _scope(self, version: str) -> dict[str, Any]:
+        raw, _, query = self.url.partition(b"?")
+        if not raw.startswith(b"/"):
+            parsed = httptools.parse_url(self.url)
+            raw, query = parsed.path or b"/", parsed.query or b""
+        path = raw.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw,
+            "query_string": query.partition(b"#")[0],
+        }
 
     def _check_head(self) -> None:
         version = self.parser.get_http_version()
@@ -227,8 +263,13 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Hand a piece of the body on."""
         self._body_bytes += len(body)
-        if not self._upgrade:
-            super().on_body(body)
+        exchange = self.cycle
+        if self._upgrade or exchange.response_complete:
+            return
+        exchange.body.append(body)
+        if len(body) > HIGH_WATER_LIMIT or sum(map(len, exchange.body)) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        exchange.tell()
 
     def on_message_complete(self) -> None:
         """End the request; what followed an early answer is over now."""
@@ -236,7 +277,9 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         if self.cycle.response_complete:
             self._head_since, self._idle_since = 0.0, self._last_data
-        super().on_message_complete()
+            return
+        self.cycle.more_body = False
+        self.cycle.tell()
 
     # -- answers -------------------------------------------------------------------------------------------
 
@@ -280,16 +323,11 @@ class EdgeProtocol(HttpToolsProtocol):
                 self.transport.abort()
                 return
             cycle.disconnected = True
-            cycle.message_event.set()
+            cycle.tell()
         self._write_refusal(refusal)
 
     def _write_refusal(self, refusal: Refusal) -> None:
-        status, headers, body = render_error(refusal, _family(self.url), ids.new_id("req"))
-        head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-        self.transport.write(
-            b"HTTP/1.1 %d %b\r\n%bcontent-length: %d\r\nconnection: close\r\n\r\n%b"
-            % (status, _REASONS[status], head, len(body), body)
-        )
+        self.transport.write(written(refusal, self.url))
         with contextlib.suppress(OSError, RuntimeError):  # the caller may be gone already
             self.transport.write_eof()
 
