@@ -31,6 +31,7 @@ COMMANDS = (
     Command("providers", "penstock.gateway.cli", "Model providers: list, put, delete, test.", "providers"),
     Command("routes", "penstock.gateway.cli", "Public model names and their targets.", "routes"),
     Command("traces", "penstock.traces.cli", "Traces: list, show, export, usage."),
+    Command("prices", "penstock.traces.price_cli", "Prices: the book, the project's own, history, import."),
     Command("evals", "penstock.evals.cli", "Evaluations: run suites, compare runs, decide gates."),
     Command("feedback", "penstock.feedback.cli", "Feedback: give, list, turn into datasets."),
     Command("train", "penstock.training.cli", "Training: run recipes, watch and cancel runs."),
