@@ -25,7 +25,7 @@ _TITAN = ("normalize",)
 
 
 class _Floats(msgspec.Struct):
-    float: list[list[float]] | None = None
+    floats: list[list[float]] | None = msgspec.field(default=None, name="float")
 
 
 class _Billed(msgspec.Struct):
@@ -79,7 +79,7 @@ def read_answer(body: bytes, alias: str) -> Answer:
         found = _embedded.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Upstream("The provider's answer holds no embeddings.", body=body[:2000]) from error
-    vectors = found.embeddings.float if isinstance(found.embeddings, _Floats) else found.embeddings
+    vectors = found.embeddings.floats if isinstance(found.embeddings, _Floats) else found.embeddings
     if vectors is None and found.embedding is not None:
         vectors = [found.embedding]
     if vectors is None:

@@ -155,22 +155,24 @@ class QuirkedRelay:
     def feed(self, data: bytes) -> bytes:
         """Return the caller's bytes for the events that `data` completes."""
         found = [self._event(event) + b"\n\n" for event in self._events.feed(data) if event]
-        return self._inner.feed(b"".join(found)) if found else b""
+        return self._named(self._inner.feed(b"".join(found))) if found else b""
+
+    def _named(self, out: bytes) -> bytes:
+        # Inside JSON strings quotes are escaped, so these bytes can only be the member itself.
+        return out.replace(_UNNAMED, self._alias) if self._quirks.unnamed and _UNNAMED in out else out
 
     def _event(self, event: bytes) -> bytes:
         if not event.startswith(b"data: {") or b"\n" in event:
             return event
-        if self._quirks.unnamed and _UNNAMED in event:
-            event = event.replace(_UNNAMED, self._alias, 1)
-        if self._quirks.reasoning:
-            event = b"data: " + _renamed(event[6:], self._quirks.reasoning, "delta")
-        return event
+        if not self._quirks.reasoning:
+            return event
+        return b"data: " + _renamed(event[6:], self._quirks.reasoning, "delta")
 
     def finish(self) -> bytes:
         """Return what is still owed to the caller when the provider has ended the stream."""
         rest = self._events.rest.strip()
         last = self._inner.feed(self._event(rest) + b"\n\n") if rest else b""
-        return last if self._inner.complete else last + self._inner.finish()
+        return self._named(last if self._inner.complete else last + self._inner.finish())
 
     def output(self) -> bytes:
         """Return the answer put together."""
