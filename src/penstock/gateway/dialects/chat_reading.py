@@ -234,10 +234,16 @@ def schema_format(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return inner if isinstance(inner, dict) and isinstance(inner.get("schema"), dict) else None
 
 
-def attempt(drop: bool, into: Callable[[], None]) -> None:
+def attempt(
+    part: Callable[[Mapping[str, Any], dict[str, Any]], None],
+    body: Mapping[str, Any],
+    out: dict[str, Any],
+    *,
+    drop: bool,
+) -> None:
     """Run a part of a translation; what it refuses as unsupported is left out when `drop` allows that."""
     try:
-        into()
+        part(body, out)
     except Invalid as error:
         if not drop or error.details.get("code") != "unsupported_parameter":
             raise

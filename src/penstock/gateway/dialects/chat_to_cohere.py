@@ -63,7 +63,7 @@ def translate_request(body: Mapping[str, Any], model: str, *, drop: bool = False
     if stops := stops_of(body):
         out["stop_sequences"] = stops
     for part in (_tools, _format, _thinking):
-        attempt(drop, lambda part=part: part(body, out))  # type: ignore[misc]
+        attempt(part, body, out, drop=drop)
     return out
 
 

@@ -92,7 +92,7 @@ def translate_request(body: Mapping[str, Any], *, drop: bool = False) -> dict[st
     if inference := _inference(body):
         out["inferenceConfig"] = inference
     for part in (_tools, _format, _effort, _tier):
-        attempt(drop, lambda part=part: part(body, out))  # type: ignore[misc]
+        attempt(part, body, out, drop=drop)
     for name in OWN:
         if body.get(name) is not None:
             own = body[name]

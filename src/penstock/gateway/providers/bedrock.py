@@ -13,11 +13,10 @@ from urllib.parse import quote
 from penstock.core import clock
 from penstock.core.errors import Invalid, Unavailable
 from penstock.gateway.dialects.base import Dialect
-from penstock.gateway.dialects.chained import Chained
 from penstock.gateway.dialects.chat_over_converse import ChatOverConverse
 from penstock.gateway.dialects.embeddings import InBase64
 from penstock.gateway.dialects.embeddings_over_cohere import INPUT_TYPE, EmbeddingsOverBedrock
-from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
+from penstock.gateway.dialects.fronts import fronts
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
 from penstock.gateway.ports import ProviderConfig
@@ -68,10 +67,7 @@ class BedrockProvider:
         self._bearer_line = key_line("authorization", "Bearer ", self._bearer)
         guardrail = {"guardrailConfig": dict(options["guardrail"])} if options.get("guardrail") else {}
         chat = ChatOverConverse(defaults=guardrail, drop_params=options.get("drop_params", False))
-        self._dialects: dict[Operation, Dialect] = {
-            Operation.CHAT: chat,
-            Operation.MESSAGES: Chained(MessagesOverChat(), chat),
-        }
+        self._dialects = fronts(chat)
         self._embeddings = EmbeddingsOverBedrock(input_type=options.get("input_type", INPUT_TYPE))
 
     @staticmethod

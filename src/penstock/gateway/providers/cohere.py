@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from penstock.gateway.dialects.base import Dialect
-from penstock.gateway.dialects.chained import Chained
 from penstock.gateway.dialects.chat_over_cohere import ChatOverCohere
 from penstock.gateway.dialects.embeddings import InBase64
 from penstock.gateway.dialects.embeddings_over_cohere import INPUT_TYPE, EmbeddingsOverCohere
-from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
+from penstock.gateway.dialects.fronts import fronts
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
 from penstock.gateway.ports import ProviderConfig
@@ -48,10 +47,7 @@ class CohereProvider:
             + header_lines(options.get("headers", {}), config.name)
         )
         chat = ChatOverCohere(drop_params=options.get("drop_params", False))
-        self._dialects: dict[Operation, Dialect] = {
-            Operation.CHAT: chat,
-            Operation.MESSAGES: Chained(MessagesOverChat(), chat),
-        }
+        self._dialects = fronts(chat)
         self._embeddings = EmbeddingsOverCohere(input_type=options.get("input_type", INPUT_TYPE))
 
     def dialect(self, operation: Operation) -> Dialect | None:
