@@ -1,5 +1,6 @@
-"""Any server that speaks OpenAI's API: OpenAI, vLLM, llama.cpp, Ollama, Mistral, Groq, Together, DeepSeek, …"""
+"""Any server that speaks OpenAI's API. `presets` has those with a name of their own."""
 
+import os
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -7,6 +8,7 @@ from penstock.core.errors import Invalid
 from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
 from penstock.gateway.dialects.openai import OpenAIDialect
+from penstock.gateway.dialects.quirks import Quirked, Quirks
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
 from penstock.gateway.ports import ProviderConfig
@@ -22,22 +24,28 @@ class OpenAIProvider:
         "headers": dict,
         "organization": str,
         "stream_usage": bool,
+        "drop_params": bool,
         "verify_tls": bool,
         "ca_file": str,
         "timeout": float,
     }
+    BASE_URL: ClassVar[str] = ""
+    """Where it is when `base_url` does not say."""
+    KEY_ENV: ClassVar[str] = ""
+    """Environment variable with the key when none is configured; it goes to `BASE_URL` alone."""
+    QUIRKS: ClassVar[Quirks | None] = None
 
     def __init__(self, config: ProviderConfig) -> None:
         """Build from `config`; raises Invalid."""
         options = config.options
         check_options(options, self.OPTIONS, config.name)
-        if not config.base_url:
+        if not (config.base_url or self.BASE_URL):
             raise Invalid(
                 f"The provider {config.name!r} needs a base_url.",
                 hint="For OpenAI: https://api.openai.com/v1.",
             )
         self._origin, self._path = split_base_url(
-            config.base_url,
+            config.base_url or self.BASE_URL,
             verify=options.get("verify_tls", True),
             ca_file=options.get("ca_file", ""),
             allow_private=config.allow_private,
@@ -48,21 +56,33 @@ class OpenAIProvider:
         self._headers = (
             b"host: %b\r\n" % self._origin.host_header
             + COMMON_HEADERS
-            + key_line("authorization", "Bearer ", config.api_key)
+            + self._key_line(config)
             + header_lines(extra, config.name)
         )
-        chat = OpenAIDialect(ask_usage=options.get("stream_usage", True))
-        plain = OpenAIDialect(ask_usage=False)
-        self._dialects: dict[Operation, Dialect] = {
-            Operation.CHAT: chat,
-            Operation.COMPLETIONS: chat,
-            Operation.EMBEDDINGS: plain,
-            Operation.MESSAGES: MessagesOverChat(),
-        }
+        self._dialects = self._made_dialects(config)
         paths = {Operation.MESSAGES: Operation.CHAT}
         self._targets = {
             each: f"{self._path}/{paths.get(each, each)}".encode("ascii") for each in self._dialects
         }
+
+    def _key_line(self, config: ProviderConfig) -> bytes:
+        key = config.api_key
+        if not key and self.KEY_ENV and config.base_url in ("", self.BASE_URL):
+            key = os.environ.get(self.KEY_ENV, "").strip()
+        return key_line("authorization", "Bearer ", key)
+
+    def _made_dialects(self, config: ProviderConfig) -> dict[Operation, Dialect]:
+        chat = OpenAIDialect(ask_usage=config.options.get("stream_usage", True))
+        made: dict[Operation, Dialect] = {
+            Operation.CHAT: chat,
+            Operation.COMPLETIONS: chat,
+            Operation.EMBEDDINGS: OpenAIDialect(ask_usage=False),
+            Operation.MESSAGES: MessagesOverChat(),
+        }
+        if self.QUIRKS is None:
+            return made
+        drop = config.options.get("drop_params", False)
+        return {each: Quirked(dialect, self.QUIRKS, drop_params=drop) for each, dialect in made.items()}
 
     def dialect(self, operation: Operation) -> Dialect | None:
         """Return the dialect: bytes pass through; Anthropic callers are translated."""
