@@ -26,8 +26,9 @@ from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.model import Operation
 from penstock.gateway.paths import GEMINI_PREFIX, MODELS, PLACES, PREFIX, Place, listed_model, place_of
 from penstock.gateway.relaying import Relayer
+from penstock.gateway.routing.live import LiveRoute
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.snapshot import Caller, LiveRoute, Table
+from penstock.gateway.snapshot import Caller, Table
 from penstock.gateway.tracing import Recorder, span_of
 from penstock.gateway.upstream.client import UpstreamClient
 from penstock.gateway.upstream.pool import PoolLimits
@@ -76,12 +77,14 @@ class GatewayApp:
             client = self._client = self._client or UpstreamClient(
                 limits=limits, check_address=_check_address
             )
-            self._relayer = Relayer(client, client.ticker, self._settings)
+            self._relayer = Relayer(client, self._settings, self._record)
         await self._watch.start()
 
     async def stop(self) -> None:
         """Stop watching and close idle connections; calls in flight end on their own."""
         await self._watch.stop()
+        if self._relayer is not None:
+            await self._relayer.close()
         if self._client is not None:
             await self._client.close()
         self._client = self._relayer = None
@@ -132,6 +135,9 @@ class GatewayApp:
             self._client.ticker.discard(call)
         call.end_ns = clock.now_ns()
         call.close()
+        self._record(call)
+
+    def _record(self, call: Call) -> None:
         if call.scope is not None and call.operation is not None:
             self._recorder.record(call.scope, span_of(call, capture=self._settings.capture_bodies))
 
@@ -213,7 +219,7 @@ class GatewayApp:
         for attempt in range(2):
             table = self._table(call)
             assert call.caller is not None
-            route = table.routes.get(model) or snapshot.direct(table, call.caller, model)
+            route = table.routes.get(model) or snapshot.direct(table, call.caller, model, self._watch.health)
             if route is not None:
                 return route
             if attempt == 0:

@@ -23,6 +23,10 @@ class GatewaySettings:
     """Longest silence inside an answer."""
     ping_seconds: float = 15.0
     """Silence in a stream after which a comment is sent, so that nothing between here and the caller gives up."""
+    early_ping: bool = True
+    """Whether such comments are sent before a stream has begun, too; an error is then an event of the stream."""
+    retry_after_seconds: float = 5.0
+    """Longest Retry-After of a provider that a call waits for, when no other target is left."""
     connections_per_provider: int = 2000
     """Connections one web process may hold to one provider."""
     capture_bodies: bool = True
