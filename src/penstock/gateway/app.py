@@ -18,9 +18,10 @@ from penstock.core.errors import (
 )
 from penstock.core.home import Home
 from penstock.core.http.families import render_error
-from penstock.core.scope import Scope
+from penstock.core.scope import Actor, Role, Scope
 from penstock.core.suggest import did_you_mean
 from penstock.gateway import listing, snapshot
+from penstock.gateway.batches.app import FilesApp, Request
 from penstock.gateway.call import Call, Headers, Receive, Send
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.model import Operation
@@ -37,6 +38,8 @@ from penstock.gateway.watch import SnapshotWatch
 _log = log.get("gateway")
 OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
 SESSION_COOKIE = b"penstock_session="
+INTERNAL = "penstock.caller"
+"""Member of the ASGI scope by which work inside this process says who calls (see `caller_of`); servers never set it."""
 LEFT = 499
 """The status noted in the trace of a call whose caller left (nginx's convention)."""
 
@@ -59,6 +62,7 @@ class GatewayApp:
         self._settings = home.settings.section(GatewaySettings)
         self._recorder = recorder
         self._watch = SnapshotWatch(home)
+        self._files = FilesApp(home)
         self._client = client
         self._relayer: Relayer | None = None
         self._max_body = self._settings.max_body_mb * 1024 * 1024
@@ -95,6 +99,7 @@ class GatewayApp:
         path: str = scope["path"]
         place = place_of(path, headers)
         call = Call(path, place.family, headers, receive, send)
+        call.caller = scope.get(INTERNAL)
         if b"key=" in scope.get("query_string", b""):
             call.key = _key_parameter(scope["query_string"])
         if self._relayer is None or not self._watch.running:
@@ -103,7 +108,10 @@ class GatewayApp:
         self.in_flight += 1
         self._client.ticker.add(call)
         try:
-            await self._serve(call, place, scope["method"])
+            if place.operation is None and self._files.handles(path):
+                await self._serve_files(call, scope)
+            else:
+                await self._serve(call, place, scope["method"])
         except PenstockError as error:
             await self._fail(call, error)
         except asyncio.CancelledError:
@@ -175,6 +183,9 @@ class GatewayApp:
 
     async def _admit(self, call: Call) -> None:
         """Find out who calls and for which project; raises Unauthenticated or Denied."""
+        if call.caller is not None:
+            call.scope = call.caller.scope
+            return
         secret = _secret(call.headers, call.key)
         caller = self._watch.current.caller(secret)
         if caller is None:
@@ -234,6 +245,40 @@ class GatewayApp:
     def _table(self, call: Call) -> Table:
         assert call.scope is not None
         return self._watch.current.table(call.scope)
+
+    # -- files and batches ---------------------------------------------------------------------------------
+
+    async def _serve_files(self, call: Call, scope: Any) -> None:
+        await self._admit(call)
+        assert self._client is not None and call.caller is not None and call.scope is not None
+        # An upload is read piece by piece; the server's edge watches that it keeps coming, not this clock.
+        self._client.ticker.discard(call)
+
+        async def receive() -> Any:
+            message = await call.receive()
+            call.gone = message["type"] == "http.disconnect"
+            return message
+
+        async def send(message: Any) -> None:
+            call.started = True
+            call.status = message.get("status", call.status)
+            await call.send(message)
+
+        caller = call.caller
+        actor = Actor(id=caller.key_id, name=caller.name, role=list(Role)[caller.rank], scope=call.scope)
+        request = Request(scope["method"], call.path, scope["query_string"], call.headers, receive)
+        await self._files.handle(request, send, actor, call.identity())
+
+    async def caller_of(self, actor: Actor) -> Caller:
+        """Return the caller to name as INTERNAL for calls on behalf of `actor`, a key or a signed-in person.
+
+        Raises Unauthenticated when the key is revoked or expired by now, or the person signed out.
+        """
+        known = (await self._watch.fresh()).callers.values()
+        found = next((caller for caller in known if caller.key_id == actor.id), None)
+        if found is None or found.expires_ns < clock.now_ns():
+            raise Unauthenticated(f"The key {actor.name!r} is no longer valid.")
+        return found._replace(scope=actor.scope, session=False)
 
     # -- models --------------------------------------------------------------------------------------------
 

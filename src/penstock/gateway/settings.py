@@ -31,3 +31,17 @@ class GatewaySettings:
     """Connections one web process may hold to one provider."""
     capture_bodies: bool = True
     """Whether traces keep requests and answers; token counts and times are kept in any case."""
+    file_mb: int = 512
+    """Largest file that /v1/files takes, in megabytes."""
+    files_total_mb: int = 20_480
+    """Most that the files of one project may take together, in megabytes."""
+    batch_lines: int = 50_000
+    """Most requests in one batch."""
+    batch_line_mb: int = 8
+    """Longest line of a batch's input file, in megabytes."""
+    batch_concurrency: int = 4
+    """Calls that one batch makes at once."""
+    batch_workers: int = 2
+    """Batches worked off at once; the others wait."""
+    batches_open: int = 100
+    """Batches of one project that may be waiting or running."""
