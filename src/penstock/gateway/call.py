@@ -10,6 +10,7 @@ from penstock.core.scope import Scope
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.dialects.sse import PING
 from penstock.gateway.hooks import AnswerHook
+from penstock.gateway.limits.ticket import Ticket
 from penstock.gateway.model import Operation, Usage
 from penstock.gateway.routing.live import LiveTarget
 from penstock.gateway.snapshot import Caller
@@ -34,10 +35,11 @@ class Call:
     """The state of one request. `ids` and times are set at once, the rest as the call gets there."""
 
     __slots__ = (
-        "answer_model", "attempts", "body_by", "cache", "caller", "cost", "end_ns", "envelope", "error", "events",
-        "family", "first_ns", "gone", "headers", "hook", "key", "last_sent", "notes", "operation", "output",
-        "parent_id", "path", "ping_seconds", "pinging", "receive", "request_id", "route", "scope", "send", "span_id",
-        "stalled", "start_ns", "started", "status", "target", "task", "trace_id", "usage", "watcher",
+        "answer_model", "answered", "attempts", "body_by", "cache", "caller", "cost", "end_ns", "envelope", "error",
+        "estimated", "events", "extra", "family", "first_ns", "gone", "headers", "hook", "key", "last_sent", "notes",
+        "operation", "output", "parent_id", "path", "ping_seconds", "pinging", "receive", "request_id", "restores",
+        "route", "scope", "send", "span_id", "stalled", "start_ns", "started", "status", "target", "task", "ticket",
+        "trace_id", "usage", "user", "watcher",
     )  # fmt: skip
 
     def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:
@@ -67,7 +69,19 @@ class Call:
         self.usage: Usage | None = None
         self.answer_model = ""
         self.output: Callable[[], bytes | None] | None = None
+        self.user: str | None = None
+        """The end user the caller names."""
+        self.answered = False
+        """Whether a provider (or the cache) answered, be it in part."""
+        self.estimated = False
+        """Whether `usage` was estimated by size because nobody reported it."""
         self.cost: Cost | None = None
+        self.ticket: Ticket | None = None
+        """What is reserved of limits and budgets."""
+        self.extra: list[tuple[bytes, bytes]] = []
+        """Headers of the answer: what is left of limits, what the cache did."""
+        self.restores = False
+        """Whether guards put back into the answer what they took out of the request."""
         self.cache = ""
         """hit, miss or bypass, where the route has a cache."""
         self.hook: AnswerHook | None = None
@@ -149,6 +163,9 @@ class Call:
             headers.append((b"x-penstock-route", self.route.encode()))
         if (arm := self.notes.get("arm")) is not None:
             headers.append((b"x-penstock-arm", arm.encode()))
+        headers += self.extra
+        if self.cost is not None:
+            headers.append((b"x-penstock-cost-usd", b"%.9f" % self.cost.usd))
         if self.target is not None and settled:
             headers.append((b"x-penstock-target", self.target.label.encode()))
             headers.append((b"x-penstock-attempts", b"%d" % self.attempts))

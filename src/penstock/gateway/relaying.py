@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
-import msgspec
-
 from penstock.core import clock, ids
 from penstock.core.errors import PenstockError, Upstream
+from penstock.gateway.asking import user_of
 from penstock.gateway.call import Call
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.model import Operation
@@ -19,18 +18,21 @@ from penstock.gateway.shadowing import Shadows
 from penstock.gateway.streaming import deliver, end_broken
 from penstock.gateway.upstream.client import Transport
 
-Record = Callable[[Call], None]
-"""Makes a span of a finished call and keeps it."""
+OfCall = Callable[[Call], None]
+"""Does something with a call that was answered."""
 
 
 class Relayer:
     """Runs calls against providers. `close` it when its event loop ends."""
 
-    def __init__(self, client: Transport, settings: GatewaySettings, record: Record) -> None:
-        """`record` is given the copies of calls that routes with a shadow make."""
+    def __init__(
+        self, client: Transport, settings: GatewaySettings, *, record: OfCall, price: OfCall
+    ) -> None:
+        """`record` is given the copies of calls that routes with a shadow make, `price` every call that is answered."""
+        self._price = price
         self._settings = settings
         self._opener = Opener(client, settings.max_answer_mb * 1024 * 1024)
-        self._shadows = Shadows(self._opener, record)
+        self._shadows = Shadows(self._opener, record=record, price=price)
         self._dice = Random(ids.new_span_id())
         self._loop = asyncio.get_running_loop()
 
@@ -97,6 +99,7 @@ class Relayer:
             return
         call.usage = answer.usage
         call.answer_model = answer.model
+        call.answered = True
         if call.hook is not None:
             answer = await call.hook.answer(answer)
         body = answer.body
@@ -104,6 +107,7 @@ class Relayer:
         call.ping_seconds = 0.0
         if call.pinging is not None:
             await call.pinging
+        self._price(call)
         if call.started:
             raise Upstream(f"{opened.target.label} answered {envelope.model!r} without a stream.")
         await call.answer(200, body)
@@ -229,8 +233,7 @@ class _Work:
 def _token(call: Call, envelope: Envelope, by: str) -> str:
     """Return who calls, as `kind:name`: what was asked for, else the key."""
     if by == "user":
-        name = call.headers.get(b"x-penstock-user", b"").decode("utf-8", "replace") or envelope.text("user")
-        name = name or _user_of_messages(envelope)
+        name = call.user or user_of(call.headers, envelope) or ""
     else:
         name = (
             call.headers.get(b"x-penstock-session", b"").decode("utf-8", "replace") if by == "session" else ""
@@ -238,18 +241,3 @@ def _token(call: Call, envelope: Envelope, by: str) -> str:
     if name:
         return f"{by}:{name}"
     return f"key:{call.caller.key_id}" if call.caller is not None else ""
-
-
-class _Metadata(msgspec.Struct):
-    user_id: str = ""
-
-
-def _user_of_messages(envelope: Envelope) -> str:
-    """Return the user as Anthropic's callers name it."""
-    raw = envelope.fields.get("metadata")
-    if raw is None:
-        return ""
-    try:
-        return msgspec.json.decode(raw, type=_Metadata).user_id
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""

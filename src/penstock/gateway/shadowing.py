@@ -10,7 +10,6 @@ from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.model import Operation
 from penstock.gateway.opening import Opened, Opener
 from penstock.gateway.routing.live import LiveShadow
-from penstock.traces import prices
 
 _log = log.get("gateway")
 NS_PER_DAY = 86_400 * 1_000_000_000
@@ -19,8 +18,11 @@ NS_PER_DAY = 86_400 * 1_000_000_000
 class Shadows:
     """Runs copies in tasks of their own. Each is its own span, a child of the call's, with `gateway.shadow`."""
 
-    def __init__(self, opener: Opener, record: Callable[[Call], None]) -> None:
+    def __init__(
+        self, opener: Opener, *, record: Callable[[Call], None], price: Callable[[Call], None]
+    ) -> None:
         self._opener = opener
+        self._price = price
         self._record = record
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -62,13 +64,11 @@ class Shadows:
             self._charge(made, shadow)
             self._record(made)
 
-    @staticmethod
-    def _charge(made: Call, shadow: LiveShadow) -> None:
+    def _charge(self, made: Call, shadow: LiveShadow) -> None:
         """Count what the copy cost against the day's limit."""
-        if made.usage is None:
+        if not made.answered:
             return
-        model = made.answer_model or shadow.target.model
-        made.cost = prices.cost(model, shadow.target.provider.name, made.usage)
+        self._price(made)
         if made.cost is not None:
             shadow.state.spent += made.cost.usd
         elif shadow.limits.usd_per_day is not None and not shadow.state.unpriced:
@@ -106,6 +106,7 @@ async def _discard(message: Message) -> None:
 
 async def _read(made: Call, opened: Opened) -> None:
     answer, relay, response = opened.answer, opened.relay, opened.response
+    made.answered = True
     if answer is not None:
         made.usage, made.answer_model = answer.usage, answer.model
         made.output = lambda: answer.body

@@ -20,6 +20,7 @@ async def deliver(call: Call, opened: Opened) -> None:
     assert relay is not None
     call.output = relay.output
     call.first_ns = opened.first_ns
+    call.answered = True
     try:
         if call.hook is not None and call.hook.holds:
             held = await call.hook.release(await _collect(opened, relay))

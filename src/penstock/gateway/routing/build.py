@@ -74,7 +74,8 @@ def direct(provider: LiveProvider, model: str, health: HealthRegistry) -> LiveRo
 
     Callers choose such names freely, so all of a provider's share one health (the model `*`), without a breaker.
     """
-    return LiveRoute("", "fallback", Ordered([target_at(provider, model, health, key="*")]), 2)
+    picker = Ordered([target_at(provider, model, health, key="*")])
+    return LiveRoute("", "fallback", picker, 2, priced=((provider.name, model),))
 
 
 @dataclass(slots=True)
@@ -103,7 +104,8 @@ class RouteBuilder:
             return None
         if picker is None:
             picker = arms[0][0].picker
-        width = max(len(found.items) for found in (picker, *(arm.picker for arm, _ in arms)))
+        every = (picker, *(arm.picker for arm, _ in arms))
+        width = max(len(found.items) for found in every)
         attempts = 1 + route.retries
         if route.strategy == "fallback":
             attempts = max(attempts, width)
@@ -118,6 +120,9 @@ class RouteBuilder:
             gate=self._gate(name, route),
             shadow=self._shadow(name, route),
             arms=Sticky(arms, [f"{name}\0{arm.name}" for arm, _ in arms]) if arms else None,
+            priced=tuple(
+                dict.fromkeys((each.provider.name, each.model) for found in every for each in found.items)
+            ),
         )
 
     def _gate(self, name: str, route: Route) -> Gate | None:

@@ -125,3 +125,5 @@ class LiveRoute:
     gate: Gate | None = None
     shadow: LiveShadow | None = None
     arms: Picker[LiveArm] | None = None
+    priced: tuple[tuple[str, str], ...] = ()
+    """(provider, model) of every target a call may go to, for estimating what it may cost."""
