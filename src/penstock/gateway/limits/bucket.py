@@ -50,6 +50,8 @@ class Bucket(Meter):
         """Book what a call used; what it used beyond its reservation is owed."""
         self.reserved -= held
         self.free += held - actual
+        if actual < held:
+            self.denied_until = 0.0
         self.taken += actual
         return self.free < 0 or bool(self.waiting)
 

@@ -96,7 +96,8 @@ class Lessor:
                 ledger.leave(uow.conn, self.id)
 
     def flush(self) -> bool:
-        """Bring everything to the ledger now; False when the database cannot be reached."""
+        """Bring everything to the ledger and read the rules now; False when the database cannot be reached."""
+        self._looked_at = float("-inf")
         while self.turn():
             with self._meters.lock:
                 if not self._meters.busy and self._pending is None:

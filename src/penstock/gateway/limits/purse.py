@@ -49,6 +49,8 @@ class Purse(Meter):
         """Book what a call cost, in nano-dollars."""
         self.reserved -= held
         self.free += held - actual
+        if actual < held:
+            self.denied_until = 0.0
         self.settled += int(actual)
         self._last_need = held
         return actual > 0 or bool(self.waiting)
