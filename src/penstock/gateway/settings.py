@@ -27,3 +27,7 @@ class GatewaySettings:
     """Connections one web process may hold to one provider."""
     capture_bodies: bool = True
     """Whether traces keep requests and answers; token counts and times are kept in any case."""
+    cache_memory_mb: int = 64
+    """Memory one web process gives to answers that routes keep, in megabytes; 0 keeps none in memory."""
+    cache_disk_mb: int = 1024
+    """What kept answers may take in the database, all projects together, in megabytes."""
