@@ -1,6 +1,6 @@
 """Generated content as server-sent events: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from penstock.gateway.cache.pieces import data, pieces
@@ -25,7 +25,7 @@ def candidates(answer: Body, include_usage: bool) -> Iterator[bytes]:  # noqa: A
     yield data(last)
 
 
-def _pieces(parts: list[Body]) -> Iterator[Body]:
+def _pieces(parts: Iterable[Body]) -> Iterator[Body]:
     for part in parts:
         text = part.get("text")
         if not isinstance(text, str) or not text:
