@@ -30,6 +30,7 @@ COMMANDS = (
     Command("datasets", "penstock.datasets.cli", "Datasets: ingest files, look at rows, compare, export."),
     Command("providers", "penstock.gateway.cli", "Model providers: list, put, delete, test.", "providers"),
     Command("routes", "penstock.gateway.cli", "Public model names and their targets.", "routes"),
+    Command("cache", "penstock.gateway.cache.cli", "Kept answers: which routes, how many, throw away."),
     Command("traces", "penstock.traces.cli", "Traces: list, show, export, usage."),
     Command("prices", "penstock.traces.price_cli", "Prices: the book, the project's own, history, import."),
     Command("evals", "penstock.evals.cli", "Evaluations: run suites, compare runs, decide gates."),
