@@ -113,6 +113,7 @@ class HealthRegistry:
 
     def __init__(self, monotonic: Callable[[], float] = clock.monotonic) -> None:
         self.monotonic = monotonic
+        self._origin = clock.now() - timedelta(seconds=monotonic())
         self._health: dict[Key, Health] = {}
         self._breakers: dict[tuple[Key, Policy], Breaker] = {}
         self._gates: dict[tuple[Scope, str, str], Gate] = {}
@@ -138,7 +139,6 @@ class HealthRegistry:
 
     def snapshot(self) -> list[tuple[Scope, TargetHealth]]:
         """Return the health of every target that was called, each with the project its provider belongs to."""
-        now, wall = self.monotonic(), clock.now()
         states: dict[Key, State] = {}
         for (key, _), breaker in list(self._breakers.items()):
             states[key] = max(states.get(key, State.CLOSED), breaker.state, key=_WORST.index)
@@ -155,7 +155,7 @@ class HealthRegistry:
                     errors=health.errors,
                     last_error=health.last_error,
                     last_error_at=health.last_error_at,
-                    last_ok_at=wall - timedelta(seconds=now - health.last_ok) if health.last_ok else None,
+                    last_ok_at=self._origin + timedelta(seconds=health.last_ok) if health.last_ok else None,
                 ),
             )
             for key, health in list(self._health.items())
