@@ -56,9 +56,7 @@ def test_retry_after_is_honoured_when_it_is_short(
     gateway: Running, moody: MoodyUpstream, route: Configure
 ) -> None:
     route("a", retries=1)
-    moody.moods["a"] = lambda request: (
-        failing(429, "1")(request) if moody.calls["a"] == 1 else good(request)
-    )
+    moody.moods["a"] = lambda request: failing(429, "1")(request) if moody.calls["a"] == 1 else good(request)
     started = time.monotonic()
     assert call(gateway, CHAT)[0] == 200
     assert time.monotonic() - started >= 1.0 and moody.calls["a"] == 2

@@ -95,7 +95,9 @@ def test_zeros_never_open_it() -> None:
     st.integers(1, 3),
 )
 def test_any_sequence_keeps_its_promises(steps: list[tuple[str, float]], probes: int) -> None:
-    breaker = Breaker(Policy(failures=2, error_rate=0.5, min_calls=4, window=10.0, seconds=5.0, probes=probes))
+    breaker = Breaker(
+        Policy(failures=2, error_rate=0.5, min_calls=4, window=10.0, seconds=5.0, probes=probes)
+    )
     now, held = 0.0, []
     for what, passed in steps:
         now += passed

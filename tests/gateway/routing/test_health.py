@@ -7,7 +7,14 @@ from penstock.core.errors import LimitExceeded, Upstream
 from penstock.core.scope import Scope
 from penstock.gateway.model import Breaker as Policy
 from penstock.gateway.routing.breaker import State
-from penstock.gateway.routing.health import DECAY_SECONDS, FAILED_SECONDS, UNKNOWN, Health, HealthRegistry, describe
+from penstock.gateway.routing.health import (
+    DECAY_SECONDS,
+    FAILED_SECONDS,
+    UNKNOWN,
+    Health,
+    HealthRegistry,
+    describe,
+)
 from penstock.gateway.upstream.errors import TimedOut
 
 
@@ -45,7 +52,9 @@ def test_failing_fast_is_not_attractive() -> None:
     health.failed(Upstream("The prompt was 'secret'.", upstream_status=500), 0.01, 1.0)
     assert health.ewma == FAILED_SECONDS and health.errors == 1
     assert health.last_error == "upstream_error (HTTP 500)", "a provider's words may quote the caller"
-    assert describe(TimedOut("The provider took too long (connect).", phase="connect")).startswith("The provider")
+    assert describe(TimedOut("The provider took too long (connect).", phase="connect")).startswith(
+        "The provider"
+    )
     assert describe(LimitExceeded("You, key sk-1, are limited")) == "limit_exceeded (HTTP 429)"
 
 
@@ -65,4 +74,9 @@ def test_the_registry_keeps_its_objects_and_shows_what_was_called() -> None:
     assert (owner, shown.provider, shown.model, shown.state) == (scope, "p", "m", State.OPEN)
     gate = registry.gate(scope, "route", "r", limit=1, queue=0, seconds=1.0)
     assert registry.gate(scope, "route", "r", limit=9, queue=2, seconds=1.0) is gate and gate.limit == 9
+    registry.sweep()
+    assert registry.health(scope, "p", "m") is health, "it was asked for"
+    registry.sweep()
+    registry.sweep()
+    assert registry.health(scope, "p", "m") is not health, "nothing leads there any more"
     assert registry.shadow(scope, "r") is registry.shadow(scope, "r")

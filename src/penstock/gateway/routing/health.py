@@ -104,6 +104,8 @@ class TargetHealth:
     last_ok_at: datetime | None = None
 
 
+ANY_MODEL = "*"
+"""Stands for all models of a provider that callers name without a route."""
 Key = tuple[Scope, str, str]
 _WORST = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 
@@ -118,10 +120,13 @@ class HealthRegistry:
         self._breakers: dict[tuple[Key, Policy], Breaker] = {}
         self._gates: dict[tuple[Scope, str, str], Gate] = {}
         self._shadows: dict[tuple[Scope, str], ShadowState] = {}
+        self._asked: set[Key] = set()
 
     def health(self, scope: Scope, provider: str, model: str) -> Health:
         """Return the health of `model` at the provider that `scope` owns; always the same object."""
-        return self._health.setdefault((scope, provider, model), Health())
+        key = (scope, provider, model)
+        self._asked.add(key)
+        return self._health.setdefault(key, Health())
 
     def breaker(self, scope: Scope, provider: str, model: str, policy: Policy) -> Breaker:
         """Return the breaker of a target under `policy`; always the same object."""
@@ -136,6 +141,16 @@ class HealthRegistry:
     def shadow(self, scope: Scope, route: str) -> ShadowState:
         """Return the state of a route's copies; always the same object."""
         return self._shadows.setdefault((scope, route), ShadowState())
+
+    def sweep(self) -> None:
+        """Forget the targets that nobody asked for since the last sweep and that have no call in flight."""
+        asked, self._asked = self._asked, set()
+        for key, health in list(self._health.items()):
+            if key not in asked and key[2] != ANY_MODEL and not health.in_flight:
+                del self._health[key]
+        for key, policy in list(self._breakers):
+            if key not in self._health:
+                del self._breakers[key, policy]
 
     def snapshot(self) -> list[tuple[Scope, TargetHealth]]:
         """Return the health of every target that was called, each with the project its provider belongs to."""
