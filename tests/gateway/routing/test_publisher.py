@@ -19,7 +19,10 @@ ELSEWHERE = Actor(id="e", name="elsewhere", role=Role.OWNER, scope=Scope("defaul
 STRANGER = Actor(id="s", name="stranger", role=Role.OWNER, scope=Scope("strange", "default"))
 
 
-def _registry(requests: int, *, scope: Scope = Scope()) -> HealthRegistry:
+DEFAULT = Scope()
+
+
+def _registry(requests: int, *, scope: Scope = DEFAULT) -> HealthRegistry:
     registry = HealthRegistry()
     health = registry.health(scope, "p", "m")
     health.requests = requests
