@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, WriteUow
 from penstock.gateway import probe, service
 from penstock.gateway.model import NamedRoute, Provider, Route
+from penstock.gateway.routing import api as routing_api
 
 router = APIRouter(tags=["gateway"])
+router.include_router(routing_api.router)
 
 
 class KeyReference(BaseModel):
