@@ -24,10 +24,11 @@ class Opened:
     """An attempt under way, and after it the answer or the beginning of the stream. Always `close` it."""
 
     __slots__ = (
-        "_closed", "_permit", "_started", "answer", "first", "first_ns", "relay", "response", "source", "target",
+        "_answered", "_closed", "_permit", "_started", "answer", "first", "first_ns", "relay", "response", "source",
+        "target",
     )  # fmt: skip
 
-    def __init__(self, target: LiveTarget, permit: Permit) -> None:
+    def __init__(self, target: LiveTarget, permit: Permit, now: float) -> None:
         self.target = target
         self.response: Response | None = None
         self.answer: Answer | None = None
@@ -41,7 +42,7 @@ class Opened:
         self.first_ns = 0
         self._permit = permit
         self._closed = False
-        self._started = clock.monotonic()
+        self._started = self._answered = now
         target.health.in_flight += 1
         target.health.requests += 1
 
@@ -52,7 +53,7 @@ class Opened:
 
     def answered(self) -> None:
         """Note that the target answers: its latency counts, and a probe has succeeded."""
-        now = clock.monotonic()
+        now = self._answered = clock.monotonic()
         health = self.target.health
         health.observe(now - self._started, now)
         health.last_ok = now
@@ -66,7 +67,8 @@ class Opened:
             return
         self._closed = True
         target = self.target
-        health, now = target.health, clock.monotonic()
+        health = target.health
+        now = self._answered if error is None else clock.monotonic()
         health.in_flight -= 1
         if target.provider.gate is not None:
             target.provider.gate.leave()
@@ -116,12 +118,13 @@ class Opener:
             request = _traced(request, call)
         if provider.gate is not None:
             await provider.gate.enter()
-        permit = target.breaker.enter(clock.monotonic())
+        now = clock.monotonic()
+        permit = target.breaker.enter(now)
         if permit is Permit.NO:
             if provider.gate is not None:
                 provider.gate.leave()
             raise Unavailable(f"{target.label} failed too often and rests.", retry_after=1)
-        opened = Opened(target, permit)
+        opened = Opened(target, permit, now)
         try:
             response = opened.response = await self._client.send(request, target.timeouts)
             if response.status >= 300:
