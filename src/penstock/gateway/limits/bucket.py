@@ -91,7 +91,7 @@ class Bucket(Meter):
         assert isinstance(found, Level)
         self.free += found.granted
         self.level, self.level_at = found.level, now
-        if found.granted < errand.least and self.free < errand.smallest:
+        if self.lacks(found.granted, errand):
             lacking = (errand.least - found.level) * SECONDS / self.limit
             self.deny(errand.smallest, now + min(SECONDS, max(0.02, lacking)))
             return

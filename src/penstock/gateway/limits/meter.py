@@ -117,6 +117,10 @@ class Meter:
         given, self.free = self.free, 0
         return given
 
+    def lacks(self, granted: float, errand: Errand) -> bool:
+        """Whether an errand failed, and nothing came back here meanwhile that would let the next one succeed."""
+        return granted < errand.least and errand.smallest - self.free >= errand.least
+
     def deny(self, need: float, until: float) -> None:
         """Remember that the ledger refused `need`, so that it is not asked again before `until` (monotonic)."""
         self.denied_need, self.denied_until = need, until

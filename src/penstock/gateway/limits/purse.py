@@ -97,7 +97,7 @@ class Purse(Meter):
         if not self.budget.hard:
             return
         self.free = self.row.held - self.reserved - self.settled
-        if found.granted < errand.least and self.free < errand.smallest:
+        if self.lacks(found.granted, errand):
             self.deny(errand.smallest, now + AGAIN_SECONDS)
             return
         target = max(CALLS_AHEAD * self._last_need, self._pace * self._ahead)
