@@ -60,9 +60,10 @@ class Purse(Meter):
         if booked is None:
             settle, self.settled = self.settled, 0
             self._keep_pace(settle, now)
-            give = self.hand_over() if self.budget.hard else 0
-            if give:
-                return Errand(settle=settle, give=give)
+            given = self.hand_over() if self.budget.hard else None
+            if given is not None:
+                return Errand(settle=settle, give=given)
+            give = 0.0
         else:
             settle, give = booked.settle, booked.give
         if not self.budget.hard:
