@@ -135,7 +135,9 @@ def play(world: World, steps: list[tuple[Any, ...]], cap: int) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEP, min_size=10, max_size=60))
-def test_no_order_of_events_passes_the_budget_or_loses_spend(sqlite_home: Home, steps: list[tuple[Any, ...]]) -> None:
+def test_no_order_of_events_passes_the_budget_or_loses_spend(
+    sqlite_home: Home, steps: list[tuple[Any, ...]]
+) -> None:
     actor = owner_of(sqlite_home)
     with sqlite_home.begin() as uow, contextlib.suppress(NotFound):
         service.delete_budget(uow, actor, "cap")

@@ -18,7 +18,15 @@ from tests.gateway.limits.conftest import CALLER, Make, ask, budget, put, spend
 
 
 def start(home: Home, log: Path, tasks: int, seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.gateway.limits.spender", str(home.path), str(log), str(tasks), str(seconds)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.gateway.limits.spender",
+        str(home.path),
+        str(log),
+        str(tasks),
+        str(seconds),
+    ]
     env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
     return subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
@@ -40,7 +48,9 @@ def spent_upstream(folder: Path) -> int:
     return sum(int(line) for log in folder.glob("*.spent") for line in log.read_text().split())
 
 
-def test_a_hundred_clients_on_four_workers_keep_to_one_dollar(home: Home, actor: Actor, tmp_path: Path) -> None:
+def test_a_hundred_clients_on_four_workers_keep_to_one_dollar(
+    home: Home, actor: Actor, tmp_path: Path
+) -> None:
     put(home, actor, budget(1.0))
     processes = [start(home, tmp_path / f"{n}.spent", 25, 30) for n in range(4)]
     wait_ready(processes)
@@ -52,7 +62,9 @@ def test_a_hundred_clients_on_four_workers_keep_to_one_dollar(home: Home, actor:
     assert (round(state.spent * NANO), state.reserved) == (total, 0.0)
 
 
-def test_killed_workers_never_let_the_budget_be_passed(home: Home, actor: Actor, tmp_path: Path, make: Make) -> None:
+def test_killed_workers_never_let_the_budget_be_passed(
+    home: Home, actor: Actor, tmp_path: Path, make: Make
+) -> None:
     put(home, actor, budget(1.0))
     for turn in range(2):
         doomed = [start(home, tmp_path / f"{turn}{n}.spent", 10, 30) for n in range(2)]
