@@ -11,16 +11,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.cli.test_up import Up, get, penstock
+from tests.conftest import owner_of
+from tests.fakes.openai import chat_events, completion
+from tests.fakes.server import END, Received, ScriptedServer, Step, answer, chunk, stream_head
 
 from penstock.core.auth import service as auth
 from penstock.core.home import Home
 from penstock.core.scope import Role
 from penstock.gateway import service
 from penstock.gateway.model import Route, Target
-from tests.cli.test_up import Up, get, penstock
-from tests.conftest import owner_of
-from tests.fakes.openai import chat_events, completion
-from tests.fakes.server import END, Received, ScriptedServer, Step, answer, chunk, stream_head
 
 
 def upstream_script(request: Received) -> Iterable[Step]:
@@ -190,7 +190,7 @@ def test_when_a_worker_is_killed_the_other_goes_on(stage: tuple[Up, str]) -> Non
 
 
 def test_a_worker_that_cannot_start_leaves_the_old_ones_alone(stage: tuple[Up, str]) -> None:
-    up, key = stage
+    up, _ = stage
     before = workers(up)
     (up.home / "penstock.toml").write_text('[server]\nmetrics = "everybody"\n')
     told = penstock("restart", "--home", str(up.home))
@@ -200,7 +200,7 @@ def test_a_worker_that_cannot_start_leaves_the_old_ones_alone(stage: tuple[Up, s
 
 
 def test_connections_are_shared_evenly(stage: tuple[Up, str]) -> None:
-    up, key = stage
+    up, _ = stage
     port = int(up.url.rpartition(":")[2])
     opened = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
     time.sleep(1)
@@ -211,7 +211,7 @@ def test_connections_are_shared_evenly(stage: tuple[Up, str]) -> None:
 
 
 def _links(pid: int) -> list[str]:
-    return [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    return [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
 
 
 def test_restart_needs_a_server(tmp_path: Path) -> None:

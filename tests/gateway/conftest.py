@@ -1,13 +1,12 @@
 """A gateway on a real socket, with scripted providers behind it."""
 
-import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 
 from penstock.core.auth import service as auth
 from penstock.core.home import Home
@@ -15,6 +14,8 @@ from penstock.core.scope import Actor, Role, Scope
 from penstock.gateway import service
 from penstock.gateway.app import GatewayApp
 from penstock.traces.model import SpanRecord
+from penstock.web.edge.server import EdgeServer
+from penstock.web.edge.state import Edge
 from tests.conftest import owner_of
 from tests.fakes import anthropic as fake_anthropic
 from tests.fakes import openai as fake_openai
@@ -48,32 +49,26 @@ class Running:
         with home.begin() as uow:
             key, self.key = auth.create_key(uow, actor, name="test", role=Role.MEMBER)
         self.key_id = key.id
-        config = uvicorn.Config(
-            self._asgi,
-            host="127.0.0.1",
-            port=0,
-            log_level="error",
-            access_log=False,
-            lifespan="off",
-            interface="asgi3",
-        )
-        self._server = uvicorn.Server(config)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._server = EdgeServer(self._asgi, Edge(drain_seconds=2))
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     async def _asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await self.app.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
         await self.app(scope, receive, send)
 
     def _run(self) -> None:
-        async def main() -> None:
-            await self._server.serve()
-            await self.app.stop()
-
-        asyncio.run(main())
+        self._server.run([self._listener])
 
     @property
     def url(self) -> str:
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}"
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def start(self) -> None:
         self._thread.start()
@@ -84,6 +79,7 @@ class Running:
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(10)
+        self._listener.close()
 
     def configure(self, providers: dict[str, Any], routes: dict[str, Any]) -> None:
         """Apply a configuration and wait until the gateway has it."""

@@ -100,7 +100,7 @@ def test_private_addresses_can_be_forbidden(tmp_path: Path, monkeypatch: pytest.
     ("route", "said"),
     [
         ({"strategy": "wieghted", "targets": CHAT["targets"]}, "Did you mean 'weighted'"),
-        ({"strategy": "cheapest", "targets": CHAT["targets"]}, "this version does not have"),
+        ({"strategy": "stiky", "targets": CHAT["targets"]}, "Did you mean 'sticky'"),
         ({"targets": []}, "at least one target"),
         ({"targets": "x"}, "must be a list"),
         ({"strategy": "weighted"}, "needs targets"),

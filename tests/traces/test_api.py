@@ -79,12 +79,40 @@ def test_usage_series_and_export(client: TestClient, spans: list) -> None:
 
 
 def test_prices(client: TestClient) -> None:
-    given = {"model": "m*", "provider": "local", "input": 1.5, "output": 2.0}
-    assert client.put("/api/v1/prices", json=given).status_code == 204
-    assert client.get("/api/v1/prices").json()["items"] == [given | {"cached": None, "cache_write": None}]
+    given = {"model": "m*", "provider": "local", "input": 1.5, "output": 2.0, "audio_input": 30}
+    tier = {"above": 1000, "input": 3.0}
+    assert client.put("/api/v1/prices", json=given | {"tiers": [tier]}).status_code == 204
+    (only,) = client.get("/api/v1/prices").json()["items"]
+    assert given.items() <= only.items()
+    assert tier.items() <= only["tiers"][0].items()
     assert client.put("/api/v1/prices", json=given | {"input": -1}).status_code == 422
-    assert client.delete("/api/v1/prices", params={"model": "m*", "provider": "local"}).status_code == 204
+    assert client.put("/api/v1/prices", json=given | {"tiers": [tier, tier]}).status_code in (400, 422)
+    assert client.put("/api/v1/prices", json=given | {"inptu": 1}).status_code == 422
+    shown = client.get("/api/v1/prices/show", params={"model": "mine", "provider": "local"}).json()
+    assert (shown["version"], shown["input"]) == (only["version"], 1.5)
+    gone = client.delete("/api/v1/prices", params={"model": "m*", "provider": "local"})
+    assert gone.status_code == 204
     assert client.get("/api/v1/prices").json()["items"] == []
+    (ended,) = client.get("/api/v1/prices/history", params={"model": "m*"}).json()["items"]
+    assert ended["until"] is not None
+    assert client.get(f"/api/v1/prices/versions/{only['version']}").json() == ended
+    assert client.get("/api/v1/prices/versions/own:nothing").status_code == 404
+
+
+def test_the_book_is_shown_with_its_dates_and_a_whole_one_can_be_imported(client: TestClient) -> None:
+    book = client.get("/api/v1/prices/book", params={"q": "gpt-5-mini"}).json()
+    (listed,) = book["items"]
+    assert listed["input"] == 0.25
+    assert listed["sources"][0].startswith("https://")
+    assert listed["as_of"] < book["version"]
+    own = {"prices": [{"model": "gpt-5-mini", "price": {"input": 0.2, "output": 1.5}}]}
+    assert client.post("/api/v1/prices/import", json=own).json() == {"changed": 1}
+    assert client.post("/api/v1/prices/import", json=own).json() == {"changed": 0}
+    shown = client.get("/api/v1/prices/show", params={"model": "gpt-5-mini-2025-08-07"}).json()
+    assert shown["input"] == 0.2
+    assert shown["own"]["model"] == "gpt-5-mini"
+    assert client.post("/api/v1/prices/import", json={"prices": 1}).status_code in (400, 422)
+    assert client.get("/api/v1/prices/show", params={"model": "nobody-knows-me"}).status_code == 404
 
 
 def test_commands(sqlite_home: Home, tmp_path: Path) -> None:

@@ -5,16 +5,19 @@ Apart from `server`, so that the background process does not load the web framew
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from penstock.core.events import Dispatcher, Subscriber
 from penstock.core.home import Home
 from penstock.core.jobs import Handler, Worker
 from penstock.datasets import jobs as datasets_jobs
 from penstock.evals import jobs as evals_jobs
+from penstock.gateway import jobs as gateway_jobs
 from penstock.registry import jobs as registry_jobs
 from penstock.serving.reconciler import Reconciler
 from penstock.traces import background as traces_background
 from penstock.traces.intake import Intake
+from penstock.traces.recorder import Recorder
 from penstock.training import jobs as training_jobs
 
 JOB_HANDLERS: dict[str, Handler] = {
@@ -49,7 +52,11 @@ def background_loops(home: Home) -> dict[str, Loop]:
         "recorded spans": Intake(home).run,
         "traces": _traces(home),
         "serving": Reconciler(home).run,
+        "files": partial(gateway_jobs.sweep, home),
     }
+    batches = gateway_jobs.batch_handlers(Recorder)
+    for number in range(1, gateway_jobs.batch_workers(home) + 1):
+        loops[f"batches {number}"] = Worker(home, batches).run
     for number in range(1, JOB_WORKERS + 1):
         loops[f"jobs {number}"] = Worker(home, JOB_HANDLERS).run
     return loops

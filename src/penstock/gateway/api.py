@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, WriteUow
 from penstock.gateway import probe, service
-from penstock.gateway.model import NamedRoute, Provider, Route, Target
+from penstock.gateway.model import NamedRoute, Provider, Route
+from penstock.gateway.routing import api as routing_api
 
 router = APIRouter(tags=["gateway"])
+router.include_router(routing_api.router)
 
 
 class KeyReference(BaseModel):
@@ -48,12 +50,48 @@ class ProviderModel(BaseModel):
 
 
 class TargetModel(BaseModel):
-    """A model at a provider."""
+    """A model at a provider, or another route."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str = ""
+    model: str = ""
+    weight: float = Field(default=1.0, ge=0)
+    route: str = Field(default="", description="Go on with this route, instead of provider and model")
+
+
+class BreakerModel(BaseModel):
+    """When a target counts as broken."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    failures: int = Field(default=10, ge=0, description="Failures in a row; 0 never opens it")
+    error_rate: float = Field(default=0.5, ge=0, le=1, description="Share of failures; 0 never opens it")
+    min_calls: int = Field(default=20, ge=1)
+    window: float = Field(default=30.0, ge=1, description="Seconds")
+    seconds: float = Field(default=10.0, gt=0, description="Rest before the first probe")
+    probes: int = Field(default=1, ge=1)
+
+
+class ShadowModel(BaseModel):
+    """Where copies of calls go."""
 
     model_config = ConfigDict(extra="forbid")
 
     provider: str
     model: str
+    share: float = Field(default=1.0, ge=0, le=1)
+    max_in_flight: int = Field(default=10, ge=1)
+    usd_per_day: float | None = Field(default=None, ge=0)
+
+
+class ArmModel(BaseModel):
+    """One side of an A/B test."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    targets: list[TargetModel]
     weight: float = Field(default=1.0, ge=0)
 
 
@@ -63,9 +101,20 @@ class NewRoute(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     strategy: str = "weighted"
-    targets: list[TargetModel]
+    targets: list[TargetModel] = Field(default_factory=list)
     retries: int = Field(default=1, ge=0, le=10)
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: float | None = Field(default=None, gt=0, description="Seconds to the first byte")
+    first_token_timeout: float | None = Field(default=None, gt=0)
+    connect_timeout: float | None = Field(default=None, gt=0)
+    idle_timeout: float | None = Field(default=None, gt=0)
+    sticky_by: str = Field(default="user", description="user, session or key")
+    hedge_after_ms: float | None = Field(default=None, gt=0)
+    max_concurrent: int | None = Field(default=None, ge=1)
+    queue: int = Field(default=0, ge=0)
+    queue_seconds: float = Field(default=10.0, ge=0)
+    breaker: BreakerModel = Field(default_factory=BreakerModel)
+    shadow: ShadowModel | None = None
+    arms: list[ArmModel] = Field(default_factory=list)
 
 
 class RouteModel(NewRoute):
@@ -137,8 +186,8 @@ def get_route(uow: ReadUow, actor: CurrentActor, name: RouteName) -> RouteModel:
 @router.put("/routes/{name:path}")
 def put_route(uow: WriteUow, actor: CurrentActor, name: RouteName, new: NewRoute) -> RouteModel:
     """Make or change a route; every web process follows within a second."""
-    targets = tuple(Target(each.provider, each.model, each.weight) for each in new.targets)
-    return _route(service.put_route(uow, actor, name, Route(new.strategy, targets, new.retries, new.timeout)))
+    route = msgspec.convert(new.model_dump(), Route)
+    return _route(service.put_route(uow, actor, name, route))
 
 
 @router.delete("/routes/{name:path}", status_code=204)

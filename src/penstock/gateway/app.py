@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -18,24 +17,36 @@ from penstock.core.errors import (
 )
 from penstock.core.home import Home
 from penstock.core.http.families import render_error
-from penstock.core.scope import Scope
+from penstock.core.scope import Actor, Role, Scope
 from penstock.core.suggest import did_you_mean
 from penstock.gateway import listing, snapshot
+from penstock.gateway.asking import user_of
+from penstock.gateway.batches.app import FilesApp, Request
+from penstock.gateway.billing import Billing
+from penstock.gateway.cache.cache import Cache
 from penstock.gateway.call import Call, Headers, Receive, Send
+from penstock.gateway.credentials import check_origin, key_parameter, scope_of, secret_of
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.limits.estimate import Estimator
+from penstock.gateway.limits.limiter import Limiter
+from penstock.gateway.limits.settings import LimitsSettings
 from penstock.gateway.model import Operation
 from penstock.gateway.paths import GEMINI_PREFIX, MODELS, PLACES, PREFIX, Place, listed_model, place_of
+from penstock.gateway.pipeline import Pipeline, require_members
 from penstock.gateway.relaying import Relayer
+from penstock.gateway.routing.live import LiveRoute
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.snapshot import Caller, LiveRoute, Table
+from penstock.gateway.snapshot import Caller, Table
 from penstock.gateway.tracing import Recorder, span_of
 from penstock.gateway.upstream.client import UpstreamClient
 from penstock.gateway.upstream.pool import PoolLimits
 from penstock.gateway.watch import SnapshotWatch
+from penstock.traces.service import PriceTable
 
 _log = log.get("gateway")
 OTLP = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
-SESSION_COOKIE = b"penstock_session="
+INTERNAL = "penstock.caller"
+"""Member of the ASGI scope by which work inside this process says who calls (see `caller_of`); servers never set it."""
 LEFT = 499
 """The status noted in the trace of a call whose caller left (nginx's convention)."""
 
@@ -58,8 +69,14 @@ class GatewayApp:
         self._settings = home.settings.section(GatewaySettings)
         self._recorder = recorder
         self._watch = SnapshotWatch(home)
+        self._files = FilesApp(home)
         self._client = client
         self._relayer: Relayer | None = None
+        self._pipeline: Pipeline | None = None
+        prices = PriceTable(home)
+        self._limiter = Limiter(home)
+        self._billing = Billing(prices, self._limiter, Estimator(prices, home.settings.section(LimitsSettings)))
+        self._cache = Cache(home)
         self._max_body = self._settings.max_body_mb * 1024 * 1024
         self.in_flight = 0
         """Calls being carried right now."""
@@ -76,15 +93,30 @@ class GatewayApp:
             client = self._client = self._client or UpstreamClient(
                 limits=limits, check_address=_check_address
             )
-            self._relayer = Relayer(client, client.ticker, self._settings)
+            self._relayer = Relayer(
+                client, self._settings, record=self._record, price=self._billing.price
+            )
+            self._pipeline = Pipeline(self._relayer, self._billing, self._cache)
+            await asyncio.to_thread(self._open)
         await self._watch.start()
 
     async def stop(self) -> None:
         """Stop watching and close idle connections; calls in flight end on their own."""
         await self._watch.stop()
+        if self._relayer is not None:
+            await self._relayer.close()
         if self._client is not None:
             await self._client.close()
-        self._client = self._relayer = None
+            await asyncio.to_thread(self._close)
+        self._client = self._relayer = self._pipeline = None
+
+    def _open(self) -> None:
+        self._limiter.start()
+        self._cache.start()
+
+    def _close(self) -> None:
+        self._limiter.close()
+        self._cache.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
@@ -92,15 +124,19 @@ class GatewayApp:
         path: str = scope["path"]
         place = place_of(path, headers)
         call = Call(path, place.family, headers, receive, send)
+        call.caller = scope.get(INTERNAL)
         if b"key=" in scope.get("query_string", b""):
-            call.key = _key_parameter(scope["query_string"])
+            call.key = key_parameter(scope["query_string"])
         if self._relayer is None or not self._watch.running:
             await self.start()
         assert self._client is not None
         self.in_flight += 1
         self._client.ticker.add(call)
         try:
-            await self._serve(call, place, scope["method"])
+            if place.operation is None and self._files.handles(path):
+                await self._serve_files(call, scope)
+            else:
+                await self._serve(call, place, scope["method"])
         except PenstockError as error:
             await self._fail(call, error)
         except asyncio.CancelledError:
@@ -132,6 +168,9 @@ class GatewayApp:
             self._client.ticker.discard(call)
         call.end_ns = clock.now_ns()
         call.close()
+        self._record(call)
+
+    def _record(self, call: Call) -> None:
         if call.scope is not None and call.operation is not None:
             self._recorder.record(call.scope, span_of(call, capture=self._settings.capture_bodies))
 
@@ -161,15 +200,19 @@ class GatewayApp:
         await self._admit(call)
         body = await self._body(call)
         envelope = call.envelope = Envelope(body, model=place.model, stream=place.stream)
-        _require_members(operation, envelope)
+        require_members(operation, envelope)
+        call.user = user_of(call.headers, envelope)
         route = await self._route(call, envelope.model)
         call.route = route.name
-        assert self._relayer is not None
-        await self._relayer.run(call, route, envelope, operation)
+        assert self._pipeline is not None
+        await self._pipeline.run(call, route, envelope, operation)
 
     async def _admit(self, call: Call) -> None:
         """Find out who calls and for which project; raises Unauthenticated or Denied."""
-        secret = _secret(call.headers, call.key)
+        if call.caller is not None:
+            call.scope = call.caller.scope
+            return
+        secret = secret_of(call.headers, call.key)
         caller = self._watch.current.caller(secret)
         if caller is None:
             caller = (await self._watch.fresh()).caller(secret)
@@ -178,9 +221,9 @@ class GatewayApp:
                 "The API key is not valid.", hint="Make one with `penstock keys create --name NAME`."
             )
         if caller.session:
-            _check_origin(call.headers)
+            check_origin(call.headers)
         call.caller = caller
-        call.scope = _scope(caller, call.headers.get(b"x-penstock-project"))
+        call.scope = scope_of(caller, call.headers.get(b"x-penstock-project"))
 
     async def _body(self, call: Call) -> bytes:
         """Return the request body; raises TooLarge as soon as that is known, Invalid when it stops coming."""
@@ -213,7 +256,7 @@ class GatewayApp:
         for attempt in range(2):
             table = self._table(call)
             assert call.caller is not None
-            route = table.routes.get(model) or snapshot.direct(table, call.caller, model)
+            route = table.routes.get(model) or snapshot.direct(table, call.caller, model, self._watch.health)
             if route is not None:
                 return route
             if attempt == 0:
@@ -228,6 +271,40 @@ class GatewayApp:
     def _table(self, call: Call) -> Table:
         assert call.scope is not None
         return self._watch.current.table(call.scope)
+
+    # -- files and batches ---------------------------------------------------------------------------------
+
+    async def _serve_files(self, call: Call, scope: Any) -> None:
+        await self._admit(call)
+        assert self._client is not None and call.caller is not None and call.scope is not None
+        # An upload is read piece by piece; the server's edge watches that it keeps coming, not this clock.
+        self._client.ticker.discard(call)
+
+        async def receive() -> Any:
+            message = await call.receive()
+            call.gone = message["type"] == "http.disconnect"
+            return message
+
+        async def send(message: Any) -> None:
+            call.started = True
+            call.status = message.get("status", call.status)
+            await call.send(message)
+
+        caller = call.caller
+        actor = Actor(id=caller.key_id, name=caller.name, role=list(Role)[caller.rank], scope=call.scope)
+        request = Request(scope["method"], call.path, scope["query_string"], call.headers, receive)
+        await self._files.handle(request, send, actor, call.identity())
+
+    async def caller_of(self, actor: Actor) -> Caller:
+        """Return the caller to name as INTERNAL for calls on behalf of `actor`, a key or a signed-in person.
+
+        Raises Unauthenticated when the key is revoked or expired by now, or the person signed out.
+        """
+        known = (await self._watch.fresh()).callers.values()
+        found = next((caller for caller in known if caller.key_id == actor.id), None)
+        if found is None or found.expires_ns < clock.now_ns():
+            raise Unauthenticated(f"The key {actor.name!r} is no longer valid.")
+        return found._replace(scope=actor.scope, session=False)
 
     # -- models --------------------------------------------------------------------------------------------
 
@@ -253,72 +330,3 @@ class GatewayApp:
 
 def _check_address(address: str, allow_private: bool) -> None:
     net.check_address(address, allow_private=allow_private)
-
-
-def _key_parameter(query: bytes) -> bytes:
-    """Return the parameter `key`, where Gemini's REST clients put the secret."""
-    found = parse_qs(query).get(b"key")
-    return found[0] if found else b""
-
-
-def _secret(headers: Headers, parameter: bytes) -> bytes:
-    """Return the caller's secret; raises Unauthenticated when there is none."""
-    authorization = headers.get(b"authorization")
-    if authorization is not None and authorization[:7].lower() == b"bearer ":
-        return authorization[7:].strip()
-    for name in (b"x-api-key", b"x-goog-api-key"):
-        value = headers.get(name)
-        if value:
-            return value.strip()
-    if parameter:
-        return parameter
-    for part in headers.get(b"cookie", b"").split(b";"):
-        if part.strip().startswith(SESSION_COOKIE):
-            return part.strip().removeprefix(SESSION_COOKIE)
-    raise Unauthenticated(
-        "No API key was sent.",
-        hint="Send it as `Authorization: Bearer psk_…`, `x-api-key` or `x-goog-api-key`.",
-    )
-
-
-def _check_origin(headers: Headers) -> None:
-    # Browsers send the cookie with other sites' requests too; a key in a header needs no such check.
-    origin = headers.get(b"origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get(b"host"):
-        raise Denied("This request came from another site.", hint="Use an API key instead of the session.")
-
-
-def _scope(caller: Caller, project: bytes | None) -> Scope:
-    """Return the project to work in; raises Denied when the key is bound to another."""
-    if project is None:
-        return caller.scope
-    name = project.decode("utf-8", "replace")
-    if name == caller.scope.project:
-        return caller.scope
-    if not caller.any_project:
-        raise Denied(f"This key belongs to the project {caller.scope.project!r}, not {name!r}.")
-    return Scope(caller.scope.tenant, name)
-
-
-_REQUIRED = {
-    Operation.CHAT: "messages",
-    Operation.MESSAGES: "messages",
-    Operation.COUNT_TOKENS: "messages",
-    Operation.COMPLETIONS: "prompt",
-    Operation.EMBEDDINGS: "input",
-    Operation.MODERATIONS: "input",
-    Operation.GENERATE: "contents",
-    Operation.EMBED_CONTENT: "content",
-    Operation.BATCH_EMBED: "requests",
-}
-
-
-def _require_members(operation: Operation, envelope: Envelope) -> None:
-    name = _REQUIRED.get(operation)
-    if name is None:
-        return
-    raw = envelope.require(name)
-    if operation in (Operation.CHAT, Operation.MESSAGES) and bytes(raw)[:1] != b"[":
-        raise Invalid(
-            "The field messages must be a list.", details={"param": "messages", "code": "invalid_value"}
-        )

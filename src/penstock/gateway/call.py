@@ -8,10 +8,12 @@ from penstock.core import clock, ids
 from penstock.core.http.families import Family
 from penstock.core.scope import Scope
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dialects.sse import PING
 from penstock.gateway.hooks import AnswerHook
+from penstock.gateway.limits.ticket import Ticket
 from penstock.gateway.model import Operation, Usage
-from penstock.gateway.snapshot import Caller, LiveTarget
-from penstock.gateway.upstream.response import Response
+from penstock.gateway.routing.live import LiveTarget
+from penstock.gateway.snapshot import Caller
 from penstock.traces.model import SpanEvent
 from penstock.traces.prices import Cost
 
@@ -20,6 +22,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
+SSE_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
 WATCH_AFTER_SECONDS = 0.25
 """Calls that take longer are watched for a caller who leaves; shorter ones are over before it matters."""
 
@@ -28,10 +35,11 @@ class Call:
     """The state of one request. `ids` and times are set at once, the rest as the call gets there."""
 
     __slots__ = (
-        "answer_model", "attempts", "body_by", "cache", "caller", "cost", "end_ns", "envelope", "error", "events",
-        "family", "first_ns", "gone", "headers", "hook", "key", "last_sent", "notes", "operation", "output",
-        "parent_id", "path", "ping_seconds", "receive", "request_id", "response", "route", "scope", "send", "span_id",
-        "stalled", "start_ns", "started", "status", "target", "task", "trace_id", "usage", "watcher",
+        "answer_model", "answered", "attempts", "body_by", "cache", "caller", "cost", "end_ns", "envelope", "error",
+        "estimated", "events", "extra", "family", "first_ns", "gone", "headers", "hook", "key", "last_sent", "notes",
+        "operation", "output", "parent_id", "path", "ping_seconds", "pinging", "receive", "request_id", "restores",
+        "route", "scope", "send", "span_id", "stalled", "start_ns", "started", "status", "target", "task", "ticket",
+        "trace_id", "usage", "user", "watcher",
     )  # fmt: skip
 
     def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:
@@ -54,7 +62,6 @@ class Call:
         self.route = ""
         self.target: LiveTarget | None = None
         self.attempts = 0
-        self.response: Response | None = None
         self.started = False
         """Whether the answer's head went out, so that errors can no longer be an HTTP status."""
         self.status = 0
@@ -62,7 +69,19 @@ class Call:
         self.usage: Usage | None = None
         self.answer_model = ""
         self.output: Callable[[], bytes | None] | None = None
+        self.user: str | None = None
+        """The end user the caller names."""
+        self.answered = False
+        """Whether a provider (or the cache) answered, be it in part."""
+        self.estimated = False
+        """Whether `usage` was estimated by size because nobody reported it."""
         self.cost: Cost | None = None
+        self.ticket: Ticket | None = None
+        """What is reserved of limits and budgets."""
+        self.extra: list[tuple[bytes, bytes]] = []
+        """Headers of the answer: what is left of limits, what the cache did."""
+        self.restores = False
+        """Whether guards put back into the answer what they took out of the request."""
         self.cache = ""
         """hit, miss or bypass, where the route has a cache."""
         self.hook: AnswerHook | None = None
@@ -80,7 +99,9 @@ class Call:
         self.watcher: asyncio.Task[None] | None = None
         self.last_sent = 0.0
         self.ping_seconds = 0.0
-        """Above 0 while a stream is open: after so much silence it is nudged into sending a comment."""
+        """Above 0 while a stream is awaited or open: after so much silence a comment is sent."""
+        self.pinging: asyncio.Task[None] | None = None
+        """A comment being sent right now: whoever sends something else waits for it first."""
 
     def _context(self, traceparent: bytes | None) -> tuple[str, str | None]:
         """Return trace id and parent of the caller's W3C trace context, or a new trace."""
@@ -102,9 +123,17 @@ class Call:
             return
         if self.watcher is None and clock.now_ns() - self.start_ns > WATCH_AFTER_SECONDS * 1e9:
             self.watcher = asyncio.ensure_future(self._watch())
-        if self.ping_seconds and self.response is not None and now - self.last_sent > self.ping_seconds:
+        if self.ping_seconds and self.pinging is None and now - self.last_sent > self.ping_seconds:
             self.last_sent = now
-            self.response.nudge()
+            self.pinging = asyncio.ensure_future(self._ping())
+
+    async def _ping(self) -> None:
+        try:
+            if not self.started:
+                await self.begin_stream(settled=False)
+            await self.send({"type": "http.response.body", "body": PING, "more_body": True})
+        finally:
+            self.pinging = None
 
     async def _watch(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
@@ -114,26 +143,40 @@ class Call:
             self.task.cancel()
 
     def close(self) -> None:
-        """Stop watching, and give the provider's connection back or cut it."""
+        """Stop watching and pinging."""
         if self.watcher is not None:
             self.watcher.cancel()
             self.watcher = None
-        if self.response is not None:
-            self.response.close()
-            self.response = None
+        if self.pinging is not None:
+            self.pinging.cancel()
         self.task = None
 
     # -- answering -----------------------------------------------------------------------------------------
 
-    def identity(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers that every answer carries."""
+    def identity(self, *, settled: bool = True) -> list[tuple[bytes, bytes]]:
+        """Return the headers that every answer carries; `settled` is False while nobody has answered yet."""
         request_id = self.request_id.encode()
         headers = [(b"x-request-id", request_id), (b"x-penstock-trace-id", self.trace_id.encode())]
         if self.family == "anthropic":
             headers.append((b"request-id", request_id))
-        if self.target is not None:
+        if self.route:
+            headers.append((b"x-penstock-route", self.route.encode()))
+        if (arm := self.notes.get("arm")) is not None:
+            headers.append((b"x-penstock-arm", arm.encode()))
+        headers += self.extra
+        if self.cost is not None:
+            headers.append((b"x-penstock-cost-usd", b"%.9f" % self.cost.usd))
+        if self.target is not None and settled:
             headers.append((b"x-penstock-target", self.target.label.encode()))
+            headers.append((b"x-penstock-attempts", b"%d" % self.attempts))
         return headers
+
+    async def begin_stream(self, *, settled: bool = True) -> None:
+        """Send the head of a stream of events."""
+        self.started = True
+        self.status = 200
+        headers = [*SSE_HEADERS, *self.identity(settled=settled)]
+        await self.send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def answer(self, status: int, body: bytes, more: list[tuple[bytes, bytes]] | None = None) -> None:
         """Send a whole JSON answer."""

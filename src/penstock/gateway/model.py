@@ -1,17 +1,13 @@
 """Nouns of the gateway: providers, routes, targets, endpoints and token usage."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from penstock.core.errors import Invalid
-from penstock.core.suggest import did_you_mean
-
-STRATEGIES = ("weighted", "fallback")
-"""Strategies this version runs."""
-PLANNED_STRATEGIES = ("least_latency", "least_busy", "cheapest", "sticky")
+STRATEGIES = ("weighted", "fallback", "least_latency", "least_busy", "cheapest", "sticky")
+STICKY_BY = ("user", "session", "key")
 LOCAL = "local"
 """The provider that is always there: models deployed on this machine."""
 
@@ -46,21 +42,64 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model at a provider; `weight` is its share in a weighted route."""
+    """A model at a provider, or another route; `weight` is its share in a weighted route."""
+
+    provider: str = ""
+    model: str = ""
+    weight: float = 1.0
+    route: str = ""
+    """Name of a route to go on with, instead of provider and model."""
+
+    def __str__(self) -> str:
+        return f"route {self.route}" if self.route else f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """When a target counts as broken. It then gets no calls for `seconds`, after which single probes decide."""
+
+    failures: int = 10
+    """Failures in a row that open it; 0 never does."""
+    error_rate: float = 0.5
+    """Share of failures within `window` that opens it, once there were `min_calls`; 0 never does."""
+    min_calls: int = 20
+    window: float = 30.0
+    """Seconds."""
+    seconds: float = 10.0
+    """Rest before the first probe; doubles up to eightfold while probes fail."""
+    probes: int = 1
+    """Probes at once while half open, and how many must succeed to close it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """Where copies of calls go whose answers nobody sees but the trace."""
 
     provider: str
     model: str
-    weight: float = 1.0
+    share: float = 1.0
+    """Part of the calls that is copied."""
+    max_in_flight: int = 10
+    """Copies at once, per web process; calls beyond it are not copied."""
+    usd_per_day: float | None = None
+    """What the copies of one UTC day may cost, per web process; without it there is no such limit."""
 
-    def __str__(self) -> str:
-        return f"{self.provider}/{self.model}"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One side of an A/B test: a name for the trace, a share of the users, and targets of its own."""
+
+    name: str
+    targets: tuple[Target, ...]
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A public model name's plan: which targets, in what manner.
 
-    `weighted` spreads calls in proportion to the weights; `fallback` takes the first target that answers.
+    `weighted` spreads calls in proportion to the weights; `fallback` takes the first target that answers;
+    `least_latency`, `least_busy` and `cheapest` take the best of the moment; `sticky` keeps a caller at one target.
     """
 
     strategy: str
@@ -69,44 +108,40 @@ class Route:
     """Further attempts after the first one failed before any byte was sent on; fallback tries each target anyway."""
     timeout: float | None = None
     """Seconds to the first byte of an answer, when the provider's own limit does not suit."""
+    first_token_timeout: float | None = None
+    """Seconds to the first event of a stream, counted from the attempt's start."""
+    connect_timeout: float | None = None
+    idle_timeout: float | None = None
+    """Longest silence inside an answer, in seconds."""
+    sticky_by: str = "user"
+    """Who stays where they are, in sticky routes and A/B tests: user, session or key. Without one, the key."""
+    hedge_after_ms: float | None = None
+    """Milliseconds without an answer after which the next target is asked as well; the first answer wins."""
+    max_concurrent: int | None = None
+    """Calls of this route at once, per web process."""
+    queue: int = 0
+    """Calls that may wait for room when `max_concurrent` is reached; more get 503."""
+    queue_seconds: float = 10.0
+    breaker: Breaker = Breaker()
+    shadow: Shadow | None = None
+    arms: tuple[Arm, ...] = ()
+    """An A/B test: each caller belongs to one arm, whose targets take the place of `targets`."""
 
-    def checked(self, name: str, providers: Mapping[str, Any]) -> "Route":
-        """Return this route with its targets in a tuple; raises Invalid, saying what would be right."""
-        where = f"The route {name!r}"
-        if self.strategy in PLANNED_STRATEGIES:
-            raise Invalid(
-                f"{where} asks for the strategy {self.strategy!r}, which this version does not have.",
-                hint=f"Use one of: {', '.join(STRATEGIES)}.",
-            )
-        if self.strategy not in STRATEGIES:
-            raise Invalid(
-                f"{where} has the unknown strategy {self.strategy!r}.",
-                hint=did_you_mean(self.strategy, STRATEGIES),
-            )
-        targets = tuple(self.targets)
-        if not targets:
-            raise Invalid(f"{where} needs at least one target.")
-        for target in targets:
-            self._check_target(where, target, providers)
-        if not any(target.weight > 0 for target in targets):
-            raise Invalid(f"{where} needs a target with a weight above 0.")
-        if not 0 <= self.retries <= 10:
-            raise Invalid(f"{where} must have 0 to 10 retries.")
-        if self.timeout is not None and not 0 < self.timeout <= 86_400:
-            raise Invalid(f"{where} must have a timeout of more than 0 and at most 86400 seconds.")
-        return Route(self.strategy, targets, self.retries, self.timeout)
+    def groups(self) -> Iterator[tuple[Target, ...]]:
+        """Yield each list of targets a call may be given."""
+        if self.targets:
+            yield self.targets
+        for arm in self.arms:
+            yield arm.targets
 
-    @staticmethod
-    def _check_target(where: str, target: Target, providers: Mapping[str, Any]) -> None:
-        if target.provider != LOCAL and target.provider not in providers:
-            raise Invalid(
-                f"{where} names the provider {target.provider!r}, which does not exist.",
-                hint=did_you_mean(target.provider, [*providers, LOCAL]),
-            )
-        if not target.model or len(target.model) > 200 or not target.model.isprintable():
-            raise Invalid(f"{where} has a target without a proper model name.")
-        if not 0 <= target.weight < 1e6:
-            raise Invalid(f"{where} has a weight that is not between 0 and a million.")
+    def providers(self) -> set[str]:
+        """Return the names of all providers it uses."""
+        found = {target.provider for group in self.groups() for target in group if not target.route}
+        return found | ({self.shadow.provider} if self.shadow is not None else set())
+
+    def nested(self) -> set[str]:
+        """Return the names of all routes it goes on with."""
+        return {target.route for group in self.groups() for target in group if target.route}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,19 @@ from typing import Any
 from penstock.core.errors import Invalid
 from penstock.core.suggest import did_you_mean
 
+COMMON: Mapping[str, type] = {
+    "max_concurrent": int,
+    "queue": int,
+    "queue_seconds": float,
+    "trace_context": bool,
+}
+"""Options of every kind of provider; the gateway itself keeps them."""
+_LOWEST = {"max_concurrent": 1, "queue": 0, "queue_seconds": 0}
+
 
 def check_options(given: Mapping[str, Any], known: Mapping[str, type], name: str) -> None:
     """Raise Invalid unless every option of the provider `name` is known and of the right type."""
+    known = {**COMMON, **known}
     for option, value in given.items():
         if option not in known:
             raise Invalid(
@@ -18,6 +28,9 @@ def check_options(given: Mapping[str, Any], known: Mapping[str, type], name: str
         wanted = (int, float) if kind is float else kind
         if not isinstance(value, wanted) or (kind is not bool and isinstance(value, bool)):
             raise Invalid(f"The option {option!r} of {name!r} must be of type {kind.__name__}.")
+    for option, low in _LOWEST.items():
+        if given.get(option, low) < low:
+            raise Invalid(f"The option {option!r} of {name!r} must be at least {low}.")
 
 
 def header_lines(given: Mapping[str, Any], name: str) -> bytes:

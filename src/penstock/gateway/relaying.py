@@ -1,242 +1,243 @@
-"""Carrying a call to a provider and its answer back: attempts, streams, pings, errors in mid-stream."""
+"""Carrying a call to a provider and its answer back: attempts, hedges, arms, copies."""
 
 import asyncio
-from itertools import islice
+from collections.abc import Callable
+from random import Random
 
-from penstock.core import clock, log
-from penstock.core.errors import (
-    Conflict,
-    Invalid,
-    LimitExceeded,
-    NotFound,
-    PenstockError,
-    TooLarge,
-    Unavailable,
-    Unprocessable,
-    Upstream,
-    UpstreamTimeout,
-)
-from penstock.core.http.families import render_error
+from penstock.core import clock, ids
+from penstock.core.errors import PenstockError, Upstream
+from penstock.gateway.asking import user_of
 from penstock.gateway.call import Call
-from penstock.gateway.dialects.base import Answer, Dialect, Fault, Relay
 from penstock.gateway.dialects.envelope import Envelope
-from penstock.gateway.dialects.sse import PING
 from penstock.gateway.model import Operation
+from penstock.gateway.opening import Opened, Opener
+from penstock.gateway.routing.attempts import Attempts
+from penstock.gateway.routing.live import LiveRoute, LiveTarget
 from penstock.gateway.settings import GatewaySettings
-from penstock.gateway.snapshot import LiveRoute, LiveTarget
+from penstock.gateway.shadowing import Shadows
+from penstock.gateway.streaming import deliver, end_broken
 from penstock.gateway.upstream.client import Transport
-from penstock.gateway.upstream.errors import TimedOut
-from penstock.gateway.upstream.request import Timeouts
-from penstock.gateway.upstream.response import Response
-from penstock.gateway.upstream.ticker import Ticker
 
-_log = log.get("gateway")
-MAX_ERROR_BYTES = 256 * 1024
-BACKOFF_SECONDS = 0.1
-DRAIN_SECONDS = 1.0
-SSE_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
-_SHAPES: dict[int, type[PenstockError]] = {
-    404: NotFound,
-    409: Conflict,
-    413: TooLarge,
-    422: Unprocessable,
-    429: LimitExceeded,
-    503: Unavailable,
-    529: Unavailable,
-}
-"""A provider's status → the error the caller gets; other 4xx are Invalid, other 5xx Upstream."""
-_CREDENTIALS = frozenset({401, 402, 403})
-
-
-def refusal(status: int, fault: Fault, target: LiveTarget, retry_after: float | None = None) -> PenstockError:
-    """Return the error for a provider's refusal. Refused credentials are ours, so they are no 401 to the caller."""
-    details = {name: value for name in ("type", "code", "param") if (value := getattr(fault, name))}
-    if status in _CREDENTIALS:
-        return Upstream(
-            f"The provider {target.provider.name!r} refused Penstock's credentials: {fault.message}",
-            upstream_status=status,
-            hint="An administrator must check its api_key.",
-        )
-    if status in (408, 504):
-        return UpstreamTimeout(fault.message, upstream_status=status)
-    shape = _SHAPES.get(status)
-    if shape is not None:
-        return shape(fault.message, details=details, retry_after=retry_after)
-    if 400 <= status < 500:
-        return Invalid(fault.message, details=details)
-    return Upstream(fault.message, upstream_status=status, retry_after=retry_after)
-
-
-def retry_after_of(response: Response) -> float | None:
-    """Return the seconds that the provider's retry-after headers ask for, at most an hour."""
-    for name, scale in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
-        try:
-            seconds = float(response.header(name)) * scale
-        except ValueError:
-            continue
-        if 0 <= seconds <= 3600:
-            return seconds
-    return None
-
-
-def _may_move_on(error: PenstockError, *, other_target: bool) -> bool:
-    """Whether a failed attempt may be followed by one at another target, or again at the same."""
-    if isinstance(error, LimitExceeded | NotFound):
-        return other_target
-    if isinstance(error, Upstream):
-        if error.upstream_status in _CREDENTIALS or isinstance(error, UpstreamTimeout):
-            return other_target or (isinstance(error, TimedOut) and error.phase == "connect")
-        return True
-    return isinstance(error, Unavailable)
+OfCall = Callable[[Call], None]
+"""Does something with a call that was answered."""
 
 
 class Relayer:
-    """Runs calls against providers."""
+    """Runs calls against providers. `close` it when its event loop ends."""
 
-    def __init__(self, client: Transport, ticker: Ticker, settings: GatewaySettings) -> None:
-        self._client = client
-        self._ticker = ticker
+    def __init__(
+        self, client: Transport, settings: GatewaySettings, *, record: OfCall, price: OfCall
+    ) -> None:
+        """`record` is given the copies of calls that routes with a shadow make, `price` every call that is answered."""
+        self._price = price
         self._settings = settings
-        self._max_answer = settings.max_answer_mb * 1024 * 1024
+        self._opener = Opener(client, settings.max_answer_mb * 1024 * 1024)
+        self._shadows = Shadows(self._opener, record=record, price=price)
+        self._dice = Random(ids.new_span_id())
         self._loop = asyncio.get_running_loop()
 
+    async def close(self) -> None:
+        """Cut the copies that are under way."""
+        await self._shadows.close()
+
     async def run(self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation) -> None:
-        """Try the route's targets until one answers, and pass its answer on; raises the last error."""
-        order = route.picker.order()
-        last: PenstockError | None = None
-        for number in range(route.attempts):
-            if number >= len(order):
-                await asyncio.sleep(min(1.0, BACKOFF_SECONDS * 2 ** (number - len(order))))
-            target = order[number % len(order)]
-            call.attempts = number + 1
-            call.target = target
-            try:
-                await self._attempt(call, target, route, envelope, operation)
-                return
-            except PenstockError as error:
-                if call.response is not None:
-                    call.response.close()
-                    call.response = None
-                last = error
-                following = next(islice(order, number + 1, None), None)
-                if call.started or not _may_move_on(error, other_target=following is not None):
-                    raise
-        assert last is not None
-        raise last
+        """Try the route's targets until one answers, and pass its answer on; raises the last error.
 
-    async def _attempt(
-        self, call: Call, target: LiveTarget, route: LiveRoute, envelope: Envelope, operation: Operation
-    ) -> None:
-        provider = target.provider
-        dialect = provider.plugin.dialect(operation)
-        if dialect is None:
-            raise NotFound(
-                f"{target.label} has no {operation}.", hint="Route this model to a provider that does.",
-                details={"code": "unsupported_operation"},
-            )  # fmt: skip
-        request = provider.plugin.request(
-            operation, target.model, dialect.request(envelope, target.model), stream=envelope.stream
-        )
-        timeouts = provider.timeouts
-        if route.timeout is not None:
-            timeouts = Timeouts(timeouts.connect, route.timeout, timeouts.idle, timeouts.pool)
-        response = call.response = await self._client.send(request, timeouts)
-        if response.status >= 300:
-            body = await response.read(MAX_ERROR_BYTES)
-            fault = dialect.fault(response.status, body)
-            raise refusal(response.status, fault, target, retry_after_of(response))
-        if envelope.stream and not response.header(b"content-type").startswith(b"application/json"):
-            await self._stream(call, response, dialect.relay(envelope), target)
-        else:
-            await self._whole(call, response, dialect, envelope)
-
-    async def _whole(self, call: Call, response: Response, dialect: Dialect, envelope: Envelope) -> None:
-        body = await response.read(self._max_answer)
-        answer: Answer = dialect.answer(body, envelope.model)
-        call.usage = answer.usage
-        call.answer_model = answer.model
-        call.output = lambda: answer.body
-        await call.answer(200, answer.body)
-
-    async def _stream(self, call: Call, response: Response, relay: Relay, target: LiveTarget) -> None:
-        call.output = relay.output
-        call.last_sent = self._loop.time()
-        call.ping_seconds = self._settings.ping_seconds
+        Once a stream has begun nothing is repeated, and an error becomes its last event.
+        """
+        if envelope.stream and self._settings.early_ping:
+            self._expect_pings(call)
         try:
-            await self._pump(call, response, relay, target)
+            if route.gate is None:
+                await self._carry(call, route, envelope, operation)
+                return
+            await route.gate.enter()
+            try:
+                await self._carry(call, route, envelope, operation)
+            finally:
+                route.gate.leave()
         except PenstockError as error:
-            if not call.started:
+            if not (call.started and envelope.stream):
                 raise
-            _log.info("stream %s broke: %s", call.request_id, error)
-            await self._end_broken(call, error)
+            await end_broken(call, error)
         finally:
             call.ping_seconds = 0.0
-            call.usage = relay.usage
-            call.answer_model = relay.model
 
-    async def _pump(self, call: Call, response: Response, relay: Relay, target: LiveTarget) -> None:
-        send, now = call.send, self._loop.time
-        while (data := await response.next()) is not None:
-            out = relay.feed(data) if data else PING
-            if relay.fault is not None:
-                await self._break(call, relay, target, out)
-            if not out:
-                continue
-            if not call.started:
-                await self._start(call)
-            if not call.first_ns and data:
-                call.first_ns = clock.now_ns()
-            if relay.complete:
-                await send({"type": "http.response.body", "body": out})
-                await self._drain(response)
-                return
-            await send({"type": "http.response.body", "body": out, "more_body": True})
-            call.last_sent = now()
-        await self._end(call, relay, target)
+    def _expect_pings(self, call: Call) -> None:
+        call.last_sent = self._loop.time()
+        call.ping_seconds = self._settings.ping_seconds
 
-    async def _break(self, call: Call, relay: Relay, target: LiveTarget, out: bytes) -> None:
-        """Raise the stream's fault, once what came before it is sent; a stream not begun can still be tried again."""
-        if out and call.started:
-            await call.send({"type": "http.response.body", "body": out, "more_body": True})
-        assert relay.fault is not None
-        raise refusal(502, relay.fault, target)
-
-    async def _end(self, call: Call, relay: Relay, target: LiveTarget) -> None:
-        """End a stream that the provider ended without saying so."""
-        out = relay.finish()
-        if relay.fault is not None:
-            await self._break(call, relay, target, out)
-        if not relay.complete:
-            raise Upstream("The provider ended the stream before the answer was complete.")
-        if not call.started:
-            await self._start(call)
-        await call.send({"type": "http.response.body", "body": out})
-
-    async def _start(self, call: Call) -> None:
-        call.started = True
-        call.status = 200
-        headers = [*SSE_HEADERS, *call.identity()]
-        await call.send({"type": "http.response.start", "status": 200, "headers": headers})
-
-    async def _drain(self, response: Response) -> None:
-        # The caller has everything. What may be left is the end of the chunked body: waiting a moment
-        # for it lets the connection be used again.
-        timer = self._loop.call_later(DRAIN_SECONDS, response.abandon)
+    async def _carry(self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation) -> None:
+        picker, token = route.picker, ""
+        if route.sticky_by:
+            token = _token(call, envelope, route.sticky_by)
+            if route.arms is not None:
+                arm = route.arms.order(token)[0]
+                call.notes["arm"] = arm.name
+                picker = arm.picker
+        if route.shadow is not None:
+            self._shadows.copy(call, route.shadow, envelope, operation)
+        budget = route.attempts if route.hedge_after is None else route.attempts + 1
+        tries = Attempts(picker.order(token), budget, self._dice, self._settings.retry_after_seconds)
+        work = _Work(self._opener, call, route, envelope, operation, tries)
+        opened = await (work.one_by_one() if route.hedge_after is None else work.hedged(route.hedge_after))
+        failure: BaseException | None = None
         try:
-            while await response.next() is not None:
-                pass
-        except PenstockError as error:
-            _log.debug("connection not reused: %s", error)
+            await self._pass_on(call, opened, envelope)
+        except BaseException as error:
+            failure = error
+            raise
         finally:
-            timer.cancel()
+            opened.close(failure)
 
-    async def _end_broken(self, call: Call, error: PenstockError) -> None:
-        """End an open stream with the error, in the caller's dialect."""
-        call.error = str(error)
-        _, _, body = render_error(error, call.family, call.request_id)
-        kind = b"event: error\n" if call.family == "anthropic" else b""
-        await call.send({"type": "http.response.body", "body": kind + b"data: " + body + b"\n\n"})
+    async def _pass_on(self, call: Call, opened: Opened, envelope: Envelope) -> None:
+        answer = opened.answer
+        if answer is None:
+            if not call.ping_seconds:
+                self._expect_pings(call)
+            await deliver(call, opened)
+            return
+        call.usage = answer.usage
+        call.answer_model = answer.model
+        call.answered = True
+        if call.hook is not None:
+            answer = await call.hook.answer(answer)
+        body = answer.body
+        call.output = lambda: body
+        call.ping_seconds = 0.0
+        if call.pinging is not None:
+            await call.pinging
+        self._price(call)
+        if call.started:
+            raise Upstream(f"{opened.target.label} answered {envelope.model!r} without a stream.")
+        await call.answer(200, body)
+
+
+class _Work:
+    """The attempts of one call."""
+
+    __slots__ = ("_call", "_envelope", "_opener", "_operation", "_route", "_tries", "last")
+
+    def __init__(
+        self,
+        opener: Opener,
+        call: Call,
+        route: LiveRoute,
+        envelope: Envelope,
+        operation: Operation,
+        tries: Attempts,
+    ) -> None:
+        self._opener = opener
+        self._call = call
+        self._route = route
+        self._envelope = envelope
+        self._operation = operation
+        self._tries = tries
+        self.last: PenstockError | None = None
+
+    def _next(self) -> LiveTarget:
+        """Return who is asked next; raises the last error when nobody is left."""
+        now = clock.monotonic()
+        target = self._tries.take(now)
+        if target is None:
+            raise self.last or self._tries.nobody(self._route.name, now)
+        return target
+
+    async def one_by_one(self) -> Opened:
+        """Return the first attempt that succeeds; raises the last error."""
+        while True:
+            target = self._next()
+            if self._tries.pause:
+                await asyncio.sleep(self._tries.pause)
+            self._call.target = target
+            try:
+                return await self._ask(target)
+            except PenstockError as error:
+                if not self._tries.failed(target, error):
+                    raise
+                self.last = error
+
+    async def _ask(self, target: LiveTarget) -> Opened:
+        call = self._call
+        call.attempts += 1
+        started = clock.monotonic()
+        try:
+            return await self._opener.open(call, target, self._envelope, self._operation)
+        except PenstockError as error:
+            tried = {
+                "target": target.label,
+                "code": error.details.get("code") or error.code,
+                "status": getattr(error, "upstream_status", None) or error.status,
+                "ms": round((clock.monotonic() - started) * 1000, 1),
+            }
+            call.notes.setdefault("failed_attempts", []).append(tried)
+            raise
+
+    async def hedged(self, after: float) -> Opened:
+        """As `one_by_one`, but whoever has not answered after so many seconds gets a rival, once."""
+        running: dict[asyncio.Task[Opened], LiveTarget] = {}
+        rival = False
+        try:
+            while True:
+                if not running:
+                    await self._start(running)
+                done, _ = await asyncio.wait(
+                    running, timeout=None if rival else after, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done and not rival:
+                    rival = True
+                    if (target := self._tries.take(clock.monotonic())) is not None:
+                        self._call.notes["hedged"] = target.label
+                        running[asyncio.ensure_future(self._ask(target))] = target
+                if (winner := self._settle(running, done)) is not None:
+                    return winner
+        finally:
+            await self._cut(running)
+
+    async def _start(self, running: "dict[asyncio.Task[Opened], LiveTarget]") -> None:
+        target = self._next()
+        if self._tries.pause:
+            await asyncio.sleep(self._tries.pause)
+        running[asyncio.ensure_future(self._ask(target))] = target
+
+    def _settle(
+        self, running: "dict[asyncio.Task[Opened], LiveTarget]", done: "set[asyncio.Task[Opened]]"
+    ) -> Opened | None:
+        """Return the answer among what is done, having taken note of failures; raises one that ends the call."""
+        for task in done:
+            target = running[task]
+            error = task.exception()
+            if error is None:
+                del running[task]
+                self._call.target = target
+                if running:
+                    self._call.notes["hedge_lost"] = next(iter(running.values())).label
+                return task.result()
+            del running[task]
+            self._call.target = target
+            if not isinstance(error, PenstockError) or not self._tries.failed(target, error):
+                raise error
+            self.last = error
+        return None
+
+    @staticmethod
+    async def _cut(running: "dict[asyncio.Task[Opened], LiveTarget]") -> None:
+        """Cancel what is still running, at the provider too."""
+        for task in running:
+            task.cancel()
+        for outcome in await asyncio.gather(*running, return_exceptions=True):
+            if isinstance(outcome, Opened):
+                outcome.close(asyncio.CancelledError())
+
+
+def _token(call: Call, envelope: Envelope, by: str) -> str:
+    """Return who calls, as `kind:name`: what was asked for, else the key."""
+    if by == "user":
+        name = call.user or user_of(call.headers, envelope) or ""
+    else:
+        name = (
+            call.headers.get(b"x-penstock-session", b"").decode("utf-8", "replace") if by == "session" else ""
+        )
+    if name:
+        return f"{by}:{name}"
+    return f"key:{call.caller.key_id}" if call.caller is not None else ""

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from penstock.core import clock, net, plugins
 from penstock.core.changes import Change
 from penstock.core.errors import Conflict, Invalid, NotFound
@@ -18,15 +16,14 @@ from penstock.core.suggest import did_you_mean
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import store
 from penstock.gateway.events import ProviderChanged, RouteChanged
-from penstock.gateway.model import NamedRoute, Provider, Route, Target
+from penstock.gateway.model import NamedRoute, Provider, Route
 from penstock.gateway.ports import ProviderConfig
+from penstock.gateway.routing.checking import checked
+from penstock.gateway.tables import PROVIDER_KEYS, check_table, route_from_table
 
 TOPIC = "gateway"
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
-_PROVIDER_KEYS = ("kind", "base_url", "api_key", "options")
-_ROUTE_KEYS = ("strategy", "targets", "retries", "timeout")
-_TARGET_KEYS = ("provider", "model", "weight")
 
 
 def key_purpose(scope: Scope, name: str) -> str:
@@ -181,9 +178,7 @@ def delete_provider(uow: UnitOfWork, actor: Actor, name: str) -> None:
     """Delete a provider; raises NotFound, and Conflict while a route uses it."""
     uow.may(actor, "providers.admin", name)
     users = [
-        found.name
-        for found in store.list_routes(uow.conn, actor.scope)
-        if any(target.provider == name for target in found.route.targets)
+        found.name for found in store.list_routes(uow.conn, actor.scope) if name in found.route.providers()
     ]
     if users:
         raise Conflict(
@@ -203,14 +198,14 @@ def delete_provider(uow: UnitOfWork, actor: Actor, name: str) -> None:
 def put_route(uow: UnitOfWork, actor: Actor, name: str, route: Route) -> NamedRoute:
     """Make or change the route `name`; raises Invalid with a suggestion."""
     known = {provider.name for provider in list_providers(uow, actor)}
-    change, made = _planned_route(uow, actor, name, route, known)
+    change, made = _planned_route(uow, actor, name, route, known, {})
     if change.action != "unchanged":
         _write_route(uow, actor, made, change)
     return made
 
 
 def _planned_route(
-    uow: UnitOfWork, actor: Actor, name: str, route: Route, known: set[str]
+    uow: UnitOfWork, actor: Actor, name: str, route: Route, known: set[str], planned: Mapping[str, Route]
 ) -> tuple[Change, NamedRoute]:
     uow.may(actor, "routes.admin", name)
     if not _ROUTE_NAME.fullmatch(name):
@@ -218,15 +213,27 @@ def _planned_route(
             f"{name!r} is not a route name.", hint="Use letters, digits and . _ : / @ + -, at most 200."
         )
     shared = Scope(actor.scope.tenant)
+    others: dict[str, Route] = {}
     if actor.scope != shared:
         known = known | {stored.provider.name for stored in store.list_providers(uow.conn, shared)}
-    checked = route.checked(name, dict.fromkeys(known))
+    if route.nested():
+        rows = [*store.list_routes(uow.conn, shared), *store.list_routes(uow.conn, actor.scope)]
+        others = {each.name: each.route for each in rows} | dict(planned)
+    made = NamedRoute(name=name, route=checked(name, route, known, others), updated_at=clock.now())
     old = store.get_route(uow.conn, actor.scope, name)
-    if old is not None and old.route == checked:
+    if old is not None and old.route == made.route:
         return Change(action="unchanged", kind="route", name=name), old
-    detail = f"{checked.strategy}: " + ", ".join(f"{target} ×{target.weight:g}" for target in checked.targets)
-    made = NamedRoute(name=name, route=checked, updated_at=clock.now())
-    return Change(action="create" if old is None else "update", kind="route", name=name, detail=detail), made
+    return Change(
+        action="create" if old is None else "update", kind="route", name=name, detail=_detail(made.route)
+    ), made
+
+
+def _detail(route: Route) -> str:
+    parts = [", ".join(f"{target} ×{target.weight:g}" for target in route.targets)] if route.targets else []
+    parts += [f"arm {arm.name} ×{arm.weight:g} ({', '.join(map(str, arm.targets))})" for arm in route.arms]
+    if route.shadow is not None:
+        parts.append(f"shadow {route.shadow.provider}/{route.shadow.model}")
+    return f"{route.strategy}: {', '.join(parts)}"
 
 
 def _write_route(uow: UnitOfWork, actor: Actor, made: NamedRoute, change: Change) -> None:
@@ -253,8 +260,14 @@ def get_route(uow: UnitOfWork, actor: Actor, name: str) -> NamedRoute:
 
 
 def delete_route(uow: UnitOfWork, actor: Actor, name: str) -> None:
-    """Delete a route; raises NotFound."""
+    """Delete a route; raises NotFound, and Conflict while another route goes on with it."""
     uow.may(actor, "routes.admin", name)
+    users = [found.name for found in store.list_routes(uow.conn, actor.scope) if name in found.route.nested()]
+    if users:
+        raise Conflict(
+            f"The route {name!r} is used by the routes {', '.join(users)}.",
+            hint="Change or delete them first.",
+        )
     if not store.delete_route(uow.conn, actor.scope, name):
         raise NotFound(f"There is no route {name!r}.")
     uow.audit(actor, "routes.delete", name)
@@ -318,7 +331,7 @@ def _planned(
     out: list[tuple[Change, Provider | NamedRoute, str]] = []
     known = {provider.name for provider in list_providers(uow, actor)}
     for name, table in providers.items():
-        _check_table(f"[providers.{name}]", table, _PROVIDER_KEYS, required="kind")
+        check_table(f"[providers.{name}]", table, PROVIDER_KEYS, required="kind")
         key = table.get("api_key", "")
         if not isinstance(key, str | Mapping):
             raise Invalid(
@@ -330,40 +343,8 @@ def _planned(
             )
         )
         known.add(name)
-    for name, table in routes.items():
-        change, made = _planned_route(uow, actor, name, route_from_table(name, table), known)
+    wanted = {name: route_from_table(name, table) for name, table in routes.items()}
+    for name, route in wanted.items():
+        change, made = _planned_route(uow, actor, name, route, known, wanted)
         out.append((change, made, ""))
     return out
-
-
-def _check_table(where: str, table: Any, known: Sequence[str], *, required: str) -> None:
-    if not isinstance(table, Mapping):
-        raise Invalid(f"{where} must be a table.")
-    for key, value in table.items():
-        if key not in known:
-            raise Invalid(f"{where} has the unknown key {key!r}.", hint=did_you_mean(key, known))
-        if key in ("kind", "base_url", "strategy", "provider", "model") and not isinstance(value, str):
-            raise Invalid(f"{where} {key} must be a string.")
-        if key == "options" and not isinstance(value, Mapping):
-            raise Invalid(f"{where} options must be a table.")
-    if required not in table:
-        raise Invalid(f"{where} needs {required}.")
-
-
-def route_from_table(name: str, table: Any) -> Route:
-    """Return the route that a configuration table describes; raises Invalid naming the table."""
-    where = f"[routes.{name}]"
-    _check_table(where, table, _ROUTE_KEYS, required="targets")
-    if not isinstance(table["targets"], Sequence) or isinstance(table["targets"], str):
-        raise Invalid(f"{where} targets must be a list of tables.")
-    for index, target in enumerate(table["targets"]):
-        _check_table(f"{where} targets[{index}]", target, _TARGET_KEYS, required="provider")
-    try:
-        return Route(
-            table.get("strategy", "weighted"),
-            tuple(msgspec.convert(dict(target), Target) for target in table["targets"]),
-            msgspec.convert(table.get("retries", 1), int),
-            msgspec.convert(table.get("timeout"), float | None),
-        )
-    except msgspec.ValidationError as error:
-        raise Invalid(f"{where} is not right: {error}.") from error

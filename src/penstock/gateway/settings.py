@@ -23,7 +23,29 @@ class GatewaySettings:
     """Longest silence inside an answer."""
     ping_seconds: float = 15.0
     """Silence in a stream after which a comment is sent, so that nothing between here and the caller gives up."""
+    early_ping: bool = True
+    """Whether such comments are sent before a stream has begun, too; an error is then an event of the stream."""
+    retry_after_seconds: float = 5.0
+    """Longest Retry-After of a provider that a call waits for, when no other target is left."""
     connections_per_provider: int = 2000
     """Connections one web process may hold to one provider."""
     capture_bodies: bool = True
     """Whether traces keep requests and answers; token counts and times are kept in any case."""
+    file_mb: int = 512
+    """Largest file that /v1/files takes, in megabytes."""
+    files_total_mb: int = 20_480
+    """Most that the files of one project may take together, in megabytes."""
+    batch_lines: int = 50_000
+    """Most requests in one batch."""
+    batch_line_mb: int = 8
+    """Longest line of a batch's input file, in megabytes."""
+    batch_concurrency: int = 4
+    """Calls that one batch makes at once."""
+    batch_workers: int = 2
+    """Batches worked off at once; the others wait."""
+    batches_open: int = 100
+    """Batches of one project that may be waiting or running."""
+    cache_memory_mb: int = 64
+    """Memory one web process gives to answers that routes keep, in megabytes; 0 keeps none in memory."""
+    cache_disk_mb: int = 1024
+    """What kept answers may take in the database, all projects together, in megabytes."""

@@ -14,9 +14,11 @@ from penstock.core.scope import Actor, Role, Scope
 from penstock.core.settings import CoreSettings
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import service, store
-from penstock.gateway.model import LOCAL, NamedRoute, Provider, Route
-from penstock.gateway.picker import Picker
-from penstock.gateway.ports import Provider as ProviderPlugin
+from penstock.gateway.model import LOCAL, Provider
+from penstock.gateway.routing import build
+from penstock.gateway.routing.gate import Gate
+from penstock.gateway.routing.health import HealthRegistry
+from penstock.gateway.routing.live import LiveProvider, LiveRoute
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.upstream.request import Timeouts
 
@@ -36,37 +38,6 @@ class Caller(NamedTuple):
     expires_ns: int
     session: bool = False
     """True for a browser session: only requests from our own pages may use it."""
-
-
-class LiveProvider(NamedTuple):
-    """A provider ready to be called."""
-
-    name: str
-    kind: str
-    plugin: ProviderPlugin
-    timeouts: Timeouts
-
-
-class LiveTarget(NamedTuple):
-    """A target ready to be called."""
-
-    provider: LiveProvider
-    model: str
-    label: str
-    """`provider/model`, as a header value."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRoute:
-    """A route ready to be called; `attempts` bounds how often a call is tried."""
-
-    name: str
-    strategy: str
-    picker: Picker[LiveTarget]
-    attempts: int
-    timeout: float | None
-    created: int
-    """Seconds since the epoch, for the list of models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +78,11 @@ def revisions(home: Home) -> tuple[int, ...]:
     return tuple(home.revision(topic) for topic in TOPICS)
 
 
-def load(home: Home) -> Snapshot:
-    """Build a snapshot from the store. A provider or route that cannot be built is left out and logged."""
+def load(home: Home, health: HealthRegistry) -> Snapshot:
+    """Build a snapshot from the store; what is known of targets lives on in `health`.
+
+    A provider or route that cannot be built is left out and logged.
+    """
     seen = revisions(home)
     callers = {
         digest: Caller(
@@ -125,7 +99,8 @@ def load(home: Home) -> Snapshot:
         callers[digest] = _session(actor)
     with home.read() as uow:
         everything = store.load_everything(uow.conn)
-        tables = _Builder(uow, everything).tables()
+        tables = _Builder(uow, everything, health).tables()
+    health.sweep()
     return Snapshot(callers, tables, seen)
 
 
@@ -136,8 +111,9 @@ def _session(actor: Actor) -> Caller:
 class _Builder:
     """Builds the tables of all projects from one reading of the store."""
 
-    def __init__(self, uow: UnitOfWork, everything: store.Everything) -> None:
+    def __init__(self, uow: UnitOfWork, everything: store.Everything, health: HealthRegistry) -> None:
         self._uow = uow
+        self._health = health
         self._all = everything
         settings = uow.home.settings
         self._settings = settings.section(GatewaySettings)
@@ -163,11 +139,12 @@ class _Builder:
             local = self._provider(store.StoredProvider(scope, implicit, ""))
             if local is not None:
                 providers[LOCAL] = local
-        routes = dict(shared.routes)
-        for owner, named in self._all.routes:
-            if owner == scope and (route := self._route(named, providers)) is not None:
-                routes[named.name] = route
-        return Table(routes, providers)
+        own = {named.name: named for owner, named in self._all.routes if owner == scope}
+        default = Scope(scope.tenant)
+        seen = {named.name: named for owner, named in self._all.routes if owner == default} | own
+        builder = build.RouteBuilder(scope, providers, seen, self._health)
+        built = {name: route for name in own if (route := builder.build(name)) is not None}
+        return Table({**shared.routes, **built}, providers)
 
     def _provider(self, stored: store.StoredProvider) -> LiveProvider | None:
         provider, settings = stored.provider, self._settings
@@ -184,41 +161,29 @@ class _Builder:
             first_byte=float(provider.options.get("timeout", settings.first_byte_seconds)),
             idle=settings.idle_seconds,
         )
-        return LiveProvider(provider.name, provider.kind, plugin, timeouts)
-
-    def _route(self, named: NamedRoute, providers: Mapping[str, LiveProvider]) -> LiveRoute | None:
-        route: Route = named.route
-        targets = [
-            (live_target(providers[target.provider], target.model), target.weight)
-            for target in route.targets
-            if target.provider in providers
-        ]
-        if not targets:
-            _log.error("route %s has no usable target", named.name)
-            return None
-        attempts = 1 + route.retries
-        if route.strategy == "fallback":
-            attempts = max(attempts, len(targets))
-        return LiveRoute(
-            named.name,
-            route.strategy,
-            Picker(targets, ordered=route.strategy == "fallback"),
-            attempts,
-            route.timeout,
-            clock.to_ns(named.updated_at) // 1_000_000_000,
+        return LiveProvider(
+            provider.name,
+            provider.kind,
+            plugin,
+            timeouts,
+            stored.scope,
+            self._gate(stored),
+            provider.options.get("trace_context", True),
         )
 
+    def _gate(self, stored: store.StoredProvider) -> Gate | None:
+        options, name = stored.provider.options, stored.provider.name
+        limit = options.get("max_concurrent")
+        if limit is None:
+            return None
+        queue, seconds = options.get("queue", 0), float(options.get("queue_seconds", 10.0))
+        return self._health.gate(stored.scope, "provider", name, limit=limit, queue=queue, seconds=seconds)
 
-def live_target(provider: LiveProvider, model: str) -> LiveTarget:
-    """Return `model` at `provider` as a target."""
-    label = f"{provider.name}/{model}"
-    return LiveTarget(provider, model, label if label.isascii() and label.isprintable() else provider.name)
 
-
-def direct(table: Table, caller: Caller, model: str) -> LiveRoute | None:
+def direct(table: Table, caller: Caller, model: str, health: HealthRegistry) -> LiveRoute | None:
     """Return an ad-hoc route for `provider/model`, which members and above may name without a route."""
     name, slash, rest = model.partition("/")
     provider = table.providers.get(name) if slash and rest else None
     if provider is None or caller.rank < Role.MEMBER.rank:
         return None
-    return LiveRoute("", "fallback", Picker([(live_target(provider, rest), 1.0)], ordered=True), 2, None, 0)
+    return build.direct(provider, rest, health)

@@ -5,13 +5,11 @@ from typing import Protocol
 import msgspec
 
 from penstock.core.scope import Scope
+from penstock.gateway.asking import MAX_TEXT, header_text
 from penstock.gateway.call import Call, Headers
 from penstock.gateway.model import Operation, Usage
 from penstock.traces.model import SpanRecord
 
-BYTES_PER_TOKEN = 4
-"""Rough size of a token in English text, for the estimate when a provider reports no usage."""
-MAX_HEADER_TEXT = 1000
 MAX_METADATA = 64
 _metadata = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 
@@ -24,18 +22,13 @@ class Recorder(Protocol):
         ...
 
 
-def _text(headers: Headers, name: bytes) -> str | None:
-    value = headers.get(name)
-    return value[:MAX_HEADER_TEXT].decode("utf-8", "replace") if value else None
-
-
 def _pairs(raw: bytes) -> dict[str, str]:
     """Return a flat JSON object as text pairs; anything else is no metadata, and no reason to refuse a call."""
     try:
         found = _metadata.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
-    return {key[:200]: str(value)[:MAX_HEADER_TEXT] for key, value in list(found.items())[:MAX_METADATA]}
+    return {key[:200]: str(value)[:MAX_TEXT] for key, value in list(found.items())[:MAX_METADATA]}
 
 
 def metadata_of(call: Call) -> dict[str, str]:
@@ -46,21 +39,9 @@ def metadata_of(call: Call) -> dict[str, str]:
     return found | _pairs(header) if header else found
 
 
-def _estimated(call: Call, output: bytes | None) -> Usage:
-    given = len(call.envelope.body) if call.envelope is not None else 0
-    return Usage(given // BYTES_PER_TOKEN, len(output or b"") // BYTES_PER_TOKEN)
-
-
 def _tags(headers: Headers) -> tuple[str, ...]:
-    raw = _text(headers, b"x-penstock-tags")
+    raw = header_text(headers, b"x-penstock-tags")
     return tuple(tag.strip() for tag in raw.split(",") if tag.strip()) if raw else ()
-
-
-def _user(call: Call) -> str | None:
-    header = _text(call.headers, b"x-penstock-user")
-    if header is not None or call.envelope is None:
-        return header
-    return call.envelope.text("user") or None
 
 
 def _attributes(call: Call) -> dict[str, str | int | bool]:
@@ -73,6 +54,8 @@ def _attributes(call: Call) -> dict[str, str | int | bool]:
         found["gateway.target"] = call.target.label
     if call.envelope is not None and call.envelope.stream:
         found["gateway.stream"] = True
+    if call.cache:
+        found["gateway.cache"] = call.cache
     if call.gone:
         found["gateway.caller_left"] = True
     for name, value in call.notes.items():
@@ -81,15 +64,11 @@ def _attributes(call: Call) -> dict[str, str | int | bool]:
 
 
 def span_of(call: Call, *, capture: bool) -> SpanRecord:
-    """Return the span of a finished call; `capture` keeps its bodies. The recorder adds what it cost."""
+    """Return the span of a finished, priced call; `capture` keeps its bodies."""
     operation, envelope, target = call.operation, call.envelope, call.target
     embedding = operation is Operation.EMBEDDINGS
     output = call.output() if call.output is not None and not embedding else None
-    answered = call.error is None or bool(call.first_ns)
-    usage, estimated = call.usage, False
-    if usage is None:
-        estimated = answered and call.status == 200
-        usage = _estimated(call, output) if estimated else Usage()
+    usage = call.usage or Usage()
     model = call.answer_model or (target.model if target is not None else None)
     return SpanRecord(
         trace_id=call.trace_id,
@@ -109,14 +88,16 @@ def span_of(call: Call, *, capture: bool) -> SpanRecord:
         cached_tokens=usage.cached,
         cache_write_tokens=usage.cache_write,
         reasoning_tokens=usage.reasoning,
-        tokens_estimated=estimated,
+        cost_usd=call.cost.usd if call.cost is not None else None,
+        price_version=call.cost.version if call.cost is not None else None,
+        tokens_estimated=call.estimated,
         ttft_ns=call.first_ns - call.start_ns if call.first_ns else None,
-        user=_user(call),
-        session=_text(call.headers, b"x-penstock-session"),
+        user=call.user,
+        session=header_text(call.headers, b"x-penstock-session"),
         key_id=call.caller.key_id if call.caller is not None else None,
         route=call.route or None,
-        environment=_text(call.headers, b"x-penstock-environment"),
-        prompt=_text(call.headers, b"x-penstock-prompt"),
+        environment=header_text(call.headers, b"x-penstock-environment"),
+        prompt=header_text(call.headers, b"x-penstock-prompt"),
         tags=_tags(call.headers),
         metadata=metadata_of(call),
         input=envelope.body if capture and envelope is not None else None,

@@ -6,6 +6,7 @@ from penstock.core import log
 from penstock.core.errors import PenstockError
 from penstock.core.home import Home
 from penstock.gateway import snapshot
+from penstock.gateway.routing.health import HealthRegistry
 from penstock.gateway.snapshot import Snapshot
 
 POLL_SECONDS = 0.25
@@ -19,7 +20,9 @@ class SnapshotWatch:
     def __init__(self, home: Home) -> None:
         """Load the first snapshot; raises what opening the store raises."""
         self._home = home
-        self.current: Snapshot = snapshot.load(home)
+        self.health = HealthRegistry()
+        """What is known of targets, whatever the snapshot."""
+        self.current: Snapshot = snapshot.load(home, self.health)
         self._task: asyncio.Task[None] | None = None
         self._look: asyncio.Event | None = None
         self._looked: asyncio.Future[None] | None = None
@@ -68,7 +71,7 @@ class SnapshotWatch:
 
     def _refresh(self) -> None:
         if snapshot.revisions(self._home) != self.current.revisions:
-            self.current = snapshot.load(self._home)
+            self.current = snapshot.load(self._home, self.health)
 
     async def stop(self) -> None:
         """End the poll task."""

@@ -1,4 +1,4 @@
-"""HTTP of traces, under /api/v1: traces, spans, usage, time series, prices, export."""
+"""HTTP of traces, under /api/v1: traces, spans, usage, time series, export, and prices (price_api)."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -20,11 +20,12 @@ from penstock.core.http import (
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import service
+from penstock.traces import price_api, service
 from penstock.traces.lines import as_line, as_object
 from penstock.traces.model import Kind, SeriesFilters, Status, TraceFilters
 
 router = APIRouter(tags=["traces"])
+router.include_router(price_api.router)
 
 Since = Annotated[
     datetime | None, Query(description="Only what started at or after this time (ISO 8601, UTC)")
@@ -155,19 +156,6 @@ class PointModel(BaseModel):
     p99_ms: float | None
     ttft_p50_ms: float | None
     ttft_p95_ms: float | None
-
-
-class PriceModel(BaseModel):
-    """US dollars per million tokens, for the models that match a pattern."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str = Field(min_length=1, max_length=200, description="Name, or pattern with * and ?")
-    provider: str = Field(default="", description="Empty: any provider")
-    input: float = Field(ge=0)
-    output: float = Field(default=0, ge=0)
-    cached: float | None = Field(default=None, ge=0)
-    cache_write: float | None = Field(default=None, ge=0)
 
 
 class TraceQuery(BaseModel):
@@ -330,35 +318,3 @@ def timeseries(
         filters=SeriesFilters(kind=kind, model=model, provider=provider, route=route, key=key),
     )
     return Page(items=[PointModel(**msgspec.structs.asdict(point)) for point in points])
-
-
-@router.get("/prices")
-def list_prices(uow: ReadUow, actor: CurrentActor) -> Page[PriceModel]:
-    """List the prices the project set itself."""
-    found = service.list_prices(uow, actor)
-    items = [
-        PriceModel(model=own.model, provider=own.provider, **msgspec.structs.asdict(own.price))
-        for own in found
-    ]
-    return Page(items=items)
-
-
-@router.put("/prices", status_code=204)
-def put_price(uow: WriteUow, actor: CurrentActor, given: PriceModel) -> None:
-    """Set a price of the project's own; later calls are priced by it."""
-    service.put_price(
-        uow,
-        actor,
-        model=given.model,
-        provider=given.provider,
-        input_per_mtok=given.input,
-        output_per_mtok=given.output,
-        cached_per_mtok=given.cached,
-        cache_write_per_mtok=given.cache_write,
-    )
-
-
-@router.delete("/prices", status_code=204)
-def delete_price(uow: WriteUow, actor: CurrentActor, model: str, provider: str = "") -> None:
-    """Drop a price of the project's own."""
-    service.delete_price(uow, actor, model=model, provider=provider)

@@ -329,5 +329,6 @@ def _cost(
         output=counts["output_tokens"],
         cached=counts["cached_tokens"],
         cache_write=counts["cache_write_tokens"],
+        reasoning=counts["reasoning_tokens"],
     )
     return pricing(model, provider, usage) if usage.input or usage.output else None

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import cast, get_args
 
-from penstock.core import clock, ids
+from penstock.core import clock
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
-from penstock.traces import background, prices, pricing, writer
+from penstock.traces import background, writer
 from penstock.traces.model import (
     GroupBy,
     SeriesFilters,
@@ -20,11 +20,18 @@ from penstock.traces.model import (
     TracePage,
     UsageRow,
 )
+from penstock.traces.price_service import (
+    delete_price,
+    import_prices,
+    list_prices,
+    price_history,
+    set_price,
+    show_price,
+)
 from penstock.traces.prices import OwnPrice, Price
 from penstock.traces.pricing import PriceTable
 from penstock.traces.recorder import Recorder
 from penstock.traces.store import erase as erasing
-from penstock.traces.store import prices as price_store
 from penstock.traces.store import read, sums
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
@@ -208,46 +215,10 @@ def put_price(
     provider: str = "",
     input_per_mtok: float,
     output_per_mtok: float = 0.0,
-    cached_per_mtok: float | None = None,
-    cache_write_per_mtok: float | None = None,
 ) -> OwnPrice:
-    """Set the project's price for models whose name matches `model` (`*`, `?` wildcards) of `provider` ("": any).
-
-    Prices are US dollars per million tokens; cached and cache-written input costs as input unless said otherwise.
-
-    Spans recorded from now on (within about a second in other processes) are priced by it; earlier ones keep theirs.
-    """
-    uow.may(actor, "prices.admin", model)
-    if not 1 <= len(model) <= 200:
-        raise Invalid("A price needs a model name or pattern of 1 to 200 characters.")
-    price = prices.check_price(
-        Price(
-            input=input_per_mtok,
-            output=output_per_mtok,
-            cached=cached_per_mtok,
-            cache_write=cache_write_per_mtok,
-        )
-    )
-    own = OwnPrice(id=ids.new_id("prc"), model=model, provider=provider, price=price)
-    price_store.put(uow.conn, actor.scope, own, clock.now())
-    uow.audit(actor, "prices.put", model, provider=provider, input=price.input, output=price.output)
-    uow.bump(pricing.TOPIC)
-    return own
-
-
-def list_prices(uow: UnitOfWork, actor: Actor) -> tuple[OwnPrice, ...]:
-    """Return the prices the project set itself."""
-    uow.may(actor, "prices.read")
-    return price_store.of_scope(uow.conn, actor.scope)
-
-
-def delete_price(uow: UnitOfWork, actor: Actor, *, model: str, provider: str = "") -> None:
-    """Drop a price of the project's own; raises NotFound."""
-    uow.may(actor, "prices.admin", model)
-    if not price_store.remove(uow.conn, actor.scope, model=model, provider=provider):
-        raise NotFound(f"The project has no price of its own for {model!r}.")
-    uow.audit(actor, "prices.delete", model, provider=provider)
-    uow.bump(pricing.TOPIC)
+    """Set the project's price for models whose name matches `model`, of input and output alone (see `set_price`)."""
+    price = Price(input=input_per_mtok, output=output_per_mtok)
+    return set_price(uow, actor, model=model, provider=provider, price=price)
 
 
 def delete_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> None:
@@ -287,11 +258,15 @@ __all__ = [
     "get_span_body",
     "get_trace",
     "group_named",
+    "import_prices",
     "ingest",
     "known",
     "list_prices",
     "list_traces",
+    "price_history",
     "put_price",
+    "set_price",
+    "show_price",
     "spans_of",
     "timeseries",
     "usage",

@@ -22,6 +22,7 @@ from tests.fakes import bedrock as fake
 PNG = "iVBORw0KGgo="
 PDF = f"data:application/pdf;base64,{PNG}"
 CACHE = {"type": "ephemeral"}
+IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
 SERVICE = botocore.session.get_session().get_service_model("bedrock-runtime")
 USER = [{"role": "user", "content": "Hi"}]
 FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}}
@@ -155,6 +156,24 @@ def test_single_members(change: dict[str, Any], expected: dict[str, Any]) -> Non
     assert made == {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]} | expected
 
 
+def test_cache_points_of_results_stand_after_them() -> None:
+    cached = [{"type": "text", "text": "x", "cache_control": CACHE}]
+    for message in ({"content": cached}, {"content": "x", "cache_control": CACHE}):
+        body = {"messages": [*USER, {"role": "tool", "tool_call_id": "c"} | message]}
+        assert checked(chat_to_converse.translate_request(body))["messages"][0]["content"][1:] == [
+            {"toolResult": {"toolUseId": "c", "content": [{"text": "x"}]}},
+            {"cachePoint": {"type": "default"}},
+        ]
+
+
+def test_documents_have_names_of_their_own() -> None:
+    file = {"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}}
+    bare = {"type": "file", "file": {"file_data": PDF}}
+    made = checked(chat_to_converse.translate_request(parts(file, file, bare, file, bare)))
+    names = [block["document"]["name"] for block in made["messages"][0]["content"]]
+    assert names == ["a pdf", "a pdf (2)", "document", "a pdf (3)", "document (2)"]
+
+
 def parts(*content: dict[str, Any]) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": list(content)}]}
 
@@ -192,6 +211,7 @@ HISTORY = [
         (parts({"type": "input_audio", "input_audio": {"format": "pcm16"}}), "messages[0].content[0]", False),
         ({"messages": []}, "messages", False),
         ({"messages": [{"role": "system", "content": "x"}]}, "messages", False),
+        ({"messages": [{"role": "system", "content": [IMAGE]}, *USER]}, "messages[0].content", False),
         ({"messages": [{"role": "alien", "content": "x"}]}, "messages[0].role", False),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", False),
         ({"tools": [{"type": "function"}]}, "tools[0]", False),
@@ -279,6 +299,39 @@ def test_an_answer_survives_being_sent_back(
     answer = msgspec.json.decode(converse_to_chat.translate_answer(msgspec.json.encode(body), "a").body)
     back = chat_to_converse.translate_request({"messages": [*USER, answer["choices"][0]["message"]]})
     assert checked(back)["messages"][1] == {"role": "assistant", "content": content}
+
+
+TURNS = st.lists(
+    st.one_of(
+        st.tuples(st.just("user"), st.just("") | TEXT, st.just([])),
+        st.tuples(st.just("system"), TEXT, st.just([])),
+        st.tuples(st.just("assistant"), st.just("") | TEXT, st.lists(ARGUMENTS, max_size=2)),
+    ),
+    max_size=6,
+)
+
+
+@given(TURNS)
+def test_any_conversation_becomes_one_that_is_allowed(turns: list) -> None:
+    messages: list[dict[str, Any]] = [*USER]
+    for number, (role, text, calls) in enumerate(turns):
+        made = [
+            {
+                "id": f"c{number}-{i}",
+                "function": {"name": "f", "arguments": msgspec.json.encode(call).decode()},
+            }
+            for i, call in enumerate(calls)
+        ]
+        messages.append({"role": role, "content": text} | ({"tool_calls": made} if made else {}))
+        messages += [{"role": "tool", "tool_call_id": each["id"], "content": text} for each in made]
+    out = checked(chat_to_converse.translate_request({"messages": messages}))
+    roles = [message["role"] for message in out["messages"]]
+    assert all(one != two for one, two in pairwise(roles)) and roles[0] == "user"
+    said = [block["text"] for message in out["messages"] for block in message["content"] if "text" in block]
+    assert said == ["Hi", *[text for role, text, _ in turns if role != "system" and text]]
+    assert [block["text"] for block in out.get("system", [])] == [
+        text for role, text, _ in turns if role == "system"
+    ]
 
 
 def envelope(**members: Any) -> Envelope:

@@ -4,8 +4,10 @@ from typing import Any
 from urllib.parse import quote
 
 import anthropic
+import botocore.session
 import openai
 import pytest
+from botocore.exceptions import EventStreamError
 
 from penstock.core.errors import Invalid
 from penstock.gateway.model import Operation
@@ -158,6 +160,31 @@ def test_embeddings(gateway: Running, chat: openai.OpenAI, bedrock_upstream: fak
     assert gateway.recorder.last(2).kind == "embedding"
     with pytest.raises(openai.BadRequestError, match="one per call"):
         chat.embeddings.create(model="br-titan", input=["a", "b"])
+
+
+def test_awss_own_client_finds_the_fake_faithful(bedrock_upstream: fake.BedrockUpstream) -> None:
+    session = botocore.session.get_session()
+    keys = {"aws_access_key_id": fake.ACCESS_KEY, "aws_secret_access_key": fake.SECRET_KEY}
+    url, region = bedrock_upstream.url, fake.REGION
+    client = session.create_client("bedrock-runtime", endpoint_url=url, region_name=region, **keys)
+    asked = {"messages": [{"role": "user", "content": [{"text": "Hello"}]}], "modelId": CLAUDE}
+    whole = client.converse(**asked)
+    assert whole["output"]["message"]["content"] == [{"text": TEXT}] and whole["usage"] == fake.USAGE
+    theirs = bedrock_upstream.requests[-1]
+    config = ProviderConfig(
+        name="br", base_url=url, api_key=fake.SECRET_KEY,
+        options={"region": region, "access_key_id": fake.ACCESS_KEY},
+    )  # fmt: skip
+    assert BedrockProvider(config).request(Operation.CHAT, CLAUDE, b"").target.decode() == theirs.path
+    events = list(client.converse_stream(**asked)["stream"])
+    assert [next(iter(each)) for each in events] == [
+        "messageStart", *["contentBlockDelta"] * 3, "contentBlockStop", "messageStop", "metadata",
+    ]  # fmt: skip
+    with pytest.raises(EventStreamError, match=r"throttlingException.*Too many tokens"):
+        list(client.converse_stream(**asked | {"modelId": "x.breaks"})["stream"])
+    with pytest.raises(client.exceptions.ValidationException, match="identifier is invalid"):
+        client.converse(**asked | {"modelId": "x.invalid"})
+    client.close()
 
 
 def made(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **config: Any) -> BedrockProvider:

@@ -1,6 +1,7 @@
 """The verbs of authentication. Bumps the revision topic `auth` on every change."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 from penstock.core import clock, ids
@@ -14,6 +15,7 @@ from penstock.core.uow import UnitOfWork
 TOPIC = "auth"
 SIGN_IN_MINUTES = 60
 SESSION_DAYS = 30
+GRACE_DAYS = 30
 _PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -68,6 +70,39 @@ def revoke_key(uow: UnitOfWork, actor: Actor, *, key_id: str) -> None:
         raise NotFound(f"There is no active key {key_id!r}.", hint="See `penstock keys list`.")
     uow.audit(actor, "keys.revoke", key_id)
     uow.bump(TOPIC)
+
+
+def get_key(uow: UnitOfWork, actor: Actor, *, key_id: str) -> Key:
+    """Return a key of the project, or for any project of the tenant; raises NotFound."""
+    uow.may(actor, "keys.read", key_id)
+    found = store.get_key(uow.conn, actor.scope, key_id)
+    if found is None:
+        raise NotFound(f"There is no key {key_id!r}.", hint="See `penstock keys list`.")
+    return found
+
+
+def rotate_key(
+    uow: UnitOfWork, actor: Actor, *, key_id: str, grace: timedelta = timedelta(0)
+) -> tuple[Key, str]:
+    """Give a key a new secret under the same id; returns it with the secret, which is shown this once.
+
+    The old secret works for `grace` longer (at most 30 days; a second rotation ends it). Raises NotFound for a key that
+    is unknown or revoked, Denied when the key may do more than the actor, Invalid for a wrong grace.
+    """
+    uow.may(actor, "keys.admin", key_id)
+    key = get_key(uow, actor, key_id=key_id)
+    moment = clock.now()
+    if not key.active(moment):
+        raise NotFound(f"There is no active key {key_id!r}.", hint="See `penstock keys list`.")
+    if key.role.rank > actor.role.rank or (key.any_project and not actor.any_project):
+        raise Denied(f"{actor.name} may do less than the key {key.name!r} and cannot rotate it.")
+    if not timedelta(0) <= grace <= timedelta(days=GRACE_DAYS):
+        raise Invalid(f"The old secret of a key may stay valid for 0 seconds to {GRACE_DAYS} days.")
+    secret = ids.new_secret("psk")
+    store.rotate_key(uow.conn, key, digest(secret), secret[:9], moment + grace if grace else None)
+    uow.audit(actor, "keys.rotate", key.id, grace_seconds=int(grace.total_seconds()))
+    uow.bump(TOPIC)
+    return replace(key, hint=secret[:9]), secret
 
 
 def authenticate(uow: UnitOfWork, secret: str) -> Actor:

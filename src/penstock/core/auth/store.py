@@ -1,6 +1,7 @@
 """SQL of keys, projects, people, sign-in links and sessions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +37,8 @@ keys = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
+    Column("previous_digest", String(64), index=True),
+    Column("previous_until", UtcTime),
 )
 projects = Table(
     "core_projects",
@@ -88,6 +91,13 @@ def _key(row: Any) -> Key:
     )
 
 
+def _as_before(row: Any) -> Key:
+    """Return the key as the secret it had before its last rotation opens it: until the grace is over."""
+    key = _key(row)
+    ends = row.previous_until if key.expires_at is None else min(key.expires_at, row.previous_until)
+    return replace(key, expires_at=ends)
+
+
 def insert_key(conn: Connection, key: Key, digest: str) -> None:
     """Store `key` under the digest of its secret."""
     conn.execute(
@@ -109,31 +119,48 @@ def insert_key(conn: Connection, key: Key, digest: str) -> None:
 
 
 def key_by_digest(conn: Connection, digest: str) -> Key | None:
-    """Return the key with that digest, revoked or not."""
+    """Return the key with that digest, revoked or not; a secret rotated away opens it until its grace is over."""
     row = conn.execute(select(keys).where(keys.c.digest == digest)).first()
-    return None if row is None else _key(row)
+    if row is not None:
+        return _key(row)
+    row = conn.execute(select(keys).where(keys.c.previous_digest == digest)).first()
+    return None if row is None else _as_before(row)
 
 
 def all_active(conn: Connection) -> list[tuple[str, Key]]:
     """Return (digest, key) of every key that is not revoked, of all tenants: for the in-memory table."""
-    return [(row.digest, _key(row)) for row in conn.execute(select(keys).where(keys.c.revoked_at.is_(None)))]
+    rows = list(conn.execute(select(keys).where(keys.c.revoked_at.is_(None))))
+    before = [(row.previous_digest, _as_before(row)) for row in rows if row.previous_digest is not None]
+    return before + [(row.digest, _key(row)) for row in rows]
 
 
 def list_keys(conn: Connection, scope: Scope) -> Sequence[Key]:
     """Return the keys of the project and those for any project of the tenant, newest first."""
-    query = (
-        select(keys)
-        .where(keys.c.tenant == scope.tenant, (keys.c.project == scope.project) | keys.c.any_project)
-        .order_by(keys.c.id.desc())
-    )
+    query = select(keys).where(_at(scope)).order_by(keys.c.id.desc())
     return [_key(row) for row in conn.execute(query)]
+
+
+def _at(scope: Scope) -> Any:
+    """Those of the project, and those for any project of the tenant."""
+    return (keys.c.tenant == scope.tenant) & ((keys.c.project == scope.project) | keys.c.any_project)
+
+
+def get_key(conn: Connection, scope: Scope, key_id: str) -> Key | None:
+    """Return the key of the project (or for any project of the tenant) with that id, revoked or not."""
+    row = conn.execute(select(keys).where(keys.c.id == key_id, _at(scope))).first()
+    return None if row is None else _key(row)
+
+
+def rotate_key(conn: Connection, key: Key, digest: str, hint: str, until: datetime | None) -> None:
+    """Give the key a new secret; the present one opens it until then, or not at all."""
+    values: dict[str, Any] = {"digest": digest, "hint": hint, "previous_until": until}
+    values["previous_digest"] = keys.c.digest if until else None
+    conn.execute(update(keys).where(keys.c.id == key.id).values(**values))
 
 
 def revoke_key(conn: Connection, scope: Scope, key_id: str, at: datetime) -> bool:
     """Mark the key revoked; returns whether there was an active one."""
-    query = update(keys).where(
-        keys.c.id == key_id, keys.c.tenant == scope.tenant, keys.c.revoked_at.is_(None)
-    )
+    query = update(keys).where(keys.c.id == key_id, _at(scope), keys.c.revoked_at.is_(None))
     return conn.execute(query.values(revoked_at=at)).rowcount > 0
 
 

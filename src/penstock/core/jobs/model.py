@@ -45,6 +45,10 @@ class Job:
     ended_at: datetime | None
 
 
+class Postponed(Exception):
+    """Raised by a handler that stops because its process does: the job waits for another worker, at no attempt."""
+
+
 class JobContext(Protocol):
     """What a handler gets."""
 
@@ -72,6 +76,9 @@ class JobContext(Protocol):
 
     def cancelled(self) -> bool:
         """Whether somebody asked to cancel; looks at the database at most about twice a second."""
+
+    def stopping(self) -> bool:
+        """Whether the process is about to end: a handler that takes long should raise Postponed then."""
 
     def check_cancelled(self) -> None:
         """Raise Cancelled when somebody asked to cancel."""

@@ -15,7 +15,7 @@ from penstock.core import clock, ids, log
 from penstock.core.errors import Busy, Cancelled, Invalid, NotFound, PenstockError
 from penstock.core.home import Home
 from penstock.core.jobs import store
-from penstock.core.jobs.model import Handler, Job, JobState
+from penstock.core.jobs.model import Handler, Job, JobState, Postponed
 from penstock.core.scope import Actor
 
 logger = log.get("core.jobs")
@@ -30,7 +30,8 @@ _THROTTLE_SECONDS = 0.4
 class RunningJob:
     """The context of one attempt (see JobContext)."""
 
-    def __init__(self, home: Home, job: Job, worker: str) -> None:
+    def __init__(self, home: Home, job: Job, worker: str, stop: threading.Event) -> None:
+        self._stop = stop
         self.home = home
         self.job = job
         self.actor: Actor = job.actor
@@ -70,6 +71,10 @@ class RunningJob:
                 self._cancelled = store.cancel_requested(conn, self.job.id)
         return self._cancelled or self._lost.is_set()
 
+    def stopping(self) -> bool:
+        """Whether the worker was told to stop."""
+        return self._stop.is_set()
+
     def check_cancelled(self) -> None:
         """Raise Cancelled when the job should stop."""
         if self.cancelled():
@@ -101,6 +106,7 @@ class Worker:
         self._home = home
         self._handlers = handlers
         self.name = _worker_name()
+        self._stop = threading.Event()
 
     def tick(self) -> bool:
         """Run one due job to its end; returns False when none was due."""
@@ -114,11 +120,12 @@ class Worker:
             )
         if job is None:
             return False
-        _attempt(self._home, job, self._handlers[job.kind], self.name)
+        _attempt(self._home, job, self._handlers[job.kind], self.name, stop=self._stop)
         return True
 
     def run(self, stop: threading.Event, idle_seconds: float = 0.5) -> None:
         """Run jobs until `stop` is set."""
+        self._stop = stop
         while not stop.is_set():
             if not self.tick():
                 stop.wait(idle_seconds)
@@ -141,7 +148,7 @@ def run_inline(home: Home, job_id: str, handlers: Mapping[str, Handler]) -> Job:
         job = store.lease(conn, job_id, worker=worker, at=clock.now(), until=_lease_end())
     if job is None:
         raise Busy("Another worker is running this job.", hint="Wait for it, or cancel it.")
-    error = _attempt(home, job, handlers[job.kind], worker)
+    error = _attempt(home, job, handlers[job.kind], worker, stop=threading.Event())
     if error is not None:
         raise error
     with home.db.read() as conn:
@@ -149,18 +156,24 @@ def run_inline(home: Home, job_id: str, handlers: Mapping[str, Handler]) -> Job:
     return ended or job
 
 
-def _attempt(home: Home, job: Job, handler: Handler, worker: str) -> Exception | None:
+def _attempt(
+    home: Home, job: Job, handler: Handler, worker: str, *, stop: threading.Event
+) -> Exception | None:
     if job.attempts > MAX_ATTEMPTS:
         message = f"Given up: the worker died {MAX_ATTEMPTS} times while running this job."
         _finish(home, job, worker, state=JobState.FAILED, error=message)
         return Cancelled(message)
-    context, done = RunningJob(home, job, worker), threading.Event()
+    context, done = RunningJob(home, job, worker, stop), threading.Event()
     keeper = threading.Thread(
         target=context.keep_lease, args=(done,), name=f"lease-{job.id[-6:]}", daemon=True
     )
     keeper.start()
     try:
         result = handler(context)
+    except Postponed as error:
+        with home.db.begin() as conn:
+            store.finish(conn, job.id, worker, {"state": str(JobState.QUEUED), "attempts": job.attempts - 1})
+        return error
     except Cancelled as error:
         _finish(home, job, worker, state=JobState.CANCELLED, error=str(error))
         return error

@@ -123,16 +123,35 @@ def _messages(body: Mapping[str, Any]) -> tuple[list[Block], list[dict[str, Any]
     out: list[dict[str, Any]] = []
     for where, role, message in messages_of(body):
         if role == "system":
-            system += _content(message.get("content"), where)
+            system += _system(message, where)
         elif role == "assistant":
             _append(out, "assistant", _assistant(message, where))
         elif role == "tool":
-            _append(out, "user", [_tool_result(message, where)])
+            _append(out, "user", _tool_result(message, where))
         else:
             _append(out, "user", _content(message.get("content"), where))
     if not out:
         raise bad("messages needs a user message beside the system prompt.", "messages")
+    _name_apart([block["document"] for message in out for block in message["content"] if "document" in block])
     return system, out
+
+
+def _name_apart(documents: list[dict[str, Any]]) -> None:
+    """Make the documents' names differ: the same name twice is refused there."""
+    seen: set[str] = set()
+    for document in documents:
+        name, number = document["name"], 1
+        while document["name"] in seen:
+            number += 1
+            document["name"] = f"{name[:190]} ({number})"
+        seen.add(document["name"])
+
+
+def _system(message: Mapping[str, Any], where: str) -> list[Block]:
+    blocks = _content(message.get("content"), where)
+    if not all("text" in block or "cachePoint" in block for block in blocks):
+        raise bad(f"{where}.content must be text: {WHOM} takes no other system prompt.", f"{where}.content")
+    return blocks
 
 
 def _append(out: list[dict[str, Any]], role: str, blocks: list[Block]) -> None:
@@ -211,13 +230,14 @@ def _assistant(message: Mapping[str, Any], where: str) -> list[Block]:
     return blocks
 
 
-def _tool_result(message: Mapping[str, Any], where: str) -> Block:
-    content = _content(message.get("content"), where)
-    points = [block for block in content if "cachePoint" in block]
-    if points:
-        raise bad(f"{where} has a cache_control, which a tool's result cannot have there.", where)
+def _tool_result(message: Mapping[str, Any], where: str) -> list[Block]:
+    blocks = _content(message.get("content"), where)
+    content = [block for block in blocks if "cachePoint" not in block]
     result = {"toolUseId": tool_call_id(message, where), "content": content or [{"text": "(empty)"}]}
-    return {"toolResult": result}
+    # A point inside a result is not possible there; the one right after it keeps the same and a little more.
+    if message.get("cache_control"):
+        blocks.append(cache_point(message["cache_control"]))
+    return [{"toolResult": result}, *[block for block in blocks if "cachePoint" in block][-1:]]
 
 
 # -- what the model may do ---------------------------------------------------------------------------------

@@ -16,12 +16,13 @@ class Response:
     back to the pool, any other is cut so that the provider stops working.
     """
 
-    __slots__ = ("_connection", "_release", "_timeouts", "headers", "status")
+    __slots__ = ("_connection", "_release", "headers", "patience", "status")
 
     def __init__(self, connection: Connection, release: Release, timeouts: Timeouts) -> None:
         self._connection: Connection | None = connection
         self._release = release
-        self._timeouts = timeouts
+        self.patience = timeouts.idle
+        """Seconds of silence that `next` puts up with; may be changed between calls."""
         self.status = connection.status
         self.headers: list[Header] = connection.headers
 
@@ -33,15 +34,12 @@ class Response:
         return b""
 
     async def next(self) -> bytes | None:
-        """Return the bytes that arrived since the last call, joined; None at the end.
-
-        Returns an empty string when `nudge` was called meanwhile. Raises Upstream errors.
-        """
+        """Return the bytes that arrived since the last call, joined; None at the end. Raises Upstream errors."""
         connection = self._connection
         if connection is None:
             return None
         if not connection.buffered and not connection.complete:
-            await connection.wait(self._timeouts.idle, "silence")
+            await connection.wait(self.patience, "silence")
         data = connection.take()
         if not data and connection.complete:
             self.close()
@@ -73,11 +71,6 @@ class Response:
         if size > limit:
             self.close()
             raise Upstream(f"The provider's answer is larger than {limit} bytes.")
-
-    def nudge(self) -> None:
-        """Make a waiting `next` return an empty string now."""
-        if self._connection is not None:
-            self._connection.nudge()
 
     def abandon(self) -> None:
         """Cut the call; a waiting `next` or `read` raises Abandoned."""

@@ -4,7 +4,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Float,
     Index,
     Integer,
     LargeBinary,
@@ -15,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from penstock.core.db import UtcTime, metadata
+from penstock.core.db import Json, UtcTime, metadata
 
 RowId = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit row number that the database counts up and never gives out twice."""
@@ -171,18 +170,16 @@ marks = Table(
 """`rolled`: spans up to this row are in the roll-ups. `indexed`: up to this row in the full-text index."""
 
 prices = Table(
-    "traces_prices",
+    "traces_price_versions",
     metadata,
     Column("id", String(40), primary_key=True),
     Column("tenant", String(64), nullable=False),
     Column("project", String(64), nullable=False),
     Column("model", Text, nullable=False),
     Column("provider", Text, nullable=False),
-    Column("input", Float, nullable=False),
-    Column("output", Float, nullable=False),
-    Column("cached", Float),
-    Column("cache_write", Float),
+    Column("price", Json, nullable=False),
     Column("created_at", UtcTime, nullable=False),
-    UniqueConstraint("tenant", "project", "model", "provider"),
+    Column("ended_at", UtcTime),
+    Index("ix_traces_price_versions_scope", "tenant", "project", "ended_at"),
 )
-"""Prices a project set itself, in US dollars per million tokens; they win over the book in the package."""
+"""Prices a project set itself, every version of them; they win over the book in the package."""

@@ -49,8 +49,8 @@ class EdgeServer(uvicorn.Server):
         """`on_drain` is called when the server is about to stop taking work."""
         super().__init__(
             uvicorn.Config(
-                app, loop="uvloop", http="httptools", ws="none", lifespan="on", access_log=False, log_config=None,
-                server_header=False, date_header=False, proxy_headers=False,
+                app, interface="asgi3", loop="uvloop", http="httptools", ws="none", lifespan="on", access_log=False,
+                log_config=None, server_header=False, date_header=False, proxy_headers=False,
             )
         )  # fmt: skip
         self.edge = edge

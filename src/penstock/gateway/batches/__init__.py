@@ -1,0 +1,1 @@
+"""Files and batches of OpenAI's API: many calls handed in as one file, worked off in the background."""

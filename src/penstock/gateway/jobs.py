@@ -1,0 +1,70 @@
+"""The gateway's durable work: batches, and the sweep of files whose time is over."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from penstock.core.deferred import deferred
+from penstock.core.home import Home
+from penstock.core.jobs import Handler
+from penstock.core.scope import Actor, Scope
+from penstock.gateway.batches import calling, jobs, service
+from penstock.gateway.batches.calling import Answer, RunCall
+from penstock.gateway.settings import GatewaySettings
+from penstock.traces.model import SpanRecord
+
+if TYPE_CHECKING:
+    from penstock.gateway import app
+else:  # loads the web framework, which the background process needs for batches alone
+    app = deferred("penstock.gateway.app")
+
+SWEEP_SECONDS = 60.0
+
+
+class ClosingRecorder(Protocol):
+    """A recorder of spans that the one who made it closes."""
+
+    def record(self, scope: Scope, span: SpanRecord) -> None:
+        """Record a span without waiting."""
+
+    def close(self) -> None:
+        """Write what was recorded, and stop."""
+
+
+def batch_handlers(make_recorder: Callable[[Home], ClosingRecorder]) -> dict[str, Handler]:
+    """Return the handlers of batches; their calls are traced by what `make_recorder` makes.
+
+    Give them to workers of their own (`batch_workers` says how many): a batch may take a day.
+    """
+
+    @asynccontextmanager
+    async def open_gateway(home: Home, actor: Actor) -> AsyncIterator[RunCall]:
+        recorder = make_recorder(home)
+        gateway = app.GatewayApp(home, recorder)
+        try:
+            await gateway.start()
+            extra = {app.INTERNAL: await gateway.caller_of(actor)}
+
+            async def run(path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
+                return await calling.call(gateway, path, headers, body, extra=extra)
+
+            yield run
+        finally:
+            await gateway.stop()
+            await asyncio.to_thread(recorder.close)
+
+    return jobs.handlers(open_gateway)
+
+
+def batch_workers(home: Home) -> int:
+    """Return how many batches are to be worked off at once."""
+    return home.settings.section(GatewaySettings).batch_workers
+
+
+def sweep(home: Home, stop: threading.Event) -> None:
+    """Remove expired files, every minute until `stop`."""
+    while not stop.wait(SWEEP_SECONDS):
+        while service.sweep(home):
+            pass

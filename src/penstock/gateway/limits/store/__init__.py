@@ -1,0 +1,1 @@
+"""SQL of limits: `rules` (what is allowed) and `ledger` (what is spent and leased)."""

@@ -1,0 +1,168 @@
+"""One attempt at one target, up to the first byte that the caller could be given."""
+
+from penstock.core import clock
+from penstock.core.errors import Invalid, LimitExceeded, NotFound, PenstockError, Unavailable, Upstream
+from penstock.gateway.call import Call
+from penstock.gateway.dialects.base import Answer, Relay
+from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.hooks import AnswerHook
+from penstock.gateway.model import Operation
+from penstock.gateway.routing.breaker import Permit
+from penstock.gateway.routing.live import LiveTarget
+from penstock.gateway.routing.refusals import blames_target, refusal, retry_after_of
+from penstock.gateway.upstream.client import Transport
+from penstock.gateway.upstream.errors import TimedOut
+from penstock.gateway.upstream.request import Request
+from penstock.gateway.upstream.response import Response
+
+MAX_ERROR_BYTES = 256 * 1024
+LONGEST_LIMIT = 60.0
+"""A target that sent a longer Retry-After is passed over for so many seconds only."""
+
+
+class Opened:
+    """An attempt under way, and after it the answer or the beginning of the stream. Always `close` it."""
+
+    __slots__ = (
+        "_closed", "_permit", "_started", "answer", "first", "first_ns", "relay", "response", "source", "target",
+    )  # fmt: skip
+
+    def __init__(self, target: LiveTarget, permit: Permit) -> None:
+        self.target = target
+        self.response: Response | None = None
+        self.answer: Answer | None = None
+        """A whole answer in the caller's shape."""
+        self.relay: Relay | None = None
+        """Carries the stream; behind guards where there are any."""
+        self.source: Relay | None = None
+        """The relay without guards: its fault is the provider's."""
+        self.first = b""
+        """The first bytes of a stream that the caller gets."""
+        self.first_ns = 0
+        self._permit = permit
+        self._closed = False
+        self._started = clock.monotonic()
+        target.health.in_flight += 1
+        target.health.requests += 1
+
+    @property
+    def waited(self) -> float:
+        """Seconds since the attempt began."""
+        return clock.monotonic() - self._started
+
+    def answered(self) -> None:
+        """Note that the target answers: its latency counts, and a probe has succeeded."""
+        now = clock.monotonic()
+        health = self.target.health
+        health.observe(now - self._started, now)
+        health.last_ok = now
+        if self._permit is Permit.PROBE:
+            self.target.breaker.leave(Permit.PROBE, True, now)
+            self._permit = Permit.YES
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the attempt, cutting what is not complete; `error` is why, if anything went wrong. Twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        target = self.target
+        health, now = target.health, clock.monotonic()
+        health.in_flight -= 1
+        if target.provider.gate is not None:
+            target.provider.gate.leave()
+        if self.response is not None:
+            self.response.close()
+        good: bool | None = error is None
+        if isinstance(error, PenstockError) and blames_target(error):
+            health.failed(error, now - self._started, now)
+        elif error is not None:
+            good = None
+            if isinstance(error, LimitExceeded) and error.retry_after is not None:
+                health.limited_until = now + min(LONGEST_LIMIT, error.retry_after)
+        target.breaker.leave(self._permit, good, now)
+
+    def check_fault(self) -> None:
+        """Raise the error that the stream told of: the provider's, or what the guards found."""
+        assert self.relay is not None and self.source is not None
+        if self.source.fault is not None:
+            raise refusal(502, self.source.fault, self.target.provider.name)
+        if (fault := self.relay.fault) is not None:
+            details = {name: value for name in ("type", "code", "param") if (value := getattr(fault, name))}
+            raise Invalid(fault.message, details=details)
+
+
+class Opener:
+    """Asks targets."""
+
+    def __init__(self, client: Transport, max_answer: int) -> None:
+        self._client = client
+        self._max_answer = max_answer
+
+    async def open(self, call: Call, target: LiveTarget, envelope: Envelope, operation: Operation) -> Opened:
+        """Return the whole answer, or a stream that has begun; raises the error of the attempt.
+
+        Nothing reaches the caller here, so that a failure may be followed by another attempt.
+        """
+        provider = target.provider
+        dialect = provider.plugin.dialect(operation)
+        if dialect is None:
+            raise NotFound(
+                f"{target.label} has no {operation}.", hint="Route this model to a provider that does.",
+                details={"code": "unsupported_operation"},
+            )  # fmt: skip
+        body = dialect.request(envelope, target.model)
+        request = provider.plugin.request(operation, target.model, body, stream=envelope.stream)
+        if provider.trace_context:
+            request = _traced(request, call)
+        if provider.gate is not None:
+            await provider.gate.enter()
+        permit = target.breaker.enter(clock.monotonic())
+        if permit is Permit.NO:
+            if provider.gate is not None:
+                provider.gate.leave()
+            raise Unavailable(f"{target.label} failed too often and rests.", retry_after=1)
+        opened = Opened(target, permit)
+        try:
+            response = opened.response = await self._client.send(request, target.timeouts)
+            if response.status >= 300:
+                told = await response.read(MAX_ERROR_BYTES)
+                fault = dialect.fault(response.status, told)
+                raise refusal(response.status, fault, provider.name, retry_after_of(response))
+            if envelope.stream and not response.header(b"content-type").startswith(b"application/json"):
+                await _begin(opened, response, dialect.relay(envelope), call.hook)
+            else:
+                opened.answered()
+                opened.answer = dialect.answer(await response.read(self._max_answer), envelope.model)
+        except BaseException as error:
+            if opened.relay is not None:
+                call.output = opened.relay.output  # for the trace: how far it got
+            opened.close(error)
+            raise
+        return opened
+
+
+def _traced(request: Request, call: Call) -> Request:
+    """Return the request with the call's W3C trace context (https://www.w3.org/TR/trace-context/)."""
+    context = f"traceparent: 00-{call.trace_id}-{call.span_id}-01\r\n".encode()
+    return Request(request.origin, request.target, request.headers + context, request.body, request.method)
+
+
+async def _begin(opened: Opened, response: Response, source: Relay, hook: AnswerHook | None) -> None:
+    """Read a stream until there is something to send."""
+    relay = source if hook is None else hook.relay(source)
+    opened.source, opened.relay = source, relay
+    target = opened.target
+    while not opened.first and not relay.complete:
+        left = target.first_token - opened.waited
+        if left <= 0:
+            raise TimedOut("The provider took too long (first token).", phase="first token")
+        response.patience = left
+        data = await response.next()
+        opened.first = relay.finish() if data is None else relay.feed(data)
+        if relay.fault is not None:
+            opened.check_fault()
+        if data is None and not relay.complete:
+            raise Upstream("The provider ended the stream before the answer was complete.")
+    opened.first_ns = clock.now_ns()
+    response.patience = target.timeouts.idle
+    opened.answered()

@@ -1,0 +1,129 @@
+"""Providers, targets and routes as calls use them: built off the hot path, immutable but for health and turns."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from penstock.core.scope import Scope
+from penstock.gateway.model import Shadow
+from penstock.gateway.ports import Provider as ProviderPlugin
+from penstock.gateway.routing.breaker import Breaker
+from penstock.gateway.routing.gate import Gate
+from penstock.gateway.routing.health import Health
+from penstock.gateway.routing.picker import Picker
+from penstock.gateway.routing.shadow import ShadowState
+from penstock.gateway.upstream.request import Timeouts
+
+
+class LiveProvider(NamedTuple):
+    """A provider ready to be called."""
+
+    name: str
+    kind: str
+    plugin: ProviderPlugin
+    timeouts: Timeouts
+    scope: Scope = Scope()
+    """The project that owns it: a shared provider has one health for all."""
+    gate: Gate | None = None
+    trace_context: bool = True
+    """Whether it is sent the call's W3C `traceparent`."""
+
+
+class LiveTarget(NamedTuple):
+    """A target ready to be called."""
+
+    provider: LiveProvider
+    model: str
+    label: str
+    """`provider/model`, as a header value."""
+    timeouts: Timeouts
+    first_token: float
+    """Seconds to the first event of a stream."""
+    health: Health
+    breaker: Breaker
+
+
+class Branch(NamedTuple):
+    """A nested route: a node that stands for several targets."""
+
+    name: str
+    picker: "Picker[Node]"
+
+    def leaves(self) -> Iterator[LiveTarget]:
+        """Yield every target below."""
+        for node in self.picker.items:
+            if isinstance(node, LiveTarget):
+                yield node
+            else:
+                yield from node.leaves()
+
+
+Node = LiveTarget | Branch
+
+
+class Tree:
+    """A picker over targets and nested routes that yields targets only. Only the branch that leads takes its turn."""
+
+    __slots__ = ("_picker",)
+
+    def __init__(self, picker: Picker[Node]) -> None:
+        self._picker = picker
+
+    @property
+    def items(self) -> Sequence[LiveTarget]:
+        """Every target, in the order given."""
+        return tuple(Branch("", self._picker).leaves())
+
+    def order(self, token: str = "") -> Sequence[LiveTarget]:
+        """Return all targets, the leading branch's first."""
+        return _flat(self._picker, token, leads=True)
+
+    def peek(self, token: str = "") -> Sequence[LiveTarget]:
+        """Return an order without counting it as a call."""
+        return _flat(self._picker, token, leads=False)
+
+
+def _flat(picker: Picker[Node], token: str, *, leads: bool) -> list[LiveTarget]:
+    out: list[LiveTarget] = []
+    for index, node in enumerate(picker.order(token) if leads else picker.peek(token)):
+        if isinstance(node, LiveTarget):
+            out.append(node)
+        else:
+            out += _flat(node.picker, token, leads=leads and index == 0)
+    return out
+
+
+class LiveArm(NamedTuple):
+    """One side of an A/B test."""
+
+    name: str
+    picker: Picker[LiveTarget]
+
+
+class LiveShadow(NamedTuple):
+    """Where copies of calls go."""
+
+    target: LiveTarget
+    limits: Shadow
+    state: ShadowState
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRoute:
+    """A route ready to be called; `attempts` bounds how often a call is tried."""
+
+    name: str
+    strategy: str
+    picker: Picker[LiveTarget]
+    attempts: int
+    created: int = 0
+    """Seconds since the epoch, for the list of models."""
+    sticky_by: str = ""
+    """user, session or key where who calls matters, else empty."""
+    hedge_after: float | None = None
+    """Seconds."""
+    gate: Gate | None = None
+    shadow: LiveShadow | None = None
+    arms: Picker[LiveArm] | None = None
+    priced: tuple[tuple[str, str], ...] = ()
+    """(provider, model) of every target a call may go to, for estimating what it may cost."""
