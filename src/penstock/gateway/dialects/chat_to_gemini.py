@@ -223,7 +223,9 @@ def _format(body: Mapping[str, Any], out: dict[str, Any]) -> None:
     elif isinstance(given, dict) and given.get("type") == "json_object":
         _set(out, responseMimeType="application/json")
     else:
-        raise refused("response_format", WHOM, "it is neither text, json_object nor json_schema with a schema")
+        raise refused(
+            "response_format", WHOM, "it is neither text, json_object nor json_schema with a schema"
+        )
 
 
 def _modalities(body: Mapping[str, Any], out: dict[str, Any]) -> None:
@@ -231,7 +233,9 @@ def _modalities(body: Mapping[str, Any], out: dict[str, Any]) -> None:
     if left_out("modalities", given):
         return
     if not isinstance(given, list) or not all(each in MODALITIES for each in given):
-        raise refused("modalities", WHOM, f"chat completions carry only {' and '.join(MODALITIES)} from there")
+        raise refused(
+            "modalities", WHOM, f"chat completions carry only {' and '.join(MODALITIES)} from there"
+        )
     _set(out, responseModalities=[MODALITIES[each] for each in given])
 
 
@@ -239,7 +243,10 @@ def _thinking(body: Mapping[str, Any], out: dict[str, Any]) -> bool:
     """Take `thinking` (Anthropic's shape) or Google's own thinking_config; returns whether one was there."""
     own = member(_google(body), "thinkingConfig")
     if isinstance(own, dict):
-        _set(out, thinkingConfig={name: member(own, name) for name in THINKING if member(own, name) is not None})
+        _set(
+            out,
+            thinkingConfig={name: member(own, name) for name in THINKING if member(own, name) is not None},
+        )
         return True
     given = body.get("thinking")
     if given is None:
@@ -283,30 +290,39 @@ def _thoughts_by_level(body: Mapping[str, Any], out: dict[str, Any]) -> None:
 
 def _tools(body: Mapping[str, Any], out: dict[str, Any]) -> None:
     given = body.get("tools") or []
-    own, ours = [], given
+    own: list[dict[str, Any]] = []
+    ours: Any = given
     if isinstance(given, list):
-        own = [made for tool in given if (made := _own_tool(tool)) is not None]
-        ours = [tool for tool in given if _own_tool(tool) is None]
-    declared, strict = [], False
+        found = [(tool, _own_tool(tool)) for tool in given]
+        own = [theirs for _, theirs in found if theirs is not None]
+        ours = [tool for tool, theirs in found if theirs is None]
+    declared: list[dict[str, Any]] = []
+    strict = False
     for _, function in functions_of({"tools": ours}, WHOM):
-        made: dict[str, Any] = {"name": function["name"]}
-        if function.get("description"):
-            made["description"] = function["description"]
-        if function.get("parameters"):
-            made["parametersJsonSchema"] = function["parameters"]
+        declared.append(_declared(function))
         strict = strict or function.get("strict") is True
-        declared.append(made)
     tools = ([{"functionDeclarations": declared}] if declared else []) + own
     if tools:
         out["tools"] = tools
     _choice(choice_of(body), out, strict=strict, declared=bool(declared))
 
 
+def _declared(function: Mapping[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": function["name"]}
+    if function.get("description"):
+        made["description"] = function["description"]
+    if function.get("parameters"):
+        made["parametersJsonSchema"] = function["parameters"]
+    return made
+
+
 def _own_tool(tool: Any) -> dict[str, Any] | None:
     """Return one of Gemini's own tools in Gemini's spelling, None for any other."""
     if not isinstance(tool, dict) or len(tool) != 1:
         return None
-    return next(({name: member(tool, name)} for name in OWN_TOOLS if isinstance(member(tool, name), dict)), None)
+    return next(
+        ({name: member(tool, name)} for name in OWN_TOOLS if isinstance(member(tool, name), dict)), None
+    )
 
 
 def _choice(choice: tuple[str, str], out: dict[str, Any], *, strict: bool, declared: bool) -> None:

@@ -1,4 +1,4 @@
-"""Gemini in, Gemini out: bytes pass through; only the model's name is touched. Also what all of Gemini's dialects share.
+"""Gemini in, Gemini out: bytes pass through; only the model's name is touched. Also what Gemini's dialects share.
 
 Shapes: https://ai.google.dev/api/generate-content, …/tokens and …/embeddings. Proto JSON takes every member in camel
 and in snake case, so all reading here does as well.
@@ -44,6 +44,14 @@ class Head(msgspec.Struct, rename="camel"):
 
     model_version: str | None = None
     usage_metadata: GeminiUsage | None = None
+    total_tokens: int | None = None
+    """Of countTokens, which uses none itself."""
+
+    def usage(self) -> Usage | None:
+        """Tokens that the answer cost."""
+        if self.total_tokens is not None:
+            return Usage()
+        return None if self.usage_metadata is None else self.usage_metadata.usage()
 
 
 class Candidate(msgspec.Struct, rename="camel"):
@@ -281,7 +289,7 @@ class GeminiRelay:
         return b"data: " + renamed(data, found.model_version, self._alias) + b"\n\n"
 
     def finish(self) -> bytes:
-        """Return a last event without a blank line. Only the end of the stream ends it: Gemini has no mark of its own."""
+        """Return a last event without a blank line. Gemini has no mark for the end: candidates have a reason then."""
         rest = self._events.rest.strip()
         out = self._event(rest) if rest else b""
         self.complete = self._assembler.finished
@@ -324,8 +332,7 @@ class GeminiDialect:
                 _fields.decode(body)
             except ERRORS as error:
                 raise Upstream("The provider's answer is not a JSON object.", body=body[:2000]) from error
-        usage = head.usage_metadata.usage() if head.usage_metadata else None
-        return Answer(renamed(body, head.model_version, alias), usage, head.model_version or "")
+        return Answer(renamed(body, head.model_version, alias), head.usage(), head.model_version or "")
 
     def relay(self, envelope: Envelope) -> GeminiRelay:
         """Return a relay for one stream."""

@@ -19,6 +19,7 @@ from penstock.gateway.dialects.openai import read_fault as read_chat_fault
 from penstock.gateway.model import Usage
 
 WHOM = "a Gemini model"
+OTHERS = "a model that is not Gemini's"
 OWN = ("task_type", "title", "auto_truncate")
 """Members of Gemini itself, which a caller may send on purpose."""
 HINTS = frozenset({"taskType", "title", "autoTruncate", "model"})
@@ -101,7 +102,7 @@ class EmbeddingsOverGemini:
         usage = found.usage_metadata.usage() if found.usage_metadata else None
         return embeddings_answer([each.values for each in found.embeddings], alias, usage)
 
-    def relay(self, envelope: Envelope) -> Relay:
+    def relay(self, envelope: Envelope) -> Relay:  # noqa: ARG002 - whatever was asked for
         """Raise Invalid: there are no streams of embeddings."""
         raise _no_streams()
 
@@ -162,7 +163,9 @@ class GeminiOverEmbeddings:
             texts.append(_text(each, where))
             sizes.append(member(each, "outputDimensionality"))
         if any(size != sizes[0] for size in sizes):
-            raise refused("outputDimensionality", "a model that is not Gemini's", "all of a batch must ask for the same")
+            raise refused(
+                "outputDimensionality", "a model that is not Gemini's", "all of a batch must ask for the same"
+            )
         out: dict[str, Any] = {"model": model, "input": texts, "encoding_format": "float"}
         if sizes[0] is not None:
             out["dimensions"] = sizes[0]
@@ -180,7 +183,7 @@ class GeminiOverEmbeddings:
         usage = Usage(found.usage.prompt_tokens or 0) if found.usage is not None else None
         return Answer(_encode(made), usage, found.model)
 
-    def relay(self, envelope: Envelope) -> Relay:
+    def relay(self, envelope: Envelope) -> Relay:  # noqa: ARG002 - whatever was asked for
         """Raise Invalid: there are no streams of embeddings."""
         raise _no_streams()
 
@@ -194,8 +197,10 @@ def _text(request: dict[str, Any], where: str) -> str:
     names = known | {snake(name) for name in known}
     for name, value in request.items():
         if value is not None and name not in names:
-            raise refused(f"{where}{name}", "a model that is not Gemini's", "it has no such thing")
+            raise refused(f"{where}{name}", OTHERS, "it has no such thing")
     parts = parts_of(request.get("content"), f"{where}content")
     if not parts or not all(isinstance(part.get("text"), str) for part in parts):
-        raise bad(f"{where}content must be text: the model's provider embeds nothing else.", f"{where}content")
+        raise bad(
+            f"{where}content must be text: the model's provider embeds nothing else.", f"{where}content"
+        )
     return "".join(part["text"] for part in parts)

@@ -101,7 +101,9 @@ def _function_call(call: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if not isinstance(args, dict):
         return None
-    part: dict[str, Any] = {"functionCall": {"id": call.get("id"), "name": function.get("name"), "args": args}}
+    part: dict[str, Any] = {
+        "functionCall": {"id": call.get("id"), "name": function.get("name"), "args": args}
+    }
     if signature := signature_of(call):
         part["thoughtSignature"] = signature
     return part
@@ -245,9 +247,7 @@ class GeminiOverChatRelay:
             )
             for each in candidates
         ]
-        self._assembler.add(
-            Response(candidates=kept, model_version=self._alias, response_id=self._id), size
-        )
+        self._assembler.add(Response(candidates=kept, model_version=self._alias, response_id=self._id), size)
         return b"data: " + _encode(body) + b"\n\n"
 
     def _end(self) -> bytes:

@@ -279,7 +279,9 @@ def _safety(given: Mapping[str, Any], out: dict[str, Any], *, extensions: bool) 
         if not isinstance(each, dict) or each.get("threshold") not in HARMLESS_THRESHOLDS
     ]
     if strict and not extensions:
-        raise refused("safetySettings", WHOM, "it has no such thing (thresholds of OFF or BLOCK_NONE are fine)")
+        raise refused(
+            "safetySettings", WHOM, "it has no such thing (thresholds of OFF or BLOCK_NONE are fine)"
+        )
     if strict:
         out["safety_settings"] = strict
     if given.get("cachedContent") and not extensions:

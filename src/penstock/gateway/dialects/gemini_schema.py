@@ -44,7 +44,5 @@ def _value(name: str, value: Any) -> Any:
     if name in ("anyOf", "prefixItems") and isinstance(value, list):
         return [json_schema(each) if isinstance(each, dict) else each for each in value]
     if name in ("properties", "defs", "$defs") and isinstance(value, dict):
-        return {
-            key: json_schema(each) if isinstance(each, dict) else each for key, each in value.items()
-        }
+        return {key: json_schema(each) if isinstance(each, dict) else each for key, each in value.items()}
     return value

@@ -66,7 +66,9 @@ def failure_of(candidate: Candidate) -> str:
     reason = candidate.finish_reason or ""
     if reason not in FAILED:
         return ""
-    return f"The model ended with {reason}" + (f": {candidate.finish_message}" if candidate.finish_message else ".")
+    return f"The model ended with {reason}" + (
+        f": {candidate.finish_message}" if candidate.finish_message else "."
+    )
 
 
 class Said:

@@ -37,7 +37,7 @@ _PLACE = re.compile(r"[a-z0-9][a-z0-9:.-]*")
 class VertexProvider:
     """`api_key` is a service account's key file, an access token or an API key; the option `auth` says which.
 
-    Without `auth`, text that starts with `{` is a key file, `ya29.` starts an access token, anything else is an API key.
+    Without `auth`, text that starts with `{` is a key file, with `ya29.` an access token, and anything else an API key.
     """
 
     OPTIONS: ClassVar[Mapping[str, type]] = {
@@ -78,9 +78,7 @@ class VertexProvider:
         )
         publisher = options.get("publisher", "google")
         if publisher not in PUBLISHERS:
-            raise Invalid(
-                f"The option 'publisher' of {config.name!r} is none of {', '.join(PUBLISHERS)}."
-            )
+            raise Invalid(f"The option 'publisher' of {config.name!r} is none of {', '.join(PUBLISHERS)}.")
         version = quote(options.get("api_version", API_VERSION), safe="")
         self._version_root = f"{path}/{version}"
         self._root = f"{self._version_root}{self._parent(project, location)}/publishers/{publisher}/models"
@@ -116,7 +114,8 @@ class VertexProvider:
         if self._auth == "api_key":
             return ""
         raise Invalid(
-            f"The provider {self._name!r} needs the option project.", hint="It is the project's id in Google Cloud."
+            f"The provider {self._name!r} needs the option project.",
+            hint="It is the project's id in Google Cloud.",
         )
 
     def _static_line(self, key: str) -> bytes:
