@@ -10,7 +10,7 @@ from penstock.gateway.hooks import AnswerHook
 from penstock.gateway.model import Operation, Usage
 from penstock.gateway.ports import prepare_of
 from penstock.gateway.routing.breaker import Permit
-from penstock.gateway.routing.live import LiveTarget
+from penstock.gateway.routing.live import LiveProvider, LiveTarget
 from penstock.gateway.routing.refusals import blames_target, refusal, retry_after_of
 from penstock.gateway.upstream.client import Transport
 from penstock.gateway.upstream.errors import TimedOut
@@ -123,8 +123,7 @@ class Opener:
         if dialect is None:
             return _estimated(target, envelope, operation)
         body = dialect.request(envelope, target.model)
-        if (prepare := prepare_of(provider.plugin)) is not None:
-            await prepare(self._client)
+        await self._prepare(provider)
         request = provider.plugin.request(operation, target.model, body, stream=envelope.stream)
         if provider.trace_context:
             request = _traced(request, call)
@@ -153,6 +152,11 @@ class Opener:
             opened.close(error)
             raise
         return opened
+
+    async def _prepare(self, provider: LiveProvider) -> None:
+        prepare = prepare_of(provider.plugin)
+        if prepare is not None:
+            await prepare(self._client)
 
 
 def _estimated(target: LiveTarget, envelope: Envelope, operation: Operation) -> Estimated:

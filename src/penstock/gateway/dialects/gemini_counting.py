@@ -22,23 +22,20 @@ def estimate(envelope: Envelope) -> bytes:
     body: dict[str, Any] = decoded(envelope)
     inner = member(body, "generateContentRequest")
     given = inner if isinstance(inner, dict) else body
-    text = media = 0
+    tokens = 0
     contents: list[Any] = list(contents_of(given))
     if (system := member(given, "systemInstruction")) is not None:
         contents.append(system)
     for index, content in enumerate(contents):
-        text += MESSAGE_TOKENS
+        tokens += MESSAGE_TOKENS
         for part in parts_of(content, f"contents[{index}]"):
             if any(member(part, name) is not None for name in MEDIA):
-                media += MEDIA_TOKENS
+                tokens += MEDIA_TOKENS
             else:
-                text += _part(part)
+                tokens += _part(part)
     if tools := given.get("tools"):
-        text += estimate_tokens(_encode(tools))
-    details = [{"modality": "TEXT", "tokenCount": text}]
-    if media:
-        details.append({"modality": "IMAGE", "tokenCount": media})
-    return _encode({"totalTokens": text + media, "promptTokensDetails": details})
+        tokens += estimate_tokens(_encode(tools))
+    return _encode({"totalTokens": tokens})
 
 
 def _part(part: dict[str, Any]) -> int:

@@ -57,7 +57,7 @@ def translate_request(
     if stream:
         out["stream"] = True
         out["stream_options"] = {"include_usage": True}
-    config = given.get("generationConfig") or {}
+    config = given.get("generationConfig", {})
     if not isinstance(config, dict):
         raise bad("generationConfig must be an object.", "generationConfig")
     _config(config, out)
@@ -238,6 +238,10 @@ def _config(given: Mapping[str, Any], out: dict[str, Any]) -> None:
     out |= {CONFIG[name]: value for name, value in config.items() if name in CONFIG}
     _format(config, out)
     modalities = config.get("responseModalities") or ["TEXT"]
+    if not isinstance(modalities, list):
+        raise bad(
+            "generationConfig.responseModalities must be a list.", "generationConfig.responseModalities"
+        )
     if "AUDIO" in modalities:
         raise refused("generationConfig.responseModalities", WHOM, "it does not speak here")
     if modalities != ["TEXT"]:
@@ -272,11 +276,13 @@ def _effort(thinking: Mapping[str, Any]) -> str:
 
 
 def _safety(given: Mapping[str, Any], out: dict[str, Any], *, extensions: bool) -> None:
-    settings = given.get("safetySettings") or []
+    settings = given.get("safetySettings", [])
+    if not isinstance(settings, list):
+        raise bad("safetySettings must be a list.", "safetySettings")
     strict = [
         each
         for each in settings
-        if not isinstance(each, dict) or each.get("threshold") not in HARMLESS_THRESHOLDS
+        if not isinstance(each, dict) or str(each.get("threshold")) not in HARMLESS_THRESHOLDS
     ]
     if strict and not extensions:
         raise refused(
@@ -336,6 +342,8 @@ def _choice(config: Any) -> tuple[Any, list[str]]:
     if not isinstance(calling, dict):
         return None, []
     mode, names = str(calling.get("mode") or "").upper(), member(calling, "allowedFunctionNames") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise bad("allowedFunctionNames must be a list of names.", "toolConfig")
     if mode == "ANY" and len(names) == 1:
         return {"type": "function", "function": {"name": names[0]}}, names
     # VALIDATED also promises calls that fit their schema, which other models do by themselves or not at all.
