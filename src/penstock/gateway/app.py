@@ -19,6 +19,7 @@ from penstock.core.http.families import render_error
 from penstock.core.scope import Actor, Role
 from penstock.core.suggest import did_you_mean
 from penstock.gateway import listing, snapshot
+from penstock.gateway.arrays import ArraySend, wants_array
 from penstock.gateway.asking import user_of
 from penstock.gateway.batches.app import FilesApp, Request
 from penstock.gateway.billing import Billing
@@ -117,6 +118,8 @@ class GatewayApp:
         headers: Headers = dict(scope["headers"])
         path: str = scope["path"]
         place = place_of(path, headers)
+        if place.stream and wants_array(scope.get("query_string", b"")):
+            send = ArraySend(send)
         call = Call(path, place.family, headers, receive, send)
         call.caller = scope.get(INTERNAL)
         if b"key=" in scope.get("query_string", b""):

@@ -5,10 +5,12 @@ from penstock.core.errors import Invalid, LimitExceeded, NotFound, PenstockError
 from penstock.gateway.call import Call
 from penstock.gateway.dialects.base import Answer, Relay
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dialects.estimates import ESTIMATES
 from penstock.gateway.hooks import AnswerHook
-from penstock.gateway.model import Operation
+from penstock.gateway.model import Operation, Usage
+from penstock.gateway.ports import prepare_of
 from penstock.gateway.routing.breaker import Permit
-from penstock.gateway.routing.live import LiveTarget
+from penstock.gateway.routing.live import LiveProvider, LiveTarget
 from penstock.gateway.routing.refusals import blames_target, refusal, retry_after_of
 from penstock.gateway.upstream.client import Transport
 from penstock.gateway.upstream.errors import TimedOut
@@ -93,6 +95,19 @@ class Opened:
             raise Invalid(fault.message, details=details)
 
 
+class Estimated(Opened):
+    """An answer that the gateway made itself: the target was not asked, so its health has no part in it."""
+
+    __slots__ = ()
+
+    def __init__(self, target: LiveTarget, answer: Answer) -> None:
+        super().__init__(target, Permit.YES)
+        target.health.in_flight -= 1
+        target.health.requests -= 1
+        self.answer = answer
+        self._closed = True
+
+
 class Opener:
     """Asks targets."""
 
@@ -108,11 +123,9 @@ class Opener:
         provider = target.provider
         dialect = provider.plugin.dialect(operation)
         if dialect is None:
-            raise NotFound(
-                f"{target.label} has no {operation}.", hint="Route this model to a provider that does.",
-                details={"code": "unsupported_operation"},
-            )  # fmt: skip
+            return _estimated(target, envelope, operation)
         body = dialect.request(envelope, target.model)
+        await self._prepare(provider)
         request = provider.plugin.request(operation, target.model, body, stream=envelope.stream)
         if provider.trace_context:
             request = _traced(request, call)
@@ -142,6 +155,22 @@ class Opener:
             opened.close(error)
             raise
         return opened
+
+    async def _prepare(self, provider: LiveProvider) -> None:
+        prepare = prepare_of(provider.plugin)
+        if prepare is not None:
+            await prepare(self._client)
+
+
+def _estimated(target: LiveTarget, envelope: Envelope, operation: Operation) -> Estimated:
+    """Return the gateway's own answer to what the target's provider does not know; raises NotFound without one."""
+    estimate = ESTIMATES.get(operation)
+    if estimate is None:
+        raise NotFound(
+            f"{target.label} has no {operation}.", hint="Route this model to a provider that does.",
+            details={"code": "unsupported_operation"},
+        )  # fmt: skip
+    return Estimated(target, Answer(estimate(envelope), Usage(), ""))
 
 
 def _traced(request: Request, call: Call) -> Request:
