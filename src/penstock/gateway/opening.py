@@ -101,7 +101,7 @@ class Estimated(Opened):
     __slots__ = ()
 
     def __init__(self, target: LiveTarget, answer: Answer) -> None:
-        super().__init__(target, Permit.YES)
+        super().__init__(target, Permit.YES, clock.monotonic())
         target.health.in_flight -= 1
         target.health.requests -= 1
         self.answer = answer
