@@ -9,6 +9,7 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor, Role, Scope
 from penstock.gateway import service, snapshot
 from penstock.gateway.model import LOCAL, Route, Target
+from penstock.gateway.routing.health import HealthRegistry
 
 MOCK = {"kind": "openai", "base_url": "http://127.0.0.1:9000/v1", "api_key": "sk-secret"}
 CHAT = {"strategy": "weighted", "targets": [{"provider": "mock", "model": "gpt-mock", "weight": 1}]}
@@ -149,7 +150,7 @@ def test_key_from_the_environment(home: Home, actor: Actor, monkeypatch: pytest.
     apply(home, actor, {"mock": given}, {})
     monkeypatch.delenv("MOCK_API_KEY")
     assert apply(home, actor, {"mock": given}, {}) == ["unchanged provider mock"]
-    plugin = snapshot.load(home).table(Scope()).providers["mock"].plugin
+    plugin = snapshot.load(home, HealthRegistry()).table(Scope()).providers["mock"].plugin
     assert b"authorization: Bearer sk-env" in plugin.probe().headers
 
 
@@ -178,7 +179,7 @@ def test_projects_share_the_default_one_and_shadow_it(home: Home, actor: Actor) 
     other = actor.within("other")
     own = CHAT | {"targets": [{"provider": "mock", "model": "own"}]}
     apply(home, other, {}, {"chat": own, "mine": own})
-    loaded = snapshot.load(home)
+    loaded = snapshot.load(home, HealthRegistry())
     assert [t.model for t in loaded.table(Scope()).routes["chat"].picker.items] == ["gpt-mock"]
     assert "mine" not in loaded.table(Scope()).routes
     assert [t.model for t in loaded.table(other.scope).routes["chat"].picker.items] == ["own"]
@@ -195,7 +196,7 @@ def test_endpoints_of_local_models(home: Home, actor: Actor) -> None:
     with home.begin() as uow:
         service.set_endpoint(uow, "triage", ["http://127.0.0.1:1111", "http://127.0.0.1:2222/v1"])
     assert home.revision("gateway") == revision, "nothing changed, yet every process was told to reload"
-    target = snapshot.load(home).table(Scope()).routes["triage"].picker.order()[0]
+    target = snapshot.load(home, HealthRegistry()).table(Scope()).routes["triage"].picker.order()[0]
     ports = [
         target.provider.plugin.request("chat/completions", "triage", b"{}").origin.port for _ in range(4)
     ]
@@ -209,5 +210,5 @@ def test_a_provider_that_no_longer_builds_is_left_out(home: Home, actor: Actor) 
     apply(home, actor, {"mock": MOCK, "good": MOCK}, {"chat": CHAT})
     with home.begin() as uow:
         uow.conn.exec_driver_sql("UPDATE gateway_providers SET base_url = 'nonsense' WHERE name = 'mock'")
-    table = snapshot.load(home).table(Scope())
+    table = snapshot.load(home, HealthRegistry()).table(Scope())
     assert set(table.providers) == {"good", LOCAL} and not table.routes
