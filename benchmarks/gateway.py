@@ -97,7 +97,7 @@ def serve(home: str, port: int, recording: bool) -> None:
     with Home.open(home) as opened:
         app = Penstock(opened, intake=False)
         if not recording:
-            app.gateway._recorder = Nothing()
+            app.gateway._telemetry._recorder = Nothing()
         listener = socket.create_server(("127.0.0.1", port), backlog=2048)
         EdgeServer(app, Edge()).run([listener])
 
@@ -116,7 +116,7 @@ def prepare(home: str, mock: int) -> str:
             "mock": {"kind": "openai", "base_url": f"http://127.0.0.1:{mock}/v1", "api_key": "sk-mock"}
         }
         routes = {model: {"targets": [{"provider": "mock", "model": model}]} for model in models}
-        service.apply(uow, actor, providers, routes)
+        service.apply(uow, actor, {"providers": providers, "routes": routes})
         keys = [auth.create_key(uow, actor, name=f"key {number}")[1] for number in range(2000)]
     return keys[1000]
 
