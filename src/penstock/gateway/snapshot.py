@@ -15,6 +15,7 @@ from penstock.core.settings import CoreSettings
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import service, store
 from penstock.gateway.model import LOCAL, Provider
+from penstock.gateway.ports import prepare_of
 from penstock.gateway.routing import build
 from penstock.gateway.routing.gate import Gate
 from penstock.gateway.routing.health import HealthRegistry
@@ -169,6 +170,7 @@ class _Builder:
             stored.scope,
             self._gate(stored),
             provider.options.get("trace_context", True),
+            prepare_of(plugin),
         )
 
     def _gate(self, stored: store.StoredProvider) -> Gate | None:
