@@ -83,6 +83,8 @@ def _canonical(envelope: Envelope) -> bytes:
 def is_stateful(envelope: Envelope) -> bool:
     """Whether the answer cannot be told from the request alone."""
     fields = envelope.fields
+    if STATEFUL.isdisjoint(fields):
+        return False
     return any(
         name in fields and bytes(fields[name]) not in (b"null", b"false") for name in STATEFUL & fields.keys()
     )
