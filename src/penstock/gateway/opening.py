@@ -10,7 +10,7 @@ from penstock.gateway.hooks import AnswerHook
 from penstock.gateway.model import Operation, Usage
 from penstock.gateway.routing.breaker import Permit
 from penstock.gateway.routing.live import LiveTarget
-from penstock.gateway.routing.refusals import blames_target, refusal, retry_after_of
+from penstock.gateway.routing.refusals import blames_target, clean, refusal, retry_after_of
 from penstock.gateway.upstream.client import Transport
 from penstock.gateway.upstream.errors import TimedOut
 from penstock.gateway.upstream.request import Request
@@ -88,7 +88,8 @@ class Opened:
         """Raise the error that the stream told of: the provider's, or what the guards found."""
         assert self.relay is not None and self.source is not None
         if self.source.fault is not None:
-            raise refusal(502, self.source.fault, self.target.provider.name)
+            provider = self.target.provider
+            raise refusal(502, clean(self.source.fault, provider.secrets), provider.name)
         if (fault := self.relay.fault) is not None:
             details = {name: value for name in ("type", "code", "param") if (value := getattr(fault, name))}
             raise Invalid(fault.message, details=details)
@@ -140,7 +141,7 @@ class Opener:
             response = opened.response = await self._client.send(request, target.timeouts)
             if response.status >= 300:
                 told = await response.read(MAX_ERROR_BYTES)
-                fault = dialect.fault(response.status, told)
+                fault = clean(dialect.fault(response.status, told), provider.secrets)
                 raise refusal(response.status, fault, provider.name, retry_after_of(response))
             if envelope.stream and not response.header(b"content-type").startswith(b"application/json"):
                 await _begin(opened, response, dialect.relay(envelope), call.hook)

@@ -30,6 +30,8 @@ class LiveProvider(NamedTuple):
     """Whether it is sent the call's W3C `traceparent`."""
     prepare: Callable[[Transport], Awaitable[None]] | None = None
     """What it does before every request, for instance to fetch an access token."""
+    secrets: tuple[str, ...] = ()
+    """What nobody may be told, even when the provider itself repeats it in an error."""
 
 
 class LiveTarget(NamedTuple):
