@@ -81,6 +81,7 @@ class Delta(msgspec.Struct):
     role: str | None = None
     content: str | None = None
     reasoning_content: str | None = None
+    thinking_blocks: list[dict[str, Any]] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
 
@@ -92,6 +93,8 @@ class Choice(msgspec.Struct):
     delta: Delta | None = None
     text: str | None = None
     finish_reason: str | None = None
+    stop_reason: Any = None
+    """The stop sequence that was met, where a server tells it (vLLM, and this gateway)."""
 
 
 class Chunk(msgspec.Struct):

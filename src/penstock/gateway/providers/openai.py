@@ -81,7 +81,9 @@ class OpenAIProvider:
             Operation.CHAT: chat,
             Operation.COMPLETIONS: chat,
             Operation.EMBEDDINGS: OpenAIDialect(ask_usage=False),
-            Operation.MESSAGES: MessagesOverChat(),
+            Operation.MESSAGES: MessagesOverChat(
+                extensions=False, drop_params=config.options.get("drop_params", False)
+            ),
             Operation.GENERATE: GeminiOverChat(
                 extensions=False, ask_usage=config.options.get("stream_usage", True)
             ),
