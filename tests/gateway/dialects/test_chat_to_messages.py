@@ -189,7 +189,7 @@ def test_names_become_words() -> None:
     ada, bob = ({"role": "user", "content": "hi", "name": name} for name in ("ada", "bob"))
     assert [block["text"] for block in blocks(ada, bob)[0]["content"]] == ["ada: hi", "bob: hi"]
     shown = blocks({"role": "user", "name": "ada", "content": [IMAGE]})[0]["content"]
-    assert shown[0] == {"type": "text", "text": "ada:"} and shown[1]["type"] == "image"
+    assert shown[0] == {"type": "text", "text": "ada: "} and shown[1]["type"] == "image"
     alone = {"role": "assistant", "content": "yes", "name": "planner"}
     assert blocks(USER, alone, USER)[1]["content"][0]["text"] == "yes"
     two = blocks(USER, alone, USER, alone | {"name": "critic"})

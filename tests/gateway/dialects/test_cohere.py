@@ -354,3 +354,21 @@ def test_embedding_answers(shape: str, vectors: list[list[float]]) -> None:
 def test_embedding_answers_that_are_none(body: bytes) -> None:
     with pytest.raises(Upstream):
         EmbeddingsOverCohere().answer(body, "alias")
+
+
+def test_failures_of_tools_are_told_in_words() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    made = chat_to_cohere.translate_request(
+        {
+            "messages": [
+                {"role": "user", "content": "x"},
+                {"role": "assistant", "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "c", "content": "down", "is_error": True},
+            ]
+        },
+        "command",
+    )
+    assert made["messages"][2]["content"] == [
+        {"type": "text", "text": "Error: "},
+        {"type": "text", "text": "down"},
+    ]

@@ -79,10 +79,18 @@ def check_members(body: Mapping[str, Any], known: Collection[str], whom: str) ->
 
 
 def messages_of(body: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield (place, role, message) for each message; raises Invalid for what is none."""
+    """Yield (place, role, message) for each message; raises Invalid for what is none.
+
+    Refusals and names, which only OpenAI's servers know, are part of the contents.
+    """
     given = body.get("messages")
     if not isinstance(given, list) or not given:
         raise bad("messages must be a list with at least one message.", "messages")
+    voices = {
+        str(each.get("name") or "")
+        for each in given
+        if isinstance(each, dict) and each.get("role") == "assistant"
+    } - {""}
     for index, message in enumerate(given):
         where = f"messages[{index}]"
         if not isinstance(message, dict):
@@ -93,7 +101,21 @@ def messages_of(body: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str
         for name, instead in GONE.items():
             if message.get(name) is not None:
                 raise bad(f"{where}.{name} means nothing to this provider: {instead}.", f"{where}.{name}")
-        yield where, "system" if role == "developer" else role, message
+        # A model knows which words are its own: its name says something only where there are several.
+        named = role != "tool" and (role != "assistant" or len(voices) > 1)
+        yield where, "system" if role == "developer" else role, _spoken(message, named=named)
+
+
+def _spoken(message: dict[str, Any], *, named: bool) -> dict[str, Any]:
+    content, name = message.get("content"), message.get("name")
+    if not content and isinstance(message.get("refusal"), str):
+        content = message["refusal"]
+    if named and isinstance(name, str) and name and content:
+        if isinstance(content, str):
+            content = f"{name}: {content}"
+        elif isinstance(content, list):
+            content = [{"type": "text", "text": f"{name}: "}, *content]
+    return message if content is message.get("content") else message | {"content": content}
 
 
 def parts_of(content: Any, where: str) -> list[tuple[str, Mapping[str, Any]]]:

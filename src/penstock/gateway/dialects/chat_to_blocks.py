@@ -36,20 +36,15 @@ def translate_messages(body: Mapping[str, Any]) -> tuple[list[Block], list[dict[
     """
     system: list[Block] = []
     out: list[dict[str, Any]] = []
-    found = list(messages_of(body))
-    voices = {message.get("name") for _, role, message in found if role == "assistant"} - {None}
-    for where, role, message in found:
+    for where, role, message in messages_of(body):
         if role == "system":
-            system += _named(_system(message, where), message)
+            system += _system(message, where)
         elif role == "assistant":
-            blocks = _content(message.get("content"), where)
-            # A model knows which words are its own: the name says something only when there are several.
-            named = _named(blocks, message) if len(voices) > 1 else blocks
-            _append(out, "assistant", _assistant(message, named, where))
+            _append(out, "assistant", _assistant(message, where))
         elif role == "tool":
             _append(out, "user", [_tool_result(message, where)])
         else:
-            _append(out, "user", _named(_content(message.get("content"), where), message))
+            _append(out, "user", _content(message.get("content"), where))
     if not out:
         raise bad("messages needs a user message beside the system prompt.", "messages")
     return system, out
@@ -64,16 +59,6 @@ def _append(out: list[dict[str, Any]], role: str, blocks: list[Block]) -> None:
         out[-1]["content"] += blocks
     else:
         out.append({"role": role, "content": blocks})
-
-
-def _named(blocks: list[Block], message: Mapping[str, Any]) -> list[Block]:
-    """Return the content with the speaker's name before it: messages have no such member there."""
-    name = message.get("name")
-    if not isinstance(name, str) or not name or not blocks:
-        return blocks
-    if blocks[0]["type"] == "text":
-        return [blocks[0] | {"text": f"{name}: {blocks[0]['text']}"}, *blocks[1:]]
-    return [{"type": "text", "text": f"{name}:"}, *blocks]
 
 
 def _system(message: Mapping[str, Any], where: str) -> list[Block]:
@@ -156,10 +141,8 @@ def _file_source(value: Any, where: str) -> dict[str, Any]:
 # -- turns -------------------------------------------------------------------------------------------------
 
 
-def _assistant(message: Mapping[str, Any], content: list[Block], where: str) -> list[Block]:
-    blocks = [*_thoughts(message, where), *content]
-    if not content and isinstance(message.get("refusal"), str) and message["refusal"]:
-        blocks.append({"type": "text", "text": message["refusal"]})
+def _assistant(message: Mapping[str, Any], where: str) -> list[Block]:
+    blocks = [*_thoughts(message, where), *_content(message.get("content"), where)]
     given = message.get("tool_calls") or ()
     for index, (call, raw) in enumerate(zip(calls_of(message, where), given, strict=True)):
         if not call.id:
