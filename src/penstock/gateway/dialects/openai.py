@@ -250,33 +250,22 @@ def usage_json(usage: Usage) -> dict[str, Any]:
         "image_tokens": usage.image_input,
     }
     completion = {"audio_tokens": usage.audio_output, "image_tokens": usage.image_output}
+    details = [{name: count for name, count in each.items() if count} for each in (prompt, completion)]
     return {
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.input + usage.output,
-        "prompt_tokens_details": {"cached_tokens": usage.cached} | _counted(prompt),
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning} | _counted(completion),
+        "prompt_tokens_details": {"cached_tokens": usage.cached, **details[0]},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning, **details[1]},
     }
-
-
-def _counted(tokens: dict[str, int]) -> dict[str, int]:
-    return {name: count for name, count in tokens.items() if count}
 
 
 class OpenAIRelay:
     """Passes a stream through, event by event: renames the model, keeps back a usage chunk nobody asked for."""
 
     __slots__ = (
-        "_alias",
-        "_assembler",
-        "_events",
-        "_names",
-        "_with_usage",
-        "complete",
-        "fault",
-        "model",
-        "usage",
-    )
+        "_alias", "_assembler", "_events", "_names", "_with_usage", "complete", "fault", "model", "usage",
+    )  # fmt: skip
 
     def __init__(self, alias: str, with_usage: bool) -> None:
         self._alias = alias
