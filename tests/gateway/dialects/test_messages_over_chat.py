@@ -244,3 +244,11 @@ def test_an_error_ends_a_stream() -> None:
     out = relay.feed(event("up", {"content": "a"}, "stop") + b'data: {"error":{"message":"Down."}}\n\n')
     assert relay.fault is not None and relay.fault.message == "Down."
     assert b"message_stop" not in out + relay.finish() and not relay.complete
+
+
+def test_images_have_no_place_there() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    with pytest.raises(Upstream, match="image"):
+        whole({"content": "see", "images": [image]})
+    with pytest.raises(Upstream, match="image"):
+        streamed({"content": "see", "images": [image]})

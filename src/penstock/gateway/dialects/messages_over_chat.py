@@ -37,6 +37,7 @@ class _Message(msgspec.Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     thinking_blocks: list[dict[str, Any]] | None = None
+    images: list[Any] | None = None
     tool_calls: list[_Call] | None = None
 
 
@@ -66,12 +67,18 @@ def translate_answer(body: bytes, alias: str) -> Answer:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, IndexError) as error:
         raise Upstream("The provider's answer is not a chat completion.", body=body[:2000]) from error
     said = choice.message
+    _no_images(said)
     content = [*_thoughts(said), *_texts(said), *_calls(said, choice.finish_reason)]
     calls = any(block["type"] == "tool_use" for block in content)
     stop = stop_of(choice.finish_reason, choice.stop_reason, calls=calls, refused=bool(said.refusal))
     usage = found.usage.usage() if found.usage else None
     made = message(found.id or new_id("msg"), alias, content, stop, usage or Usage())
     return Answer(_encode(made), usage, found.model or "")
+
+
+def _no_images(said: _Message | Delta) -> None:
+    if said.images:
+        raise Upstream("The model made an image, and Anthropic's API has no place for one in an answer.")
 
 
 def _thoughts(said: _Message) -> list[dict[str, Any]]:
@@ -158,6 +165,7 @@ class MessagesOverChatRelay:
         return b"".join(out)
 
     def _said(self, delta: Delta) -> list[bytes]:
+        _no_images(delta)
         out: list[bytes] = []
         if delta.reasoning_content:
             out.append(self._out.thinking(delta.reasoning_content))

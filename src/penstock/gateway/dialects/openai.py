@@ -82,6 +82,7 @@ class Delta(msgspec.Struct):
     content: str | None = None
     reasoning_content: str | None = None
     thinking_blocks: list[dict[str, Any]] | None = None
+    images: list[Any] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
 
