@@ -46,6 +46,24 @@ def test_thoughts_go_along_where_they_are_understood() -> None:
     assert messages(USER, unsigned)[1] == {"role": "assistant", "content": "", "reasoning_content": "hm"}
 
 
+def test_what_some_servers_take() -> None:
+    said = {"role": "assistant", "content": [SIGNED, CALL | {"cache_control": CACHED}]}
+    failed = result([{"type": "text", "text": "no", "cache_control": CACHED}], is_error=True)
+    body = {"messages": [USER, said, {"role": "user", "content": [failed]}], "thinking": {"type": "adaptive"}}
+    thoughts = translate_request(body, "m", extensions=False, takes={"reasoning_content", "thinking"})
+    assert thoughts["messages"][1]["reasoning_content"] == "hm" and thoughts["thinking"] == {
+        "type": "enabled"
+    }
+    assert "thinking_blocks" not in thoughts["messages"][1] and "cache_control" not in str(thoughts)
+    off = body | {"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}}
+    quiet = translate_request(off, "m", extensions=False, takes={"thinking"})
+    assert quiet["thinking"] == {"type": "disabled"} and "reasoning_effort" not in quiet
+    cached = translate_request(body, "m", extensions=False, takes={"cache_control"})
+    assert cached["messages"][1]["tool_calls"][0]["cache_control"] == CACHED
+    assert cached["messages"][2]["content"] == [{"type": "text", "text": "Error: "}, failed["content"][0]]
+    assert "reasoning_content" not in cached["messages"][1] and "thinking" not in cached
+
+
 def test_cache_points_go_along_where_they_are_understood() -> None:
     text = {"type": "text", "text": "x", "cache_control": CACHED}
     members: dict[str, Any] = {

@@ -3,7 +3,7 @@
 From https://docs.anthropic.com/en/api/messages to https://platform.openai.com/docs/api-reference/chat/create.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -21,19 +21,22 @@ class BlockReader:
     """Translates blocks. `extensions` says whether the messages go on to a dialect that knows more than OpenAI does.
 
     Without it, cache points (OpenAI's servers keep prompts by themselves) and thoughts of earlier turns (they take
-    none back) are left out, failures of tools are told in words, and images of tools follow in a user message.
+    none back) are left out unless `takes` names `cache_control` or `reasoning_content`; failures of tools are told
+    in words, and images of tools follow in a user message.
     """
 
-    def __init__(self, *, extensions: bool, drop: bool) -> None:
+    def __init__(self, *, extensions: bool, drop: bool, takes: Collection[str] = ()) -> None:
         self._extensions = extensions
         self._drop = drop
+        self._cached = extensions or "cache_control" in takes
+        self._thoughts = extensions or "reasoning_content" in takes
 
     # -- texts ---------------------------------------------------------------------------------------------
 
     def cached(self, part: Part, block: Mapping[str, Any]) -> Part:
         """Return the part with the block's cache point."""
         control = block.get("cache_control")
-        return part if control is None or not self._extensions else part | {"cache_control": control}
+        return part if control is None or not self._cached else part | {"cache_control": control}
 
     def texts(self, content: Any, where: str, between: str) -> Any:
         """Return text blocks as one string, or as parts when one has a cache point."""
@@ -91,8 +94,8 @@ class BlockReader:
             else:
                 raise _unknown(block, f"{where}[{index}]")
         message: dict[str, Any] = {"role": "assistant", "content": self._joined(parts, "") or None}
-        if self._extensions and thoughts:
-            message |= _thoughts(thoughts)
+        if self._thoughts and thoughts:
+            message |= _thoughts(thoughts, sealed=self._extensions)
         if calls:
             message["tool_calls"] = calls
         elif message["content"] is None:
@@ -144,7 +147,9 @@ class BlockReader:
         if block.get("is_error") and self._extensions:
             message["is_error"] = True
         elif block.get("is_error"):
-            message["content"] = ERROR + content
+            message["content"] = (
+                [{"type": "text", "text": ERROR}, *content] if isinstance(content, list) else ERROR + content
+            )
         return self.cached(message, block), beside
 
     # -- parts ---------------------------------------------------------------------------------------------
@@ -201,11 +206,11 @@ class BlockReader:
         ]
 
 
-def _thoughts(blocks: list[dict[str, Any]]) -> dict[str, Any]:
+def _thoughts(blocks: list[dict[str, Any]], *, sealed: bool) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if told := "".join(str(block.get("thinking") or "") for block in blocks):
         out["reasoning_content"] = told
-    if any(block.get("signature") or block.get("data") for block in blocks):
+    if sealed and any(block.get("signature") or block.get("data") for block in blocks):
         out["thinking_blocks"] = blocks
     return out
 

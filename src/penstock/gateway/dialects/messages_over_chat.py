@@ -1,5 +1,6 @@
 """Anthropic's messages API for a provider that speaks OpenAI's chat completions."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -205,15 +206,22 @@ class MessagesOverChatRelay:
 class MessagesOverChat:
     """See `messages_request` for the way there; the way back is here."""
 
-    def __init__(self, *, extensions: bool = True, drop_params: bool = False) -> None:
-        """`extensions` says whether the requests go on to a dialect that knows more than OpenAI's servers do."""
+    def __init__(
+        self, *, extensions: bool = True, takes: Collection[str] = (), drop_params: bool = False
+    ) -> None:
+        """`extensions` says whether the requests go on to a dialect that knows more than OpenAI's servers do.
+
+        If not, `takes` names what the server knows of `cache_control`, `reasoning_content` and `thinking`.
+        """
         self._extensions = extensions
+        self._takes = takes
         self._drop = drop_params
 
     def request(self, envelope: Envelope, model: str) -> bytes:
         """Return the chat request; raises Invalid for what has no counterpart."""
         body = decoded(envelope)
-        return _encode(translate_request(body, model, extensions=self._extensions, drop=self._drop))
+        made = translate_request(body, model, extensions=self._extensions, takes=self._takes, drop=self._drop)
+        return _encode(made)
 
     def answer(self, body: bytes, alias: str) -> Answer:
         """Return the message."""

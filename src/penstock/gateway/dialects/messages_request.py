@@ -6,7 +6,7 @@ From https://docs.anthropic.com/en/api/messages to https://platform.openai.com/d
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -44,18 +44,24 @@ MAX_USER = 64
 
 
 def translate_request(
-    body: Mapping[str, Any], model: str, *, extensions: bool = True, drop: bool = False
+    body: Mapping[str, Any],
+    model: str,
+    *,
+    extensions: bool = True,
+    takes: Collection[str] = (),
+    drop: bool = False,
 ) -> dict[str, Any]:
     """Return the chat request for a messages request; raises Invalid for what has no counterpart.
 
     With `extensions`, members go along that only dialects behind this one know: `thinking`, `thinking_blocks`,
-    `cache_control`, `is_error`. With `drop`, unsupported members are left out instead of refused.
+    `cache_control`, `is_error`; without, those of them that `takes` names. With `drop`, unsupported members are left
+    out instead of refused.
     """
     for name, value in body.items():
         harmless = value is None or (name == "speed" and value == "standard")
         if not drop and not harmless and name not in KNOWN:
             raise refused(name, WHOM, "it has no such thing")
-    reader = BlockReader(extensions=extensions, drop=drop)
+    reader = BlockReader(extensions=extensions, drop=drop, takes=takes)
     out: dict[str, Any] = {"model": model, "messages": _messages(body, reader)}
     out |= {name: body[name] for name in (*SHARED, *OF_CHAT) if body.get(name) is not None}
     if drop and not extensions:
@@ -71,7 +77,7 @@ def translate_request(
     _user(body, out)
     _tools(body, out, reader)
     _output(body, out, drop=drop)
-    _thinking(body, out, extensions=extensions)
+    _thinking(body, out, "thinking" if extensions else "toggle" if "thinking" in takes else "")
     if drop and not extensions and out.get("reasoning_effort") == "none":
         del out["reasoning_effort"]
     return out
@@ -196,15 +202,20 @@ def is_strict(schema: Any) -> bool:
 # -- thinking ----------------------------------------------------------------------------------------------
 
 
-def _thinking(body: Mapping[str, Any], out: dict[str, Any], *, extensions: bool) -> None:
+def _thinking(body: Mapping[str, Any], out: dict[str, Any], manner: str) -> None:
+    """Take `thinking` over as it is ("thinking"), as a toggle and an effort ("toggle"), or as an effort ("")."""
     thinking = body.get("thinking")
     if thinking is None:
         return
     kind = thinking.get("type") if isinstance(thinking, dict) else None
     if kind not in ("enabled", "adaptive", "disabled", "between_tools"):
         raise bad("thinking must be enabled with budget_tokens, adaptive, or disabled.", "thinking")
-    if extensions:
+    if manner == "toggle":
+        out["thinking"] = {"type": "disabled" if kind == "disabled" else "enabled"}
+    if manner == "thinking":
         out["thinking"] = thinking
+    elif kind == "disabled" and manner == "toggle":
+        out.pop("reasoning_effort", None)
     elif kind == "disabled":
         out["reasoning_effort"] = "none"
     elif kind == "enabled":
