@@ -133,6 +133,12 @@ def test_cache_points_everywhere() -> None:
     assert out["tools"][0]["cache_control"] == CACHED and out["cache_control"] == {"type": "ephemeral"}
 
 
+def test_openais_own_cache_points() -> None:
+    part = {"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}
+    long = part | {"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
+    assert [block["cache_control"] for block in content(part, long)] == [{"type": "ephemeral"}, CACHED]
+
+
 # -- contents ----------------------------------------------------------------------------------------------
 
 

@@ -17,8 +17,10 @@ from penstock.gateway.dialects.chat_over_cohere import ChatOverCohere
 from penstock.gateway.dialects.embeddings import InBase64
 from penstock.gateway.dialects.embeddings_over_cohere import EmbeddingsOverBedrock, EmbeddingsOverCohere
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dialects.fronts import fronts
 from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
 from penstock.gateway.dialects.sse import EventBuffer, payload
+from penstock.gateway.model import Operation
 from tests.fakes import cohere as fake
 
 USER = [{"role": "user", "content": "Hi"}]
@@ -372,3 +374,20 @@ def test_failures_of_tools_are_told_in_words() -> None:
         {"type": "text", "text": "Error: "},
         {"type": "text", "text": "down"},
     ]
+
+
+def test_callers_of_anthropic_may_have_members_dropped() -> None:
+    body = {
+        "model": "route",
+        "max_tokens": 5,
+        "messages": [{"role": "user", "content": "x"}],
+        "mcp_servers": [{}],
+    }
+    envelope = Envelope(msgspec.json.encode(body))
+    back = ChatOverCohere(drop_params=True)
+    with pytest.raises(Invalid, match="mcp_servers"):
+        fronts(back)[Operation.MESSAGES].request(envelope, "command")
+    made = msgspec.json.decode(
+        fronts(back, drop_params=True)[Operation.MESSAGES].request(envelope, "command")
+    )
+    assert set(made) == {"model", "messages", "max_tokens"}

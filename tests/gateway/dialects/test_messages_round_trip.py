@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.gateway.dialects import messages_to_chat
@@ -118,6 +118,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     return body
 
 
+@settings(deadline=None)
 @given(requests())
 def test_requests(body: dict[str, Any]) -> None:
     there = to_messages(body, "claude-opus-4-6")
@@ -142,6 +143,7 @@ def contents(draw: st.DrawFn) -> list[dict[str, Any]]:
     return content + sorted(said, key=lambda block: block["type"])
 
 
+@settings(deadline=None)
 @given(contents(), STOPS, st.lists(st.integers(0, 9000), max_size=20), st.sampled_from([b"\n", b"\r\n"]))
 def test_answers(content: list[dict[str, Any]], stop: str, cuts: list[int], ends: bytes) -> None:
     if stop == "end_turn" and any(block["type"] == "tool_use" for block in content):
@@ -169,6 +171,7 @@ def test_answers(content: list[dict[str, Any]], stop: str, cuts: list[int], ends
     assert last.complete and msgspec.json.decode(last.output()) == back
 
 
+@settings(deadline=None)
 @given(contents(), st.lists(st.integers(0, 9000), max_size=20))
 def test_chained_streams(content: list[dict[str, Any]], cuts: list[int]) -> None:
     raw = b"".join(events(content))

@@ -131,8 +131,17 @@ def parts_of(content: Any, where: str) -> list[tuple[str, Mapping[str, Any]]]:
         place = f"{where}.content[{index}]"
         if not isinstance(part, dict):
             raise bad(f"{place} must be an object.", place)
-        out.append((place, part))
+        out.append((place, _cache_point(part)))
     return out
+
+
+def _cache_point(part: dict[str, Any]) -> dict[str, Any]:
+    """Return the part with OpenAI's word for a cache point in the one that all providers here go by."""
+    point = part.get("prompt_cache_breakpoint")
+    if not isinstance(point, dict) or part.get("cache_control") is not None:
+        return part
+    # OpenAI's times are half an hour and more: of those known elsewhere, one hour is the nearest.
+    return part | {"cache_control": {"type": "ephemeral"} | ({"ttl": "1h"} if point.get("ttl") else {})}
 
 
 def text_of(part: Mapping[str, Any]) -> str | None:
