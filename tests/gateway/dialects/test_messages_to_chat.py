@@ -10,6 +10,7 @@ from penstock.gateway.dialects.anthropic import AnthropicRelay
 from penstock.gateway.dialects.messages_to_chat import ChatOverMessagesRelay, translate_answer
 from penstock.gateway.dialects.sse import EventBuffer, payload
 from penstock.gateway.model import Usage
+from penstock.traces.price_terms import PER, Price, amount
 from tests.fakes.anthropic import event, message
 
 USAGE = {
@@ -116,6 +117,11 @@ def test_a_whole_answer() -> None:
         "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 7, "cache_write_1h_tokens": 4},
         "completion_tokens_details": {"reasoning_tokens": 6},
     }
+
+
+def test_each_class_of_tokens_has_its_price() -> None:
+    price = Price(input=1, cached=0.5, cache_write=2, cache_write_1h=4, output=8)
+    assert amount(price, COUNTED) * PER == 20 + 5 * 0.5 + 3 * 2 + 4 * 4 + 11 * 8
 
 
 def test_a_stream_says_the_same() -> None:
