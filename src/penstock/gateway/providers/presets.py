@@ -54,6 +54,7 @@ class Groq(OpenAIProvider):
 
     BASE_URL = "https://api.groq.com/openai/v1"
     KEY_ENV = "GROQ_API_KEY"
+    COMPLETIONS = False
     QUIRKS: ClassVar[Quirks | None] = Quirks(
         reasoning="reasoning", unsupported=frozenset({"logprobs", "logit_bias", "top_logprobs"})
     )
@@ -87,6 +88,7 @@ class Mistral(OpenAIProvider):
 
     BASE_URL = "https://api.mistral.ai/v1"
     KEY_ENV = "MISTRAL_API_KEY"
+    COMPLETIONS = False
     QUIRKS: ClassVar[Quirks | None] = Quirks(
         rename={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
         ignored=frozenset({"stream_options", "user", "store"}),
@@ -120,6 +122,7 @@ class Perplexity(OpenAIProvider):
 
     BASE_URL = "https://api.perplexity.ai"
     KEY_ENV = "PERPLEXITY_API_KEY"
+    COMPLETIONS = False
 
 
 class SambaNova(OpenAIProvider):
