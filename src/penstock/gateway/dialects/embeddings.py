@@ -90,9 +90,11 @@ class InBase64:
     Made anew for each call: it remembers what the request asked for until the answer comes.
     """
 
-    __slots__ = ("_inner", "_size", "_wanted")
+    __slots__ = ("_checked", "_inner", "_size", "_wanted")
 
-    def __init__(self, inner: Dialect) -> None:
+    def __init__(self, inner: Dialect, *, checked: bool = False) -> None:
+        """`checked` is for servers that may take no notice of `dimensions`."""
+        self._checked = checked
         self._inner = inner
         self._wanted = False
         self._size: int | None = None
@@ -106,7 +108,7 @@ class InBase64:
         if form not in ("float", "base64"):
             raise bad("encoding_format must be float or base64.", "encoding_format")
         self._wanted = form == "base64"
-        self._size = _size(envelope)
+        self._size = _size(envelope) if self._checked else None
         return self._inner.request(envelope, model)
 
     def answer(self, body: bytes, alias: str) -> Answer:
@@ -119,7 +121,7 @@ class InBase64:
             return made
         try:
             found = _rows.decode(made.body)
-            rows = [(row, _vector(row.embedding)) for row in sorted(found.data, key=lambda row: row.index)]
+            rows = [(row, vector_of(row.embedding)) for row in sorted(found.data, key=lambda row: row.index)]
         except (*_ERRORS, ValueError, struct.error) as error:
             raise Upstream("The provider's answer holds no embeddings.", body=made.body[:2000]) from error
         self._check(len(vector) for _, vector in rows)
@@ -175,7 +177,8 @@ def _size(envelope: Envelope) -> int | None:
     return size
 
 
-def _vector(embedding: list[float] | str) -> list[float]:
+def vector_of(embedding: list[float] | str) -> list[float]:
+    """Return the numbers of a vector that may be in base64; raises ValueError or struct.error when it is neither."""
     if isinstance(embedding, list):
         return embedding
     data = base64.b64decode(embedding, validate=True)

@@ -111,7 +111,11 @@ class OpenAIProvider:
     def dialect(self, operation: Operation) -> Dialect | None:
         """Return the dialect: bytes pass through; callers of other families are translated."""
         found = self._dialects.get(operation)
-        return InBase64(found) if found is not None and operation is Operation.EMBEDDINGS else found
+        return (
+            InBase64(found, checked=True)
+            if found is not None and operation is Operation.EMBEDDINGS
+            else found
+        )
 
     def request(
         self,
