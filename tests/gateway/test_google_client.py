@@ -56,7 +56,7 @@ def gateway(
     routes |= routes_for("ge", "ge-", ["invalid", "limited", "overloaded", "image", "blocked"])
     actor = owner_of(sqlite_home)
     with sqlite_home.begin() as uow:
-        service.apply(uow, actor, providers, routes)
+        service.apply(uow, actor, {"providers": providers, "routes": routes})
     running = Running(sqlite_home, actor)
     running.start()
     yield running

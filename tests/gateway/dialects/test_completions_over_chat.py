@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.core.errors import Upstream
@@ -27,6 +27,7 @@ def read(out: bytes) -> tuple[str, list[dict]]:
     return "".join(choice["text"] for body in bodies for choice in body["choices"]), bodies
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=30), with_usage=st.booleans(), crlf=st.booleans())
 def test_any_chunking(cuts: list[int], with_usage: bool, crlf: bool) -> None:
     relay = CompletionsOverChatRelay("alias", with_usage)

@@ -65,7 +65,7 @@ def gateway(sqlite_home: Home, upstreams: dict[str, Any]) -> Iterator[Running]:
     routes |= routes_for("oa", "", EMBEDDERS)
     actor = owner_of(sqlite_home)
     with sqlite_home.begin() as uow:
-        service.apply(uow, actor, providers, routes)
+        service.apply(uow, actor, {"providers": providers, "routes": routes})
     running = Running(sqlite_home, actor)
     running.start()
     yield running
