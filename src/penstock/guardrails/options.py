@@ -1,5 +1,6 @@
 """Reading a guard's options: every key known, every type right."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,8 @@ import re2
 
 from penstock.core.errors import Invalid
 from penstock.core.suggest import did_you_mean
+from penstock.guardrails.ahead import beginnings
+from penstock.guardrails.ports import Rule
 
 MAX_PATTERN = 1_000
 MAX_LIST = 1_000
@@ -86,9 +89,13 @@ class Options:
 
 def user_pattern(text: str) -> Any:
     """Return a pattern that a person gave, in RE2: linear time, whatever it says. Raises Invalid."""
+    if "[[:" in text:
+        raise Invalid(f"{text[:80]!r}: write out character classes such as [[:alpha:]].", hint="[A-Za-z]")
     try:
-        return re2.compile(text, _quiet())
-    except re2.error as error:
+        found = re2.compile(text, _quiet())
+        beginnings(text)
+        return found
+    except (re2.error, re.error) as error:
         raise Invalid(
             f"{text[:80]!r} is not a pattern that RE2 takes: {_said(error)}.",
             hint="RE2 has no look-around and no back references: https://github.com/google/re2/wiki/Syntax",
@@ -104,3 +111,10 @@ def _quiet() -> Any:
 def _said(error: Exception) -> str:
     told = error.args[0] if error.args else ""
     return told.decode(errors="replace") if isinstance(told, bytes) else str(told)
+
+
+def user_rules(patterns: Sequence[str]) -> tuple[Rule, ...]:
+    """Return rules for patterns that a person gave."""
+    return tuple(
+        Rule(f"pattern_{number}", pattern, user_pattern(pattern)) for number, pattern in enumerate(patterns, 1)
+    )
