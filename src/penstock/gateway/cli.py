@@ -9,10 +9,11 @@ from penstock.core import console
 from penstock.core.console import EXIT_FAILED, HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
 from penstock.gateway import probe, service
-from penstock.gateway.model import NamedRoute, Route, Target
+from penstock.gateway.model import STRATEGIES, NamedRoute, Route, Target
+from penstock.gateway.routing.publisher import target_health
 
 providers = console.group("providers", "Model providers: list, put, delete, test.")
-routes = console.group("routes", "Public model names and their targets: list, put, delete.")
+routes = console.group("routes", "Public model names and their targets: list, put, delete, health.")
 
 
 def _options(pairs: list[str]) -> dict[str, Any]:
@@ -106,29 +107,38 @@ def list_routes(
 @console.guarded
 def put_route(
     name: str,
-    target: Annotated[list[str], typer.Option("--target", help="PROVIDER/MODEL or PROVIDER/MODEL=WEIGHT.")],
-    strategy: Annotated[str, typer.Option("--strategy", help="weighted or fallback.")] = "weighted",
+    target: Annotated[
+        list[str],
+        typer.Option(
+            "--target", help="PROVIDER/MODEL or PROVIDER/MODEL=WEIGHT; route:NAME goes on with another."
+        ),
+    ],
+    strategy: Annotated[str, typer.Option("--strategy", help=f"{', '.join(STRATEGIES)}.")] = "weighted",
     retries: Annotated[int, typer.Option("--retries", help="Further attempts.")] = 1,
+    sticky_by: Annotated[str, typer.Option("--sticky-by", help="user, session or key.")] = "user",
     home: HomeOption = None,
     project: ProjectOption = "default",
     as_json: JsonOption = False,
 ) -> None:
-    """Make or change a route."""
+    """Make or change a route; `penstock apply` knows all its settings."""
     targets = tuple(_target(each) for each in target)
     with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
-        made = service.put_route(uow, actor, name, Route(strategy, targets, retries))
+        made = service.put_route(uow, actor, name, Route(strategy, targets, retries, sticky_by=sticky_by))
     console.emit(made, as_json, lambda: "  ".join(_line(made)))
 
 
 def _target(text: str) -> Target:
     place, _, weight = text.partition("=")
+    try:
+        share = float(weight) if weight else 1.0
+    except ValueError as error:
+        raise Invalid(f"The weight in {text!r} is not a number.") from error
+    if place.startswith("route:"):
+        return Target(route=place.removeprefix("route:"), weight=share)
     provider, slash, model = place.partition("/")
     if not slash or not model:
         raise Invalid(f"{text!r} is not PROVIDER/MODEL.")
-    try:
-        return Target(provider, model, float(weight) if weight else 1.0)
-    except ValueError as error:
-        raise Invalid(f"The weight in {text!r} is not a number.") from error
+    return Target(provider, model, share)
 
 
 @routes.command("delete")
@@ -138,3 +148,25 @@ def delete_route(name: str, home: HomeOption = None, project: ProjectOption = "d
     with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
         service.delete_route(uow, actor, name)
     console.note(f"Route {name} is gone.")
+
+
+@routes.command("health")
+@console.guarded
+def health(home: HomeOption = None, project: ProjectOption = "default", as_json: JsonOption = False) -> None:
+    """List the targets that running servers have called: breaker, calls in flight, latency, errors."""
+    with console.open_home(home, project) as (opened, actor), opened.read() as uow:
+        found = target_health(uow, actor)
+    columns = ["target", "state", "in flight", "ms", "requests", "errors", "last error"]
+    lines = [
+        (
+            f"{one.provider}/{one.model}",
+            one.state,
+            one.in_flight,
+            one.ewma_ms,
+            one.requests,
+            one.errors,
+            one.last_error,
+        )
+        for one in found
+    ]
+    console.emit(found, as_json, lambda: console.rows(columns, lines))

@@ -45,3 +45,7 @@ class GatewaySettings:
     """Batches worked off at once; the others wait."""
     batches_open: int = 100
     """Batches of one project that may be waiting or running."""
+    cache_memory_mb: int = 64
+    """Memory one web process gives to answers that routes keep, in megabytes; 0 keeps none in memory."""
+    cache_disk_mb: int = 1024
+    """What kept answers may take in the database, all projects together, in megabytes."""

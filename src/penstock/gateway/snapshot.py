@@ -100,6 +100,7 @@ def load(home: Home, health: HealthRegistry) -> Snapshot:
     with home.read() as uow:
         everything = store.load_everything(uow.conn)
         tables = _Builder(uow, everything, health).tables()
+    health.sweep()
     return Snapshot(callers, tables, seen)
 
 

@@ -10,7 +10,7 @@ from penstock.core.scope import Scope
 from penstock.gateway.model import Breaker, NamedRoute, Route, Target
 from penstock.gateway.routing.checking import MAX_DEPTH
 from penstock.gateway.routing.gate import Gate
-from penstock.gateway.routing.health import HealthRegistry
+from penstock.gateway.routing.health import ANY_MODEL, HealthRegistry
 from penstock.gateway.routing.live import (
     Branch,
     LiveArm,
@@ -72,9 +72,9 @@ def target_at(
 def direct(provider: LiveProvider, model: str, health: HealthRegistry) -> LiveRoute:
     """Return an ad-hoc route for a model named by the caller.
 
-    Callers choose such names freely, so all of a provider's share one health (the model `*`), without a breaker.
+    Callers choose such names freely, so all of a provider's share one health (see `ANY_MODEL`), without a breaker.
     """
-    picker = Ordered([target_at(provider, model, health, key="*")])
+    picker = Ordered([target_at(provider, model, health, key=ANY_MODEL)])
     return LiveRoute("", "fallback", picker, 2, priced=((provider.name, model),))
 
 

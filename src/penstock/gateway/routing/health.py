@@ -104,6 +104,8 @@ class TargetHealth:
     last_ok_at: datetime | None = None
 
 
+ANY_MODEL = "*"
+"""Stands for all models of a provider that callers name without a route."""
 Key = tuple[Scope, str, str]
 _WORST = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 
@@ -113,14 +115,18 @@ class HealthRegistry:
 
     def __init__(self, monotonic: Callable[[], float] = clock.monotonic) -> None:
         self.monotonic = monotonic
+        self._origin = clock.now() - timedelta(seconds=monotonic())
         self._health: dict[Key, Health] = {}
         self._breakers: dict[tuple[Key, Policy], Breaker] = {}
         self._gates: dict[tuple[Scope, str, str], Gate] = {}
         self._shadows: dict[tuple[Scope, str], ShadowState] = {}
+        self._asked: set[Key] = set()
 
     def health(self, scope: Scope, provider: str, model: str) -> Health:
         """Return the health of `model` at the provider that `scope` owns; always the same object."""
-        return self._health.setdefault((scope, provider, model), Health())
+        key = (scope, provider, model)
+        self._asked.add(key)
+        return self._health.setdefault(key, Health())
 
     def breaker(self, scope: Scope, provider: str, model: str, policy: Policy) -> Breaker:
         """Return the breaker of a target under `policy`; always the same object."""
@@ -136,9 +142,18 @@ class HealthRegistry:
         """Return the state of a route's copies; always the same object."""
         return self._shadows.setdefault((scope, route), ShadowState())
 
+    def sweep(self) -> None:
+        """Forget the targets that nobody asked for since the last sweep and that have no call in flight."""
+        asked, self._asked = self._asked, set()
+        for key, health in list(self._health.items()):
+            if key not in asked and key[2] != ANY_MODEL and not health.in_flight:
+                del self._health[key]
+        for key, policy in list(self._breakers):
+            if key not in self._health:
+                del self._breakers[key, policy]
+
     def snapshot(self) -> list[tuple[Scope, TargetHealth]]:
         """Return the health of every target that was called, each with the project its provider belongs to."""
-        now, wall = self.monotonic(), clock.now()
         states: dict[Key, State] = {}
         for (key, _), breaker in list(self._breakers.items()):
             states[key] = max(states.get(key, State.CLOSED), breaker.state, key=_WORST.index)
@@ -155,7 +170,7 @@ class HealthRegistry:
                     errors=health.errors,
                     last_error=health.last_error,
                     last_error_at=health.last_error_at,
-                    last_ok_at=wall - timedelta(seconds=now - health.last_ok) if health.last_ok else None,
+                    last_ok_at=self._origin + timedelta(seconds=health.last_ok) if health.last_ok else None,
                 ),
             )
             for key, health in list(self._health.items())

@@ -1,0 +1,1 @@
+"""Answers given again: exactly the same request, or one that means the same."""
