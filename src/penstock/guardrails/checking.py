@@ -90,9 +90,11 @@ class Checker:
             except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; on_error says what follows
                 self._failed(entry, error)
 
-    def judge(self, text: str) -> str:
+    def judge(self, text: str, *, role: str = "") -> str:
         """Let text guards judge; returns the text with what they mask replaced."""
         for entry in self.program.judges:
+            if not _hears(entry, role):
+                continue
             try:
                 hits = list(entry.guard.judge(text, self.about))
             except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; on_error says what follows
@@ -104,10 +106,10 @@ class Checker:
                 text = _masked(text, hits)
         return text
 
-    async def ask(self, text: str, transport: Transport, *, late: bool = False) -> str:
-        """Let remote guards judge; `late`: the text has gone out already, so that they can only flag."""
+    async def ask(self, text: str, transport: Transport, *, role: str = "", late: bool = False) -> str:
+        """Let remote guards judge; `late`: the text has gone out, so those that nobody waited for may flag it."""
         for entry in self.program.remotes:
-            if late is entry.guard.holds:
+            if (late and entry.guard.holds) or not _hears(entry, role):
                 continue
             try:
                 reply = await entry.guard.ask(text, self.about, transport)
@@ -130,6 +132,10 @@ class Checker:
         # Its message may quote what it was given: only its kind is written down.
         _log.warning("the guard %s of %s failed: %s", entry.label, entry.policy, reason)
         self.tally.failed(entry, reason)
+
+
+def _hears(entry: Entry, role: str) -> bool:
+    return not role or not entry.guard.roles or role in entry.guard.roles
 
 
 def _content(raw: Raw, text: str) -> str:
