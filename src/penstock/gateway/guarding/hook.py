@@ -112,6 +112,9 @@ class AnswerGuards:
         out, self._became = await judged(
             stream, self._operation, lambda text, kind: self._judged(checker, text, kind)
         )
+        if checker.tally.error is not None:
+            for relay in self._relays:
+                relay.refuse(checker.tally.error)
         _raise(checker)
         return out
 

@@ -9,7 +9,8 @@ from penstock.core.errors import Invalid
 
 _FEW = 40
 """Escapes up to which they are taken out one by one; with more of them, parsing the body is quicker."""
-_PLAIN = [{ord("n"): b"\n", ord("t"): b"\t", ord("r"): b"\r"}.get(code, bytes([code])) for code in range(256)]
+_CONTROLS = dict(zip(b"nrtbf", (b"\n", b"\r", b"\t", b"\b", b"\f"), strict=True))
+_PLAIN = [_CONTROLS.get(code, bytes([code])) for code in range(256)]
 _decode = msgspec.json.Decoder().decode
 
 

@@ -74,7 +74,7 @@ class GuardedRelay:
         self._tools: set[str] = set()
         self.fault: Fault | None = None
         if self._checker.tally.error is not None:
-            self._refuse(self._checker.tally.error)
+            self.refuse(self._checker.tally.error)
 
     # -- what a relay has ----------------------------------------------------------------------------------
 
@@ -105,11 +105,11 @@ class GuardedRelay:
 
     def feed(self, data: bytes) -> bytes:
         """Return the caller's bytes that have passed the guards."""
-        return self._pass(self._source.feed(data))
+        return self._pass(self._source.feed(data)) if self.fault is None else b""
 
     def finish(self) -> bytes:
         """Return what is still owed to the caller when the provider has ended the stream."""
-        return self._pass(self._source.finish())
+        return self._pass(self._source.finish()) if self.fault is None else b""
 
     def output(self) -> bytes:
         """Return the answer put together, as the caller got it."""
@@ -129,8 +129,6 @@ class GuardedRelay:
     # -- events --------------------------------------------------------------------------------------------
 
     def _pass(self, data: bytes) -> bytes:
-        if self.fault is not None:
-            return b""
         out: list[bytes] = []
         for event in self._events.feed(data) if data else ():
             if event and not self._take(event, out):
@@ -166,14 +164,15 @@ class GuardedRelay:
         if error is None and whole is not None:
             error = whole.tally.error
         if error is not None:
-            self._refuse(error)
+            self.refuse(error)
             return False
         queue = self._queue
         while queue and queue[0].ready:
             out.append(queue.popleft().settled(self._checker))
         return True
 
-    def _refuse(self, error: PenstockError) -> None:
+    def refuse(self, error: PenstockError) -> None:
+        """End the answer here, as guards refuse it."""
         kind = str(error.details.get("type") or "")
         self.fault = Fault(error.message, kind, str(error.details.get("code") or error.code))
         self._queue.clear()

@@ -25,8 +25,9 @@ class Client(Protocol):
 class GuardTransport:
     """Implements `guardrails.ports.Transport`."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client | None = None) -> None:
+        self.client = client
+        """None while the gateway is not started."""
 
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, allow_private: bool
@@ -39,7 +40,6 @@ class GuardTransport:
         path = path if not parts.path.endswith("/") else f"{path}/"
         target = f"{path or '/'}?{parts.query}" if parts.query else path or "/"
         lines = {"accept": "application/json", "accept-encoding": "identity", **headers}
-        lines["content-length"] = str(len(body))
         block = b"Host: " + origin.host_header + b"\r\n"
         block += b"".join(f"{name}: {_clean(value)}\r\n".encode() for name, value in lines.items())
         try:
@@ -49,7 +49,9 @@ class GuardTransport:
             raise Unavailable(f"The guard did not answer in {timeout:g} seconds.", retry_after=1) from error
 
     async def _post(self, request: Request) -> tuple[int, bytes]:
-        response = await self._client.send(request)
+        if self.client is None:
+            raise Unavailable("The gateway is not started.", retry_after=1)
+        response = await self.client.send(request)
         try:
             return response.status, await response.read(MAX_REPLY)
         finally:
