@@ -1,7 +1,7 @@
 """All patterns of all guards that hold for a call, as one immutable program: one scan tells whether any can hit.
 
-Finds of guards that change text (mask, tokenise) do not overlap: where they would, the guard that is earlier in the order
-wins, within a guard the rule that is listed earlier. Guards that block or flag count their finds for themselves.
+Finds of guards that change text (mask, tokenise) do not overlap: where they would, the guard that is earlier in the
+order wins, within a guard the rule that is listed earlier. Guards that block or flag count their finds for themselves.
 """
 
 import unicodedata
@@ -15,7 +15,7 @@ from re2 import _re2
 from penstock.guardrails.ahead import beginnings
 from penstock.guardrails.building import Entry
 from penstock.guardrails.model import Action, Stage
-from penstock.guardrails.ports import DocumentGuard, PatternGuard, RemoteGuard, Rule, TextGuard
+from penstock.guardrails.ports import DocumentGuard, PatternGuard, RemoteGuard, Rule, TextGuard, WatchGuard
 from penstock.guardrails.tokens import TOKEN
 
 MAX_MEMORY = 64 << 20
@@ -36,7 +36,7 @@ class Bound(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """What a pattern matched: `end` where the match ends, `kept` where the find ends (= start: the check refused it)."""
+    """What a pattern matched: `end` is the match's, `kept` the find's (= start: the check refused it)."""
 
     start: int
     end: int
@@ -75,7 +75,8 @@ class Program:
     """The guards of one stage."""
 
     __slots__ = (
-        "_open", "_set", "bounds", "broken", "documents", "entries", "judges", "remotes", "restores", "scored", "stage"
+        "_open", "_set", "bounds", "broken", "documents", "entries", "judges", "remotes", "restores", "scored", "stage",
+        "watches",
     )  # fmt: skip
 
     def __init__(self, entries: Iterable[Entry], stage: Stage, *, restores: bool = False) -> None:
@@ -86,6 +87,7 @@ class Program:
         self.broken = tuple(entry for entry in self.entries if entry.guard is None)
         self.documents = tuple(e for e in self.entries if isinstance(e.guard, DocumentGuard))
         self.judges = tuple(e for e in self.entries if isinstance(e.guard, TextGuard))
+        self.watches = tuple(e for e in self.entries if isinstance(e.guard, WatchGuard))
         self.remotes = tuple(e for e in self.entries if isinstance(e.guard, RemoteGuard))
         self.bounds = tuple(self._bounds())
         self.scored = any(b.entry is not None and b.entry.guard.threshold > 0 for b in self.bounds)
@@ -112,6 +114,10 @@ class Program:
         return not self.entries and not self.restores
 
     def touches(self, data: bytes) -> bool:
+        """Whether any guard of texts may find something in `data`: one pass over it."""
+        return bool(self.watches) or self.hits(data)
+
+    def hits(self, data: bytes) -> bool:
         """Whether any pattern may hit in `data`: one pass over it."""
         return bool(self.bounds) and bool(self._set.Match(data))
 

@@ -52,7 +52,13 @@ class HttpGuard:
     async def ask(self, text: str, about: About, transport: Transport) -> Reply:
         """Return what the service says; raises Unavailable for anything but a proper answer."""
         body = msgspec.json.encode(
-            {"text": text, "stage": str(about.stage), "route": about.route, "key_id": about.key_id, "user": about.user}
+            {
+                "text": text,
+                "stage": str(about.stage),
+                "route": about.route,
+                "key_id": about.key_id,
+                "user": about.user,
+            }
         )
         headers = {"content-type": "application/json"}
         if self._token:

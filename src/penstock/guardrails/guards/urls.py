@@ -1,6 +1,7 @@
 """Links by which an answer could carry data away: images load by themselves, links by a click.
 
-Finds markdown images and links, HTML images, links, frames and scripts, and (if asked) bare addresses whose host is not allowed.
+Finds markdown images and links, HTML images, links, frames and scripts, and (if asked) bare addresses whose host is not
+allowed.
 """
 
 import re
