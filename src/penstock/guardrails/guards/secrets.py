@@ -43,7 +43,7 @@ _FORMATS: dict[str, tuple[str, str]] = {
 }
 _NAMED = (
     r"(?i)(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|credential)s?[\"']?"
-    r"[ \t]{0,3}[:=]",
+    r"[ \t]{0,3}[:=][=>]?[ \t]{0,3}[\"']?[A-Za-z0-9+/=_.~!@#$%^&*-]{12}",
     r"(?i:password|passwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|credential)s?[\"']?"
     r"[ \t]{0,3}(?::|=>?|:=)[ \t]{0,3}[\"']?[A-Za-z0-9+/=_.~!@#$%^&*-]{12,200}",
 )
