@@ -18,19 +18,76 @@ GUARDS = (
     config("pii"),
     config("secrets", action="tokenise"),
     config("urls", allow=["ok.example"], kinds=["image", "link", "address"]),
-    config("topics", action="flag", topics={"rivals": ["acme corp", "störung"]}, patterns={"n": ["(?i)\\bab+c\\b"]}),
+    config(
+        "topics",
+        action="flag",
+        topics={"rivals": ["acme corp", "störung"]},
+        patterns={"n": ["(?i)\\bab+c\\b"]},
+    ),
     config("pattern", patterns={"ticket": "TCK-[0-9]{3,6}", "all": "x(yz)*", "span": "BEGIN(?s:.*?)END"}),
     config("injection", action="flag"),
 )
 PROGRAM = Program(entries(*GUARDS), Stage.OUTPUT, restores=True)
 FRAGMENTS = (
-    "jane.doe@example.com", "@", "a@b.c", "4111 1111 1111 1111", "41111111", " ", "-", ".", "DE89 3704 0044 0532 0130 00",
-    "123-45-6789", "192.168.17.4", "2001:db8::1", ":", "+49 30 901820", "030/901820", "AKIAZ7Q4M2X9K1B3C5D8", "eyJhbGciOiJI",
-    "password=", "xk29Qm4vT7pL0w", "https://evil.example/a?b", "https://ok.example/a", "![x](", "[doc](", ")", "<img src=", ">",
-    "acme", " \n", "corp", "ACME CORP", "Störung", "ab", "bbc", "TCK-12", "345", "9999999", "x", "yz", "BEGIN", "END", "é", "日本",
-    "🙂", "<EMAIL_1>", "<EMAIL_", "2>", "ignore all", "previous", "instructions", "\n", "word", "psk_", "a1B2c3D4e5", "0123", "://u:pass@",
-    "-----BEGIN RSA PRIVATE KEY-----", "MIIE", "-----END RSA PRIVATE KEY-----",
-)  # fmt: skip
+    "jane.doe@example.com",
+    "@",
+    "a@b.c",
+    "4111 1111 1111 1111",
+    "41111111",
+    " ",
+    "-",
+    ".",
+    "DE89 3704 0044 0532 0130 00",
+    "123-45-6789",
+    "192.168.17.4",
+    "2001:db8::1",
+    ":",
+    "+49 30 901820",
+    "030/901820",
+    "AKIAZ7Q4M2X9K1B3C5D8",
+    "eyJhbGciOiJI",
+    "password=",
+    "xk29Qm4vT7pL0w",
+    "https://evil.example/a?b",
+    "https://ok.example/a",
+    "![x](",
+    "[doc](",
+    ")",
+    "<img src=",
+    ">",
+    "acme",
+    " \n",
+    "corp",
+    "ACME CORP",
+    "Störung",
+    "ab",
+    "bbc",
+    "TCK-12",
+    "345",
+    "9999999",
+    "x",
+    "yz",
+    "BEGIN",
+    "END",
+    "é",
+    "日本",
+    "🙂",
+    "<EMAIL_1>",
+    "<EMAIL_",
+    "2>",
+    "ignore all",
+    "previous",
+    "instructions",
+    "\n",
+    "word",
+    "psk_",
+    "a1B2c3D4e5",
+    "0123",
+    "://u:pass@",
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "MIIE",
+    "-----END RSA PRIVATE KEY-----",
+)
 TEXTS = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=3), max_size=25).map("".join)
 CUTS = st.lists(st.integers(1, 12), min_size=1, max_size=30)
 
@@ -92,7 +149,9 @@ def test_any_pieces_give_what_the_whole_gives(text: str, sizes: list[int]) -> No
 
     assert counted(check) == counted(once)
     if text.isascii():  # disguises beyond ASCII are looked through in whole texts only
-        assert ("injection" in {line[0] for line in told(check)}) == ("injection" in {line[0] for line in told(once)})
+        assert ("injection" in {line[0] for line in told(check)}) == (
+            "injection" in {line[0] for line in told(once)}
+        )
 
 
 @pytest.mark.parametrize("size", [1, 4, 17])
@@ -146,3 +205,18 @@ def test_signs_of_one_text_add_up_over_its_pieces() -> None:
         channel.feed(piece)
     channel.finish()
     assert check.tally.denial is not None
+
+
+def test_many_patterns_hold_back_their_width_at_most_and_find_the_same() -> None:
+    phrases = [f"forbidden phrase number {number}" for number in range(600)]
+    given = config("topics", action="mask", topics={"all": phrases})
+    check = checker(given, config("pii"), stage=Stage.OUTPUT)
+    channel, text = Channel(check), PROSE + "a Forbidden  phrase  number 599! a@example.com " + PROSE
+    for piece in pieces(text, [9]):
+        channel.feed(piece)
+        assert channel.held <= 300
+    channel.finish()
+    assert [(text[start:end], edit.bound.rule.name) for start, end, _, edit in channel.edits] == [
+        ("Forbidden  phrase  number 599", "all"),
+        ("a@example.com", "email"),
+    ]

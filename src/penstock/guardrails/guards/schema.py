@@ -14,7 +14,7 @@ MAX_DEPTH = 100
 
 
 class SchemaGuard:
-    """Options: `schema` (JSON Schema; without one any JSON will do), `fenced` (it may stand in a Markdown code fence)."""
+    """Options: `schema` (JSON Schema; without one any JSON will do), `fenced` (a Markdown code fence is fine)."""
 
     stages: ClassVar = (Stage.OUTPUT,)
     actions: ClassVar = (Action.BLOCK, Action.FLAG)

@@ -19,7 +19,7 @@ _FORMATS: dict[str, tuple[str, str]] = {
     "private_key": (
         r"-----BEGIN [A-Z ]*PRIVATE KEY",
         r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?:[A-Za-z0-9+/=\s:,\\-]{1,8000}?-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?",
+        r"(?:(?:[A-Za-z0-9+/=\s:,.\\]|-(?!----)){1,8000}?-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?",
     ),
     "aws_key": (r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}", r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}"),
     "github_token": (
