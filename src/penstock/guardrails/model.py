@@ -153,6 +153,32 @@ class Verdict:
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What guards said about a text that was tried."""
+
+    allowed: bool
+    text: str | None
+    """What would go on; None when nothing would."""
+    reason: str
+    verdicts: tuple[Verdict, ...]
+    policies: tuple[str, ...]
+    """Name and version of the policies that held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardKind:
+    """A kind of guard that is installed; of stages and actions the first is the usual one."""
+
+    kind: str
+    stages: tuple[Stage, ...]
+    actions: tuple[Action, ...]
+    options: str
+    """What its options are, in words."""
+    error: str = ""
+    """Why it cannot be used."""
+
+
 class Piece(NamedTuple):
     """A text of a request or an answer."""
 

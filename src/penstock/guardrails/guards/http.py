@@ -16,8 +16,6 @@ from penstock.guardrails.model import About, Action, Stage
 from penstock.guardrails.options import Options
 from penstock.guardrails.ports import Reply, Setting, Transport
 
-MAX_REPLY = 4 * 1024 * 1024
-
 
 class _Reply(msgspec.Struct):
     action: Literal["allow", "modify", "block", "flag"]
