@@ -53,10 +53,7 @@ def show(
 ) -> None:
     """Show a policy, one of its versions, or all of them."""
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
-        if history:
-            found = service.versions(uow, actor, name)
-        else:
-            found = [service.get(uow, actor, name, version)]
+        found = service.versions(uow, actor, name) if history else [service.get(uow, actor, name, version)]
     if history:
         lines = [
             (each.ref, each.author, f"{each.created_at:%Y-%m-%d %H:%M}", _guards(each)) for each in found

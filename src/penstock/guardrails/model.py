@@ -12,6 +12,8 @@ from penstock.core.errors import Invalid
 MAX_GUARDS = 50
 MAX_SELECTORS = 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_TAKEN = ("check", "kinds")
+"""Not names of policies: the API has other things there."""
 
 
 class Stage(StrEnum):
@@ -232,7 +234,7 @@ class Hit(NamedTuple):
 
 def check_policy_name(name: str) -> str:
     """Return `name`; raises Invalid unless it can name a policy."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name in _TAKEN:
         raise Invalid(
             f"{name!r} is not a policy name.", hint="Use lower-case letters, digits, - and _, at most 63."
         )
