@@ -17,6 +17,7 @@ from penstock.core.errors import Invalid
 
 COUNT_LIMIT = 64
 """Counts above this become unbounded: RE2 unrolls counts."""
+WIDTH_LIMIT = 256
 _ASCII = {
     sre.CATEGORY_DIGIT: "0-9",
     sre.CATEGORY_SPACE: r"\x09-\x0d\x20",
@@ -39,6 +40,12 @@ def beginnings(pattern: str, flags: int = 0) -> str:
     tree = parser.parse(pattern, flags)
     body = _prefix(list(tree))
     return f"(?i:{body})" if tree.state.flags & re.IGNORECASE else f"(?:{body})"
+
+
+def widest(pattern: str, flags: int = 0) -> int | None:
+    """Return the most characters that a match of `pattern` has; None when there is no small bound."""
+    most = int(parser.parse(pattern, flags).getwidth()[1])
+    return most if most <= WIDTH_LIMIT else None
 
 
 def _char(code: int) -> str:

@@ -28,8 +28,10 @@ class Entry:
     """Key of the tenant's hashes."""
 
 
-def build_guard(config: GuardConfig, *, policy: str, allow_private: bool, secret: bytes) -> tuple[Any, Setting]:
-    """Return the plug-in's instance and where it works; raises Invalid when kind, stage, action or options are wrong."""
+def build_guard(
+    config: GuardConfig, *, policy: str, allow_private: bool, secret: bytes
+) -> tuple[Any, Setting]:
+    """Return the plug-in's instance and where it works; raises Invalid for a wrong kind, stage, action or option."""
     plugin = plugins.load(GROUP, config.kind)
     stages, actions = tuple(plugin.stages), tuple(plugin.actions)
     stage = config.stage or stages[0]
@@ -38,9 +40,7 @@ def build_guard(config: GuardConfig, *, policy: str, allow_private: bool, secret
         raise Invalid(f"The guard {config.kind} looks at {', '.join(stages)} only, not at {stage}.")
     if action not in actions:
         raise Invalid(f"The guard {config.kind} can {', '.join(actions)}, not {action}.")
-    setting = Setting(
-        stage=stage, action=action, allow_private=allow_private, secret=secret, policy=policy
-    )
+    setting = Setting(stage=stage, action=action, allow_private=allow_private, secret=secret, policy=policy)
     return plugin(dict(config.options), setting), setting
 
 

@@ -15,12 +15,13 @@ MAX_HELD = 16_384
 class Channel:
     """One text of a stream. Places are characters from the beginning of the text."""
 
-    __slots__ = ("_behind", "_checker", "_held", "_signs", "edits", "safe", "total")
+    __slots__ = ("_behind", "_checker", "_held", "_signs", "_watches", "edits", "safe", "total")
 
     def __init__(self, checker: Checker) -> None:
         self._checker = checker
         self._behind = ""
         self._held = ""
+        self._watches = checker.watches()
         self._signs: dict[Entry, dict[str, float]] = {}
         self.total = 0
         """Characters that came so far."""
@@ -45,7 +46,7 @@ class Channel:
         limit = max(behind, at if len(data) == len(text) else len(data[:at].decode(errors="ignore")))
         if len(self._held) > MAX_HELD:
             limit = len(text)
-        if program.touches(data):
+        if program.hits(data):
             self._settle(text, data, limit)
         else:
             self._advance(text, limit)
@@ -55,6 +56,9 @@ class Channel:
         if self._held:
             text = self._behind + self._held
             self._settle(text, text.encode(errors="replace"), len(text))
+        for entry, watch in self._watches:
+            self._checker.watched(entry, watch, "", last=True)
+        self._watches = []
 
     def _settle(self, text: str, data: bytes, limit: int) -> None:
         raws = self._checker.program.raws(text, data, start=len(self._behind))
@@ -74,11 +78,11 @@ class Channel:
             self._checker.take(found, text, self._signs)
         offset = self.safe - len(self._behind)
         for edit in found.edits:
-            self.edits.append(
-                (edit.start + offset, edit.end + offset, text[edit.start : edit.end], edit)
-            )
+            self.edits.append((edit.start + offset, edit.end + offset, text[edit.start : edit.end], edit))
 
     def _advance(self, text: str, cut: int) -> None:
         self.safe += cut - len(self._behind)
+        for entry, watch in self._watches if cut > len(self._behind) else ():
+            self._checker.watched(entry, watch, text[len(self._behind) : cut])
         self._behind = text[max(0, cut - BEHIND) : cut]
         self._held = text[cut:]

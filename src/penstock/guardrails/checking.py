@@ -8,7 +8,7 @@ from penstock.core import log
 from penstock.core.errors import PenstockError
 from penstock.guardrails.building import Entry
 from penstock.guardrails.model import About, Action, Document, Hit, Outcome, Stage
-from penstock.guardrails.ports import Transport
+from penstock.guardrails.ports import Transport, Watch
 from penstock.guardrails.program import Edit, Found, Program, Raw, combined
 from penstock.guardrails.tally import Tally
 from penstock.guardrails.tokens import Tokens
@@ -36,6 +36,8 @@ class Checker:
         """Return `text` as the patterns' guards let it pass; `source` says that it is JSON source, not text."""
         if not text:
             return text
+        for entry, watch in self.watches():
+            self.watched(entry, watch, text, last=True)
         found = self.program.find(text, role=role, tokens=self.tokens.originals)
         if found is None:
             return text
@@ -46,7 +48,10 @@ class Checker:
         """Return `text` with its finds replaced."""
         parts, position = [], 0
         for edit in edits:
-            parts += [text[position : edit.start], self.instead(edit, text[edit.start : edit.end], source=source)]
+            parts += [
+                text[position : edit.start],
+                self.instead(edit, text[edit.start : edit.end], source=source),
+            ]
             position = edit.end
         return "".join([*parts, text[position:]])
 
@@ -78,6 +83,31 @@ class Checker:
             score = combined(rules.values())
             if score >= entry.guard.threshold - 1e-9:
                 self.tally.note(entry, max(rules, key=lambda name: rules[name]), score, text)
+
+    # -- guards that look at a text as it comes ------------------------------------------------------------
+
+    def watches(self) -> list[tuple[Entry, Watch]]:
+        """Return a watch per guard that looks at texts in pieces, for one text."""
+        found = []
+        for entry in self.program.watches:
+            try:
+                watch = entry.guard.watch(self.about)
+            except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; on_error says what follows
+                self._failed(entry, error)
+                continue
+            if watch is not None:
+                found.append((entry, watch))
+        return found
+
+    def watched(self, entry: Entry, watch: Watch, piece: str, *, last: bool = False) -> None:
+        """Let a watch see the next piece of its text."""
+        try:
+            hits = [*watch.feed(piece), *(watch.end() if last else ())]
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; on_error says what follows
+            self._failed(entry, error)
+            return
+        for hit in hits:
+            self.tally.note(entry, hit.rule, hit.score, piece)
 
     # -- guards that see more than a text ------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from penstock.core.errors import Invalid
 MAX_GUARDS = 50
 MAX_SELECTORS = 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_TAKEN = ("check", "kinds")
+"""Not names of policies: the API has other things there."""
 
 
 class Stage(StrEnum):
@@ -153,6 +155,32 @@ class Verdict:
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What guards said about a text that was tried."""
+
+    allowed: bool
+    text: str | None
+    """What would go on; None when nothing would."""
+    reason: str
+    verdicts: tuple[Verdict, ...]
+    policies: tuple[str, ...]
+    """Name and version of the policies that held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardKind:
+    """A kind of guard that is installed; of stages and actions the first is the usual one."""
+
+    kind: str
+    stages: tuple[Stage, ...]
+    actions: tuple[Action, ...]
+    options: str
+    """What its options are, in words."""
+    error: str = ""
+    """Why it cannot be used."""
+
+
 class Piece(NamedTuple):
     """A text of a request or an answer."""
 
@@ -206,7 +234,7 @@ class Hit(NamedTuple):
 
 def check_policy_name(name: str) -> str:
     """Return `name`; raises Invalid unless it can name a policy."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name in _TAKEN:
         raise Invalid(
             f"{name!r} is not a policy name.", hint="Use lower-case letters, digits, - and _, at most 63."
         )

@@ -116,5 +116,6 @@ def _said(error: Exception) -> str:
 def user_rules(patterns: Sequence[str]) -> tuple[Rule, ...]:
     """Return rules for patterns that a person gave."""
     return tuple(
-        Rule(f"pattern_{number}", pattern, user_pattern(pattern)) for number, pattern in enumerate(patterns, 1)
+        Rule(f"pattern_{number}", pattern, user_pattern(pattern))
+        for number, pattern in enumerate(patterns, 1)
     )

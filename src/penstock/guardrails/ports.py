@@ -1,16 +1,18 @@
 """What a guard plug-in offers (entry-point group `penstock.guards`), and what guards need from outside.
 
 A plug-in is a class made with its options and a `Setting`; raises Invalid for options it does not take. What it does is
-told by the methods it has: `rules` (patterns: they work in streams, too), `inspect` (the shape of a document), `judge` (a
-whole text), `ask` (a whole text, by a call to somewhere else).
+told by what it has: `rules` (patterns: they work in streams, too), `watch` (texts in pieces), `inspect` (the shape of
+a document), `judge` (a whole text), `ask` (a whole text, by a call to somewhere else).
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from penstock.guardrails.model import About, Action, Document, Hit, Stage
+
+TOOL_MARKERS = (b"tool", b"function", b"Tool", b"_call")
+"""One of these is in every body, of any API family, that offers or calls a tool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,27 @@ class TextGuard(Protocol):
         ...
 
 
+class Watch(Protocol):
+    """Looks at one text as it comes."""
+
+    def feed(self, piece: str) -> Sequence[Hit]:
+        """Take the next piece in; returns what is wrong now."""
+        ...
+
+    def end(self) -> Sequence[Hit]:
+        """Nothing more comes; returns what is wrong now."""
+        ...
+
+
+@runtime_checkable
+class WatchGuard(Protocol):
+    """Looks at texts in pieces, without holding them back; it can block and flag, not change."""
+
+    def watch(self, about: About) -> Watch | None:
+        """Return a watch for one text; None when there is nothing to look for."""
+        ...
+
+
 @runtime_checkable
 class RemoteGuard(Protocol):
     """Judges whole texts somewhere else."""
@@ -114,6 +137,3 @@ class RemoteGuard(Protocol):
     async def ask(self, text: str, about: About, transport: Transport) -> Reply:
         """Return what it says; raises a PenstockError when it cannot be asked."""
         ...
-
-
-Pattern = re.Pattern[str]

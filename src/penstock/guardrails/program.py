@@ -1,7 +1,7 @@
 """All patterns of all guards that hold for a call, as one immutable program: one scan tells whether any can hit.
 
-Finds of guards that change text (mask, tokenise) do not overlap: where they would, the guard that is earlier in the order
-wins, within a guard the rule that is listed earlier. Guards that block or flag count their finds for themselves.
+Finds of guards that change text (mask, tokenise) do not overlap: where they would, the guard that is earlier in the
+order wins, within a guard the rule that is listed earlier. Guards that block or flag count their finds for themselves.
 """
 
 import unicodedata
@@ -12,15 +12,21 @@ from typing import NamedTuple
 import re2
 from re2 import _re2
 
-from penstock.guardrails.ahead import beginnings
+from penstock.core.errors import Invalid
+from penstock.guardrails.ahead import beginnings, widest
 from penstock.guardrails.building import Entry
 from penstock.guardrails.model import Action, Stage
-from penstock.guardrails.ports import DocumentGuard, PatternGuard, RemoteGuard, Rule, TextGuard
+from penstock.guardrails.ports import DocumentGuard, PatternGuard, RemoteGuard, Rule, TextGuard, WatchGuard
 from penstock.guardrails.tokens import TOKEN
 
 MAX_MEMORY = 64 << 20
 BEHIND = 16
 """Characters before a place that a pattern may look at."""
+AHEAD_COST = 100_000
+"""Characters of the expression of beginnings from which on rules of bounded width are not part of it."""
+MAX_AHEAD_COST = 300_000
+MAX_INSTRUCTIONS = 500_000
+"""Of all patterns, as RE2 compiles them."""
 _UNANCHORED = _re2.RE2.Anchor.UNANCHORED
 _CHANGING = frozenset({Action.MASK, Action.TOKENISE})
 _UNSEEN = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, *range(0xE0000, 0xE0080)])
@@ -36,7 +42,7 @@ class Bound(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """What a pattern matched: `end` where the match ends, `kept` where the find ends (= start: the check refused it)."""
+    """What a pattern matched: `end` is the match's, `kept` the find's (= start: the check refused it)."""
 
     start: int
     end: int
@@ -59,6 +65,42 @@ class Found(NamedTuple):
     notes: list[Raw]
 
 
+_PROBE = b"penstock-probe-9f1c4e77a2"
+"""In every set, so that one that does not work shows."""
+
+
+def _too_much(bounds: Sequence[Bound]) -> Invalid:
+    return Invalid(
+        f"The guards' {len(bounds)} patterns are too many or too large to be looked for at once.",
+        hint="Use fewer or shorter patterns, or a guard of your own behind http.",
+    )
+
+
+def _opened(bounds: Sequence[Bound]) -> tuple[list[str], int]:
+    """Return the beginnings of what could match, and how many last characters are undecided anyway.
+
+    The expression of all beginnings must stay small to be fast; of rules beyond that, only the width counts.
+    """
+    parts: list[str] = []
+    tail = cost = instructions = 0
+    for bound in bounds:
+        rule, flags = bound.rule, _flags(bound.rule)
+        engine = getattr(rule.exact, "_regexp", None)
+        instructions += engine.ProgramSize() if engine is not None else len(rule.exact.pattern)
+        if instructions > MAX_INSTRUCTIONS:
+            raise _too_much(bounds)
+        width = widest(rule.exact.pattern, flags) if cost > AHEAD_COST else None
+        if width is not None:
+            tail = max(tail, width + BEHIND)
+            continue
+        part = beginnings(rule.exact.pattern, flags)
+        cost += len(part)
+        if cost > MAX_AHEAD_COST:
+            raise _too_much(bounds)
+        parts.append(part)
+    return parts, tail
+
+
 def _options() -> re2.Options:
     options = re2.Options()
     options.max_mem = MAX_MEMORY
@@ -75,7 +117,9 @@ class Program:
     """The guards of one stage."""
 
     __slots__ = (
-        "_open", "_set", "bounds", "broken", "documents", "entries", "judges", "remotes", "restores", "scored", "stage"
+        "_open", "_set", "_tail", "bounds", "broken",
+        "documents", "entries", "judges", "remotes", "restores", "scored", "stage",
+        "watches",
     )  # fmt: skip
 
     def __init__(self, entries: Iterable[Entry], stage: Stage, *, restores: bool = False) -> None:
@@ -86,15 +130,23 @@ class Program:
         self.broken = tuple(entry for entry in self.entries if entry.guard is None)
         self.documents = tuple(e for e in self.entries if isinstance(e.guard, DocumentGuard))
         self.judges = tuple(e for e in self.entries if isinstance(e.guard, TextGuard))
+        self.watches = tuple(e for e in self.entries if isinstance(e.guard, WatchGuard))
         self.remotes = tuple(e for e in self.entries if isinstance(e.guard, RemoteGuard))
         self.bounds = tuple(self._bounds())
         self.scored = any(b.entry is not None and b.entry.guard.threshold > 0 for b in self.bounds)
         self._set = re2.Set.SearchSet(_options())
         for bound in self.bounds:
             self._set.Add(bound.rule.prefilter)
+        self._set.Add(_PROBE.decode())
         self._set.Compile()
-        parts = [beginnings(b.rule.exact.pattern, _flags(b.rule)) for b in self.bounds]
-        self._open = re2.compile(f"(?:{'|'.join(parts)})\\z", _options())._regexp
+        parts, self._tail = _opened(self.bounds)
+        try:
+            self._open = re2.compile(f"(?:{'|'.join(parts)})\\z", _options())._regexp
+        except re2.error as error:
+            raise _too_much(self.bounds) from error
+        # A set that is too large for its memory finds nothing, and says so nowhere.
+        if not self._set.Match(_PROBE):
+            raise _too_much(self.bounds)
 
     def _bounds(self) -> Iterable[Bound]:
         order = 0
@@ -112,6 +164,10 @@ class Program:
         return not self.entries and not self.restores
 
     def touches(self, data: bytes) -> bool:
+        """Whether any guard of texts may find something in `data`: one pass over it."""
+        return bool(self.watches) or self.hits(data)
+
+    def hits(self, data: bytes) -> bool:
         """Whether any pattern may hit in `data`: one pass over it."""
         return bool(self.bounds) and bool(self._set.Match(data))
 
@@ -120,12 +176,17 @@ class Program:
         if not self.bounds:
             return len(data)
         place: int = self._open.Match(_UNANCHORED, data, 0, len(data))[0][0]
-        return place if place >= 0 else len(data)
+        end = place if place >= 0 else len(data)
+        if not self._tail:
+            return end
+        return min(end, max(0, len(data) - (self._tail if data.isascii() else 4 * self._tail)))
 
     def raws(self, text: str, data: bytes, *, start: int = 0, role: str = "") -> list[Raw]:
         """Return what the patterns match in `text` (`data` is its UTF-8) from `start` on, in the rules' order."""
         found: list[Raw] = []
         for index in sorted(self._set.Match(data) or ()):
+            if index == len(self.bounds):
+                continue
             bound = self.bounds[index]
             entry = bound.entry
             if role and entry is not None and entry.guard.roles and role not in entry.guard.roles:

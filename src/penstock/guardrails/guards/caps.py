@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from penstock.core.errors import Invalid
-from penstock.guardrails.guards.tools import MARKERS
 from penstock.guardrails.model import About, Action, Document, Hit, Stage
 from penstock.guardrails.options import Options
-from penstock.guardrails.ports import Setting
+from penstock.guardrails.ports import TOOL_MARKERS, Setting
 
 BYTES_PER_TOKEN = 4
 
 
 class CapsGuard:
-    """Options: `max_chars`, `max_tokens` (estimated), `max_messages`, `max_tools`, `max_repeats` of one tool call, `max_calls`."""
+    """Options: `max_chars`, `max_tokens` (estimated), `max_messages`, `max_tools` (offered), `max_calls` (of tools in
+    one conversation), `max_repeats` (of one call with the same arguments)."""
 
     stages: ClassVar = (Stage.INPUT, Stage.OUTPUT, Stage.BOTH)
     actions: ClassVar = (Action.BLOCK, Action.FLAG)
@@ -33,7 +33,7 @@ class CapsGuard:
         sizes += [self._caps["max_messages"] * 20] if "max_messages" in self._caps else []
         self.above = min(sizes, default=0)
         agents = {"max_tools", "max_repeats", "max_calls"} & set(self._caps)
-        self.markers: tuple[bytes, ...] = MARKERS if agents else (b"\x00never",)
+        self.markers: tuple[bytes, ...] = TOOL_MARKERS if agents else (b"\x00never",)
 
     def inspect(self, document: Document, about: About) -> Sequence[Hit]:  # noqa: ARG002 - what every guard gets
         """Return a hit for each bound that is passed."""

@@ -16,8 +16,6 @@ from penstock.guardrails.model import About, Action, Stage
 from penstock.guardrails.options import Options
 from penstock.guardrails.ports import Reply, Setting, Transport
 
-MAX_REPLY = 4 * 1024 * 1024
-
 
 class _Reply(msgspec.Struct):
     action: Literal["allow", "modify", "block", "flag"]
@@ -52,7 +50,13 @@ class HttpGuard:
     async def ask(self, text: str, about: About, transport: Transport) -> Reply:
         """Return what the service says; raises Unavailable for anything but a proper answer."""
         body = msgspec.json.encode(
-            {"text": text, "stage": str(about.stage), "route": about.route, "key_id": about.key_id, "user": about.user}
+            {
+                "text": text,
+                "stage": str(about.stage),
+                "route": about.route,
+                "key_id": about.key_id,
+                "user": about.user,
+            }
         )
         headers = {"content-type": "application/json"}
         if self._token:

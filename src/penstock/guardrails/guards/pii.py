@@ -28,9 +28,9 @@ class PiiGuard:
         given.done()
         for kind in kinds:
             if kind not in KINDS:
-                raise Invalid(
-                    f"There is no kind of personal data {kind!r}.", hint=did_you_mean(kind, KINDS)
-                )
+                raise Invalid(f"There is no kind of personal data {kind!r}.", hint=did_you_mean(kind, KINDS))
         self.rules = tuple(
-            Rule(str(rule.kind), rule.prefilter, rule.exact, rule.check) for rule in RULES if rule.kind in kinds
+            Rule(str(rule.kind), rule.prefilter, rule.exact, rule.check)
+            for rule in RULES
+            if rule.kind in kinds
         )

@@ -14,7 +14,7 @@ MAX_DEPTH = 100
 
 
 class SchemaGuard:
-    """Options: `schema` (see `json_schema` for what it understands), `fenced` (allow a Markdown code fence around it)."""
+    """Options: `schema` (JSON Schema; without one any JSON will do), `fenced` (a Markdown code fence is fine)."""
 
     stages: ClassVar = (Stage.OUTPUT,)
     actions: ClassVar = (Action.BLOCK, Action.FLAG)
@@ -28,7 +28,7 @@ class SchemaGuard:
         self._schema = json_schema.compiled(schema) if schema is not None else None
 
     def judge(self, text: str, about: About) -> Sequence[Hit]:  # noqa: ARG002 - what every guard gets
-        """Return a hit unless `text` is what was asked for. An answer without text (tool calls alone) is none of its business."""
+        """Return a hit unless `text` is what was asked for; an answer without text (tool calls alone) is let be."""
         body = text.strip()
         if not body:
             return ()

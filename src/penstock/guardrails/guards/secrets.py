@@ -19,7 +19,7 @@ _FORMATS: dict[str, tuple[str, str]] = {
     "private_key": (
         r"-----BEGIN [A-Z ]*PRIVATE KEY",
         r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?:[A-Za-z0-9+/=\s:,\\-]{1,8000}?-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?",
+        r"(?:(?:[A-Za-z0-9+/=\s:,.\\]|-(?!----)){1,8000}?-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?",
     ),
     "aws_key": (r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}", r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}"),
     "github_token": (
@@ -42,15 +42,19 @@ _FORMATS: dict[str, tuple[str, str]] = {
     ),
 }
 _NAMED = (
-    r"(?i)(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|credential)",
+    r"(?i)(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|credential)s?[\"']?"
+    r"[ \t]{0,3}[:=][=>]?[ \t]{0,3}[\"']?[A-Za-z0-9+/=_.~!@#$%^&*-]{12}",
     r"(?i:password|passwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|credential)s?[\"']?"
     r"[ \t]{0,3}(?::|=>?|:=)[ \t]{0,3}[\"']?[A-Za-z0-9+/=_.~!@#$%^&*-]{12,200}",
 )
-_URL_PASSWORD = (r"://[^\s:@/]+:[^\s@/]+@", r"[a-z][a-z0-9+.-]{1,15}://[^\s:@/\"'<>]{1,64}:[^\s@/\"'<>]{3,128}@")
+_URL_PASSWORD = (
+    r"://[^\s:@/]+:[^\s@/]+@",
+    r"[a-z][a-z0-9+.-]{1,15}://[^\s:@/\"'<>]{1,64}:[^\s@/\"'<>]{3,128}@",
+)
 _value = re.compile(r"[A-Za-z0-9+/=_.~!@#$%^&*-]{12,200}$")
 KINDS = (*_FORMATS, "url_password", "named_secret")
 MIN_ENTROPY = 3.0
-"""Bits per character that a named value must have: `password = "changeme-changeme"` has 2.8, random ones 3.3 and more."""
+"""Bits per character that a named value must have: `changeme-changeme` has 2.8, random ones 3.3 and more."""
 
 
 def entropy(text: str) -> float:

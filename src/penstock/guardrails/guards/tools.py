@@ -7,10 +7,7 @@ from typing import Any, ClassVar
 from penstock.core.errors import Invalid
 from penstock.guardrails.model import About, Action, Document, Hit, Stage
 from penstock.guardrails.options import Options
-from penstock.guardrails.ports import Setting
-
-MARKERS = (b"tool", b"function", b"Tool", b"_call")
-"""One of these is in every body, of any API family, that offers or calls a tool."""
+from penstock.guardrails.ports import TOOL_MARKERS, Setting
 
 
 class ToolsGuard:
@@ -19,7 +16,7 @@ class ToolsGuard:
     stages: ClassVar = (Stage.BOTH,)
     actions: ClassVar = (Action.BLOCK, Action.FLAG)
     roles: frozenset[str] = frozenset()
-    markers = MARKERS
+    markers = TOOL_MARKERS
     above = 0
 
     def __init__(self, options: Mapping[str, Any], setting: Setting) -> None:  # noqa: ARG002 - what every plug-in gets

@@ -48,5 +48,7 @@ class TopicsGuard:
             for pattern in Options("topics", patterns).texts(name)
         ]
         if not rules:
-            raise Invalid("The guard topics needs topics or patterns.", hint='topics = { rivals = ["acme corp"] }')
+            raise Invalid(
+                "The guard topics needs topics or patterns.", hint='topics = { rivals = ["acme corp"] }'
+            )
         self.rules = tuple(rules)
