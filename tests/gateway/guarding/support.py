@@ -17,6 +17,7 @@ from penstock.gateway.guarding.guarding import Guarding
 from penstock.gateway.model import Operation, Usage
 from penstock.guardrails.model import About, Action, GuardConfig, Hit, Policy, Rules, Stage
 from penstock.guardrails.ports import Reply
+from penstock.guardrails.service import Guardrails
 
 json = msgspec.json
 SECRET = b"tenant-key"
@@ -124,8 +125,13 @@ class FakeCall:
 def guarding(*policies: Policy, transport: Any = None, count: Any = None, scope: Scope = Scope()) -> Guarding:
     """Return a guarding with these policies in force."""
     more = {"count": count} if count else {}
-    held = {(scope.tenant, scope.project): (policies, SECRET)}
+    held = rails(policies, scope=scope)
     return Guarding(lambda: held, transport or Remote(), revision=lambda: 1, **more)
+
+
+def rails(policies: tuple[Policy, ...], *, revision: int = 1, scope: Scope = Scope()) -> Guardrails:
+    """Return policies in force, as the store gives them."""
+    return Guardrails(policies={scope: policies}, secrets={scope.tenant: SECRET}, revision=revision)
 
 
 class PlainRelay:

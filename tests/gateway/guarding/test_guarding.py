@@ -1,11 +1,10 @@
 """Which policies hold for which calls, and how they change."""
 
-from typing import Any
-
 from penstock.core.scope import Scope
 from penstock.gateway.guarding.guarding import Guarding
+from penstock.gateway.guarding.programs import anchored
 from penstock.guardrails.model import GuardConfig
-from tests.gateway.guarding.support import SECRET, FakeCall, FakeCaller, Remote, guarding, pii, policy
+from tests.gateway.guarding.support import FakeCall, FakeCaller, Remote, guarding, pii, policy, rails
 
 
 def test_without_policies_there_are_no_guards() -> None:
@@ -18,7 +17,11 @@ def test_policies_hold_by_route_key_and_project() -> None:
     assert made.for_call(FakeCall(), "gpt-4") is not None
     assert made.for_call(FakeCall(), "claude") is None
     assert made.for_call(FakeCall(caller=FakeCaller(name="other")), "gpt-4") is None
-    assert made.for_call(FakeCall(scope=Scope("default", "other")), "gpt-4") is None
+    assert (
+        made.for_call(FakeCall(scope=Scope("default", "other")), "gpt-4") is not None
+    )  # shared by the default project
+    elsewhere = guarding(policy(pii()), scope=Scope("default", "other"))
+    assert elsewhere.for_call(FakeCall(), "gpt-4") is None
     assert made.for_call(FakeCall(scope=Scope("another", "default")), "gpt-4") is None
 
 
@@ -32,18 +35,25 @@ def test_programs_are_shared_and_ordered() -> None:
 
 
 def test_refresh_takes_what_changed_and_keeps_what_did_not() -> None:
-    state: dict[str, Any] = {"revision": 1, "held": {("default", "default"): ((policy(pii()),), SECRET)}}
-    made = Guarding(lambda: state["held"], Remote(), revision=lambda: state["revision"])
+    state = {"now": rails((policy(pii()),))}
+    made = Guarding(lambda: state["now"], Remote(), revision=lambda: state["now"].revision)
     first = made.for_call(FakeCall(), "m")
     assert first is not None and not made.refresh()
-    state["revision"] = 2
+    state["now"] = rails((policy(pii()),), revision=2)
     assert made.refresh()
     same = made.for_call(FakeCall(), "m")
     assert same is not None and same._programs is first._programs
     newer = policy(GuardConfig(kind="secrets"), number=2)
-    state |= {"revision": 3, "held": {("default", "default"): ((newer,), SECRET)}}
+    state["now"] = rails((newer,), revision=3)
     assert made.refresh()
     changed = made.for_call(FakeCall(), "m")
     assert changed is not None and changed._programs is not first._programs
-    state |= {"revision": 4, "held": {}}
+    state["now"] = rails((), revision=4)
     assert made.refresh() and made.for_call(FakeCall(), "m") is None
+
+
+def test_anchors_are_told_from_what_only_looks_like_them() -> None:
+    assert all(map(anchored, ["^a", "a$", r"\Aa", r"(?:a|^b)", r"[^a]$", r"a\z", r"\\^"]))
+    assert not any(
+        map(anchored, [r"\^a", "[^a]", "[$^]", r"a\$b", r"[]^]", r"[\]^]", r"\bword\b", "[[:alpha:]^]"])
+    )

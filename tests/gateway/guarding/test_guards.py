@@ -14,7 +14,16 @@ from penstock.gateway.guarding.plain import unescaped
 from penstock.gateway.model import Operation
 from penstock.guardrails.model import Action, GuardConfig, OnError, Record, Stage
 from tests.gateway.guarding.support import (
-    STREAMS, FakeCall, Remote, chat_whole, guarding, heard, json, pii, policy, relay_of,
+    STREAMS,
+    FakeCall,
+    Remote,
+    chat_whole,
+    guarding,
+    heard,
+    json,
+    pii,
+    policy,
+    relay_of,
 )  # fmt: skip
 
 MAIL = "bob@example.com"

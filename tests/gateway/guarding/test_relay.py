@@ -14,7 +14,18 @@ from penstock.gateway.guarding.guarding import Guarding
 from penstock.gateway.model import Operation
 from penstock.guardrails.model import Action, GuardConfig
 from tests.gateway.guarding.support import (
-    STREAMS, FakeCall, chat_stream, chat_whole, events_of, guarding, heard, json, pii, policy, relay_of, sse,
+    STREAMS,
+    FakeCall,
+    chat_stream,
+    chat_whole,
+    events_of,
+    guarding,
+    heard,
+    json,
+    pii,
+    policy,
+    relay_of,
+    sse,
 )  # fmt: skip
 
 URLS = GuardConfig(kind="urls")

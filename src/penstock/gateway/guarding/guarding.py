@@ -1,6 +1,6 @@
 """Which guards a call gets: the policies of its project that hold for its route and key."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from penstock.core import log
@@ -10,12 +10,13 @@ from penstock.gateway.guarding.programs import Programs
 from penstock.gateway.guarding.verdicts import Count
 from penstock.guardrails.model import Policy
 from penstock.guardrails.ports import Transport
+from penstock.guardrails.service import Guardrails
 
 _log = log.get("gateway")
 MAX_PLANS = 20_000
 """Combinations of project, route and key that are remembered."""
-Held = Mapping[tuple[str, str], tuple[tuple[Policy, ...], bytes]]
-"""(tenant, project) → its current policies, and the tenant's key for hashes."""
+_Key = tuple[Scope, tuple[tuple[str, object], ...], bytes]
+"""Project, identities of the policies that hold, and the tenant's key."""
 
 
 class _Caller(Protocol):
@@ -44,18 +45,14 @@ class _Place(NamedTuple):
     key_name: str
 
 
-_Key = tuple[tuple[str, str], tuple[tuple[str, object], ...], bytes]
-"""Project, identities of its policies that hold, and the tenant's key."""
-
-
 class _State:
     """Everything known at one revision; replaced whole."""
 
-    __slots__ = ("held", "made", "plans", "revision")
+    __slots__ = ("any", "found", "made", "plans")
 
-    def __init__(self, held: Held, revision: int) -> None:
-        self.held = {scope: policies for scope, policies in held.items() if policies[0]}
-        self.revision = revision
+    def __init__(self, found: Guardrails) -> None:
+        self.found = found
+        self.any = any(found.policies.values())
         self.made: dict[_Key, Programs] = {}
         self.plans: dict[_Place, Programs | None] = {}
 
@@ -69,53 +66,46 @@ class Guarding:
 
     def __init__(
         self,
-        load: Callable[[], Held],
+        load: Callable[[], Guardrails],
         transport: Transport,
         *,
         revision: Callable[[], int],
-        allow_private: bool = False,
         count: Count = _nobody,
     ) -> None:
-        """`load` reads the current policies of all projects, `revision` grows whenever they change; loads them."""
+        """`load` reads all policies in force, `revision` what grows whenever they change; loads them.
+
+        `count` is told (guard, verdict) of every verdict.
+        """
         self._load = load
         self._revision = revision
         self._transport = transport
-        self._allow_private = allow_private
         self._count = count
-        now = revision()
-        self._state = _State(load(), now)
-        self._prepare(self._state, self._state)
+        self._state = self._made(load(), None)
 
     def refresh(self) -> bool:
         """Bring the policies up to date; returns whether they changed.
 
         Programs of calls that were seen before are made here, so that the event loop does not have to wait for them.
         """
-        now = self._revision()
         old = self._state
-        if now == old.revision:
+        if self._revision() == old.found.revision:
             return False
-        state = _State(self._load(), now)
-        self._prepare(state, old)
-        self._state = state
+        self._state = self._made(self._load(), old)
         return True
 
-    def _prepare(self, state: _State, old: _State) -> None:
-        state.made = {key: made for key, made in list(old.made.items()) if self._current(state, key)}
-        for place in list(old.plans):
-            state.plans[place] = self._plan(state, place)
-        for tenant, project in state.held:
-            self._plan(state, _Place(Scope(tenant, project), "", "", ""))
-
-    @staticmethod
-    def _current(state: _State, key: _Key) -> bool:
-        scope, wanted, _ = key
-        return set(wanted) <= {_identity(policy) for policy in state.held.get(scope, ((), b""))[0]}
+    def _made(self, found: Guardrails, old: _State | None) -> _State:
+        state = _State(found)
+        known = {} if old is None else dict(old.made)
+        for place in [] if old is None else list(old.plans):
+            state.plans[place] = self._plan(state, place, known)
+        for scope in found.policies:
+            self._plan(state, _Place(scope, "", "", ""), known)
+        return state
 
     def for_call(self, call: Asking, route: str) -> Guards | None:
         """Return the guards of a call; None when no policy holds for it."""
         state = self._state
-        if not state.held or call.scope is None:
+        if not state.any or call.scope is None:
             return None
         caller = call.caller
         key_id, key_name = ("", "") if caller is None else (caller.key_id, caller.name)
@@ -123,7 +113,7 @@ class Guarding:
         try:
             programs = state.plans[place]
         except KeyError:
-            programs = self._plan(state, place)
+            programs = self._plan(state, place, {})
             if len(state.plans) >= MAX_PLANS:
                 state.plans.clear()
             state.plans[place] = programs
@@ -131,19 +121,20 @@ class Guarding:
             return None
         return Guards(programs, route=route, key_id=key_id, transport=self._transport, count=self._count)
 
-    def _plan(self, state: _State, place: _Place) -> Programs | None:
-        scope = (place.scope.tenant, place.scope.project)
-        policies, secret = state.held.get(scope, ((), b""))
-        holding = [each for each in policies if each.rules.covers(place.route, place.key_id, place.key_name)]
+    def _plan(self, state: _State, place: _Place, known: dict[_Key, Programs]) -> Programs | None:
+        """Return the programs for a place, those that `known` has already if they say the same."""
+        found = state.found
+        holding = found.holding(*place)
         if not holding:
             return None
-        holding.sort(key=lambda policy: (policy.rules.order, policy.name))
-        key = (scope, tuple(_identity(policy) for policy in holding), secret)
-        made = state.made.get(key)
+        secret = found.secret(place.scope)
+        key = (place.scope, tuple(_identity(policy) for policy in holding), secret)
+        made = state.made.get(key) or known.get(key)
         if made is None:
-            made = state.made[key] = Programs(tuple(holding), secret, allow_private=self._allow_private)
+            made = Programs(holding, secret, allow_private=found.allow_private)
             for wrong in made.wrong:
                 _log.warning("a guard cannot be made: %s", wrong)
+        state.made[key] = made
         return made
 
 

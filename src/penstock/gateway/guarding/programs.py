@@ -1,20 +1,20 @@
 """The programs of all policies that hold for a call, made once per set of policies."""
 
+import re
+
 from penstock.gateway.guarding.plain import unescaped
 from penstock.guardrails.building import Entry, build_entries
 from penstock.guardrails.model import Action, Policy, Stage
 from penstock.guardrails.program import Program, hidden
 
+_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]|[\^$]", re.DOTALL)
+"""An escape, a character class or an anchor of a pattern."""
+_ANCHORS = frozenset({"^", "$", r"\A", r"\z", r"\Z", r"\Q"})
 
-def _anchored(program: Program) -> bool:
-    """Whether a pattern asks for the beginning or the end of a text, which a scan of the whole body cannot see."""
-    for bound in program.bounds:
-        plain = (
-            bound.rule.prefilter.replace("\\\\", "").replace("[^", "").replace(r"\^", "").replace(r"\$", "")
-        )
-        if any(mark in plain for mark in ("^", "$", r"\A", r"\z", r"\Z")):
-            return True
-    return False
+
+def anchored(pattern: str) -> bool:
+    """Whether a pattern asks for the beginning or the end of a text, which a scan of a whole body cannot see."""
+    return any(token in _ANCHORS for token in _TOKEN.findall(pattern))
 
 
 class Side:
@@ -26,7 +26,8 @@ class Side:
         self.program = Program(entries, stage, restores=restores)
         self.whole = bool(self.program.judges or self.program.remotes)
         """Whether guards judge whole texts, so that every body has to be read."""
-        self._always = bool(self.program.broken) or _anchored(self.program) or self.whole
+        fixed = any(anchored(bound.rule.prefilter) for bound in self.program.bounds)
+        self._always = bool(self.program.broken) or fixed or self.whole
 
     @property
     def idle(self) -> bool:
