@@ -21,6 +21,7 @@ from penstock.guardrails.service import Guardrails
 
 json = msgspec.json
 SECRET = b"tenant-key"
+HERE = Scope()
 
 
 class ShoutGuard:
@@ -122,14 +123,14 @@ class FakeCall:
         return [(e.attributes["guard"], e.attributes["rule"], e.attributes["verdict"]) for e in self.events]
 
 
-def guarding(*policies: Policy, transport: Any = None, count: Any = None, scope: Scope = Scope()) -> Guarding:
+def guarding(*policies: Policy, transport: Any = None, count: Any = None, scope: Scope = HERE) -> Guarding:
     """Return a guarding with these policies in force."""
     more = {"count": count} if count else {}
     held = rails(policies, scope=scope)
     return Guarding(lambda: held, transport or Remote(), revision=lambda: 1, **more)
 
 
-def rails(policies: tuple[Policy, ...], *, revision: int = 1, scope: Scope = Scope()) -> Guardrails:
+def rails(policies: tuple[Policy, ...], *, revision: int = 1, scope: Scope = HERE) -> Guardrails:
     """Return policies in force, as the store gives them."""
     return Guardrails(policies={scope: policies}, secrets={scope.tenant: SECRET}, revision=revision)
 
@@ -317,25 +318,35 @@ def events_of(stream: bytes) -> list[Any]:
 
 def heard(stream: bytes, operation: Operation) -> tuple[str, str]:
     """Return the text and the tool arguments that a client puts together from a stream."""
-    text, arguments = "", ""
-    for event in events_of(stream):
-        if operation in (Operation.CHAT, Operation.COMPLETIONS):
-            for choice in event["choices"]:
-                delta = choice.get("delta", {})
-                text += delta.get("content") or choice.get("text") or ""
-                for call in delta.get("tool_calls", ()):
-                    arguments += call["function"]["arguments"]
-        elif operation is Operation.MESSAGES:
-            delta = event.get("delta", {})
-            text += delta.get("text", "")
-            arguments += delta.get("partial_json", "")
-        elif operation is Operation.GENERATE:
-            for part in event["candidates"][0]["content"]["parts"]:
-                text += part.get("text", "")
-                if "functionCall" in part:
-                    arguments += json.encode(part["functionCall"]["args"]).decode()
-        elif event["type"] == "response.output_text.delta":
-            text += event["delta"]
-        elif event["type"] == "response.function_call_arguments.delta":
-            arguments += event["delta"]
-    return text, arguments
+    told = {
+        Operation.CHAT: _of_choices, Operation.COMPLETIONS: _of_choices, Operation.MESSAGES: _of_deltas,
+        Operation.GENERATE: _of_parts, Operation.RESPONSES: _of_types,
+    }[operation]  # fmt: skip
+    pairs = [pair for event in events_of(stream) for pair in told(event)]
+    return "".join(pair[0] for pair in pairs), "".join(pair[1] for pair in pairs)
+
+
+def _of_choices(event: Any) -> Iterable[tuple[str, str]]:
+    for choice in event["choices"]:
+        delta = choice.get("delta", {})
+        yield delta.get("content") or choice.get("text") or "", ""
+        for call in delta.get("tool_calls", ()):
+            yield "", call["function"]["arguments"]
+
+
+def _of_deltas(event: Any) -> Iterable[tuple[str, str]]:
+    delta = event.get("delta", {})
+    yield delta.get("text", ""), delta.get("partial_json", "")
+
+
+def _of_parts(event: Any) -> Iterable[tuple[str, str]]:
+    for part in event["candidates"][0]["content"]["parts"]:
+        call = part.get("functionCall")
+        yield part.get("text", ""), "" if call is None else json.encode(call["args"]).decode()
+
+
+def _of_types(event: Any) -> Iterable[tuple[str, str]]:
+    if event["type"] == "response.output_text.delta":
+        yield event["delta"], ""
+    elif event["type"] == "response.function_call_arguments.delta":
+        yield "", event["delta"]

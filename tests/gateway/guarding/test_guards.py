@@ -29,7 +29,8 @@ from tests.gateway.guarding.support import (
 MAIL = "bob@example.com"
 MESSAGES = [
     {"role": "system", "content": f"sys {MAIL}"},
-    {"role": "user", "content": [{"type": "text", "text": f"a {MAIL}"}, {"type": "image_url", "image_url": {"url": "u"}}]},
+    {"role": "user", "content": [
+        {"type": "text", "text": f"a {MAIL}"}, {"type": "image_url", "image_url": {"url": "u"}}]},
     {"role": "assistant", "content": None, "tool_calls": [
         {"id": "t", "type": "function", "function": {"name": "send", "arguments": '{"to":"' + MAIL + '","n":1.50}'}}]},
     {"role": "tool", "tool_call_id": "t", "content": f"sent to {MAIL}"},
@@ -40,7 +41,8 @@ CLAUDE = [
         {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": MAIL}]},
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": MAIL}},
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}}]},
-    {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "send", "input": {"to": MAIL, "name": MAIL}}]},
+    {"role": "assistant", "content": [
+        {"type": "tool_use", "id": "t", "name": "send", "input": {"to": MAIL, "name": MAIL}}]},
 ]  # fmt: skip
 GEMINI = [
     {"role": "user", "parts": [{"text": MAIL}, {"inlineData": {"mimeType": "image/png", "data": "iVBO"}}]},
@@ -254,9 +256,11 @@ def test_remote_guards_change_and_refuse() -> None:
 WHOLE: list[tuple[Operation, dict[str, Any]]] = [
     (Operation.CHAT, chat_whole(MAIL, '{"to":"' + MAIL + '"}')),
     (Operation.COMPLETIONS, {"choices": [{"text": MAIL, "index": 0}]}),
-    (Operation.MESSAGES, {"type": "message", "content": [{"type": "thinking", "thinking": MAIL, "signature": "s"}, *CLAUDE[1]["content"]]}),
+    (Operation.MESSAGES, {"type": "message", "content": [
+        {"type": "thinking", "thinking": MAIL, "signature": "s"}, *CLAUDE[1]["content"]]}),
     (Operation.GENERATE, {"candidates": [{"content": {"parts": [*GEMINI[1]["parts"], {"text": MAIL}]}}]}),
-    (Operation.RESPONSES, {"output": [INPUT[1], {"type": "reasoning", "summary": [{"type": "summary_text", "text": MAIL}]}]}),
+    (Operation.RESPONSES, {"output": [
+        INPUT[1], {"type": "reasoning", "summary": [{"type": "summary_text", "text": MAIL}]}]}),
 ]  # fmt: skip
 
 

@@ -149,7 +149,8 @@ def generate(event: dict[str, Any], flow: Flow) -> None:
         ended = bool(candidate.get("finishReason") or candidate.get("finish_reason"))
         if ended:
             flow.end((at,))
-        flow.whole(candidate, repeats=True, but=_CONTENT)
+        if any(isinstance(value, dict | list) for name, value in candidate.items() if name != "content"):
+            flow.whole(candidate, repeats=True, but=_CONTENT)
         if ended:
             flow.closing()
 

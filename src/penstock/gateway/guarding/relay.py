@@ -214,6 +214,8 @@ class GuardedRelay:
 
     def end(self, prefix: Key) -> None:
         """Decide the texts that are complete."""
+        if not self._streams:
+            return
         size = len(prefix)
         for key in [key for key in self._streams if key[:size] == prefix]:
             self._streams.pop(key).finish()
