@@ -48,14 +48,10 @@ class Guardrails:
     policies: Mapping[Scope, tuple[Policy, ...]] = field(default_factory=dict)
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     """Tenant → its key."""
-    allow_private: bool = False
-    revision: int = 0
 
     def holding(self, scope: Scope, route: str, key_id: str, key_name: str) -> tuple[Policy, ...]:
-        """Return what holds for a call, in order: the project's policies, and those of the tenant's default project."""
-        found = list(self.policies.get(scope, ()))
-        if scope != (default := Scope(scope.tenant)):
-            found += self.policies.get(default, ())
+        """Return the project's policies that hold for a call, in order."""
+        found = self.policies.get(scope, ())
         held = [policy for policy in found if policy.rules.covers(route, key_id, key_name)]
         return tuple(sorted(held, key=lambda policy: (policy.rules.order, policy.name)))
 
@@ -70,21 +66,22 @@ def load(uow: UnitOfWork) -> Guardrails:
     return Guardrails(
         policies={scope: tuple(policies) for scope, policies in found.items()},
         secrets={tenant: _opened(uow, tenant, text) for tenant, text in sealed.items()},
-        allow_private=_allow_private(uow),
     )
 
 
-def load_current(home: Home) -> Guardrails:
-    """Return all policies in force with the revision they are of at least."""
-    revision = home.revision(TOPIC)
+def held(home: Home) -> dict[tuple[str, str], tuple[tuple[Policy, ...], bytes]]:
+    """Return (tenant, project) → its policies in force and the tenant's key: what a gateway holds in memory."""
     with home.read() as uow:
         found = load(uow)
-    return Guardrails(
-        policies=found.policies,
-        secrets=found.secrets,
-        allow_private=found.allow_private,
-        revision=revision,
-    )
+    return {
+        (scope.tenant, scope.project): (policies, found.secret(scope))
+        for scope, policies in found.policies.items()
+    }
+
+
+def revision(home: Home) -> int:
+    """Return what grows whenever a policy of any project changes."""
+    return home.revision(TOPIC)
 
 
 def _opened(uow: UnitOfWork, tenant: str, sealed: str) -> bytes:
