@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock.core import clock, log, plugins
@@ -48,10 +48,16 @@ class Guardrails:
     policies: Mapping[Scope, tuple[Policy, ...]] = field(default_factory=dict)
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     """Tenant → its key."""
+    allow_private: bool = False
+    """Whether remote guards may have private addresses."""
+    revision: int = 0
+    """What `revision` was before they were read."""
 
     def holding(self, scope: Scope, route: str, key_id: str, key_name: str) -> tuple[Policy, ...]:
-        """Return the project's policies that hold for a call, in order."""
-        found = self.policies.get(scope, ())
+        """Return what holds for a call, in order: the project's policies, and those of the tenant's default project."""
+        found = list(self.policies.get(scope, ()))
+        if scope != (default := Scope(scope.tenant)):
+            found += self.policies.get(default, ())
         held = [policy for policy in found if policy.rules.covers(route, key_id, key_name)]
         return tuple(sorted(held, key=lambda policy: (policy.rules.order, policy.name)))
 
@@ -66,17 +72,15 @@ def load(uow: UnitOfWork) -> Guardrails:
     return Guardrails(
         policies={scope: tuple(policies) for scope, policies in found.items()},
         secrets={tenant: _opened(uow, tenant, text) for tenant, text in sealed.items()},
+        allow_private=_allow_private(uow),
     )
 
 
-def held(home: Home) -> dict[tuple[str, str], tuple[tuple[Policy, ...], bytes]]:
-    """Return (tenant, project) → its policies in force and the tenant's key: what a gateway holds in memory."""
+def load_current(home: Home) -> Guardrails:
+    """Return all policies in force, with the revision they are of at least."""
+    seen = revision(home)
     with home.read() as uow:
-        found = load(uow)
-    return {
-        (scope.tenant, scope.project): (policies, found.secret(scope))
-        for scope, policies in found.policies.items()
-    }
+        return replace(load(uow), revision=seen)
 
 
 def revision(home: Home) -> int:
