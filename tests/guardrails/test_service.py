@@ -25,6 +25,12 @@ KEYS = Rules(guards=(GuardConfig(kind="secrets", action=Action.BLOCK),), order=5
 MAIL = "jane@example.com"
 
 
+def loaded(home: Home) -> service.Guardrails:
+    found = service.load_current(home)
+    assert found.revision == service.revision(home)
+    return found
+
+
 def test_a_policy_gets_versions_that_never_change(home: Home, actor: Actor) -> None:
     with home.begin() as uow:
         first = service.put_policy(uow, actor, "default", PII)
@@ -50,15 +56,15 @@ def test_a_policy_gets_versions_that_never_change(home: Home, actor: Actor) -> N
 
 
 def test_what_changes_is_audited_and_told_to_every_process(home: Home, actor: Actor) -> None:
-    before = home.revision(service.TOPIC)
+    before = service.revision(home)
     with home.begin() as uow:
         service.put_policy(uow, actor, "default", PII)
-    after = home.revision(service.TOPIC)
+    after = service.revision(home)
     with home.begin() as uow:
         service.remove(uow, actor, "default")
-    assert before < after < home.revision(service.TOPIC)
+    assert before < after < service.revision(home)
     with home.read() as uow:
-        lines = [(entry.action, entry.target) for entry in audit.entries(uow.conn, actor.scope)]
+        lines = [(entry.action, entry.target) for entry in audit.page(uow.conn, actor.scope)]
     assert ("guardrails.put", "default@1") in lines
     assert ("guardrails.remove", "default@1") in lines
 
@@ -123,8 +129,7 @@ def test_tenants_and_projects_do_not_see_each_other(home: Home, actor: Actor) ->
         with pytest.raises(NotFound):
             service.versions(uow, stranger, "own")
         assert service.get(uow, stranger, "default").rules == KEYS
-    found = service.load_current(home)
-    assert found.revision == home.revision(service.TOPIC)
+    found = loaded(home)
 
     def names(scope: Scope) -> list[tuple[str, Rules]]:
         return [(policy.name, policy.rules) for policy in found.holding(scope, "chat", "key_1", "app")]
@@ -138,7 +143,7 @@ def test_tenants_and_projects_do_not_see_each_other(home: Home, actor: Actor) ->
     assert ours != theirs
     assert found.secret(neighbour.scope) == ours
     assert found.secret(Scope("third")) == b""
-    assert service.load_current(home).secret(actor.scope) == ours
+    assert loaded(home).secret(actor.scope) == ours
 
 
 def test_the_key_is_sealed_and_a_lost_one_does_not_stop_the_guards(
@@ -146,13 +151,13 @@ def test_the_key_is_sealed_and_a_lost_one_does_not_stop_the_guards(
 ) -> None:
     with home.begin() as uow:
         service.put_policy(uow, actor, "default", PII)
-    secret = service.load_current(home).secret(actor.scope)
+    secret = loaded(home).secret(actor.scope)
     with home.read() as uow:
         sealed = uow.conn.exec_driver_sql("SELECT sealed FROM guardrails_keys").scalar_one()
     assert secret.hex() not in sealed
     with home.begin() as uow:
         uow.conn.exec_driver_sql("UPDATE guardrails_keys SET sealed = 'v1.AAAA'")
-    found = service.load_current(home)
+    found = loaded(home)
     assert len(found.secret(actor.scope)) == 32
     assert found.secret(actor.scope) != secret
     assert len(found.holding(actor.scope, "chat", "k", "k")) == 1
@@ -175,7 +180,7 @@ def test_policies_hold_by_route_and_key(
 ) -> None:
     with home.begin() as uow:
         service.put_policy(uow, actor, "some", bad(routes=routes, keys=keys))
-    found = service.load_current(home).holding(actor.scope, "chat", "key_1", "app-7")
+    found = loaded(home).holding(actor.scope, "chat", "key_1", "app-7")
     assert bool(found) is held
 
 

@@ -10,7 +10,7 @@ left out. The result may be larger than needed, never smaller.
 
 import re
 from re import _constants as sre  # type: ignore[attr-defined]  # the parse tree of the standard library
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]  # as above
 from typing import Any
 
 from penstock.core.errors import Invalid

@@ -5,7 +5,7 @@ linear time, whatever it says. `$ref` may point into `$defs` (or `definitions`) 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,9 +14,9 @@ from penstock.core.suggest import did_you_mean
 from penstock.guardrails.options import user_pattern
 
 MAX_DEPTH = 64
-"""Levels of a schema, and levels of a value that are looked at."""
-Check = Callable[[Any, int], str | None]
-"""(value, depth) → the keyword's path in the schema that is not met; None: all good."""
+"""Levels of a schema."""
+Check = Callable[[Any], str | None]
+"""Value → the keyword's path in the schema that is not met; None: all good."""
 _ANNOTATIONS = frozenset(
     {
         "$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated",
@@ -52,6 +52,15 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+class Place(NamedTuple):
+    """Where a keyword stands."""
+
+    at: str
+    depth: int
+    beside: Mapping[str, Any]
+    """The schema it is part of."""
+
+
 class Schema:
     """A compiled schema."""
 
@@ -60,7 +69,11 @@ class Schema:
 
     def wrong(self, value: Any) -> str | None:
         """Return where in the schema the rule stands that `value` breaks, never what it holds; None: it is good."""
-        return self._check(value, 0)
+        try:
+            return self._check(value)
+        except RecursionError:
+            # References may go round for ever, and values may be as deep as they like.
+            return "depth"
 
 
 def compiled(source: Mapping[str, Any] | bool) -> Schema:
@@ -74,7 +87,7 @@ class Compiler:
     def __init__(self, root: Any) -> None:
         self._root = root
         self._references: dict[str, Check] = {}
-        self._makers: dict[str, Callable[[Any, Mapping[str, Any], str, int], Check]] = {
+        self._makers: dict[str, Callable[[Any, Place], Check]] = {
             "type": self._type, "enum": self._enum, "const": self._const, "$ref": self._ref,
             "properties": self._properties, "required": self._required,
             "additionalProperties": self._additional, "patternProperties": self._pattern_properties,
@@ -89,9 +102,9 @@ class Compiler:
         if depth > MAX_DEPTH:
             raise Invalid(f"The schema is nested deeper than {MAX_DEPTH} levels.")
         if source is True:
-            return lambda value, level: None  # noqa: ARG005 - the signature of every check
+            return lambda _: None
         if source is False:
-            return lambda value, level: at or "false"  # noqa: ARG005
+            return lambda _: at or "false"
         if not isinstance(source, Mapping):
             raise Invalid(f"The schema at {at or 'the top'} must be an object or a boolean.")
         checks: list[Check] = []
@@ -101,39 +114,39 @@ class Compiler:
             if keyword in _BOUNDS:
                 checks.append(_bound(keyword, value, f"{at}/{keyword}"))
             elif keyword in self._makers:
-                checks.append(self._makers[keyword](value, source, f"{at}/{keyword}", depth + 1))
+                checks.append(self._makers[keyword](value, Place(f"{at}/{keyword}", depth + 1, source)))
             elif keyword not in _BESIDE:
                 known = [*self._makers, *_BOUNDS]
                 raise Invalid(
                     f"The schema keyword {keyword!r} is not understood.", hint=did_you_mean(keyword, known)
                 )
-        return _all(checks, at)
+        return _all(checks)
 
     # -- any value -----------------------------------------------------------------------------------------
 
-    def _type(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
+    def _type(self, given: Any, place: Place) -> Check:
         names = [given] if isinstance(given, str) else given
         if not isinstance(names, list) or not names or not all(name in _TYPES for name in map(str, names)):
-            raise Invalid(f"The schema's {at} must be one of {', '.join(_TYPES)}, or a list of them.")
+            raise Invalid(f"The schema's {place.at} must be one of {', '.join(_TYPES)}, or a list of them.")
         tests = [_TYPES[name] for name in names]
-        return lambda value, level: None if any(test(value) for test in tests) else at  # noqa: ARG005
+        return lambda value: None if any(test(value) for test in tests) else place.at
 
-    def _enum(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        _must(isinstance(given, list), at, "a list")
-        return lambda value, level: None if any(same(value, each) for each in given) else at  # noqa: ARG005
+    def _enum(self, given: Any, place: Place) -> Check:
+        _must(isinstance(given, list), place.at, "a list")
+        return lambda value: None if any(same(value, each) for each in given) else place.at
 
-    def _const(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        return lambda value, level: None if same(value, given) else at  # noqa: ARG005
+    def _const(self, given: Any, place: Place) -> Check:
+        return lambda value: None if same(value, given) else place.at
 
-    def _ref(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        _must(isinstance(given, str), at, "a string")
+    def _ref(self, given: Any, place: Place) -> Check:
+        _must(isinstance(given, str), place.at, "a string")
         if given not in self._references:
             target = self._target(given)
             self._references[given] = _pending
-            self._references[given] = self.compiled(target, given, depth)
+            self._references[given] = self.compiled(target, given, place.depth)
 
-        def check(value: Any, level: int) -> str | None:
-            return self._references[given](value, level + 1) if level < MAX_DEPTH else f"{at}/depth"
+        def check(value: Any) -> str | None:
+            return self._references[given](value)
 
         return check
 
@@ -148,157 +161,162 @@ class Compiler:
             found = found[name]
         return found
 
-    def _all_of(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        return _all(self._several(given, at, depth), at)
+    def _all_of(self, given: Any, place: Place) -> Check:
+        return _all(self._several(given, place))
 
-    def _any_of(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        checks = self._several(given, at, depth)
-        return lambda value, level: None if any(check(value, level) is None for check in checks) else at
+    def _any_of(self, given: Any, place: Place) -> Check:
+        checks = self._several(given, place)
+        return lambda value: None if any(check(value) is None for check in checks) else place.at
 
-    def _one_of(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        checks = self._several(given, at, depth)
-        return lambda value, level: None if sum(check(value, level) is None for check in checks) == 1 else at
+    def _one_of(self, given: Any, place: Place) -> Check:
+        checks = self._several(given, place)
+        return lambda value: None if sum(check(value) is None for check in checks) == 1 else place.at
 
-    def _not(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        check = self.compiled(given, at, depth)
-        return lambda value, level: at if check(value, level) is None else None
+    def _not(self, given: Any, place: Place) -> Check:
+        check = self.compiled(given, place.at, place.depth)
+        return lambda value: place.at if check(value) is None else None
 
-    def _several(self, given: Any, at: str, depth: int) -> list[Check]:
-        _must(isinstance(given, list) and bool(given), at, "a list of schemas")
-        return [self.compiled(each, f"{at}/{number}", depth) for number, each in enumerate(given)]
+    def _several(self, given: Any, place: Place) -> list[Check]:
+        _must(isinstance(given, list) and bool(given), place.at, "a list of schemas")
+        return [self.compiled(each, f"{place.at}/{number}", place.depth) for number, each in enumerate(given)]
 
     # -- objects -------------------------------------------------------------------------------------------
 
-    def _properties(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        checks = self._named(given, at, depth)
+    def _properties(self, given: Any, place: Place) -> Check:
+        checks = self._named(given, place)
 
-        def check(value: Any, level: int) -> str | None:
+        def check(value: Any) -> str | None:
             if not isinstance(value, dict):
                 return None
             inner = ((name, each) for name, each in checks.items() if name in value)
-            return next((w for name, each in inner if (w := each(value[name], level + 1)) is not None), None)
+            return next((w for name, each in inner if (w := each(value[name])) is not None), None)
 
         return check
 
-    def _named(self, given: Any, at: str, depth: int) -> dict[str, Check]:
-        _must(isinstance(given, Mapping), at, "an object of schemas")
-        return {name: self.compiled(each, f"{at}/{name}", depth) for name, each in given.items()}
+    def _named(self, given: Any, place: Place) -> dict[str, Check]:
+        _must(isinstance(given, Mapping), place.at, "an object of schemas")
+        return {name: self.compiled(each, f"{place.at}/{name}", place.depth) for name, each in given.items()}
 
-    def _required(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        _must(_are_texts(given), at, "a list of names")
+    def _required(self, given: Any, place: Place) -> Check:
+        _must(_are_texts(given), place.at, "a list of names")
 
-        def check(value: Any, level: int) -> str | None:  # noqa: ARG001
+        def check(value: Any) -> str | None:
             missing = isinstance(value, dict) and next((name for name in given if name not in value), None)
-            return f"{at}/{missing}" if missing else None
+            return f"{place.at}/{missing}" if missing else None
 
         return check
 
-    def _additional(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:
-        inner = self.compiled(given, at, depth)
-        named = frozenset(source.get("properties", ()))
-        patterns = [user_pattern(pattern) for pattern in source.get("patternProperties", ())]
+    def _additional(self, given: Any, place: Place) -> Check:
+        inner = self.compiled(given, place.at, place.depth)
+        named = frozenset(place.beside.get("properties", ()))
+        patterns = [user_pattern(pattern) for pattern in place.beside.get("patternProperties", ())]
 
-        def check(value: Any, level: int) -> str | None:
+        def check(value: Any) -> str | None:
             if not isinstance(value, dict):
                 return None
             more = (n for n in value if n not in named and not any(p.search(n) for p in patterns))
-            return next((w for n in more if (w := inner(value[n], level + 1)) is not None), None)
+            return next((w for n in more if (w := inner(value[n])) is not None), None)
 
         return check
 
-    def _pattern_properties(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        checks = [(user_pattern(name), each) for name, each in self._named(given, at, depth).items()]
+    def _pattern_properties(self, given: Any, place: Place) -> Check:
+        checks = [(user_pattern(name), each) for name, each in self._named(given, place).items()]
 
-        def check(value: Any, level: int) -> str | None:
+        def check(value: Any) -> str | None:
             if not isinstance(value, dict):
                 return None
             inner = ((name, each) for pattern, each in checks for name in value if pattern.search(name))
-            return next((w for name, each in inner if (w := each(value[name], level + 1)) is not None), None)
+            return next((w for name, each in inner if (w := each(value[name])) is not None), None)
 
         return check
 
-    def _property_names(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        inner = self.compiled(given, at, depth)
+    def _property_names(self, given: Any, place: Place) -> Check:
+        inner = self.compiled(given, place.at, place.depth)
 
-        def check(value: Any, level: int) -> str | None:
+        def check(value: Any) -> str | None:
             if not isinstance(value, dict):
                 return None
-            return next((wrong for name in value if (wrong := inner(name, level + 1)) is not None), None)
+            return next((wrong for name in value if (wrong := inner(name)) is not None), None)
 
         return check
 
-    def _dependent(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
+    def _dependent(self, given: Any, place: Place) -> Check:
         good = isinstance(given, Mapping) and all(_are_texts(each) for each in given.values())
-        _must(good, at, "an object of lists of names")
+        _must(good, place.at, "an object of lists of names")
 
-        def check(value: Any, level: int) -> str | None:  # noqa: ARG001
+        def check(value: Any) -> str | None:
             if not isinstance(value, dict):
                 return None
             return next(
-                (f"{at}/{n}" for n, more in given.items() if n in value and not set(more) <= set(value)), None
+                (
+                    f"{place.at}/{n}"
+                    for n, more in given.items()
+                    if n in value and not set(more) <= set(value)
+                ),
+                None,
             )
 
         return check
 
     # -- arrays, strings, numbers --------------------------------------------------------------------------
 
-    def _items(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:
-        inner = self.compiled(given, at, depth)
-        first = len(source.get("prefixItems", ()))
+    def _items(self, given: Any, place: Place) -> Check:
+        inner = self.compiled(given, place.at, place.depth)
+        first = len(place.beside.get("prefixItems", ()))
 
-        def check(value: Any, level: int) -> str | None:
+        def check(value: Any) -> str | None:
             if not isinstance(value, list):
                 return None
-            return next((w for each in value[first:] if (w := inner(each, level + 1)) is not None), None)
+            return next((w for each in value[first:] if (w := inner(each)) is not None), None)
 
         return check
 
-    def _prefix_items(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        checks = self._several(given, at, depth)
+    def _prefix_items(self, given: Any, place: Place) -> Check:
+        checks = self._several(given, place)
 
-        def check(value: Any, level: int) -> str | None:
+        def check(value: Any) -> str | None:
             if not isinstance(value, list):
                 return None
             pairs = zip(checks, value, strict=False)
-            return next((w for inner, each in pairs if (w := inner(each, level + 1)) is not None), None)
+            return next((w for inner, each in pairs if (w := inner(each)) is not None), None)
 
         return check
 
-    def _contains(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:
-        inner = self.compiled(given, at, depth)
-        least, most = source.get("minContains", 1), source.get("maxContains", float("inf"))
-        _must(_is_number(least) and _is_number(most), at, "beside numbers minContains and maxContains")
+    def _contains(self, given: Any, place: Place) -> Check:
+        inner = self.compiled(given, place.at, place.depth)
+        least, most = place.beside.get("minContains", 1), place.beside.get("maxContains", float("inf"))
+        _must(_is_number(least) and _is_number(most), place.at, "beside numbers minContains and maxContains")
 
-        def check(value: Any, level: int) -> str | None:
+        def check(value: Any) -> str | None:
             if not isinstance(value, list):
                 return None
-            return None if least <= sum(inner(each, level + 1) is None for each in value) <= most else at
+            return None if least <= sum(inner(each) is None for each in value) <= most else place.at
 
         return check
 
-    def _unique(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        _must(isinstance(given, bool), at, "true or false")
+    def _unique(self, given: Any, place: Place) -> Check:
+        _must(isinstance(given, bool), place.at, "true or false")
 
-        def check(value: Any, level: int) -> str | None:  # noqa: ARG001
+        def check(value: Any) -> str | None:
             if not given or not isinstance(value, list):
                 return None
-            return at if len({_canonical(each) for each in value}) < len(value) else None
+            return place.at if len({_canonical(each) for each in value}) < len(value) else None
 
         return check
 
-    def _pattern(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        _must(isinstance(given, str), at, "a pattern")
+    def _pattern(self, given: Any, place: Place) -> Check:
+        _must(isinstance(given, str), place.at, "a pattern")
         pattern = user_pattern(given)
-        return lambda value, level: None if not isinstance(value, str) or pattern.search(value) else at  # noqa: ARG005
+        return lambda value: None if not isinstance(value, str) or pattern.search(value) else place.at
 
-    def _multiple(self, given: Any, source: Mapping[str, Any], at: str, depth: int) -> Check:  # noqa: ARG002
-        _must(_is_number(given) and given > 0, at, "a number above 0")
+    def _multiple(self, given: Any, place: Place) -> Check:
+        _must(_is_number(given) and given > 0, place.at, "a number above 0")
 
-        def check(value: Any, level: int) -> str | None:  # noqa: ARG001
+        def check(value: Any) -> str | None:
             if not _is_number(value):
                 return None
             parts = value / given
-            return None if abs(parts - round(parts)) < 1e-9 * max(1.0, abs(parts)) else at
+            return None if abs(parts - round(parts)) < 1e-9 * max(1.0, abs(parts)) else place.at
 
         return check
 
@@ -321,19 +339,17 @@ _BOUNDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any, Any], bool]]] = {
 def _bound(keyword: str, bound: Any, at: str) -> Check:
     _must(_is_number(bound), at, "a number")
     concerns, good = _BOUNDS[keyword]
-    return lambda value, level: None if not concerns(value) or good(value, bound) else at  # noqa: ARG005
+    return lambda value: None if not concerns(value) or good(value, bound) else at
 
 
-def _all(checks: Sequence[Check], at: str) -> Check:
-    def check(value: Any, level: int) -> str | None:
-        if level > MAX_DEPTH:
-            return f"{at}/depth"
-        return next((wrong for each in checks if (wrong := each(value, level)) is not None), None)
+def _all(checks: Sequence[Check]) -> Check:
+    def check(value: Any) -> str | None:
+        return next((wrong for each in checks if (wrong := each(value)) is not None), None)
 
     return check
 
 
-def _pending(value: Any, level: int) -> str | None:  # noqa: ARG001 - the signature of every check
+def _pending(_: Any) -> str | None:
     raise AssertionError("a reference is looked up only after its schema was compiled")
 
 

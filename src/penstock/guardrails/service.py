@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock.core import clock, log, plugins
@@ -49,7 +49,9 @@ class Guardrails:
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     """Tenant → its key."""
     allow_private: bool = False
+    """Whether remote guards may have private addresses."""
     revision: int = 0
+    """What `revision` was before they were read."""
 
     def holding(self, scope: Scope, route: str, key_id: str, key_name: str) -> tuple[Policy, ...]:
         """Return what holds for a call, in order: the project's policies, and those of the tenant's default project."""
@@ -75,16 +77,15 @@ def load(uow: UnitOfWork) -> Guardrails:
 
 
 def load_current(home: Home) -> Guardrails:
-    """Return all policies in force with the revision they are of at least."""
-    revision = home.revision(TOPIC)
+    """Return all policies in force, with the revision they are of at least."""
+    seen = revision(home)
     with home.read() as uow:
-        found = load(uow)
-    return Guardrails(
-        policies=found.policies,
-        secrets=found.secrets,
-        allow_private=found.allow_private,
-        revision=revision,
-    )
+        return replace(load(uow), revision=seen)
+
+
+def revision(home: Home) -> int:
+    """Return what grows whenever a policy of any project changes."""
+    return home.revision(TOPIC)
 
 
 def _opened(uow: UnitOfWork, tenant: str, sealed: str) -> bytes:
