@@ -1,6 +1,6 @@
 """A stored response, and how its content is packed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -53,6 +53,10 @@ class StoredResponse:
     def content(self) -> Content:
         """Return what was said."""
         return unpack(self.body)
+
+    def packed(self, body: bytes) -> "StoredResponse":
+        """Return the same response with its content."""
+        return replace(self, body=body)
 
 
 def item_id(item: msgspec.Raw) -> str | None:

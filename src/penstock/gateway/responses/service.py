@@ -60,15 +60,20 @@ def chain(uow: UnitOfWork, scope: Scope, last_id: str, limit_bytes: int) -> list
         content = stored.content()
         size += len(content.response) + sum(map(len, content.input))
         if size > limit_bytes or len(found) >= MAX_LINKS:
-            raise TooLarge(
-                "The conversation up to previous_response_id is too long to be sent again.",
-                hint="Begin a new one.",
-                details={"param": "previous_response_id"},
-            )
+            raise too_long()
         found.append(content)
         if stored.previous_id is None:
             return found[::-1]
         name = stored.previous_id
+
+
+def too_long() -> TooLarge:
+    """Return the error for a conversation that no provider would take."""
+    return TooLarge(
+        "The conversation up to previous_response_id is too long to be sent again.",
+        hint="Begin a new one.",
+        details={"param": "previous_response_id"},
+    )
 
 
 def _broken(last_id: str, missing: str) -> Invalid:
