@@ -6,10 +6,12 @@ import msgspec
 
 from penstock.core.errors import Invalid
 from penstock.gateway.dialects.envelope import Envelope
-from penstock.gateway.responses.model import Content, item_id
+from penstock.gateway.responses.model import Content, Fields, item_id
 
 REFERENCE = b"item_reference"
 ENCRYPTED = "reasoning.encrypted_content"
+ANONYMOUS = ("", "message", "function_call")
+"""Types of items whose id may be left out."""
 _NOTHING = (b"null", b"[]")
 _items = msgspec.json.Decoder(str | list[msgspec.Raw])
 _texts = msgspec.json.Decoder(list[str] | None)
@@ -25,6 +27,7 @@ class _Reasoning(msgspec.Struct):
     content: list[msgspec.Raw] | None = None
 
 
+_fields = msgspec.json.Decoder(Fields)
 _kind = msgspec.json.Decoder(_Kind)
 _reasoning = msgspec.json.Decoder(_Reasoning)
 
@@ -71,7 +74,10 @@ def sendable(item: msgspec.Raw) -> bool:
     """
     if kind_of(item) != "reasoning":
         return True
-    found = _reasoning.decode(item)
+    try:
+        found = _reasoning.decode(item)
+    except msgspec.DecodeError:
+        return False
     return bool(found.encrypted_content) or bool(found.content)
 
 
@@ -88,17 +94,35 @@ def references(items: Iterable[msgspec.Raw]) -> list[str]:
     return found
 
 
-def resolve(items: Iterable[msgspec.Raw], known: Mapping[str, msgspec.Raw]) -> list[msgspec.Raw]:
-    """Return the items with each reference replaced by what it names."""
+def resolve(items: Iterable[msgspec.Raw], known: Mapping[str, msgspec.Raw | None]) -> list[msgspec.Raw]:
+    """Return the items with each reference replaced by what it names (None: by nothing, it is there already)."""
     out = []
     for item in items:
-        if kind_of(item) == REFERENCE.decode():
-            name = item_id(item)
-            assert name is not None  # `references` has seen it
-            out.append(known[name])
-        else:
-            out.append(item)
+        name = item_id(item) if kind_of(item) == REFERENCE.decode() else None
+        found = item if name is None else known[name]
+        if found is not None:
+            out.append(found)
     return out
+
+
+def distinct(items: Iterable[msgspec.Raw]) -> list[msgspec.Raw]:
+    """Return the items, where an id comes again without it: an answer out of the cache may be given twice."""
+    seen: set[str] = set()
+    out = []
+    for item in items:
+        name = item_id(item)
+        if name is not None and name in seen and kind_of(item) in ANONYMOUS:
+            item = _without_id(item)
+        elif name is not None:
+            seen.add(name)
+        out.append(item)
+    return out
+
+
+def _without_id(item: msgspec.Raw) -> msgspec.Raw:
+    fields = _fields.decode(item)
+    del fields["id"]
+    return msgspec.Raw(_encode(fields))
 
 
 def body_for(envelope: Envelope, items: list[msgspec.Raw] | None) -> bytes:

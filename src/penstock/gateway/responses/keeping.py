@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from penstock.core.errors import PenstockError
 from penstock.gateway.dialects.sse import PING, EventBuffer, payload
 from penstock.gateway.responses.model import Fields
 
+T = TypeVar("T")
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 Keep = Callable[[msgspec.Raw], Awaitable[bool]]
@@ -91,7 +92,7 @@ class Keeping:
             return
         body: bytes = b"".join(self._parts)
         if _is_response(body):
-            body = await self._named(body, over=_decoded(_state, body).status in KEPT_STATES)
+            body = await self._named(body, over=_decoded(_state, body, _State()).status in KEPT_STATES)
         headers = [pair for pair in self._start["headers"] if pair[0] != b"content-length"]
         headers.append((b"content-length", b"%d" % len(body)))
         await self._send({**self._start, "headers": headers})
@@ -108,14 +109,14 @@ class Keeping:
         if b'"response.' not in event or b'"response"' not in event:
             return event
         data = payload(event)
-        kind = _decoded(_event, data).type
+        kind = _decoded(_event, data, _Event()).type
         if kind not in LIFE:
             return event
         fields = _fields.decode(data)
         if not _is_response(fields.get("response", b"")):
             return event
         fields["response"] = await self._named(bytes(fields["response"]), over=kind in ENDS)
-        return b"event: " + kind.encode() + b"\ndata: " + _encode(fields)
+        return b"event: %b\ndata: %b" % (kind.encode(), _encode(fields))
 
     async def _named(self, response: bytes, *, over: bool) -> msgspec.Raw:
         stored = self._keep is not None
@@ -137,13 +138,12 @@ def _mode(start: Message) -> str:
     return "stream" if kinds and kinds[0].startswith(b"text/event-stream") else "whole"
 
 
-def _decoded(decoder: Any, data: bytes) -> Any:
-    """Return `data` decoded, or the decoder's type with nothing in it."""
+def _decoded(decoder: "msgspec.json.Decoder[T]", data: bytes, otherwise: T) -> T:
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return decoder.type()
+        return otherwise
 
 
 def _is_response(data: bytes) -> bool:
-    return _decoded(_state, data).object == "response"
+    return _decoded(_state, data, _State()).object == "response"

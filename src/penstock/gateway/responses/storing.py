@@ -1,8 +1,9 @@
 """What the gateway does with a call of the Responses API before and after its provider."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -26,7 +27,8 @@ _optional_text = msgspec.json.Decoder(str | None)
 _optional_flag = msgspec.json.Decoder(bool | None)
 
 
-class Prepared(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Prepared:
     """A call that may be carried: what to send on, and what to do with its answer."""
 
     envelope: Envelope
@@ -76,7 +78,7 @@ class ResponseStore:
         items = expanding.given_items(envelope) if stores or previous or refers else []
         if previous or refers:
             earlier, items = await asyncio.to_thread(self._read, scope, previous, items)
-            body = expanding.body_for(envelope, [*earlier, *items])
+            body = expanding.body_for(envelope, expanding.distinct([*earlier, *items]))
             if len(body) > self._max_chain:
                 raise service.too_long()
         elif stores:
@@ -95,19 +97,17 @@ class ResponseStore:
         with self._home.read() as uow:
             chain = service.chain(uow, scope, previous, self._max_chain) if previous else []
             earlier = expanding.history(chain)
-            known = {name: each for each in earlier if (name := item_id(each)) is not None}
-            for name in named:
-                found = known.get(name) or service.item(uow, scope, name)
+            present = {name for each in earlier if (name := item_id(each)) is not None}
+            known: dict[str, msgspec.Raw | None] = dict.fromkeys(named)
+            for name in known.keys() - present:
+                found = service.item(uow, scope, name)
                 if found is None:
                     raise Invalid(
                         f"Item with id '{name}' not found.",
                         details={"param": "input", "code": "item_not_found"},
                     )
-                known[name] = found
-        wanted = set(named)
-        # What is referred to stands where the reference is, not a second time before it.
-        earlier = [each for each in earlier if not wanted or item_id(each) not in wanted]
-        return earlier, [each for each in expanding.resolve(items, known) if expanding.sendable(each)]
+                known[name] = found if expanding.sendable(found) else None
+        return earlier, expanding.resolve(items, known)
 
     def _new(self, scope: Scope, key_id: str, model: str, previous: str | None) -> StoredResponse:
         now = clock.now()
