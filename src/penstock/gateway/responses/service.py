@@ -104,9 +104,14 @@ class Swept(NamedTuple):
     evicted: int
 
 
+def bound_bytes(home: Home) -> int:
+    """Return what the stored responses of one project may take."""
+    return home.settings.section(GatewaySettings).responses_total_mb * 1024 * 1024
+
+
 def sweep(home: Home, limit: int = 500) -> Swept:
     """Delete what has expired and the oldest of projects that hold too much, about `limit` of each at a time."""
-    bound = home.settings.section(GatewaySettings).responses_total_mb * 1024 * 1024
+    bound = bound_bytes(home)
     with home.begin() as uow:
         expired = store.remove_expired(uow.conn, clock.now(), limit)
         evicted = sum(
