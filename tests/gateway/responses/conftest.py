@@ -27,7 +27,13 @@ def answer_to(body: dict[str, Any]) -> dict[str, Any]:
     """What the scripted provider answers: how many items it was given, and a thought without content."""
     given = body["input"] if isinstance(body["input"], list) else [body["input"]]
     part = {"type": "output_text", "text": f"item {len(given)}", "annotations": []}
-    message = {"type": "message", "id": ids.new_id("msg"), "role": "assistant", "status": "completed", "content": [part]}
+    message = {
+        "type": "message",
+        "id": ids.new_id("msg"),
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
     return {
         "id": "resp_upstream", "object": "response", "created_at": 1, "status": "completed", "model": body["model"],
         "output": [{"type": "reasoning", "id": ids.new_id("rs"), "summary": []}, message],
@@ -105,7 +111,9 @@ class Clients:
         return openai.AsyncOpenAI(base_url="http://gw/v1", api_key=key, max_retries=0, http_client=inner)
 
     def create(self, key: str = "psk_one", **body: Any) -> Any:
-        return self.run(lambda client: client.responses.create(**{"model": "m", "input": "Hello", **body}), key)
+        return self.run(
+            lambda client: client.responses.create(**{"model": "m", "input": "Hello", **body}), key
+        )
 
     def get(self, name: str, key: str = "psk_one") -> Any:
         return self.run(lambda client: client.responses.retrieve(name), key)

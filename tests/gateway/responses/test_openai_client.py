@@ -43,7 +43,10 @@ def test_a_chain_of_three_says_everything_again(clients: Clients, gateway: Gatew
     sent = gateway.seen[2]
     assert "previous_response_id" not in sent and sent["instructions"] == "Be long."
     assert "instructions" not in gateway.seen[1]
-    said = [item["content"] if isinstance(item["content"], str) else item["content"][0]["text"] for item in sent["input"]]
+    said = [
+        item["content"] if isinstance(item["content"], str) else item["content"][0]["text"]
+        for item in sent["input"]
+    ]
     assert said == ["First", "item 1", "Second", "item 3", "Third"]  # thoughts without content are left out
     assert three.output_text == "item 5"
     branch = clients.create(input="Else", previous_response_id=one.id)
@@ -103,7 +106,9 @@ def test_a_stream_is_stored_before_its_last_event(clients: Clients, gateway: Gat
     assert kinds[:2] == ["response.created", "response.in_progress"] and kinds[-1] == "response.completed"
     assert [event.sequence_number for event in events] == list(range(len(events)))
     told = [event.response for event in events if hasattr(event, "response")]
-    assert {(each.id, each.store, each.previous_response_id) for each in told} == {(told[0].id, True, first.id)}
+    assert {(each.id, each.store, each.previous_response_id) for each in told} == {
+        (told[0].id, True, first.id)
+    }
     assert clients.get(told[0].id).to_dict() == told[-1].to_dict()
 
 
@@ -137,7 +142,9 @@ def test_the_oldest_go_when_a_project_holds_too_much(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_is_too_large_is_answered_but_not_stored(clients: Clients, gateway: Gateway, stream: bool) -> None:
+def test_what_is_too_large_is_answered_but_not_stored(
+    clients: Clients, gateway: Gateway, stream: bool
+) -> None:
     large = "x" * (9 * 1024 * 1024)
     made = clients.stream(input=large)[-1].response if stream else clients.create(input=large)
     assert made.store is False and made.output_text == "item 1"
@@ -145,7 +152,9 @@ def test_what_is_too_large_is_answered_but_not_stored(clients: Clients, gateway:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_survives_that_it_cannot_be_stored(clients: Clients, gateway: Gateway, stream: bool) -> None:
+def test_an_answer_survives_that_it_cannot_be_stored(
+    clients: Clients, gateway: Gateway, stream: bool
+) -> None:
     with gateway.home.begin() as uow:
         store.items.drop(uow.conn)
     made = clients.stream()[-1].response if stream else clients.create()
@@ -203,7 +212,13 @@ def test_what_is_not_served_is_refused(clients: Clients) -> None:
     with pytest.raises(openai.APIStatusError) as told:
         clients.run(lambda client: client.put(f"/responses/{made.id}", cast_to=object))
     assert told.value.status_code == 405
-    for body in ({"background": True}, {"conversation": "conv_1"}, {"previous_response_id": 1}, {"store": "yes"}, {"input": 1}):
+    for body in (
+        {"background": True},
+        {"conversation": "conv_1"},
+        {"previous_response_id": 1},
+        {"store": "yes"},
+        {"input": 1},
+    ):
         with pytest.raises(openai.BadRequestError) as wrong:
             clients.create(**body)
         assert wrong.value.param == next(iter(body))

@@ -125,8 +125,10 @@ class Keeping:
             return named
         try:
             stored = await self._keep(named)
-        except PenstockError as error:
-            _log.warning("the response %s was not stored: %s", self._naming.id, error)
+        except Exception as error:  # noqa: BLE001 - whatever happened to the store, the caller gets the answer
+            # Errors of the database repeat what was to be stored, which belongs in no log.
+            told = error if isinstance(error, PenstockError) else type(error).__name__
+            _log.warning("the response %s was not stored: %s", self._naming.id, told)
             stored = False
         return named if stored else self._naming.on(response, stored=False)
 
