@@ -5,6 +5,8 @@ from penstock.gateway.dialects.chained import Chained
 from penstock.gateway.dialects.gemini_embeddings import GeminiOverEmbeddings
 from penstock.gateway.dialects.gemini_over_chat import GeminiOverChat
 from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
+from penstock.gateway.dialects.responses_echo import Echoed
+from penstock.gateway.dialects.responses_over_chat import ResponsesOverChat
 from penstock.gateway.model import Operation
 
 EMBEDDING = frozenset({Operation.EMBEDDINGS, Operation.EMBED_CONTENT, Operation.BATCH_EMBED})
@@ -17,6 +19,7 @@ def fronts(back: Dialect) -> dict[Operation, Dialect]:
         Operation.CHAT: back,
         Operation.MESSAGES: Chained(MessagesOverChat(), back),
         Operation.GENERATE: Chained(GeminiOverChat(), back),
+        Operation.RESPONSES: Echoed(Chained(ResponsesOverChat(), back)),
     }
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from penstock.core.errors import Invalid
 from penstock.gateway.dialects.base import Dialect
@@ -12,11 +13,16 @@ from penstock.gateway.dialects.gemini_over_chat import GeminiOverChat
 from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
 from penstock.gateway.dialects.openai import OpenAIDialect
 from penstock.gateway.dialects.quirks import Quirked, Quirks
+from penstock.gateway.dialects.responses import ResponsesDialect
+from penstock.gateway.dialects.responses_echo import Echoed
+from penstock.gateway.dialects.responses_over_chat import ResponsesOverChat
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
 from penstock.gateway.ports import ProviderConfig
 from penstock.gateway.upstream.request import Request, split_base_url
 
+OPENAI_HOSTS = ("api.openai.com", ".api.openai.com")
+"""OpenAI's own addresses, those of its regions included: https://platform.openai.com/docs/guides/your-data."""
 COMMON_HEADERS = b"content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: penstock\r\n"
 
 
@@ -27,6 +33,7 @@ class OpenAIProvider:
         "headers": dict,
         "organization": str,
         "stream_usage": bool,
+        "responses": bool,
         "drop_params": bool,
         "verify_tls": bool,
         "ca_file": str,
@@ -62,12 +69,22 @@ class OpenAIProvider:
             + self._key_line(config)
             + header_lines(extra, config.name)
         )
+        self._has_responses = bool(options.get("responses", self._native_responses(config)))
         self._dialects = self._made_dialects(config)
+        if self._has_responses:
+            self._dialects[Operation.RESPONSES] = ResponsesDialect()
         paths = {Operation.MESSAGES: Operation.CHAT, Operation.GENERATE: Operation.CHAT}
+        if not self._has_responses:
+            paths[Operation.RESPONSES] = Operation.CHAT
         paths |= dict.fromkeys(EMBEDDING, Operation.EMBEDDINGS)
         self._targets = {
             each: f"{self._path}/{paths.get(each, each)}".encode("ascii") for each in self._dialects
         }
+
+    def _native_responses(self, config: ProviderConfig) -> bool:
+        """Return whether the server is known to have the Responses API itself."""
+        host = (urlsplit(config.base_url or self.BASE_URL).hostname or "").lower()
+        return host == OPENAI_HOSTS[0] or host.endswith(OPENAI_HOSTS[1])
 
     def _key_line(self, config: ProviderConfig) -> bytes:
         key = config.api_key
@@ -76,22 +93,22 @@ class OpenAIProvider:
         return key_line("authorization", "Bearer ", key)
 
     def _made_dialects(self, config: ProviderConfig) -> dict[Operation, Dialect]:
-        chat = OpenAIDialect(ask_usage=config.options.get("stream_usage", True))
+        ask_usage = config.options.get("stream_usage", True)
+        chat = OpenAIDialect(ask_usage=ask_usage)
         made: dict[Operation, Dialect] = {
             Operation.CHAT: chat,
             Operation.COMPLETIONS: chat,
             Operation.EMBEDDINGS: OpenAIDialect(ask_usage=False),
             Operation.MESSAGES: MessagesOverChat(),
-            Operation.GENERATE: GeminiOverChat(
-                extensions=False, ask_usage=config.options.get("stream_usage", True)
-            ),
+            Operation.GENERATE: GeminiOverChat(extensions=False, ask_usage=ask_usage),
+            Operation.RESPONSES: ResponsesOverChat(extensions=False, ask_usage=ask_usage),
             Operation.EMBED_CONTENT: GeminiOverEmbeddings(batch=False),
             Operation.BATCH_EMBED: GeminiOverEmbeddings(batch=True),
         }
-        if self.QUIRKS is None:
-            return made
-        drop = config.options.get("drop_params", False)
-        return {each: Quirked(dialect, self.QUIRKS, drop_params=drop) for each, dialect in made.items()}
+        if self.QUIRKS is not None:
+            drop = config.options.get("drop_params", False)
+            made = {each: Quirked(dialect, self.QUIRKS, drop_params=drop) for each, dialect in made.items()}
+        return made | {Operation.RESPONSES: Echoed(made[Operation.RESPONSES])}
 
     def dialect(self, operation: Operation) -> Dialect | None:
         """Return the dialect: bytes pass through; callers of other families are translated."""
