@@ -11,7 +11,7 @@ KEY = "sk-upstream"
 WORDS = ["Once ", "upon ", "a ☃"]
 USAGE = {
     "input_tokens": 36,
-    "input_tokens_details": {"cached_tokens": 6},
+    "input_tokens_details": {"cached_tokens": 6, "cache_write_tokens": 4},
     "output_tokens": 87,
     "output_tokens_details": {"reasoning_tokens": 3},
     "total_tokens": 123,
@@ -109,11 +109,12 @@ def script(request: Received) -> Iterable[Step]:
     elif body.get("stream"):
         made = events(body, "failed" if body["model"] == "crashed" else "completed")
         yield stream_head()
-        for each in made[:6] if body["model"] == "cut" else made:
-            yield chunk(each)
-        if body["model"] == "cut":
-            yield 0.1
-            yield "cut"
+        if body["model"] in ("cut", "crashed"):
+            yield from (chunk(each) for each in made[:6])
+            yield 0.2
+            yield "cut" if body["model"] == "cut" else chunk(made[-1])
+        else:
+            yield from (chunk(each) for each in made)
         yield END
     else:
         yield answer(msgspec.json.format(msgspec.json.encode(response(body, "completed", [MESSAGE]))))

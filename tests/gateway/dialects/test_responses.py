@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import openai
@@ -296,7 +297,7 @@ ASKED = {"tools": [WEATHER, PATCH], "instructions": "Obey.", "metadata": {"a": "
 
 def run(relay: Relay, data: bytes, cuts: list[int]) -> bytes:
     places = [0, *sorted(at % (len(data) + 1) for at in cuts), len(data)]
-    out = b"".join(relay.feed(data[a:b]) for a, b in zip(places, places[1:], strict=False))
+    out = b"".join(relay.feed(data[a:b]) for a, b in pairwise(places))
     return out if relay.complete else out + relay.finish()
 
 
@@ -330,7 +331,7 @@ def test_an_answer_becomes_a_response_that_repeats_its_request() -> None:
     assert (custom["call_id"], custom["name"], custom["input"]) == ("c2", "patch", "+ ☃")
     assert body["usage"] == {
         "input_tokens": 42,
-        "input_tokens_details": {"cached_tokens": 10},
+        "input_tokens_details": {"cached_tokens": 10, "cache_write_tokens": 0},
         "output_tokens": 7,
         "output_tokens_details": {"reasoning_tokens": 2},
         "total_tokens": 49,
@@ -461,6 +462,7 @@ def test_native_streams_pass_under_the_callers_name(cuts: list[int]) -> None:
     out = run(relay, sent, cuts)
     assert out == sent.replace(b'"model":"gpt-2025-04-14"', b'"model":"m"')
     assert relay.complete and relay.usage is not None and relay.fault is None
+    assert relay.usage.cache_write == 4
     assert (relay.usage.input, relay.usage.output, relay.usage.cached, relay.usage.reasoning) == (
         36,
         87,
@@ -558,7 +560,7 @@ def everyone(
             "ge": {"kind": "gemini", "base_url": gemini_upstream.url, "api_key": fake_gemini.KEY},
             "re": native | {"options": {"responses": True}},
         },
-        routes_for("ge", "ge-", ["gemini-fake", "blocked", "limit", "limited"])
+        routes_for("ge", "ge-", ["gemini-fake", "breaks"])
         | routes_for("re", "re-", ["gpt", "refused", "crashed", "cut"]),
     )
     return gateway
@@ -639,14 +641,18 @@ def test_structured_outputs_and_thoughts(
     )
     assert parsed.output_parsed == City(city="Oslo")
     assert gemini_upstream.requests[-1].json["generationConfig"]["responseJsonSchema"]["required"] == ["city"]
-    first = parsed.output[0]
+    asked: Any = {"model": "ge-gemini-fake", "input": "Where?", "reasoning": {"effort": "low"}}
+    found = client.responses.create(**asked)
+    first = found.output[0]
     assert first.type == "reasoning" and first.summary[0].text == fake_gemini.THOUGHT
-    assert parsed.usage is not None and parsed.usage.output_tokens_details.reasoning_tokens == 5
+    assert found.usage is not None and found.usage.output_tokens_details.reasoning_tokens == 5
     with client.responses.stream(
         model="ge-gemini-fake", input="Where?", text_format=City, reasoning={"effort": "low"}
     ) as stream:
-        thoughts = [e.delta for e in stream if e.type == "response.reasoning_summary_text.delta"]
+        assert [event.type for event in stream][-1] == "response.completed"
         assert stream.get_final_response().output_parsed == City(city="Oslo")
+    with client.responses.stream(**asked) as stream:
+        thoughts = [e.delta for e in stream if e.type == "response.reasoning_summary_text.delta"]
     assert "".join(thoughts) == fake_gemini.THOUGHT
 
 
@@ -693,9 +699,7 @@ def test_refusals_name_the_member(client: openai.OpenAI) -> None:
     assert caught.value.param == "tools[0].type"
 
 
-@pytest.mark.parametrize(
-    "model", ["oa-error-in-stream", "oa-cut", "an-error-in-stream", "re-crashed", "re-cut"]
-)
+@pytest.mark.parametrize("model", ["oa-error-in-stream", "oa-cut", "ge-breaks", "re-crashed", "re-cut"])
 def test_streams_that_break_say_so(everyone: Running, client: openai.OpenAI, model: str) -> None:
     seen = []
     with pytest.raises(openai.APIError):

@@ -22,6 +22,7 @@ ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"
 
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _OutputDetails(msgspec.Struct):
@@ -43,7 +44,7 @@ class ResponseUsage(msgspec.Struct):
             self.input_tokens or 0,
             self.output_tokens or 0,
             (given.cached_tokens or 0) if given else 0,
-            0,
+            (given.cache_write_tokens or 0) if given else 0,
             (made.reasoning_tokens or 0) if made else 0,
         )
 
