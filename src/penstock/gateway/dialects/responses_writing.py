@@ -18,6 +18,8 @@ from penstock.gateway.model import Usage
 MAX_CHARACTERS = 16 * 1024 * 1024
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Chat's finish_reason → why a Response is incomplete; with any other it is complete."""
+ERROR_CODES = ("rate_limit_exceeded", "invalid_prompt")
+"""Codes of failed Responses that are more than `server_error`; those about images belong to OpenAI's own tools."""
 _encode = msgspec.json.Encoder().encode
 Item = dict[str, Any]
 
@@ -171,7 +173,10 @@ class ResponseWriter:
         self.ended = True
         self.response = self.so_far() | {
             "status": "failed",
-            "error": {"code": fault.code or "server_error", "message": fault.message},
+            "error": {
+                "code": fault.code if fault.code in ERROR_CODES else "server_error",
+                "message": fault.message,
+            },
             "usage": None if usage is None else usage_json(usage),
         }
         return self._event("response.failed", response=self.response)
