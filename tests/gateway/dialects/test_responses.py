@@ -420,7 +420,7 @@ def test_a_stream_that_breaks_ends_with_a_failed_response() -> None:
     assert relay.fault is not None and relay.fault.message == "Boom."
     last = datas(out)[-1]
     assert last["type"] == "response.failed" and last["response"]["error"] == {
-        "code": "x",
+        "code": "server_error",
         "message": "Boom.",
     }
     assert last["response"]["output"][-1]["content"][0]["text"] == "Grü"
