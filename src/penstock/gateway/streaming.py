@@ -7,7 +7,7 @@ from penstock.core.errors import PenstockError, Upstream
 from penstock.core.http.families import render_error
 from penstock.gateway.call import Call
 from penstock.gateway.dialects.base import Relay
-from penstock.gateway.dialects.responses_writing import error_event
+from penstock.gateway.dialects.responses_pieces import error_event
 from penstock.gateway.model import Operation
 from penstock.gateway.opening import Opened
 from penstock.gateway.upstream.response import Response

@@ -10,8 +10,8 @@ import msgspec
 
 from penstock.gateway.dialects.base import Answer, Dialect, Fault, Relay
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dialects.responses_pieces import custom_call
 from penstock.gateway.dialects.responses_request import customs_of
-from penstock.gateway.dialects.responses_writing import custom_call
 
 DEFAULTS: Mapping[str, Any] = {
     "background": False,
