@@ -131,7 +131,6 @@ class ResponseWriter:
         """End the Response with an error; nothing when it has not begun, or has ended."""
         if self.ended or not self.started:
             return b""
-        self.ended = True
         self.response = self.so_far() | {
             "status": "failed",
             "error": {
@@ -140,6 +139,7 @@ class ResponseWriter:
             },
             "usage": None if usage is None else usage_json(usage),
         }
+        self.ended = True
         return self._event("response.failed", response=self.response)
 
     def so_far(self) -> dict[str, Any]:
