@@ -3,7 +3,7 @@
 from penstock.core import clock
 from penstock.core.errors import Invalid, LimitExceeded, NotFound, PenstockError, Unavailable, Upstream
 from penstock.gateway.call import Call
-from penstock.gateway.dialects.base import Answer, Relay
+from penstock.gateway.dialects.base import Answer, Dialect, Relay, Replying
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.dialects.estimates import ADVICE, ESTIMATES
 from penstock.gateway.hooks import AnswerHook
@@ -147,7 +147,7 @@ class Opener:
                 await _begin(opened, response, dialect.relay(envelope), call.hook)
             else:
                 opened.answered()
-                opened.answer = dialect.answer(await response.read(self._max_answer), envelope.model)
+                opened.answer = _answer(dialect, operation, envelope, await response.read(self._max_answer))
         except BaseException as error:
             if opened.relay is not None:
                 call.output = opened.relay.output  # for the trace: how far it got
@@ -169,6 +169,12 @@ def _estimated(call: Call, target: LiveTarget, envelope: Envelope, operation: Op
     call.extra.append((b"x-penstock-estimated", b"true"))
     call.notes["estimated"] = True
     return Estimated(target, answer)
+
+
+def _answer(dialect: Dialect, operation: Operation, envelope: Envelope, body: bytes) -> Answer:
+    if operation is Operation.RESPONSES and isinstance(dialect, Replying):
+        return dialect.answer_to(envelope, body)
+    return dialect.answer(body, envelope.model)
 
 
 def _request(call: Call, target: LiveTarget, operation: Operation, body: bytes) -> Request:

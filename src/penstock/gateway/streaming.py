@@ -7,6 +7,8 @@ from penstock.core.errors import PenstockError, Upstream
 from penstock.core.http.families import render_error
 from penstock.gateway.call import Call
 from penstock.gateway.dialects.base import Relay
+from penstock.gateway.dialects.responses_pieces import error_event
+from penstock.gateway.model import Operation
 from penstock.gateway.opening import Opened
 from penstock.gateway.upstream.response import Response
 
@@ -105,4 +107,6 @@ async def end_broken(call: Call, error: PenstockError) -> None:
         await call.pinging
     _, _, body = render_error(error, call.family, call.request_id)
     kind = b"event: error\n" if call.family == "anthropic" else b""
+    if call.operation is Operation.RESPONSES:
+        kind, body = b"event: error\n", error_event(body)
     await call.send({"type": "http.response.body", "body": kind + b"data: " + body + b"\n\n"})

@@ -20,7 +20,7 @@ def _events(answer: Body) -> Iterator[tuple[str, Body]]:
     yield "response.in_progress", {"response": begun}
     for index, item in enumerate(answer.get("output") or ()):
         yield from _item(index, item)
-    yield "response.completed", {"response": answer}
+    yield f"response.{answer.get('status') or 'completed'}", {"response": answer}
 
 
 def _item(index: int, item: Body) -> Iterator[tuple[str, Body]]:
@@ -33,6 +33,9 @@ def _item(index: int, item: Body) -> Iterator[tuple[str, Body]]:
     elif kind == "function_call":
         empty["arguments"] = ""
         inner = _arguments(item)
+    elif kind == "custom_tool_call":
+        empty["input"] = ""
+        inner = _input(item)
     elif kind == "reasoning" and item.get("summary"):
         empty["summary"] = []
         inner = _summary(item["summary"])
@@ -48,6 +51,13 @@ def _arguments(item: Body) -> Iterator[tuple[str, Body]]:
     for piece in pieces(arguments):
         yield "response.function_call_arguments.delta", {"delta": piece}
     yield "response.function_call_arguments.done", {"name": item.get("name"), "arguments": arguments}
+
+
+def _input(item: Body) -> Iterator[tuple[str, Body]]:
+    text = item.get("input") or ""
+    for piece in pieces(text):
+        yield "response.custom_tool_call_input.delta", {"delta": piece}
+    yield "response.custom_tool_call_input.done", {"input": text}
 
 
 def _parts(content: Any) -> Iterator[tuple[str, Body]]:

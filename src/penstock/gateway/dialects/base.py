@@ -1,6 +1,6 @@
 """The seam between a call and the API families: one dialect per pair of caller's and provider's shape."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.model import Usage
@@ -76,4 +76,22 @@ class Dialect(Protocol):
 
     def fault(self, status: int, body: bytes) -> Fault:
         """Return what the provider's error body says."""
+        ...
+
+
+@runtime_checkable
+class Replying(Protocol):
+    """A dialect whose answers tell of the request, as OpenAI's Responses do."""
+
+    def answer_to(self, envelope: Envelope, body: bytes) -> Answer:
+        """Return the caller's answer to `envelope`; raises Upstream for one that makes no sense."""
+        ...
+
+
+@runtime_checkable
+class Failing(Protocol):
+    """A relay whose stream has an end of its own for errors."""
+
+    def failed(self, fault: Fault) -> bytes:
+        """Return the end of a stream that broke with `fault`; nothing when it has not begun."""
         ...

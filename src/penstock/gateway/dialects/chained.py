@@ -1,6 +1,6 @@
 """Two dialects, one behind the other: any caller's family over any provider's, with chat completions between."""
 
-from penstock.gateway.dialects.base import Answer, Dialect, Fault, Relay
+from penstock.gateway.dialects.base import Answer, Dialect, Failing, Fault, Relay
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.model import Usage
 
@@ -36,7 +36,10 @@ class ChainedRelay:
 
     def feed(self, data: bytes) -> bytes:
         """Return the caller's bytes for what the provider sent."""
-        return self._front.feed(self._back.feed(data))
+        out = self._front.feed(self._back.feed(data))
+        if self._back.fault is not None and isinstance(self._front, Failing):
+            out += self._front.failed(self._back.fault)
+        return out
 
     def finish(self) -> bytes:
         """Return what is still owed to the caller when the provider has ended the stream."""

@@ -6,6 +6,8 @@ from penstock.gateway.dialects.completions_over_chat import CompletionsOverChat
 from penstock.gateway.dialects.gemini_embeddings import GeminiOverEmbeddings
 from penstock.gateway.dialects.gemini_over_chat import GeminiOverChat
 from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
+from penstock.gateway.dialects.responses_echo import Echoed
+from penstock.gateway.dialects.responses_over_chat import ResponsesOverChat
 from penstock.gateway.model import Operation
 
 EMBEDDING = frozenset({Operation.EMBEDDINGS, Operation.EMBED_CONTENT, Operation.BATCH_EMBED})
@@ -22,6 +24,7 @@ def fronts(back: Dialect, *, drop_params: bool = False) -> dict[Operation, Diale
         Operation.COMPLETIONS: Chained(CompletionsOverChat(), back),
         Operation.MESSAGES: Chained(MessagesOverChat(drop_params=drop_params), back),
         Operation.GENERATE: Chained(GeminiOverChat(), back),
+        Operation.RESPONSES: Echoed(Chained(ResponsesOverChat(), back)),
     }
 
 

@@ -57,6 +57,10 @@ class AzureProvider(OpenAIProvider):
             each: start + target[len(self._path) :] + query for each, target in self._targets.items()
         }
 
+    def _native_responses(self, config: ProviderConfig) -> bool:
+        """Return whether the Responses API is there: in the v1 API it is, of dated versions only some have it."""
+        return not _DATED.fullmatch(config.options.get("api_version", ""))
+
     def _key_line(self, config: ProviderConfig) -> bytes:
         if config.options.get("entra", False):
             return key_line("authorization", "Bearer ", config.api_key)
@@ -66,6 +70,9 @@ class AzureProvider(OpenAIProvider):
         """Return the request; with a dated version the deployment is in the path."""
         if not self._dated:
             return super().request(operation, model, body, stream=stream)
+        if operation is Operation.RESPONSES and self._has_responses:  # the deployment is in the body alone
+            target = f"{self._root}/openai/responses".encode("ascii") + self._query.encode("ascii")
+            return Request(self._origin, target, self._headers, body)
         path = self._targets[operation].partition(b"/openai/v1/")[2]
         start = f"{self._root}/openai/deployments/{quote(model, safe='')}/".encode("ascii")
         return Request(self._origin, start + path, self._headers, body)

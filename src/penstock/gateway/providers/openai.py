@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from penstock.core.errors import Invalid
 from penstock.gateway.dialects.base import Dialect
@@ -15,12 +16,16 @@ from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
 from penstock.gateway.dialects.moderations import ModerationsDialect
 from penstock.gateway.dialects.openai import OpenAIDialect
 from penstock.gateway.dialects.quirks import Quirked, Quirks
+from penstock.gateway.dialects.responses import ResponsesDialect
+from penstock.gateway.dialects.responses_echo import Echoed
+from penstock.gateway.dialects.responses_over_chat import ResponsesOverChat
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
 from penstock.gateway.ports import ProviderConfig
 from penstock.gateway.upstream.request import Request, split_base_url
 
-OPENAI = b"api.openai.com"
+OPENAI_HOSTS = ("api.openai.com", ".api.openai.com")
+"""OpenAI's own addresses, those of its regions included: https://platform.openai.com/docs/guides/your-data."""
 COMMON_HEADERS = b"content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: penstock\r\n"
 
 
@@ -33,6 +38,7 @@ class OpenAIProvider:
         "stream_usage": bool,
         "completions": bool,
         "moderations": bool,
+        "responses": bool,
         "drop_params": bool,
         "verify_tls": bool,
         "ca_file": str,
@@ -72,14 +78,27 @@ class OpenAIProvider:
             + self._key_line(config)
             + header_lines(extra, config.name)
         )
+        self._has_responses = bool(options.get("responses", self._native_responses(config)))
         self._dialects = self._made_dialects(config)
+        if self._has_responses:
+            self._dialects[Operation.RESPONSES] = ResponsesDialect()
         paths = {Operation.MESSAGES: Operation.CHAT, Operation.GENERATE: Operation.CHAT}
         if not self._has_completions(config):
             paths[Operation.COMPLETIONS] = Operation.CHAT
+        if not self._has_responses:
+            paths[Operation.RESPONSES] = Operation.CHAT
         paths |= dict.fromkeys(EMBEDDING, Operation.EMBEDDINGS)
         self._targets = {
             each: f"{self._path}/{paths.get(each, each)}".encode("ascii") for each in self._dialects
         }
+
+    def _native_responses(self, config: ProviderConfig) -> bool:
+        """Return whether the server is known to have the Responses API itself."""
+        return self._at_openai(config)
+
+    def _at_openai(self, config: ProviderConfig) -> bool:
+        host = (urlsplit(config.base_url or self.BASE_URL).hostname or "").lower()
+        return host == OPENAI_HOSTS[0] or host.endswith(OPENAI_HOSTS[1])
 
     def _key_line(self, config: ProviderConfig) -> bytes:
         key = config.api_key
@@ -99,15 +118,16 @@ class OpenAIProvider:
                 extensions=False, takes=self.TAKES, drop_params=config.options.get("drop_params", False)
             ),
             Operation.GENERATE: GeminiOverChat(extensions=False, ask_usage=ask_usage),
+            Operation.RESPONSES: ResponsesOverChat(extensions=False, ask_usage=ask_usage),
             Operation.EMBED_CONTENT: GeminiOverEmbeddings(batch=False),
             Operation.BATCH_EMBED: GeminiOverEmbeddings(batch=True),
         }
-        if config.options.get("moderations", self._origin.host_header == OPENAI):
+        if config.options.get("moderations", self._at_openai(config)):
             made[Operation.MODERATIONS] = ModerationsDialect()
-        if self.QUIRKS is None:
-            return made
-        drop = config.options.get("drop_params", False)
-        return {each: Quirked(dialect, self.QUIRKS, drop_params=drop) for each, dialect in made.items()}
+        if self.QUIRKS is not None:
+            drop = config.options.get("drop_params", False)
+            made = {each: Quirked(dialect, self.QUIRKS, drop_params=drop) for each, dialect in made.items()}
+        return made | {Operation.RESPONSES: Echoed(made[Operation.RESPONSES])}
 
     def _has_completions(self, config: ProviderConfig) -> bool:
         return bool(config.options.get("completions", self.COMPLETIONS))
