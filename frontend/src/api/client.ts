@@ -78,3 +78,10 @@ export const api = {
   put: <T>(url: string, body?: unknown) => send<T>("PUT", url, body ?? {}),
   del: <T>(url: string) => send<T>("DELETE", url),
 };
+
+/** A call of the gateway itself, below /v1, with the session. */
+export async function gateway<T>(method: string, url: string, signal?: AbortSignal): Promise<T> {
+  const response = await fetch(url, { method, headers: { accept: "application/json", "x-penstock-project": project }, signal, credentials: "same-origin" });
+  if (!response.ok) throw await errorFrom(response);
+  return (await response.json()) as T;
+}
