@@ -6,9 +6,10 @@ import pytest
 
 from penstock.core import clock
 from penstock.core.auth import service as auth
+from penstock.core.auth.model import digest
 from penstock.core.errors import Denied, Invalid, NotFound, Unauthenticated
 from penstock.core.home import Home
-from penstock.core.scope import Actor, Role
+from penstock.core.scope import Actor, Role, Scope
 
 
 def test_a_key_lets_in_until_it_is_revoked(home: Home, actor: Actor) -> None:
@@ -93,3 +94,43 @@ def test_changes_bump_the_revision(home: Home, actor: Actor) -> None:
     with home.begin() as uow:
         auth.create_key(uow, actor, name="k")
     assert home.revision(auth.TOPIC) == before + 1
+
+
+def test_a_rotated_key_keeps_its_id_and_its_old_secret_for_the_grace(home: Home, actor: Actor) -> None:
+    with home.begin() as uow:
+        key, first = auth.create_key(uow, actor, name="ci")
+        same, second = auth.rotate_key(uow, actor, key_id=key.id, grace=timedelta(hours=1))
+        assert (same.id, same.name) == (key.id, key.name)
+        assert same.hint == second[:9]
+        assert auth.authenticate(uow, first).id == auth.authenticate(uow, second).id == key.id
+    assert len(auth.active_keys(home)) == 2
+    with clock.frozen(clock.now() + timedelta(hours=2)), home.begin() as uow:
+        assert auth.authenticate(uow, second).id == key.id
+        with pytest.raises(Unauthenticated):
+            auth.authenticate(uow, first)
+        assert list(auth.active_keys(home)) == [digest(second)]
+        _, third = auth.rotate_key(uow, actor, key_id=key.id)
+        for old in (first, second):
+            with pytest.raises(Unauthenticated):
+                auth.authenticate(uow, old)
+        auth.revoke_key(uow, actor, key_id=key.id)
+        with pytest.raises(Unauthenticated):
+            auth.authenticate(uow, third)
+        with pytest.raises(NotFound):
+            auth.rotate_key(uow, actor, key_id=key.id)
+
+
+def test_nobody_rotates_a_key_that_is_not_theirs(home: Home, actor: Actor) -> None:
+    with home.begin() as uow:
+        wide, _ = auth.create_key(uow, actor, name="wide", any_project=True)
+        owners, _ = auth.create_key(uow, actor, name="owners", role=Role.OWNER)
+        bound = Actor(id="key_b", name="b", role=Role.ADMIN, scope=actor.scope)
+        for key in (wide, owners):
+            with pytest.raises(Denied, match="cannot rotate"):
+                auth.rotate_key(uow, bound, key_id=key.id)
+        for scope in (Scope("other", "default"), Scope("default", "other")):
+            stranger = Actor(id="key_s", name="s", role=Role.OWNER, scope=scope)
+            with pytest.raises(NotFound):
+                auth.rotate_key(uow, stranger, key_id=owners.id)
+        with pytest.raises(Invalid, match="30 days"):
+            auth.rotate_key(uow, actor, key_id=owners.id, grace=timedelta(days=31))

@@ -24,13 +24,19 @@ COMMANDS = (
     Command("test", "penstock.cli.test", "Run the test suite of a checkout."),
     Command("apply", "penstock.cli.apply", "Apply a TOML file of providers, routes and prompts."),
     Command("signin", "penstock.cli.signin", "Print a one-time sign-in link for the web UI."),
-    Command("keys", "penstock.cli.keys", "API keys: create, list, revoke."),
+    Command("keys", "penstock.cli.keys", "API keys: create, list, rotate, revoke."),
     Command("config", "penstock.cli.config", "Show the settings and where each comes from."),
     Command("prompts", "penstock.prompts.cli", "Versioned prompts: list, add, label, render, diff."),
     Command("datasets", "penstock.datasets.cli", "Datasets: ingest files, look at rows, compare, export."),
     Command("providers", "penstock.gateway.cli", "Model providers: list, put, delete, test.", "providers"),
     Command("routes", "penstock.gateway.cli", "Public model names and their targets.", "routes"),
     Command("cache", "penstock.gateway.cache.cli", "Kept answers: which routes, how many, throw away."),
+    Command(
+        "limits", "penstock.gateway.limits.cli", "Rate limits of keys, users, projects, routes.", "limits"
+    ),
+    Command(
+        "budgets", "penstock.gateway.limits.cli", "Budgets in US dollars: set, list, show, delete.", "budgets"
+    ),
     Command("traces", "penstock.traces.cli", "Traces: list, show, export, usage."),
     Command("prices", "penstock.traces.price_cli", "Prices: the book, the project's own, history, import."),
     Command("evals", "penstock.evals.cli", "Evaluations: run suites, compare runs, decide gates."),

@@ -1,4 +1,4 @@
-"""`penstock keys`: create, list and revoke API keys."""
+"""`penstock keys`: create, list, rotate and revoke API keys."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -11,7 +11,7 @@ from penstock.core.auth import service as auth
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.scope import Role
 
-app = console.group("keys", "API keys: create, list, revoke.")
+app = console.group("keys", "API keys: create, list, rotate, revoke.")
 
 
 @app.command()
@@ -59,6 +59,25 @@ def list_keys(
     ]
     columns = ["id", "name", "key", "role", "state", "created"]
     console.emit(msgspec.to_builtins(found), as_json, lambda: console.rows(columns, lines))
+
+
+@app.command()
+@console.guarded
+def rotate(
+    key_id: str,
+    grace: Annotated[
+        int, typer.Option("--grace-minutes", min=0, help="How long the old secret still works.")
+    ] = 0,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Give a key a new secret under the same id; it is shown this once."""
+    with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
+        key, secret = auth.rotate_key(uow, actor, key_id=key_id, grace=timedelta(minutes=grace))
+    shown = {"id": key.id, "key": secret, "name": key.name, "role": key.role, "project": key.scope.project}
+    ends = f"the old one works for {grace} more minutes" if grace else "the old one is refused from now on"
+    console.emit(shown, as_json, lambda: f"{secret}\n(id {key.id}; {ends}; the key is shown this once)")
 
 
 @app.command()

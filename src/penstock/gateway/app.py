@@ -7,7 +7,6 @@ import msgspec
 
 from penstock.core import clock, log, net
 from penstock.core.errors import (
-    Denied,
     Invalid,
     NotFound,
     PenstockError,
@@ -17,9 +16,10 @@ from penstock.core.errors import (
 )
 from penstock.core.home import Home
 from penstock.core.http.families import render_error
-from penstock.core.scope import Actor, Role, Scope
+from penstock.core.scope import Actor, Role
 from penstock.core.suggest import did_you_mean
 from penstock.gateway import listing, snapshot
+from penstock.gateway.arrays import ArraySend, wants_array
 from penstock.gateway.asking import user_of
 from penstock.gateway.batches.app import FilesApp, Request
 from penstock.gateway.billing import Billing
@@ -27,10 +27,7 @@ from penstock.gateway.cache.cache import Cache
 from penstock.gateway.call import Call, Headers, Receive, Send
 from penstock.gateway.credentials import check_origin, key_parameter, scope_of, secret_of
 from penstock.gateway.dialects.envelope import Envelope
-from penstock.gateway.limits.estimate import Estimator
 from penstock.gateway.limits.limiter import Limiter
-from penstock.gateway.limits.settings import LimitsSettings
-from penstock.gateway.model import Operation
 from penstock.gateway.paths import GEMINI_PREFIX, MODELS, PLACES, PREFIX, Place, listed_model, place_of
 from penstock.gateway.pipeline import Pipeline, require_members
 from penstock.gateway.relaying import Relayer
@@ -74,8 +71,8 @@ class GatewayApp:
         self._relayer: Relayer | None = None
         self._pipeline: Pipeline | None = None
         prices = PriceTable(home)
-        self._limiter = Limiter(home)
-        self._billing = Billing(prices, self._limiter, Estimator(prices, home.settings.section(LimitsSettings)))
+        self._limiter = Limiter(home, prices)
+        self._billing = Billing(prices, self._limiter)
         self._cache = Cache(home)
         self._max_body = self._settings.max_body_mb * 1024 * 1024
         self.in_flight = 0
@@ -93,9 +90,7 @@ class GatewayApp:
             client = self._client = self._client or UpstreamClient(
                 limits=limits, check_address=_check_address
             )
-            self._relayer = Relayer(
-                client, self._settings, record=self._record, price=self._billing.price
-            )
+            self._relayer = Relayer(client, self._settings, record=self._record, price=self._billing.price)
             self._pipeline = Pipeline(self._relayer, self._billing, self._cache)
             await asyncio.to_thread(self._open)
         await self._watch.start()
@@ -123,6 +118,8 @@ class GatewayApp:
         headers: Headers = dict(scope["headers"])
         path: str = scope["path"]
         place = place_of(path, headers)
+        if place.stream and wants_array(scope.get("query_string", b"")):
+            send = ArraySend(send)
         call = Call(path, place.family, headers, receive, send)
         call.caller = scope.get(INTERNAL)
         if b"key=" in scope.get("query_string", b""):

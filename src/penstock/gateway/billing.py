@@ -5,7 +5,6 @@ import msgspec
 from penstock.core.scope import Scope
 from penstock.gateway.call import Call
 from penstock.gateway.dialects.envelope import Envelope
-from penstock.gateway.limits.estimate import Estimator
 from penstock.gateway.limits.limiter import Limiter
 from penstock.gateway.limits.model import Subject
 from penstock.gateway.model import Operation, Usage
@@ -45,9 +44,10 @@ def _member(envelope: Envelope, name: str) -> int | None:
     if raw is None:
         return None
     try:
-        return _count.decode(raw)
+        found: int | None = _count.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+    return found
 
 
 def most_output(operation: Operation, envelope: Envelope) -> int | None:
@@ -71,10 +71,9 @@ def most_output(operation: Operation, envelope: Envelope) -> int | None:
 class Billing:
     """Prices, reserves and books the calls of one process."""
 
-    def __init__(self, prices: PriceTable, limiter: Limiter, estimator: Estimator) -> None:
+    def __init__(self, prices: PriceTable, limiter: Limiter) -> None:
         self._prices = prices
         self._limiter = limiter
-        self._estimator = estimator
 
     async def reserve(self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation) -> None:
         """Set the call's ticket; raises LimitExceeded when a limit or budget does not allow the call."""
@@ -82,7 +81,7 @@ class Billing:
         if not limiter.any or scope is None or caller is None:
             return
         subject = Subject(scope.tenant, scope.project, caller.key_id, call.user or "", route.name)
-        ask = self._estimator.ask(
+        ask = limiter.estimator.ask(
             scope,
             route.priced,
             body_bytes=len(envelope.body),

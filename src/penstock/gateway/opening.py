@@ -5,10 +5,12 @@ from penstock.core.errors import Invalid, LimitExceeded, NotFound, PenstockError
 from penstock.gateway.call import Call
 from penstock.gateway.dialects.base import Answer, Relay
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dialects.estimates import ESTIMATES
 from penstock.gateway.hooks import AnswerHook
-from penstock.gateway.model import Operation
+from penstock.gateway.model import Operation, Usage
+from penstock.gateway.ports import prepare_of
 from penstock.gateway.routing.breaker import Permit
-from penstock.gateway.routing.live import LiveTarget
+from penstock.gateway.routing.live import LiveProvider, LiveTarget
 from penstock.gateway.routing.refusals import blames_target, refusal, retry_after_of
 from penstock.gateway.upstream.client import Transport
 from penstock.gateway.upstream.errors import TimedOut
@@ -24,10 +26,11 @@ class Opened:
     """An attempt under way, and after it the answer or the beginning of the stream. Always `close` it."""
 
     __slots__ = (
-        "_closed", "_permit", "_started", "answer", "first", "first_ns", "relay", "response", "source", "target",
+        "_answered", "_closed", "_permit", "_started", "answer", "first", "first_ns", "relay", "response", "source",
+        "target",
     )  # fmt: skip
 
-    def __init__(self, target: LiveTarget, permit: Permit) -> None:
+    def __init__(self, target: LiveTarget, permit: Permit, now: float) -> None:
         self.target = target
         self.response: Response | None = None
         self.answer: Answer | None = None
@@ -41,7 +44,7 @@ class Opened:
         self.first_ns = 0
         self._permit = permit
         self._closed = False
-        self._started = clock.monotonic()
+        self._started = self._answered = now
         target.health.in_flight += 1
         target.health.requests += 1
 
@@ -52,7 +55,7 @@ class Opened:
 
     def answered(self) -> None:
         """Note that the target answers: its latency counts, and a probe has succeeded."""
-        now = clock.monotonic()
+        now = self._answered = clock.monotonic()
         health = self.target.health
         health.observe(now - self._started, now)
         health.last_ok = now
@@ -66,7 +69,8 @@ class Opened:
             return
         self._closed = True
         target = self.target
-        health, now = target.health, clock.monotonic()
+        health = target.health
+        now = self._answered if error is None else clock.monotonic()
         health.in_flight -= 1
         if target.provider.gate is not None:
             target.provider.gate.leave()
@@ -91,6 +95,19 @@ class Opened:
             raise Invalid(fault.message, details=details)
 
 
+class Estimated(Opened):
+    """An answer that the gateway made itself: the target was not asked, so its health has no part in it."""
+
+    __slots__ = ()
+
+    def __init__(self, target: LiveTarget, answer: Answer) -> None:
+        super().__init__(target, Permit.YES, clock.monotonic())
+        target.health.in_flight -= 1
+        target.health.requests -= 1
+        self.answer = answer
+        self._closed = True
+
+
 class Opener:
     """Asks targets."""
 
@@ -106,22 +123,21 @@ class Opener:
         provider = target.provider
         dialect = provider.plugin.dialect(operation)
         if dialect is None:
-            raise NotFound(
-                f"{target.label} has no {operation}.", hint="Route this model to a provider that does.",
-                details={"code": "unsupported_operation"},
-            )  # fmt: skip
+            return _estimated(target, envelope, operation)
         body = dialect.request(envelope, target.model)
+        await self._prepare(provider)
         request = provider.plugin.request(operation, target.model, body, stream=envelope.stream)
         if provider.trace_context:
             request = _traced(request, call)
         if provider.gate is not None:
             await provider.gate.enter()
-        permit = target.breaker.enter(clock.monotonic())
+        now = clock.monotonic()
+        permit = target.breaker.enter(now)
         if permit is Permit.NO:
             if provider.gate is not None:
                 provider.gate.leave()
             raise Unavailable(f"{target.label} failed too often and rests.", retry_after=1)
-        opened = Opened(target, permit)
+        opened = Opened(target, permit, now)
         try:
             response = opened.response = await self._client.send(request, target.timeouts)
             if response.status >= 300:
@@ -139,6 +155,22 @@ class Opener:
             opened.close(error)
             raise
         return opened
+
+    async def _prepare(self, provider: LiveProvider) -> None:
+        prepare = prepare_of(provider.plugin)
+        if prepare is not None:
+            await prepare(self._client)
+
+
+def _estimated(target: LiveTarget, envelope: Envelope, operation: Operation) -> Estimated:
+    """Return the gateway's own answer to what the target's provider does not know; raises NotFound without one."""
+    estimate = ESTIMATES.get(operation)
+    if estimate is None:
+        raise NotFound(
+            f"{target.label} has no {operation}.", hint="Route this model to a provider that does.",
+            details={"code": "unsupported_operation"},
+        )  # fmt: skip
+    return Estimated(target, Answer(estimate(envelope), Usage(), ""))
 
 
 def _traced(request: Request, call: Call) -> Request:

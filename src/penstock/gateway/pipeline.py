@@ -68,7 +68,9 @@ class Pipeline:
         key = call.caller.key_id if call.caller is not None else None
         return self._cache.plan(call.scope, route.name, key, operation, call.headers, envelope)
 
-    async def _from_cache(self, call: Call, plan: CachePlan, envelope: Envelope, operation: Operation) -> bool:
+    async def _from_cache(
+        self, call: Call, plan: CachePlan, envelope: Envelope, operation: Operation
+    ) -> bool:
         """Answer from the cache if it can; returns whether it did."""
         hit = plan.find_now() or await plan.find()
         call.cache = plan.state

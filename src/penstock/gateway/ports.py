@@ -1,11 +1,12 @@
 """What a provider plug-in is (entry-point group `penstock.providers`)."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.model import Operation
+from penstock.gateway.upstream.client import Transport
 from penstock.gateway.upstream.request import Request
 
 
@@ -50,3 +51,17 @@ class Provider(Protocol):
     def probe(self) -> Request | None:
         """Return a cheap request that shows whether address and key are right, or None when there is none."""
         ...
+
+
+class Preparing(Protocol):
+    """A provider that needs I/O before `request` and `probe`: to fetch an access token, say."""
+
+    async def prepare(self, client: Transport) -> None:
+        """Get ready; called before every request, so it must cost nothing when there is nothing to do."""
+        ...
+
+
+def prepare_of(plugin: Any) -> Callable[[Transport], Awaitable[None]] | None:
+    """Return the `prepare` of a plug-in that is `Preparing`, None for any other."""
+    found: Callable[[Transport], Awaitable[None]] | None = getattr(plugin, "prepare", None)
+    return found

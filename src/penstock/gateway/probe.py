@@ -11,11 +11,13 @@ from penstock.core.scope import Actor
 from penstock.core.settings import CoreSettings
 from penstock.gateway import service, store
 from penstock.gateway.dialects.openai import read_fault
+from penstock.gateway.ports import Provider, prepare_of
 from penstock.gateway.upstream.client import UpstreamClient
-from penstock.gateway.upstream.request import Request, Timeouts
+from penstock.gateway.upstream.request import Timeouts
 
 TIMEOUTS = Timeouts(connect=5, first_byte=10, idle=10)
 MAX_BYTES = 4 * 1024 * 1024
+NOTHING_TO_ASK = "Models on this machine need no test."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +44,20 @@ def probe(home: Home, actor: Actor, name: str) -> Probe:
         secret = os.environ.get(provider.key_env, "").strip() if provider.key_env else ""
         secret = secret or service.open_key(uow, actor.scope, stored)
     allow_private = home.settings.section(CoreSettings).allow_private_urls
-    request = service.build(provider, secret, allow_private=allow_private).probe()
-    if request is None:
-        return Probe(ok=True, status=None, latency_ms=0.0, message="Models on this machine need no test.")
-    return asyncio.run(_ask(request))
+    return asyncio.run(_ask(service.build(provider, secret, allow_private=allow_private)))
 
 
-async def _ask(request: Request) -> Probe:
+async def _ask(plugin: Provider) -> Probe:
     client = UpstreamClient(
         check_address=lambda address, private: net.check_address(address, allow_private=private)
     )
     started = clock.monotonic()
     try:
+        if (prepare := prepare_of(plugin)) is not None:
+            await prepare(client)
+        request = plugin.probe()
+        if request is None:
+            return Probe(ok=True, status=None, latency_ms=0.0, message=NOTHING_TO_ASK)
         response = await client.send(request, TIMEOUTS)
         body = await response.read(MAX_BYTES)
     except PenstockError as error:

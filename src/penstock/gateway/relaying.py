@@ -1,7 +1,7 @@
 """Carrying a call to a provider and its answer back: attempts, hedges, arms, copies."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from penstock.core import clock, ids
@@ -77,18 +77,40 @@ class Relayer:
                 picker = arm.picker
         if route.shadow is not None:
             self._shadows.copy(call, route.shadow, envelope, operation)
-        budget = route.attempts if route.hedge_after is None else route.attempts + 1
-        tries = Attempts(picker.order(token), budget, self._dice, self._settings.retry_after_seconds)
-        work = _Work(self._opener, call, route, envelope, operation, tries)
-        opened = await (work.one_by_one() if route.hedge_after is None else work.hedged(route.hedge_after))
-        failure: BaseException | None = None
+        order, now = picker.order(token), clock.monotonic()
+        first = order[0]
+        if route.hedge_after is None and first.health.limited_until <= now and not first.breaker.refuses(now):
+            # The way of nearly all calls, without the machinery for the others.
+            call.target, call.attempts = first, 1
+            try:
+                opened = await self._opener.open(call, first, envelope, operation)
+            except PenstockError as error:
+                work = self._work(call, route, order, envelope, operation)
+                work.first_failed(first, error, now)
+                opened = await work.one_by_one()
+        else:
+            work = self._work(call, route, order, envelope, operation)
+            opened = await (
+                work.one_by_one() if route.hedge_after is None else work.hedged(route.hedge_after)
+            )
         try:
             await self._pass_on(call, opened, envelope)
         except BaseException as error:
-            failure = error
+            opened.close(error)
             raise
-        finally:
-            opened.close(failure)
+        opened.close()
+
+    def _work(
+        self,
+        call: Call,
+        route: LiveRoute,
+        order: Sequence[LiveTarget],
+        envelope: Envelope,
+        operation: Operation,
+    ) -> "_Work":
+        budget = route.attempts if route.hedge_after is None else route.attempts + 1
+        tries = Attempts(order, budget, self._dice, self._settings.retry_after_seconds)
+        return _Work(self._opener, call, route, envelope, operation, tries)
 
     async def _pass_on(self, call: Call, opened: Opened, envelope: Envelope) -> None:
         answer = opened.answer
@@ -143,6 +165,14 @@ class _Work:
             raise self.last or self._tries.nobody(self._route.name, now)
         return target
 
+    def first_failed(self, target: LiveTarget, error: PenstockError, started: float) -> None:
+        """Go on after the first target failed; raises the error when nobody else may be asked."""
+        self._tries.begin_after(target, clock.monotonic())
+        self._note(target, error, started)
+        if not self._tries.failed(target, error):
+            raise error
+        self.last = error
+
     async def one_by_one(self) -> Opened:
         """Return the first attempt that succeeds; raises the last error."""
         while True:
@@ -164,14 +194,17 @@ class _Work:
         try:
             return await self._opener.open(call, target, self._envelope, self._operation)
         except PenstockError as error:
-            tried = {
-                "target": target.label,
-                "code": error.details.get("code") or error.code,
-                "status": getattr(error, "upstream_status", None) or error.status,
-                "ms": round((clock.monotonic() - started) * 1000, 1),
-            }
-            call.notes.setdefault("failed_attempts", []).append(tried)
+            self._note(target, error, started)
             raise
+
+    def _note(self, target: LiveTarget, error: PenstockError, started: float) -> None:
+        tried = {
+            "target": target.label,
+            "code": error.details.get("code") or error.code,
+            "status": getattr(error, "upstream_status", None) or error.status,
+            "ms": round((clock.monotonic() - started) * 1000, 1),
+        }
+        self._call.notes.setdefault("failed_attempts", []).append(tried)
 
     async def hedged(self, after: float) -> Opened:
         """As `one_by_one`, but whoever has not answered after so many seconds gets a rival, once."""

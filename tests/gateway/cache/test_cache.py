@@ -12,7 +12,7 @@ from penstock.core.errors import Unavailable
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
 from penstock.gateway.cache import service, shared, store
-from penstock.gateway.cache.cache import Cache
+from penstock.gateway.cache.cache import Cache, CachePlan
 from penstock.gateway.cache.model import CachePolicy
 from penstock.gateway.model import Operation
 from tests.gateway.cache.build import answer, envelope, found, keep, planned
@@ -115,6 +115,35 @@ def test_keys_and_tenants_are_apart_unless_the_project_shares(home: Home, actor:
     assert found(planned(cache, other, key="key_1")) is None
     elsewhere = actor.within("other")
     assert found(planned(cache, elsewhere, key="key_1")) is None
+
+
+def test_answers_that_passed_other_guards_are_not_given(home: Home, actor: Actor) -> None:
+    keep(home, actor, scope="project")
+    with closing(Cache(home)) as cache:
+        cache.start()
+
+        def plan(variant: str) -> CachePlan:
+            made = cache.plan(actor.scope, "chat", "k", Operation.CHAT, {}, envelope(), variant=variant)
+            assert made is not None
+            return made
+
+        assert plan("lax").store(answer())
+        assert found(plan("strict")) is None
+        assert found(plan("lax")) is not None
+
+
+def test_a_caller_without_a_key_does_not_get_what_the_project_shares(
+    cache: Cache, home: Home, actor: Actor
+) -> None:
+    assert cache.plan(actor.scope, "chat", None, Operation.CHAT, {}, envelope()) is not None
+    keep(home, actor, scope="project")
+    until(lambda: cache.shared.policies[actor.scope]["chat"].scope == "project")
+    assert planned(cache, actor).store(answer("shared"))
+    keep(home, actor, scope="key")
+    until(lambda: cache.shared.policies[actor.scope]["chat"].scope == "key")
+    alone = cache.plan(actor.scope, "chat", None, Operation.CHAT, {}, envelope())
+    assert alone is not None
+    assert found(alone) is None
 
 
 def test_two_processes_share_what_either_keeps(home: Home, actor: Actor, cache: Cache) -> None:

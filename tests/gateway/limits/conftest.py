@@ -40,7 +40,9 @@ def put(home: Home, actor: Actor, made: Budget) -> Budget:
         return service.put_budget(uow, actor, made)
 
 
-def limit(home: Home, actor: Actor, *, kind: SubjectKind = SubjectKind.PROJECT, subject: str = "", **figures: int) -> None:
+def limit(
+    home: Home, actor: Actor, *, kind: SubjectKind = SubjectKind.PROJECT, subject: str = "", **figures: int
+) -> None:
     with home.begin() as uow:
         service.put_limits(uow, actor, kind=kind, subject=subject, limits=RateLimits(**figures))
 

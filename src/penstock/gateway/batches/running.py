@@ -35,7 +35,7 @@ class Stop(StrEnum):
     """Another worker has taken the batch over."""
 
 
-PATIENCE = {Stop.CANCELLED: 600.0, Stop.EXPIRED: 600.0, Stop.PAUSED: 20.0, Stop.LOST: 0.0}
+PATIENCE = {Stop.CANCELLED: 60.0, Stop.EXPIRED: 60.0, Stop.PAUSED: 20.0, Stop.LOST: 0.0}
 """Seconds that calls in flight may still take."""
 Record = Callable[[list[Line]], None]
 """Stores finished lines; called in a thread."""

@@ -8,14 +8,15 @@ unless the database is known to have the answer.
 import asyncio
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.core import clock, log
+from penstock.core.deferred import deferred
 from penstock.core.errors import PenstockError
 from penstock.core.home import Home
 from penstock.core.scope import Scope
 from penstock.gateway.cache import digest as digests
-from penstock.gateway.cache import embed, store
+from penstock.gateway.cache import store
 from penstock.gateway.cache.directives import Directives, directives
 from penstock.gateway.cache.memory import Entry, Memory
 from penstock.gateway.cache.model import ALL_ROUTES, HASHED, CachePolicy, CacheStats, Embedder, Hit
@@ -27,8 +28,15 @@ from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.model import Operation
 from penstock.gateway.settings import GatewaySettings
 
+if TYPE_CHECKING:
+    from penstock.gateway.cache import embed
+else:
+    embed = deferred("penstock.gateway.cache.embed")  # numpy comes with the first text to measure
+
 Embed = Callable[[Scope, Embedder, str], Awaitable[list[float]]]
 """Asks a provider's embedding model for the vector of a text."""
+_SHARED = Scope().project
+"""The project whose routes, and so whose caches, the others of its tenant inherit."""
 _log = log.get("gateway")
 
 
@@ -57,13 +65,13 @@ class Cache:
 
     def policy(self, scope: Scope, route: str) -> CachePolicy | None:
         """Return the policy in force: the project's, or that of the tenant's default project, for routes alike."""
-        for each in (scope, Scope(scope.tenant)):
-            held = self.shared.policies.get(each)
-            if held is not None:
-                found = held.get(route) or held.get(ALL_ROUTES)
-                if found is not None:
-                    return found
-        return None
+        policies = self.shared.policies
+        held = policies.get(scope)
+        found = None if held is None else held.get(route) or held.get(ALL_ROUTES)
+        if found is not None or scope.project == _SHARED:
+            return found
+        held = policies.get(Scope(scope.tenant))
+        return None if held is None else held.get(route) or held.get(ALL_ROUTES)
 
     def plan(
         self,
@@ -73,10 +81,14 @@ class Cache:
         operation: Operation,
         headers: dict[bytes, bytes],
         envelope: Envelope,
+        *,
+        variant: str = "",
     ) -> "CachePlan | None":
         """Return what the cache can do for a call, or None when its route keeps nothing.
 
-        `envelope` is the request as it would go out, after the guards on input.
+        `envelope` is the request as it would go out, after the guards on input. `key_id` is the key's or, without
+        one, the person's id. `variant` tells apart calls whose answers differ for a reason outside of the request:
+        the guards that an answer must have passed.
         """
         if not self.shared.policies:
             return None
@@ -87,7 +99,7 @@ class Cache:
         if not (asked.look or asked.keep) or digests.is_stateful(envelope):
             self.bypasses += 1
             return CachePlan(self, policy, scope, route, operation, envelope)
-        whose = digests.who(scope, route, key_id if policy.scope == "key" else None)
+        whose = digests.who(scope, route, (key_id or "") if policy.scope == "key" else None, variant)
         plan = CachePlan(self, policy, scope, route, operation, envelope)
         plan.prepare(whose, digests.digest(whose, operation, headers, envelope), asked, headers)
         return plan

@@ -48,9 +48,9 @@ _LISTS = {
 }
 
 
-def who(scope: Scope, route: str, key_id: str | None) -> bytes:
-    """Return the part of a digest that keeps tenants, projects, routes and (unless None) keys apart."""
-    return _plain((scope.tenant, scope.project, route, key_id))
+def who(scope: Scope, route: str, key_id: str | None, variant: str = "") -> bytes:
+    """Return the part of a digest that keeps tenants, projects, routes, keys (unless None) and variants apart."""
+    return _plain((scope.tenant, scope.project, route, key_id, variant))
 
 
 def digest(whose: bytes, operation: Operation, headers: dict[bytes, bytes], envelope: Envelope) -> bytes:
@@ -60,18 +60,20 @@ def digest(whose: bytes, operation: Operation, headers: dict[bytes, bytes], enve
     for name in HEADERS:
         if (value := headers.get(name)) is not None:
             found.update(b"%b:%b\0" % (name, value))
-    found.update(_canonical({name: raw for name, raw in envelope.fields.items() if name not in IGNORED}))
+    found.update(_canonical(envelope))
     return found.digest()
 
 
-def _canonical(fields: dict[str, msgspec.Raw]) -> bytes:
-    body = _plain(fields)
-    if len(body) <= MAX_SORTED:
+def _canonical(envelope: Envelope) -> bytes:
+    if len(envelope.body) <= MAX_SORTED:
         try:
-            return _sorted(_decode(body))
+            members = _decode(envelope.body)
+            for name in IGNORED & members.keys():
+                del members[name]
+            return _sorted(members)
         except _UNREADABLE:
-            pass  # numbers or texts this process cannot hold: the bytes as they came will do
-    return _sorted(fields)
+            pass  # numbers this process cannot hold: the bytes as they came will do
+    return _sorted({name: raw for name, raw in envelope.fields.items() if name not in IGNORED})
 
 
 def is_stateful(envelope: Envelope) -> bool:
@@ -114,9 +116,9 @@ class _Other(Envelope):
     __slots__ = ()
 
     def __init__(self, envelope: Envelope, name: str, raw: bytes) -> None:
-        self.body, self.model = envelope.body, envelope.model
-        self.stream, self.include_usage = envelope.stream, envelope.include_usage
         self.fields = envelope.fields | {name: msgspec.Raw(raw)}
+        self.body, self.model = _plain(self.fields), envelope.model
+        self.stream, self.include_usage = envelope.stream, envelope.include_usage
 
 
 def _last_text(given: Any) -> tuple[str, Any] | None:

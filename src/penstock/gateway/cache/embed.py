@@ -5,14 +5,9 @@ are damped by a square root. Texts that share most of their wording point the sa
 The hashing trick: Weinberger et al. 2009, https://arxiv.org/abs/0902.2206.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from penstock.core.deferred import deferred
-
-if TYPE_CHECKING:
-    import numpy as np
-else:
-    np = deferred("numpy")
+import numpy as np
 
 DIMENSIONS = 512
 _SIZES = (3, 4, 5)
@@ -33,7 +28,7 @@ def embed(text: str) -> Any:
         for offset in range(size):
             hashed = (hashed ^ codes[offset : offset + count]) * np.uint64(_FACTOR)
         hashed = hashed * np.uint64(_MIX)
-        places = (hashed >> np.uint64(32)) % np.uint64(DIMENSIONS)
+        places = (hashed >> np.uint64(32)) & np.uint64(DIMENSIONS - 1)
         signs = 1.0 - 2.0 * (hashed >> np.uint64(63)).astype(np.float64)
         vector += np.bincount(places.astype(np.int64), weights=signs, minlength=DIMENSIONS)
     return unit(np.sign(vector) * np.sqrt(np.abs(vector)))

@@ -192,12 +192,15 @@ class Shared:
     def _run(self) -> None:
         while not self._closing:
             self._wake.wait(POLL_SECONDS)
-            for step in (self.write, self.look, self.tidy):
-                try:
-                    step()
-                except PenstockError as error:
-                    _log.warning("the shared cache is out of reach, memory goes on: %s", error)
-                    break
-                except Exception:  # noqa: BLE001 - a thread that dies would stop the cache for good
-                    _log.exception("the shared cache failed, memory goes on")
-                    break
+            self._round()
+        self._round()  # what came in during the last one
+
+    def _round(self) -> None:
+        try:
+            self.write()
+            self.look()
+            self.tidy()
+        except PenstockError as error:
+            _log.warning("the shared cache is out of reach, memory goes on: %s", error)
+        except Exception:  # noqa: BLE001 - a thread that dies would stop the cache for good
+            _log.exception("the shared cache failed, memory goes on")

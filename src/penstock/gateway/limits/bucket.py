@@ -60,11 +60,12 @@ class Bucket(Meter):
         if booked is not None:
             give = booked.give
         else:
-            give, self._dripped = self.hand_over() - self._dripped, 0
+            given = self.hand_over()
+            give, self._dripped = (given or 0) - self._dripped, 0
             if self.free < 0:
                 give += self.free
                 self.free = 0
-            if give > 0:
+            if given is not None:
                 return Errand(give=give)
         taken, self.taken = self.taken, 0
         last = max(self.waiting, default=0)
@@ -91,7 +92,7 @@ class Bucket(Meter):
         assert isinstance(found, Level)
         self.free += found.granted
         self.level, self.level_at = found.level, now
-        if found.granted < errand.least and self.free < errand.smallest:
+        if self.lacks(found.granted, errand):
             lacking = (errand.least - found.level) * SECONDS / self.limit
             self.deny(errand.smallest, now + min(SECONDS, max(0.02, lacking)))
             return

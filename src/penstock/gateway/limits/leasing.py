@@ -134,7 +134,7 @@ class Lessor:
         if now - self._looked_at >= self._settings.flush_ms / 2000:
             self._look()
             self._looked_at = now
-        if now - self._tidy_at > self._settings.idle_seconds:
+        if self._pending is None and now - self._tidy_at > self._settings.idle_seconds:
             self._tidy_at = now
             self._tidy()
         while (batch := self._collect()) is not None:

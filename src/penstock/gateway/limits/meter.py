@@ -109,13 +109,18 @@ class Meter:
             smallest=smallest,
         )
 
-    def hand_over(self) -> float:
-        """Take out what is free, if it is to go back and no call waits for it; returns how much."""
+    def hand_over(self) -> float | None:
+        """Take out what is free, if it is to go back and no call waits for it; returns how much, None to keep it."""
         giving, self.giving = self.giving and not self.waiting, False
-        if not giving or self.free <= 0:
-            return 0
-        given, self.free = self.free, 0
+        if not giving:
+            return None
+        given = max(0, self.free)
+        self.free -= given
         return given
+
+    def lacks(self, granted: float, errand: Errand) -> bool:
+        """Whether an errand failed, and nothing came back here meanwhile that would let the next one succeed."""
+        return granted < errand.least and errand.smallest - self.free >= errand.least
 
     def deny(self, need: float, until: float) -> None:
         """Remember that the ledger refused `need`, so that it is not asked again before `until` (monotonic)."""

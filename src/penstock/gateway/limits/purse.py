@@ -60,9 +60,10 @@ class Purse(Meter):
         if booked is None:
             settle, self.settled = self.settled, 0
             self._keep_pace(settle, now)
-            give = self.hand_over() if self.budget.hard else 0
-            if give:
-                return Errand(settle=settle, give=give)
+            given = self.hand_over() if self.budget.hard else None
+            if given is not None:
+                return Errand(settle=settle, give=given)
+            give = 0.0
         else:
             settle, give = booked.settle, booked.give
         if not self.budget.hard:
@@ -97,7 +98,7 @@ class Purse(Meter):
         if not self.budget.hard:
             return
         self.free = self.row.held - self.reserved - self.settled
-        if found.granted < errand.least and self.free < errand.smallest:
+        if self.lacks(found.granted, errand):
             self.deny(errand.smallest, now + AGAIN_SECONDS)
             return
         target = max(CALLS_AHEAD * self._last_need, self._pace * self._ahead)

@@ -40,9 +40,10 @@ class Slots(Meter):
         if booked is not None:
             give = booked.give
         else:
-            give = self.hand_over()
-            if give:
-                return Errand(give=give)
+            given = self.hand_over()
+            if given is not None:
+                return Errand(give=given)
+            give = 0.0
         return self.wants(1 + self.reserved // 4)._replace(give=give)
 
     def trade(self, uow: UnitOfWork, sharing: Sharing, errand: Errand) -> Traded:

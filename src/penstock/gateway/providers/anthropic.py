@@ -7,6 +7,7 @@ from penstock.gateway.dialects.anthropic import AnthropicDialect
 from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.dialects.chat_over_messages import ChatOverMessages
 from penstock.gateway.dialects.chat_to_messages import DEFAULT_MAX_TOKENS
+from penstock.gateway.dialects.fronts import fronts
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
 from penstock.gateway.ports import ProviderConfig
@@ -52,16 +53,14 @@ class AnthropicProvider:
             + header_lines(extra, config.name)
         )
         self._target = f"{self._path}/v1/messages".encode("ascii")
-        self._dialects: dict[Operation, Dialect] = {
-            Operation.MESSAGES: AnthropicDialect(),
-            Operation.CHAT: ChatOverMessages(
-                max_tokens=options.get("max_tokens", DEFAULT_MAX_TOKENS),
-                drop_params=options.get("drop_params", False),
-            ),
-        }
+        chat = ChatOverMessages(
+            max_tokens=options.get("max_tokens", DEFAULT_MAX_TOKENS),
+            drop_params=options.get("drop_params", False),
+        )
+        self._dialects = fronts(chat) | {Operation.MESSAGES: AnthropicDialect()}
 
     def dialect(self, operation: Operation) -> Dialect | None:
-        """Return the dialect for messages and chat; the API has nothing else."""
+        """Return the dialect: messages pass through, what else is chat is translated; the API has nothing else."""
         return self._dialects.get(operation)
 
     def request(

@@ -16,7 +16,7 @@ from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.dialects.chat_over_converse import ChatOverConverse
 from penstock.gateway.dialects.embeddings import InBase64
 from penstock.gateway.dialects.embeddings_over_cohere import INPUT_TYPE, EmbeddingsOverBedrock
-from penstock.gateway.dialects.fronts import fronts
+from penstock.gateway.dialects.fronts import EMBEDDING, embedding_fronts, fronts
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
 from penstock.gateway.ports import ProviderConfig
@@ -67,8 +67,8 @@ class BedrockProvider:
         self._bearer_line = key_line("authorization", "Bearer ", self._bearer)
         guardrail = {"guardrailConfig": dict(options["guardrail"])} if options.get("guardrail") else {}
         chat = ChatOverConverse(defaults=guardrail, drop_params=options.get("drop_params", False))
-        self._dialects = fronts(chat)
         self._embeddings = EmbeddingsOverBedrock(input_type=options.get("input_type", INPUT_TYPE))
+        self._dialects = fronts(chat) | embedding_fronts(self._embeddings)
 
     @staticmethod
     def _region(config: ProviderConfig) -> str:
@@ -117,7 +117,7 @@ class BedrockProvider:
     def request(self, operation: Operation, model: str, body: bytes, *, stream: bool = False) -> Request:
         """Return the request, signed now; raises Unavailable when there are no keys."""
         verb = "converse-stream" if stream else "converse"
-        if operation is Operation.EMBEDDINGS:
+        if operation in EMBEDDING:
             verb = "invoke"
         target = f"{self._path}/model/{quote(model, safe='')}/{verb}"
         return Request(self._origin, target.encode("ascii"), self._headers(self._origin, target, body), body)

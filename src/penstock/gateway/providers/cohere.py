@@ -7,7 +7,7 @@ from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.dialects.chat_over_cohere import ChatOverCohere
 from penstock.gateway.dialects.embeddings import InBase64
 from penstock.gateway.dialects.embeddings_over_cohere import INPUT_TYPE, EmbeddingsOverCohere
-from penstock.gateway.dialects.fronts import fronts
+from penstock.gateway.dialects.fronts import EMBEDDING, embedding_fronts, fronts
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
 from penstock.gateway.ports import ProviderConfig
@@ -47,8 +47,8 @@ class CohereProvider:
             + header_lines(options.get("headers", {}), config.name)
         )
         chat = ChatOverCohere(drop_params=options.get("drop_params", False))
-        self._dialects = fronts(chat)
         self._embeddings = EmbeddingsOverCohere(input_type=options.get("input_type", INPUT_TYPE))
+        self._dialects = fronts(chat) | embedding_fronts(self._embeddings)
 
     def dialect(self, operation: Operation) -> Dialect | None:
         """Return the dialect for chat, in any caller's shape, and for embeddings."""
@@ -65,7 +65,7 @@ class CohereProvider:
         stream: bool = False,  # noqa: ARG002 - so is this
     ) -> Request:
         """Return the request; the model is in the body."""
-        verb = "embed" if operation is Operation.EMBEDDINGS else "chat"
+        verb = "embed" if operation in EMBEDDING else "chat"
         return Request(self._origin, f"{self._path}/v2/{verb}".encode("ascii"), self._headers, body)
 
     def probe(self) -> Request | None:

@@ -6,6 +6,9 @@ from typing import ClassVar
 
 from penstock.core.errors import Invalid
 from penstock.gateway.dialects.base import Dialect
+from penstock.gateway.dialects.fronts import EMBEDDING
+from penstock.gateway.dialects.gemini_embeddings import GeminiOverEmbeddings
+from penstock.gateway.dialects.gemini_over_chat import GeminiOverChat
 from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
 from penstock.gateway.dialects.openai import OpenAIDialect
 from penstock.gateway.dialects.quirks import Quirked, Quirks
@@ -60,7 +63,8 @@ class OpenAIProvider:
             + header_lines(extra, config.name)
         )
         self._dialects = self._made_dialects(config)
-        paths = {Operation.MESSAGES: Operation.CHAT}
+        paths = {Operation.MESSAGES: Operation.CHAT, Operation.GENERATE: Operation.CHAT}
+        paths |= dict.fromkeys(EMBEDDING, Operation.EMBEDDINGS)
         self._targets = {
             each: f"{self._path}/{paths.get(each, each)}".encode("ascii") for each in self._dialects
         }
@@ -78,6 +82,11 @@ class OpenAIProvider:
             Operation.COMPLETIONS: chat,
             Operation.EMBEDDINGS: OpenAIDialect(ask_usage=False),
             Operation.MESSAGES: MessagesOverChat(),
+            Operation.GENERATE: GeminiOverChat(
+                extensions=False, ask_usage=config.options.get("stream_usage", True)
+            ),
+            Operation.EMBED_CONTENT: GeminiOverEmbeddings(batch=False),
+            Operation.BATCH_EMBED: GeminiOverEmbeddings(batch=True),
         }
         if self.QUIRKS is None:
             return made
@@ -85,7 +94,7 @@ class OpenAIProvider:
         return {each: Quirked(dialect, self.QUIRKS, drop_params=drop) for each, dialect in made.items()}
 
     def dialect(self, operation: Operation) -> Dialect | None:
-        """Return the dialect: bytes pass through; Anthropic callers are translated."""
+        """Return the dialect: bytes pass through; callers of other families are translated."""
         return self._dialects.get(operation)
 
     def request(

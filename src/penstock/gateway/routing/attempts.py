@@ -49,6 +49,12 @@ class Attempts:
             found = self._next(now)
         return found
 
+    def begin_after(self, target: LiveTarget, now: float) -> None:
+        """Begin with `target` asked already."""
+        self._budget -= 1
+        others = [each for each in self._order if each is not target]
+        self._left = sorted(others, key=lambda each: each.health.limited_until > now)
+
     def _next(self, now: float) -> LiveTarget | None:
         assert self._left is not None
         while self._left:

@@ -28,15 +28,17 @@ _SHAPES: dict[int, type[PenstockError]] = {
 }
 """A provider's status → the error the caller gets; other 4xx are Invalid, other 5xx Upstream."""
 _CREDENTIALS = frozenset({401, 402, 403})
+_BAD_KEY = "API_KEY_INVALID"
+"""Google's code for a wrong key: it comes with the status 400."""
 
 
 def refusal(status: int, fault: Fault, provider: str, retry_after: float | None = None) -> PenstockError:
     """Return the error for a provider's refusal. Refused credentials are ours, so they are no 401 to the caller."""
     details = {name: value for name in ("type", "code", "param") if (value := getattr(fault, name))}
-    if status in _CREDENTIALS:
+    if status in _CREDENTIALS or fault.code == _BAD_KEY:
         return Upstream(
             f"The provider {provider!r} refused Penstock's credentials: {fault.message}",
-            upstream_status=status,
+            upstream_status=status if status in _CREDENTIALS else 401,
             hint="An administrator must check its api_key.",
         )
     if status in (408, 504):

@@ -46,6 +46,16 @@ class NewKey(BaseModel):
     expires_in_days: int | None = Field(default=None, ge=1, le=3650)
 
 
+class Rotation(BaseModel):
+    """How to rotate a key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grace_seconds: int = Field(
+        default=0, ge=0, le=30 * 86_400, description="How long the old secret still works"
+    )
+
+
 class KeyModel(BaseModel):
     """A key without its secret."""
 
@@ -128,6 +138,14 @@ def create_key(uow: WriteUow, actor: CurrentActor, new: NewKey) -> KeyWithSecret
     key, secret = auth.create_key(
         uow, actor, name=new.name, role=new.role, any_project=new.any_project, expires_in=lifetime
     )
+    return KeyWithSecret.model_validate({**_key(key), "key": secret})
+
+
+@router.post("/keys/{key_id}/rotate")
+def rotate_key(uow: WriteUow, actor: CurrentActor, key_id: str, rotation: Rotation) -> KeyWithSecret:
+    """Give a key a new secret under the same id; it is in this answer and nowhere else."""
+    grace = timedelta(seconds=rotation.grace_seconds)
+    key, secret = auth.rotate_key(uow, actor, key_id=key_id, grace=grace)
     return KeyWithSecret.model_validate({**_key(key), "key": secret})
 
 

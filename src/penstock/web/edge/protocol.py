@@ -83,7 +83,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     # -- bytes ---------------------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin; over the limit of connections the caller is told so at once."""
         super().connection_made(transport)
         self.url = b""
@@ -212,10 +212,10 @@ class EdgeProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:
-            self._start_asgi_task(exchange, app)  # type: ignore[arg-type]
+            self._start_asgi_task(exchange, app)  # type: ignore[arg-type]  # has what uvicorn uses
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((exchange, app))  # type: ignore[arg-type]
+            self.pipeline.appendleft((exchange, app))  # type: ignore[arg-type]  # has what uvicorn uses
 
     def _scope(self, version: str) -> dict[str, Any]:
         raw, _, query = self.url.partition(b"?")

@@ -1,0 +1,84 @@
+"""What the gateway counts. Every function is for the event loop's thread and costs a few microseconds at most."""
+
+from penstock.core import metrics
+from penstock.gateway.model import Usage
+
+CALLS = metrics.counter(
+    "penstock_gateway_calls_total",
+    "Calls that ended.",
+    ("project", "route", "target", "operation", "status", "cache"),
+)
+SECONDS = metrics.histogram(
+    "penstock_gateway_call_seconds",
+    "Time from the request to the end of the answer.",
+    ("project", "route", "target"),
+)
+FIRST_SECONDS = metrics.histogram(
+    "penstock_gateway_first_byte_seconds",
+    "Time from the request to the first byte of a stream.",
+    ("project", "route", "target"),
+)
+TOKENS = metrics.counter(
+    "penstock_gateway_tokens_total",
+    "Tokens of calls that ended, by kind.",
+    ("project", "route", "target", "kind"),
+)
+COST = metrics.counter(
+    "penstock_gateway_cost_usd_total",
+    "Cost of calls that ended, in US dollars.",
+    ("project", "route", "target"),
+)
+RETRIES = metrics.counter(
+    "penstock_gateway_attempts_beyond_first_total",
+    "Attempts that calls needed after their first.",
+    ("project", "route"),
+)
+VERDICTS = metrics.counter(
+    "penstock_gateway_guard_verdicts_total", "Verdicts of guards.", ("project", "guard", "stage", "verdict")
+)
+REFUSED = metrics.counter(
+    "penstock_gateway_limits_refused_total", "Calls refused by a limit or budget.", ("project", "limit")
+)
+BREAKER = metrics.gauge(
+    "penstock_gateway_breaker_state",
+    "A target's circuit breaker: 0 closed, 1 half open, 2 open; the worst of all processes.",
+    ("project", "target"),
+    merge="max",
+)
+IN_FLIGHT = metrics.gauge("penstock_gateway_calls_in_flight", "Calls being carried now.")
+
+
+def ended(
+    project: str,
+    route: str,
+    target: str,
+    operation: str,
+    *,
+    status: int,
+    seconds: float,
+    cache: str = "",
+    first_seconds: float | None = None,
+    attempts: int = 1,
+) -> None:
+    """Count a call that ended; names are empty where the call did not get so far."""
+    CALLS.inc(project, route, target, operation, str(status), cache)
+    SECONDS.observe(seconds, project, route, target)
+    if first_seconds is not None:
+        FIRST_SECONDS.observe(first_seconds, project, route, target)
+    if attempts > 1:
+        RETRIES.inc(project, route, by=attempts - 1)
+
+
+def spent(project: str, route: str, target: str, usage: Usage, cost_usd: float | None) -> None:
+    """Count the tokens and cost of a call."""
+    for kind, tokens in (
+        ("input", usage.input),
+        ("output", usage.output),
+        ("cached", usage.cached),
+        ("cache_write", usage.cache_write),
+        ("reasoning", usage.reasoning),
+    ):
+        if tokens:
+            TOKENS.inc(project, route, target, kind, by=tokens)
+    if cost_usd:
+        COST.inc(project, route, target, by=cost_usd)
