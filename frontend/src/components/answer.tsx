@@ -1,5 +1,5 @@
 /** A call's answer as it comes in: its text, what the gateway did with the call, and what it took. */
-import { useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { ApiError, path } from "../api/client.ts";
 import type { TraceDetail } from "../api/types.ts";
 import { type Answer, type Call, CallError, type CallOptions, run, type Said } from "../lib/chat.ts";
@@ -61,7 +61,7 @@ function Handling({ said }: { said: Said }) {
       {said.similarity !== null && <span>{`${said.similarity} alike`}</span>}
     </span>
   );
-  const items: [string, React.ReactNode][] = [
+  const items: [string, ReactNode][] = [
     ["Route", said.route && <A href={`/gateway/routes/${encodeURIComponent(said.route)}`}>{said.route}</A>],
     ["Arm", said.arm],
     ["Target", said.target],
