@@ -105,7 +105,7 @@ export function GuardEvents({ policy = "" }: { policy?: string }) {
                   ...COLUMNS,
                   { head: "Route", cell: (e) => e.trace.route ?? "–" },
                   { head: "User", cell: (e) => e.trace.user ?? "–" },
-                  { head: "Call", cell: (e) => <A href={`/traces/${e.trace.trace_id}?span=${e.spanId}`} aria-label={`Trace ${e.trace.trace_id}`} className="mono">{e.trace.trace_id.slice(-8)}</A> },
+                  { head: "Call", cell: (e) => <A href={`/traces/${e.trace.trace_id}?span=${e.spanId}`} title={`Trace ${e.trace.trace_id}`} className="mono">{e.trace.trace_id.slice(-8)}</A> },
                 ]}
               />
               {more && (
