@@ -21,7 +21,7 @@ function Found({ text, found }: { text: string; found: GuardCheck }) {
         <span>{found.denied ? "The call would be refused." : changed ? "The call would go on with this text:" : "The call would go on as it is."}</span>
       </p>
       {changed && !found.denied && <div className="message message-text spaced">{found.text}</div>}
-      {found.verdicts.length > 0 && <Verdicts items={found.verdicts} label="Verdicts of the check" />}
+      {found.verdicts.length > 0 && <Verdicts items={found.verdicts} label="Verdicts of the check" narrow />}
     </div>
   );
 }

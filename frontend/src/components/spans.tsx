@@ -118,7 +118,7 @@ function Guarded({ span }: { span: SpanDetail }) {
     <>
       <h3>Guardrails</h3>
       <div className="boxed">
-        <Verdicts items={verdicts} label="Guardrail verdicts" />
+        <Verdicts items={verdicts} label="Guardrail verdicts" narrow />
       </div>
     </>
   );
