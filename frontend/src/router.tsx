@@ -25,6 +25,9 @@ const pages: [string, () => Promise<{ default: RouteComponent }>][] = [
   ["/deployments", () => import("./pages/deployments.tsx")],
   ["/deployments/$name", () => import("./pages/deployment.tsx")],
   ["/playground", () => import("./pages/playground.tsx")],
+  ["/gateway/cache", () => import("./pages/gateway/cache.tsx")],
+  ["/gateway/guardrails", () => import("./pages/gateway/guardrails.tsx")],
+  ["/gateway/guardrails/$name", () => import("./pages/gateway/guardrail.tsx")],
   ["/settings", () => import("./pages/settings.tsx")],
 ];
 

@@ -17,6 +17,8 @@ SCENARIOS = (
     "keyboard",
     "traces",
     "playground",
+    "cache",
+    "guardrails",
     "changes",
     "waiting",
     "theme",

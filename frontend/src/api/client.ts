@@ -3,11 +3,14 @@ export class ApiError extends Error {
   readonly status: number;
   readonly hint: string;
   readonly requestId: string;
-  constructor(status: number, message: string, hint = "", requestId = "") {
+  /** The machine's word for it, such as `content_filter`; empty when there is none. */
+  readonly code: string;
+  constructor(status: number, message: string, hint = "", requestId = "", code = "") {
     super(message);
     this.status = status;
     this.hint = hint;
     this.requestId = requestId;
+    this.code = code;
   }
 }
 
@@ -42,7 +45,7 @@ export async function errorFrom(response: Response): Promise<ApiError> {
     const inner = typeof body.error === "object" && body.error ? body.error : body;
     const message = inner.detail ?? inner.message ?? inner.title;
     const said = typeof message === "string" ? message : JSON.stringify(message ?? body);
-    return new ApiError(response.status, said, typeof inner.hint === "string" ? inner.hint : "", requestId);
+    return new ApiError(response.status, said, typeof inner.hint === "string" ? inner.hint : "", requestId, typeof inner.code === "string" ? inner.code : "");
   } catch {
     return new ApiError(response.status, `The server answered ${response.status} ${response.statusText}`.trim(), text.slice(0, 200), requestId);
   }

@@ -12,3 +12,4 @@ export * from "./types/prices.ts";
 export * from "./types/cache.ts";
 export * from "./types/batches.ts";
 export * from "./types/limits.ts";
+export * from "./types/guardrails.ts";

@@ -46,6 +46,7 @@ export interface Span {
   ttft_ns?: number | null;
   tokens_estimated?: boolean;
   prompt?: string | null;
+  route?: string | null;
 }
 export interface SpanEvent {
   name: string;

@@ -1,0 +1,67 @@
+/** A text in front of guards, before a call ever is. */
+import { type ReactNode, useState } from "react";
+import { api, type ApiError } from "../api/client.ts";
+import type { GuardCheck, GuardRules } from "../api/types.ts";
+import { useAct } from "../lib/query.ts";
+import { Badge, Card, Field } from "./bits.tsx";
+import { Refused } from "./gateway.tsx";
+import { Verdicts } from "./verdicts.tsx";
+
+export interface Tried {
+  policy?: string;
+  rules?: GuardRules;
+}
+
+function Found({ text, found }: { text: string; found: GuardCheck }) {
+  const changed = found.text !== text;
+  return (
+    <div className="spaced" role="status" aria-label="Result of the check">
+      <p className="row">
+        {found.denied ? <Badge value="refused" /> : changed ? <Badge value="changed" tone="busy" /> : <Badge value="passes" tone="good" />}
+        <span>{found.denied ? "The call would be refused." : changed ? "The call would go on with this text:" : "The call would go on as it is."}</span>
+      </p>
+      {changed && !found.denied && <div className="message message-text spaced">{found.text}</div>}
+      {found.verdicts.length > 0 && <Verdicts items={found.verdicts} label="Verdicts of the check" />}
+    </div>
+  );
+}
+
+/** `subject` is asked when the text is checked, and may throw what is wrong with a form. */
+export function TryIt({ note, subject, actions }: { note: string; subject: () => Tried; actions?: ReactNode }) {
+  const [text, setText] = useState("");
+  const [stage, setStage] = useState("input");
+  const [shown, setShown] = useState<{ text: string; found: GuardCheck } | null>(null);
+  const check = useAct(
+    async () => ({ text, found: await api.post<GuardCheck>("/guardrails/check", { text, stage, ...subject() }) }),
+    (result) => setShown(result),
+    { quiet: true },
+  );
+  return (
+    <Card title="Try it" actions={actions}>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          setShown(null);
+          check.mutate(undefined);
+        }}
+      >
+        <Field label="Text" hint={note}>
+          {(id) => <textarea id={id} rows={4} required value={text} placeholder="Mail me at jane.doe@example.com" onChange={(e) => setText(e.target.value)} />}
+        </Field>
+        <div className="row">
+          <select aria-label="Check it as" value={stage} onChange={(e) => setStage(e.target.value)}>
+            <option value="input">as a request</option>
+            <option value="output">as an answer</option>
+          </select>
+          <button type="submit" className="button" disabled={check.isPending}>
+            Check
+          </button>
+        </div>
+      </form>
+      <div className="spaced">
+        <Refused error={check.error as ApiError | null} />
+      </div>
+      {shown && !check.error && <Found {...shown} />}
+    </Card>
+  );
+}

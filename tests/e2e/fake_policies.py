@@ -1,0 +1,195 @@
+"""What the scripted server knows of guardrails and of the cache."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
+Iso = Callable[[float], str]
+Reply = tuple[int, Any]
+
+
+def guard(kind: str, **more: Any) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "name": "",
+        "stage": None,
+        "action": None,
+        "on_error": "closed",
+        "options": {},
+    } | more
+
+
+PII = guard("pii", action="tokenise", options={"kinds": ["email", "iban", "phone"]})
+INJECTION = guard("injection", options={"threshold": 0.8})
+TOPICS = guard("topics", name="legal-advice", stage="input", action="flag", on_error="open")
+TOPICS["options"] = {"topics": {"law": ["sue", "lawsuit"]}}
+
+
+def policy(name: str, number: int, guards: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    rules = {"routes": ["*"], "keys": ["*"], "order": 100, "record": "nothing", "description": ""}
+    return {"name": name, "number": number, "guards": guards, "author": "owner", **rules, **more}
+
+
+def policies(iso: Iso) -> dict[str, list[dict[str, Any]]]:
+    """Versions of each policy, newest first."""
+    text = "Personal data stays here"
+    return {
+        "support-pii": [
+            policy("support-pii", 3, [PII, guard("secrets")], routes=["support-*", "ticket-triage"], order=10, record="hash", description=text, created_at=iso(4000)),
+            policy("support-pii", 2, [PII], routes=["ticket-triage"], order=10, description=text, created_at=iso(9000)),
+            policy("support-pii", 1, [guard("pii")], order=10, created_at=iso(90_000)),
+        ],
+        "chat-safety": [
+            policy("chat-safety", 4, [INJECTION, TOPICS, guard("caps", options={"max_tokens": 8000})], created_at=iso(700)),
+        ],
+    }  # fmt: skip
+
+
+BOTH, BLOCKS = ["both"], ["block", "flag"]
+KINDS = [
+    {"kind": kind, "description": description, "stages": stages, "actions": actions}
+    for kind, description, stages, actions in (
+        ("caps", "Bounds of a request's size. Options: max_chars, max_tokens.", ["input", "output", "both"], BLOCKS),
+        ("injection", "Prompt injection. Options: threshold (0.8), roles, patterns.", ["input", "output", "both"], BLOCKS),
+        ("pii", "Personal data. Options: kinds (default all), roles.", BOTH, ["mask", "tokenise", "block", "flag"]),
+        ("schema", "JSON that an answer must be. Options: schema, fenced.", ["output"], BLOCKS),
+        ("secrets", "Keys and tokens. Options: kinds (default all), roles.", BOTH, ["mask", "tokenise", "block", "flag"]),
+        ("topics", "Topics by phrase or pattern. Options: topics, patterns, roles.", BOTH, ["block", "flag", "mask"]),
+    )
+]  # fmt: skip
+VERDICTS = {
+    3: ("deny", "injection", "ignore_previous", "chat-safety@4", 0.94, 1),
+    8: ("modify", "pii", "email", "support-pii@3", 1.0, 2),
+    14: ("flag", "legal-advice", "law", "chat-safety@4", 1.0, 1),
+}
+
+
+def verdict_of(i: int) -> tuple[Any, ...] | None:
+    return VERDICTS.get(i % 34)
+
+
+def tags_of(i: int) -> list[str]:
+    found = verdict_of(i)
+    return [] if found is None else [f"guard:{found[0]}", f"guard:{found[0]}:{found[3].split('@')[0]}"]
+
+
+def error_of(i: int) -> str | None:
+    found = verdict_of(i)
+    if found is None or found[0] != "deny":
+        return None
+    return (
+        f"The request was refused by the guardrail '{found[1]}' of the policy {found[3]} (rule {found[2]})."
+    )
+
+
+def events_of(i: int, at_ns: int) -> list[dict[str, Any]]:
+    if (found := verdict_of(i)) is None:
+        return []
+    outcome, by, rule, ref, score, count = found
+    told = {"guard": by, "rule": rule, "verdict": outcome, "score": score}
+    return [{"name": "guardrail", "at_ns": at_ns, "attributes": {**told, "policy": ref, "stage": "input", "count": count}}]  # fmt: skip
+
+
+def attributes_of(i: int) -> dict[str, Any]:
+    cache = ("hit", "miss", "exact", "bypass")[i % 4]
+    return {
+        "gateway.request_id": f"req_{i}",
+        "gateway.status": 200,
+        "gateway.attempts": 1 + i % 2,
+        "gateway.target": "local/ticket-triage",
+        "gateway.arm": "stable",
+        "gateway.cache": cache,
+    }
+
+
+def cache_policy(route: str, iso: Iso, **more: Any) -> dict[str, Any]:
+    usual = {"mode": "exact", "ttl": 3600.0, "scope": "key", "max_entry_kb": 256, "threshold": 0.95}
+    hashed = {"provider": "hashed", "model": ""}
+    return {"route": route, **usual, "embedder": hashed, "updated_at": iso(3000), **more}
+
+
+def stats(empty: bool) -> dict[str, Any]:
+    names = ("memory_entries", "memory_bytes", "hits", "semantic_hits", "misses", "bypasses", "stored", "refused", "dropped")  # fmt: skip
+    values = (812, 4_180_000, 3120, 411, 5230, 96, 5004, 130, 0)
+    if empty:
+        return {"entries": 0, "bytes": 0, "process": dict.fromkeys(names, 0)}
+    return {"entries": 4821, "bytes": 18_204_112, "process": dict(zip(names, values, strict=True))}
+
+
+class Policies:
+    """What the pages change."""
+
+    def __init__(self, iso: Iso) -> None:
+        self._iso = iso
+        self._guards = policies(iso)
+        embedder = {"provider": "mock", "model": "text-embedding-3-small"}
+        self._cache = {
+            "ticket-triage": cache_policy("ticket-triage", iso, mode="semantic", embedder=embedder),
+            "*": cache_policy("*", iso, ttl=60.0, scope="project"),
+        }
+
+    def get(self, parts: list[str], *, empty: bool) -> Any:
+        """Return an answer, or None for what is not known here."""
+        match parts:
+            case ["guardrails"]:
+                return {"items": [] if empty else [v[0] for v in self._guards.values()], "next": None}
+            case ["guardrails", "kinds"]:
+                return {"items": KINDS, "next": None}
+            case ["guardrails", name, "versions"] if name in self._guards:
+                return {"items": self._guards[name], "next": None}
+            case ["guardrails", name] if name in self._guards:
+                return self._guards[name][0]
+            case ["cache", "policies"]:
+                return {"items": [] if empty else list(self._cache.values()), "next": None}
+            case ["cache", "stats"]:
+                return stats(empty)
+        return None
+
+    def change(self, method: str, parts: list[str], body: Any) -> Reply | None:
+        """Return status and answer, or None for what is not known here."""
+        match [method, *parts]:
+            case ["POST", "guardrails", "check"]:
+                return self._check(body)
+            case ["PUT", "guardrails", name]:
+                return self._put(name, body)
+            case ["DELETE", "guardrails", name]:
+                self._guards.pop(name)
+                return 200, {}
+            case ["PUT", "cache", "policies", route]:
+                self._cache[route] = {"route": route, "updated_at": self._iso(0), **body}
+                return 200, self._cache[route]
+            case ["DELETE", "cache", "policies", route]:
+                self._cache.pop(route)
+                return 200, {}
+            case ["DELETE", "cache"]:
+                return 200, {"purged": 4821}
+        return None
+
+    def _put(self, name: str, body: Any) -> Reply:
+        for each in body["guards"]:
+            if not isinstance(each["options"].get("kinds", []), list):
+                detail = f"The option kinds of the guard {each['kind']} must be a list of strings."
+                return 400, {"title": "Invalid", "status": 400, "detail": detail, "hint": ""}
+        versions = self._guards.setdefault(name, [])
+        made = {
+            "name": name,
+            "number": len(versions) + 1,
+            "author": "owner",
+            "created_at": self._iso(0),
+            **body,
+        }
+        versions.insert(0, made)
+        return 200, made
+
+    def _check(self, body: Any) -> Reply:
+        text, ref = body["text"], f"{body['policy']}@3" if "policy" in body else "draft"
+        told = {"policy": ref, "stage": body["stage"], "score": 1.0}
+        verdicts = []
+        if finds := len(EMAIL.findall(text)):
+            verdicts.append({**told, "verdict": "modify", "guard": "pii", "rule": "email", "count": finds})
+        if denied := "ignore all previous" in text:
+            verdicts.append(
+                {**told, "verdict": "deny", "guard": "injection", "rule": "ignore_previous", "count": 1}
+            )
+        return 200, {"text": EMAIL.sub("<EMAIL_1>", text), "denied": denied, "verdicts": verdicts}
