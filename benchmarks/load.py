@@ -1,6 +1,7 @@
 """A small closed-loop load generator: raw protocols on uvloop, so that it costs less than what it measures."""
 
 import asyncio
+import itertools
 import json
 import re
 import sys
@@ -25,31 +26,42 @@ def chat_body(model: str, size: int, *, stream: bool = False) -> bytes:
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     room = size - len(json.dumps(body))
-    body["messages"][1]["content"] = ('lorem ipsum dolor sit amet, "quoted" text\n' * (room // 40 + 1))[
-        : max(room, 0)
-    ]
+    text = MARK.decode() + '\nlorem ipsum dolor sit amet, "quoted" text' * (room // 40 + 1)
+    body["messages"][1]["content"] = text[: max(room, len(MARK))]
     return json.dumps(body).encode()
 
 
-def request_bytes(host: str, key: str, body: bytes) -> bytes:
+PATH = "/v1/chat/completions"
+MARK = b"call 000000000000"
+"""Stands in every body; the digits are counted up, so that no two calls are alike."""
+
+
+def request_bytes(host: str, key: str, body: bytes, path: str = PATH) -> bytes:
     """Return the whole HTTP request."""
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
         f"Content-Type: application/json\r\nAccept: */*\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+NUMBERS = itertools.count(time.time_ns() % 10**11)
 
 
 class Whole(asyncio.Protocol):
     """Sends the same request again as soon as its answer is complete, until `until`."""
 
     def __init__(self, request: bytes, until: float, done: asyncio.Future) -> None:
-        self.request, self.until, self.done = request, until, done
+        head, self.tail = request.split(MARK)
+        self.head, self.until, self.done = head + MARK[:5], until, done
         self.count, self.bad, self.buffer = 0, 0, b""
 
     def connection_made(self, transport) -> None:
         self.transport = transport
-        transport.write(self.request)
+        self.send()
+
+    def send(self) -> None:
+        self.transport.write(self.head + b"%012d" % next(NUMBERS) + self.tail)
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -63,7 +75,7 @@ class Whole(asyncio.Protocol):
         self.bad += not self.buffer.startswith(b"HTTP/1.1 200")
         self.buffer = b""
         if time.perf_counter() < self.until:
-            self.transport.write(self.request)
+            self.send()
         else:
             self.transport.close()
 
@@ -103,10 +115,12 @@ class Stream(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def whole(port: int, key: str, connections: int, seconds: float, size: int) -> dict:
+async def whole(
+    port: int, key: str, connections: int, seconds: float, size: int, path: str = PATH, prefix: str = ""
+) -> dict:
     """Run `connections` closed loops for `seconds`."""
     loop = asyncio.get_running_loop()
-    request = request_bytes(f"127.0.0.1:{port}", key, chat_body("fast", size))
+    request = request_bytes(f"127.0.0.1:{port}", key, chat_body(prefix + "fast", size), path)
     until = time.perf_counter() + seconds
     protocols = []
     for _ in range(connections):
@@ -119,10 +133,12 @@ async def whole(port: int, key: str, connections: int, seconds: float, size: int
     return {"calls": sum(p.count for p in protocols), "bad": sum(p.bad for p in protocols)}
 
 
-async def streams(port: int, key: str, count: int, model: str, timeout: float) -> dict:
+async def streams(
+    port: int, key: str, count: int, model: str, timeout: float, path: str = PATH, prefix: str = ""
+) -> dict:
     """Open `count` streams over one second and read them to their ends."""
     loop = asyncio.get_running_loop()
-    request = request_bytes(f"127.0.0.1:{port}", key, chat_body(model, 2048, stream=True))
+    request = request_bytes(f"127.0.0.1:{port}", key, chat_body(prefix + model, 2048, stream=True), path)
     protocols = []
     for _ in range(count):
         done = loop.create_future()

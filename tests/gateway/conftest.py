@@ -84,7 +84,7 @@ class Running:
     def configure(self, providers: dict[str, Any], routes: dict[str, Any]) -> None:
         """Apply a configuration and wait until the gateway has it."""
         with self.home.begin() as uow:
-            service.apply(uow, self.actor, providers, routes)
+            service.apply(uow, self.actor, {"providers": providers, "routes": routes})
         time.sleep(0.6)
 
 
@@ -136,7 +136,7 @@ def gateway(
     routes["chat"] = routes["oa-gpt-fake"]
     routes["down"] = {"strategy": "weighted", "targets": [{"provider": "down", "model": "x"}], "retries": 0}
     with sqlite_home.begin() as uow:
-        service.apply(uow, actor, providers, routes)
+        service.apply(uow, actor, {"providers": providers, "routes": routes})
     running = Running(sqlite_home, actor)
     running.start()
     yield running

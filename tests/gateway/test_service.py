@@ -9,6 +9,7 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor, Role, Scope
 from penstock.gateway import service, snapshot
 from penstock.gateway.model import LOCAL, Route, Target
+from penstock.gateway.routing.health import HealthRegistry
 
 MOCK = {"kind": "openai", "base_url": "http://127.0.0.1:9000/v1", "api_key": "sk-secret"}
 CHAT = {"strategy": "weighted", "targets": [{"provider": "mock", "model": "gpt-mock", "weight": 1}]}
@@ -16,7 +17,10 @@ CHAT = {"strategy": "weighted", "targets": [{"provider": "mock", "model": "gpt-m
 
 def apply(home: Home, actor: Actor, providers: dict, routes: dict) -> list[str]:
     with home.begin() as uow:
-        return [f"{c.action} {c.kind} {c.name}" for c in service.apply(uow, actor, providers, routes)]
+        return [
+            f"{c.action} {c.kind} {c.name}"
+            for c in service.apply(uow, actor, {"providers": providers, "routes": routes})
+        ]
 
 
 def test_apply_is_idempotent_and_bumps_once(home: Home, actor: Actor) -> None:
@@ -33,7 +37,7 @@ def test_apply_is_idempotent_and_bumps_once(home: Home, actor: Actor) -> None:
 
 def test_plan_writes_nothing(home: Home, actor: Actor) -> None:
     with home.read() as uow:
-        changes = service.plan(uow, actor, {"mock": MOCK}, {"chat": CHAT})
+        changes = service.plan(uow, actor, {"providers": {"mock": MOCK}, "routes": {"chat": CHAT}})
         assert [change.action for change in changes] == ["create", "create"]
         assert service.list_providers(uow, actor) == [] and service.list_routes(uow, actor) == []
 
@@ -143,13 +147,13 @@ def test_a_key_that_is_not_named_is_kept(home: Home, actor: Actor) -> None:
 def test_key_from_the_environment(home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     given = MOCK | {"api_key": {"env": "MOCK_API_KEY"}}
     with home.begin() as uow:
-        (change,) = service.apply(uow, actor, {"mock": given}, {})
+        (change,) = service.apply(uow, actor, {"providers": {"mock": given}})
         assert "MOCK_API_KEY is not set here" in change.detail
     monkeypatch.setenv("MOCK_API_KEY", "sk-env")
     apply(home, actor, {"mock": given}, {})
     monkeypatch.delenv("MOCK_API_KEY")
     assert apply(home, actor, {"mock": given}, {}) == ["unchanged provider mock"]
-    plugin = snapshot.load(home).table(Scope()).providers["mock"].plugin
+    plugin = snapshot.load(home, HealthRegistry()).table(Scope()).providers["mock"].plugin
     assert b"authorization: Bearer sk-env" in plugin.probe().headers
 
 
@@ -178,7 +182,7 @@ def test_projects_share_the_default_one_and_shadow_it(home: Home, actor: Actor) 
     other = actor.within("other")
     own = CHAT | {"targets": [{"provider": "mock", "model": "own"}]}
     apply(home, other, {}, {"chat": own, "mine": own})
-    loaded = snapshot.load(home)
+    loaded = snapshot.load(home, HealthRegistry())
     assert [t.model for t in loaded.table(Scope()).routes["chat"].picker.items] == ["gpt-mock"]
     assert "mine" not in loaded.table(Scope()).routes
     assert [t.model for t in loaded.table(other.scope).routes["chat"].picker.items] == ["own"]
@@ -195,7 +199,7 @@ def test_endpoints_of_local_models(home: Home, actor: Actor) -> None:
     with home.begin() as uow:
         service.set_endpoint(uow, "triage", ["http://127.0.0.1:1111", "http://127.0.0.1:2222/v1"])
     assert home.revision("gateway") == revision, "nothing changed, yet every process was told to reload"
-    target = snapshot.load(home).table(Scope()).routes["triage"].picker.order()[0]
+    target = snapshot.load(home, HealthRegistry()).table(Scope()).routes["triage"].picker.order()[0]
     ports = [
         target.provider.plugin.request("chat/completions", "triage", b"{}").origin.port for _ in range(4)
     ]
@@ -209,5 +213,28 @@ def test_a_provider_that_no_longer_builds_is_left_out(home: Home, actor: Actor) 
     apply(home, actor, {"mock": MOCK, "good": MOCK}, {"chat": CHAT})
     with home.begin() as uow:
         uow.conn.exec_driver_sql("UPDATE gateway_providers SET base_url = 'nonsense' WHERE name = 'mock'")
-    table = snapshot.load(home).table(Scope())
+    table = snapshot.load(home, HealthRegistry()).table(Scope())
     assert set(table.providers) == {"good", LOCAL} and not table.routes
+
+
+def test_a_configuration_file_is_applied_whole_or_not_at_all(home: Home, actor: Actor) -> None:
+    tables = {
+        "providers": {"mock": MOCK},
+        "routes": {"chat": CHAT},
+        "limits": {"all": {"kind": "project", "requests_per_minute": 60}},
+        "budgets": {"month": {"usd": 10}},
+        "cache": {"chat": {"ttl": 60}},
+    }
+    with home.begin() as uow:
+        planned = service.plan(uow, actor, tables)
+        assert not service.list_routes(uow, actor)
+    with home.begin() as uow:
+        done = service.apply(uow, actor, tables)
+    assert done == planned
+    assert [change.kind for change in done] == ["provider", "route", "limits", "budget", "cache"]
+    with home.begin() as uow:
+        assert {change.action for change in service.apply(uow, actor, tables)} == {"unchanged"}
+    with pytest.raises(Invalid, match="ttl"), home.begin() as uow:
+        service.apply(uow, actor, {"routes": {"other": CHAT}, "cache": {"chat": {"ttl": -1}}})
+    with home.begin() as uow:
+        assert [route.name for route in service.list_routes(uow, actor)] == ["chat"]

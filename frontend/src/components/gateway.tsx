@@ -3,28 +3,26 @@ import type { ReactNode } from "react";
 import type { ApiError } from "../api/client.ts";
 import { useSearch } from "../lib/nav.tsx";
 import { DEFAULT_RANGE, RANGES } from "../lib/time.ts";
-import { Dialog, PageHead, Tabs } from "./bits.tsx";
+import { Dialog, PageHead } from "./bits.tsx";
 
-export const GATEWAY: [key: string, label: string, href: string][] = [
-  ["routes", "Routes", "/gateway"],
-  ["providers", "Providers", "/gateway/providers"],
-  ["keys", "Keys", "/gateway/keys"],
-  ["budgets", "Budgets", "/gateway/budgets"],
-  ["spend", "Spend", "/gateway/spend"],
-  ["prices", "Prices", "/gateway/prices"],
-  ["cache", "Cache", "/gateway/cache"],
-  ["guardrails", "Guardrails", "/gateway/guardrails"],
-  ["batches", "Batches", "/gateway/batches"],
-];
+const LABELS: Record<string, string> = {
+  routes: "Routes",
+  providers: "Providers",
+  keys: "Keys",
+  budgets: "Limits & budgets",
+  spend: "Spend",
+  prices: "Prices",
+  cache: "Cache",
+  guardrails: "Guardrails",
+  batches: "Batches",
+};
 
 export function GatewayPage({ tab, note, actions, children }: { tab: string; note: string; actions?: ReactNode; children: ReactNode }) {
-  const label = GATEWAY.find(([key]) => key === tab)?.[1] ?? "Gateway";
   return (
     <div className="page">
-      <PageHead title={label} note={<span className="muted">{note}</span>}>
+      <PageHead title={LABELS[tab] ?? "Gateway"} note={<span className="muted">{note}</span>}>
         {actions}
       </PageHead>
-      <Tabs label="Gateway" current={tab} items={GATEWAY.map(([key, text]) => [key, text])} hrefOf={(k) => GATEWAY.find(([key]) => key === k)![2]} />
       {children}
     </div>
   );

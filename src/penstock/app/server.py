@@ -88,6 +88,7 @@ class Penstock:
         self.api = build_api(home)
         self.recorder = Recorder(home)
         self.gateway = GatewayApp(home, self.recorder)
+        self.api.state.cache_stats = self.gateway.cache.stats
         self.otlp = OtlpApp(home)
         self.ui = StaticApp()
         self._publisher = Publisher(home, "web")

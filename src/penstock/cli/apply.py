@@ -14,7 +14,6 @@ from penstock.core.suggest import did_you_mean
 from penstock.gateway import service as gateway
 
 app = typer.Typer(add_completion=False)
-TABLES = ("providers", "routes")
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -26,8 +25,8 @@ def read(file: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"{file} is not valid TOML: {error}.") from error
     for name, table in tables.items():
-        if name not in TABLES:
-            raise Invalid(f"{file} has the unknown table [{name}].", hint=did_you_mean(name, TABLES))
+        if name not in gateway.TABLES:
+            raise Invalid(f"{file} has the unknown table [{name}].", hint=did_you_mean(name, gateway.TABLES))
         if not isinstance(table, dict):
             raise Invalid(f"[{name}] in {file} must be a table.")
     return tables
@@ -36,7 +35,7 @@ def read(file: Path) -> dict[str, Any]:
 @app.command()
 @console.guarded
 def apply(
-    file: Annotated[Path, typer.Argument(help="TOML file with [providers.*] and [routes.*].")],
+    file: Annotated[Path, typer.Argument(help="TOML file with [providers.*], [routes.*] and others.")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would change; change nothing.")
     ] = False,
@@ -44,12 +43,11 @@ def apply(
     project: ProjectOption = "default",
     as_json: JsonOption = False,
 ) -> None:
-    """Bring providers and routes to what the file says; validates everything before it changes anything."""
+    """Bring providers, routes, limits, budgets and caches to what the file says, all or nothing."""
     tables = read(file)
     with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
-        act = gateway.plan if dry_run else gateway.apply
-        changes = act(uow, actor, tables.get("providers", {}), tables.get("routes", {}))
-    marks = {"create": "+", "update": "~", "unchanged": "="}
+        changes = (gateway.plan if dry_run else gateway.apply)(uow, actor, tables)
+    marks = {"create": "+", "update": "~", "delete": "-", "unchanged": "="}
     lines = [f"{marks[c.action]} {c.kind} {c.name}" + (f"  {c.detail}" if c.detail else "") for c in changes]
     shown = "\n".join([*lines, "(nothing was changed)"] if dry_run else lines)
     console.emit(msgspec.to_builtins(changes), as_json, lambda: shown)

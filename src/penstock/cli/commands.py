@@ -22,7 +22,9 @@ COMMANDS = (
     ),
     Command("demo", "penstock.cli.demo", "Play the whole loop offline, from data to a better model."),
     Command("test", "penstock.cli.test", "Run the test suite of a checkout."),
-    Command("apply", "penstock.cli.apply", "Apply a TOML file of providers, routes and prompts."),
+    Command(
+        "apply", "penstock.cli.apply", "Apply a TOML file of providers, routes, limits, budgets, caches."
+    ),
     Command("signin", "penstock.cli.signin", "Print a one-time sign-in link for the web UI."),
     Command("keys", "penstock.cli.keys", "API keys: create, list, rotate, revoke."),
     Command("config", "penstock.cli.config", "Show the settings and where each comes from."),

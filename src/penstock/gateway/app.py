@@ -8,6 +8,7 @@ import msgspec
 from penstock.core import clock, log, net
 from penstock.core.errors import (
     Invalid,
+    LimitExceeded,
     NotFound,
     PenstockError,
     TooLarge,
@@ -18,7 +19,7 @@ from penstock.core.home import Home
 from penstock.core.http.families import render_error
 from penstock.core.scope import Actor, Role
 from penstock.core.suggest import did_you_mean
-from penstock.gateway import listing, snapshot
+from penstock.gateway import listing, metrics, snapshot
 from penstock.gateway.arrays import ArraySend, wants_array
 from penstock.gateway.asking import user_of
 from penstock.gateway.batches.app import FilesApp, Request
@@ -28,13 +29,17 @@ from penstock.gateway.call import Call, Headers, Receive, Send
 from penstock.gateway.credentials import check_origin, key_parameter, scope_of, secret_of
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.limits.limiter import Limiter
+from penstock.gateway.measuring import Measurer
+from penstock.gateway.opening import Opener
 from penstock.gateway.paths import GEMINI_PREFIX, MODELS, PLACES, PREFIX, Place, listed_model, place_of
 from penstock.gateway.pipeline import Pipeline, require_members
 from penstock.gateway.relaying import Relayer
 from penstock.gateway.routing.live import LiveRoute
+from penstock.gateway.routing.publisher import HealthPublisher
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.snapshot import Caller, Table
-from penstock.gateway.tracing import Recorder, span_of
+from penstock.gateway.telemetry import Telemetry
+from penstock.gateway.tracing import Recorder
 from penstock.gateway.upstream.client import UpstreamClient
 from penstock.gateway.upstream.pool import PoolLimits
 from penstock.gateway.watch import SnapshotWatch
@@ -64,8 +69,9 @@ class GatewayApp:
     def __init__(self, home: Home, recorder: Recorder, *, client: UpstreamClient | None = None) -> None:
         """Load the configuration of `home`; raises what reading the store raises."""
         self._settings = home.settings.section(GatewaySettings)
-        self._recorder = recorder
+        self._telemetry = Telemetry(recorder, capture=self._settings.capture_bodies)
         self._watch = SnapshotWatch(home)
+        self._publisher = HealthPublisher(home, self._watch.health)
         self._files = FilesApp(home)
         self._client = client
         self._relayer: Relayer | None = None
@@ -73,10 +79,11 @@ class GatewayApp:
         prices = PriceTable(home)
         self._limiter = Limiter(home, prices)
         self._billing = Billing(prices, self._limiter)
-        self._cache = Cache(home)
+        self.cache = Cache(home)
         self._max_body = self._settings.max_body_mb * 1024 * 1024
         self.in_flight = 0
         """Calls being carried right now."""
+        metrics.IN_FLIGHT.watch(lambda: self.in_flight)
 
     @staticmethod
     def handles(path: str) -> bool:
@@ -90,14 +97,19 @@ class GatewayApp:
             client = self._client = self._client or UpstreamClient(
                 limits=limits, check_address=_check_address
             )
-            self._relayer = Relayer(client, self._settings, record=self._record, price=self._billing.price)
-            self._pipeline = Pipeline(self._relayer, self._billing, self._cache)
+            record, price = self._telemetry.record, self._billing.price
+            opener = Opener(client, self._settings.max_answer_mb * 1024 * 1024)
+            self._relayer = Relayer(opener, self._settings, record=record, price=price)
+            self.cache.embed = Measurer(opener, self._watch, record=record, price=price).embed
+            self._pipeline = Pipeline(self._relayer, self._billing, self.cache)
             await asyncio.to_thread(self._open)
         await self._watch.start()
+        await self._publisher.start()
 
     async def stop(self) -> None:
         """Stop watching and close idle connections; calls in flight end on their own."""
         await self._watch.stop()
+        await self._publisher.stop()
         if self._relayer is not None:
             await self._relayer.close()
         if self._client is not None:
@@ -107,11 +119,11 @@ class GatewayApp:
 
     def _open(self) -> None:
         self._limiter.start()
-        self._cache.start()
+        self.cache.start()
 
     def _close(self) -> None:
         self._limiter.close()
-        self._cache.close()
+        self.cache.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
@@ -165,14 +177,12 @@ class GatewayApp:
             self._client.ticker.discard(call)
         call.end_ns = clock.now_ns()
         call.close()
-        self._record(call)
-
-    def _record(self, call: Call) -> None:
-        if call.scope is not None and call.operation is not None:
-            self._recorder.record(call.scope, span_of(call, capture=self._settings.capture_bodies))
+        self._telemetry.ended(call)
 
     async def _fail(self, call: Call, error: PenstockError) -> None:
         call.error = str(error)
+        if isinstance(error, LimitExceeded) and call.target is None:
+            self._telemetry.refused(call, error)
         if call.started:
             return  # the head is out and the stream cannot go on: the server cuts the connection
         status, headers, body = render_error(error, call.family, call.request_id)

@@ -11,11 +11,10 @@ from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.dialects.sse import PING
 from penstock.gateway.hooks import AnswerHook
 from penstock.gateway.limits.ticket import Ticket
-from penstock.gateway.model import Operation, Usage
+from penstock.gateway.model import Operation
+from penstock.gateway.outcome import Outcome
 from penstock.gateway.routing.live import LiveTarget
 from penstock.gateway.snapshot import Caller
-from penstock.traces.model import SpanEvent
-from penstock.traces.prices import Cost
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -31,18 +30,17 @@ WATCH_AFTER_SECONDS = 0.25
 """Calls that take longer are watched for a caller who leaves; shorter ones are over before it matters."""
 
 
-class Call:
+class Call(Outcome):
     """The state of one request. `ids` and times are set at once, the rest as the call gets there."""
 
     __slots__ = (
-        "answer_model", "answered", "attempts", "body_by", "cache", "caller", "cost", "end_ns", "envelope", "error",
-        "estimated", "events", "extra", "family", "first_ns", "gone", "headers", "hook", "key", "last_sent", "notes",
-        "operation", "output", "parent_id", "path", "ping_seconds", "pinging", "receive", "request_id", "restores",
-        "route", "scope", "send", "span_id", "stalled", "start_ns", "started", "status", "target", "task", "ticket",
-        "trace_id", "usage", "user", "watcher",
+        "body_by", "caller", "envelope", "extra", "family", "gone", "headers", "hook", "key", "last_sent", "operation",
+        "parent_id", "path", "ping_seconds", "pinging", "receive", "request_id", "restores", "route", "scope", "send",
+        "span_id", "stalled", "start_ns", "started", "target", "task", "ticket", "trace_id", "user", "watcher",
     )  # fmt: skip
 
     def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:
+        super().__init__()
         self.path = path
         self.family = family
         self.headers = headers
@@ -61,36 +59,17 @@ class Call:
         self.envelope: Envelope | None = None
         self.route = ""
         self.target: LiveTarget | None = None
-        self.attempts = 0
         self.started = False
         """Whether the answer's head went out, so that errors can no longer be an HTTP status."""
-        self.status = 0
-        self.error: str | None = None
-        self.usage: Usage | None = None
-        self.answer_model = ""
-        self.output: Callable[[], bytes | None] | None = None
         self.user: str | None = None
         """The end user the caller names."""
-        self.answered = False
-        """Whether a provider (or the cache) answered, be it in part."""
-        self.estimated = False
-        """Whether `usage` was estimated by size because nobody reported it."""
-        self.cost: Cost | None = None
         self.ticket: Ticket | None = None
         """What is reserved of limits and budgets."""
         self.extra: list[tuple[bytes, bytes]] = []
         """Headers of the answer: what is left of limits, what the cache did."""
         self.restores = False
         """Whether guards put back into the answer what they took out of the request."""
-        self.cache = ""
-        """hit, miss or bypass, where the route has a cache."""
         self.hook: AnswerHook | None = None
-        self.notes: dict[str, Any] = {}
-        """Becomes attributes of the span, below `gateway.`."""
-        self.events: list[SpanEvent] = []
-        """Becomes events of the span: what guards found."""
-        self.first_ns = 0
-        self.end_ns = 0
         self.gone = False
         self.body_by = 0.0
         """Moment (the loop's clock) by which the next piece of the body must come; 0 while none is awaited."""

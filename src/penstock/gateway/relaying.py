@@ -16,7 +16,6 @@ from penstock.gateway.routing.live import LiveRoute, LiveTarget
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.shadowing import Shadows
 from penstock.gateway.streaming import deliver, end_broken
-from penstock.gateway.upstream.client import Transport
 
 OfCall = Callable[[Call], None]
 """Does something with a call that was answered."""
@@ -25,13 +24,11 @@ OfCall = Callable[[Call], None]
 class Relayer:
     """Runs calls against providers. `close` it when its event loop ends."""
 
-    def __init__(
-        self, client: Transport, settings: GatewaySettings, *, record: OfCall, price: OfCall
-    ) -> None:
+    def __init__(self, opener: Opener, settings: GatewaySettings, *, record: OfCall, price: OfCall) -> None:
         """`record` is given the copies of calls that routes with a shadow make, `price` every call that is answered."""
         self._price = price
         self._settings = settings
-        self._opener = Opener(client, settings.max_answer_mb * 1024 * 1024)
+        self._opener = opener
         self._shadows = Shadows(self._opener, record=record, price=price)
         self._dice = Random(ids.new_span_id())
         self._loop = asyncio.get_running_loop()

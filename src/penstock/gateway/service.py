@@ -15,13 +15,17 @@ from penstock.core.settings import CoreSettings
 from penstock.core.suggest import did_you_mean
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import store
+from penstock.gateway.cache import service as cache
 from penstock.gateway.events import ProviderChanged, RouteChanged
+from penstock.gateway.limits import service as limits
 from penstock.gateway.model import NamedRoute, Provider, Route
 from penstock.gateway.ports import ProviderConfig
 from penstock.gateway.routing.checking import checked
 from penstock.gateway.tables import PROVIDER_KEYS, check_table, route_from_table
 
 TOPIC = "gateway"
+TABLES = ("providers", "routes", "limits", "budgets", "cache")
+"""Tables of a configuration file that belong to the gateway."""
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 
@@ -300,21 +304,23 @@ def list_endpoints(uow: UnitOfWork, *, scope: Scope | None = None) -> dict[str, 
 # -- configuration as code ---------------------------------------------------------------------------------
 
 
-def plan(
-    uow: UnitOfWork, actor: Actor, providers: Mapping[str, Any], routes: Mapping[str, Any]
-) -> list[Change]:
+def plan(uow: UnitOfWork, actor: Actor, tables: Mapping[str, Any]) -> list[Change]:
     """Return what `apply` would do, having validated everything and written nothing."""
-    return [change for change, _, _ in _planned(uow, actor, providers, routes)]
+    planned = _planned(uow, actor, tables.get("providers", {}), tables.get("routes", {}))
+    return [change for change, _, _ in planned] + _planned_rules(uow, actor, tables)
 
 
-def apply(
-    uow: UnitOfWork, actor: Actor, providers: Mapping[str, Any], routes: Mapping[str, Any]
-) -> list[Change]:
-    """Bring providers and routes to the tables of a configuration file (`[providers.x]`, `[routes.y]`).
+def _planned_rules(uow: UnitOfWork, actor: Actor, tables: Mapping[str, Any]) -> list[Change]:
+    return limits.plan(uow, actor, tables) + cache.plan(uow, actor, tables.get("cache", {}))
+
+
+def apply(uow: UnitOfWork, actor: Actor, tables: Mapping[str, Any]) -> list[Change]:
+    """Bring everything to the tables of a configuration file (`TABLES`: `[providers.x]`, `[routes.y]`, …).
 
     Validates everything before it writes anything; what the file does not name stays. Raises Invalid.
     """
-    planned = _planned(uow, actor, providers, routes)
+    planned = _planned(uow, actor, tables.get("providers", {}), tables.get("routes", {}))
+    rules = _planned_rules(uow, actor, tables)
     for change, noun, sealed in planned:
         if change.action == "unchanged":
             continue
@@ -322,7 +328,9 @@ def apply(
             _write_provider(uow, actor, noun, sealed, change)
         else:
             _write_route(uow, actor, noun, change)
-    return [change for change, _, _ in planned]
+    limits.apply(uow, actor, tables)
+    cache.apply(uow, actor, tables.get("cache", {}))
+    return [change for change, _, _ in planned] + rules
 
 
 def _planned(

@@ -100,7 +100,7 @@ def gateway(
         routes |= routes_for(preset, "", [preset])
     routes = {name.replace(" ", "_"): route for name, route in routes.items()}
     with sqlite_home.begin() as uow:
-        service.apply(uow, actor, providers, routes)
+        service.apply(uow, actor, {"providers": providers, "routes": routes})
     running = Running(sqlite_home, actor)
     running.start()
     yield running

@@ -25,7 +25,7 @@ def gateway(sqlite_home: Home, moody: MoodyUpstream) -> Iterator[Running]:
     """A gateway with the provider `mo`; see `route`."""
     actor = owner_of(sqlite_home)
     with sqlite_home.begin() as uow:
-        service.apply(uow, actor, {"mo": {"kind": "openai", "base_url": moody.base_url}}, {})
+        service.apply(uow, actor, {"providers": {"mo": {"kind": "openai", "base_url": moody.base_url}}})
     running = Running(sqlite_home, actor)
     running.start()
     yield running

@@ -10,6 +10,7 @@ from penstock.core.errors import PenstockError
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
+from penstock.gateway import metrics
 from penstock.gateway.routing import store
 from penstock.gateway.routing.health import HealthRegistry, TargetHealth
 
@@ -70,6 +71,8 @@ class HealthPublisher:
         found: Found = defaultdict(list)
         for scope, target in self._registry.snapshot():
             found[scope].append(target)
+            state = float(_WORST.index(target.state))
+            metrics.BREAKER.set(state, scope.project, f"{target.provider}/{target.model}")
         now = self._registry.monotonic()
         if not found or (found == self._said and now - self._said_at < REPEAT_SECONDS):
             return

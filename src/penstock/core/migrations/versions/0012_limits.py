@@ -21,7 +21,7 @@ def _rules() -> None:
         sa.Column("subject", sa.String(200), nullable=False),
         sa.Column("limits", Json, nullable=False),
         sa.Column("updated_at", UtcTime, nullable=False),
-        sa.UniqueConstraint("tenant", "project", "kind", "subject", name="uq_gateway_limits_tenant"),
+        sa.UniqueConstraint("tenant", "project", "kind", "subject"),
     )
     op.create_table(
         "gateway_budgets",
@@ -36,7 +36,7 @@ def _rules() -> None:
         sa.Column("soft", Json, nullable=False),
         sa.Column("hard", sa.Boolean, nullable=False),
         sa.Column("updated_at", UtcTime, nullable=False),
-        sa.UniqueConstraint("tenant", "project", "name", name="uq_gateway_budgets_tenant"),
+        sa.UniqueConstraint("tenant", "project", "name"),
     )
 
 
@@ -73,8 +73,8 @@ def _accounts() -> None:
         sa.Column("rule", sa.String(40), primary_key=True),
         sa.Column("subject", sa.String(200), primary_key=True),
         sa.Column("measure", sa.String(16), primary_key=True),
-        sa.Column("level", sa.Float(53), nullable=False),
-        sa.Column("at", sa.Float(53), nullable=False),
+        sa.Column("level", sa.Double, nullable=False),
+        sa.Column("at", sa.Double, nullable=False),
     )
 
 

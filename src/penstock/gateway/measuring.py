@@ -1,0 +1,93 @@
+"""Vectors of texts from a provider's embedding model, for the cache: calls of the gateway's own, traced like others."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from penstock.core import clock
+from penstock.core.errors import NotFound, PenstockError, Upstream
+from penstock.core.scope import Scope
+from penstock.gateway.cache.model import Embedder
+from penstock.gateway.call import Call, Message
+from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.model import Operation
+from penstock.gateway.opening import Opened, Opener
+from penstock.gateway.routing import build
+from penstock.gateway.watch import SnapshotWatch
+
+OfCall = Callable[[Call], None]
+
+
+class _Vector(msgspec.Struct):
+    embedding: list[float]
+
+
+class _Vectors(msgspec.Struct):
+    data: list[_Vector]
+
+
+_vectors = msgspec.json.Decoder(_Vectors)
+
+
+class Measurer:
+    """Asks embedding models. Each call is a span of its own, tagged `cache`, with its cost, billed to no key."""
+
+    def __init__(self, opener: Opener, watch: SnapshotWatch, *, record: OfCall, price: OfCall) -> None:
+        self._opener = opener
+        self._watch = watch
+        self._record = record
+        self._price = price
+
+    async def embed(self, scope: Scope, embedder: Embedder, text: str) -> list[float]:
+        """Return the vector of `text`; raises NotFound for an unknown provider, and what asking it raises."""
+        provider = self._watch.current.table(scope).providers.get(embedder.provider)
+        if provider is None:
+            raise NotFound(f"The cache's embedder wants the unknown provider {embedder.provider!r}.")
+        route = build.direct(provider, embedder.model, self._watch.health)
+        body = msgspec.json.encode({"model": embedder.model, "input": text, "encoding_format": "float"})
+        envelope = Envelope(body)
+        call = _call(scope, envelope)
+        call.target, call.attempts = route.picker.order()[0], 1
+        failure: PenstockError | None = None
+        opened: Opened | None = None
+        try:
+            opened = await self._opener.open(call, call.target, envelope, Operation.EMBEDDINGS)
+            call.status = 200
+            return _read(call, opened)
+        except PenstockError as error:
+            failure = error
+            call.status, call.error = error.status, str(error)
+            raise
+        finally:
+            if opened is not None:
+                opened.close(failure)
+            call.end_ns = clock.now_ns()
+            call.close()
+            self._price(call)
+            self._record(call)
+
+
+def _call(scope: Scope, envelope: Envelope) -> Call:
+    call = Call("/v1/embeddings", "openai", {b"x-penstock-tags": b"cache"}, _nothing, _discard)
+    call.scope, call.envelope, call.operation = scope, envelope, Operation.EMBEDDINGS
+    return call
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def _discard(message: Message) -> None:
+    """Nobody waits for the answer but the cache."""
+
+
+def _read(call: Call, opened: Opened) -> list[float]:
+    answer = opened.answer
+    if answer is None:
+        raise Upstream("The cache's embedder answered with a stream.")
+    call.answered = True
+    call.usage, call.answer_model = answer.usage, answer.model
+    try:
+        return _vectors.decode(answer.body).data[0].embedding
+    except (msgspec.DecodeError, IndexError) as error:
+        raise Upstream("The cache's embedder answered without a vector.") from error
