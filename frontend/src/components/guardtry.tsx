@@ -9,18 +9,20 @@ import { Verdicts } from "./verdicts.tsx";
 
 export interface Tried {
   policy?: string;
+  route?: string;
   rules?: GuardRules;
 }
 
 function Found({ text, found }: { text: string; found: GuardCheck }) {
-  const changed = found.text !== text;
+  const changed = found.allowed && found.text !== null && found.text !== text;
   return (
     <div className="spaced" role="status" aria-label="Result of the check">
       <p className="row">
-        {found.denied ? <Badge value="refused" /> : changed ? <Badge value="changed" tone="busy" /> : <Badge value="passes" tone="good" />}
-        <span>{found.denied ? "The call would be refused." : changed ? "The call would go on with this text:" : "The call would go on as it is."}</span>
+        {!found.allowed ? <Badge value="refused" /> : changed ? <Badge value="changed" tone="busy" /> : <Badge value="passes" tone="good" />}
+        <span>{!found.allowed ? found.reason || "The call would be refused." : changed ? "The call would go on with this text:" : "The call would go on as it is."}</span>
       </p>
-      {changed && !found.denied && <div className="message message-text spaced">{found.text}</div>}
+      {changed && <div className="message message-text spaced">{found.text}</div>}
+      <p className="muted">{found.policies.length ? `Checked by ${found.policies.join(", ")}.` : "No policy holds for it."}</p>
       {found.verdicts.length > 0 && <Verdicts items={found.verdicts} label="Verdicts of the check" narrow />}
     </div>
   );

@@ -22,7 +22,7 @@ function Cited({ policy }: { policy: string }) {
 const sideOf = (v: GuardVerdict) => (v.stage === "output" ? "answer" : v.stage === "input" ? "request" : v.stage);
 
 const COLUMNS: Column<GuardVerdict>[] = [
-  { head: "Verdict", cell: (v) => <Verdict value={v.verdict} /> },
+  { head: "Verdict", cell: (v) => <Verdict value={v.outcome} /> },
   { head: "Guard", cell: (v) => v.guard },
   { head: "Rule", cell: (v) => v.rule, mono: true },
   { head: "Looked at", cell: sideOf },
@@ -85,7 +85,7 @@ export function useGuardEvents(verdict: string, policy: string, limit: number) {
           client.fetchQuery({ queryKey: [project, "guard-verdicts", trace.trace_id, trace.spans], queryFn: () => verdictsIn(trace), staleTime: Infinity }),
         ),
       );
-      const events = found.flat().filter((e) => (!verdict || e.verdict === verdict) && (!policy || e.policy.split("@")[0] === policy));
+      const events = found.flat().filter((e) => (!verdict || e.outcome === verdict) && (!policy || e.policy.split("@")[0] === policy));
       return { events, more: lists.some((l) => l.next !== null) };
     },
     placeholderData: (old) => old,
