@@ -42,7 +42,7 @@ function Guard({ guard, at, last, kind, problem, onChange, onMove, onRemove }: G
           </button>
         </span>
       </div>
-      {kind?.error ? <p className="hint bad-ink">{kind.error}</p> : kind ? <p className="hint">{kind.options}</p> : <p className="hint bad-ink">{`This server has no guard of the kind ${guard.kind}.`}</p>}
+      {kind?.error ? <p className="hint bad-ink">{kind.error}</p> : kind ? <p className="hint">{kind.options.replaceAll("`", "")}</p> : <p className="hint bad-ink">{`This server has no guard of the kind ${guard.kind}.`}</p>}
       <div className="fields four">
         <Field label="Does">
           {(id) => (

@@ -14,8 +14,9 @@ export function Verdict({ value }: { value: string }) {
   return <Badge value={value || "?"} tone={VERDICT_TONES[value]} />;
 }
 
-/** A version of a policy as verdicts cite it; a draft that is only tried out has no address. */
-function Cited({ policy }: { policy: string }) {
+/** A version of a policy as verdicts cite it; rules that are only tried out have no address. */
+export function Cited({ policy }: { policy: string }) {
+  if (policy.endsWith("@0")) return <>the form</>;
   return policy.includes("@") ? <A href={policyHref(policy)}>{policy}</A> : <>{policy || "–"}</>;
 }
 

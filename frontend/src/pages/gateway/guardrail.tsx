@@ -93,7 +93,7 @@ function Editor({ name, base: given, latest, held, kinds, onSaved }: EditorProps
           </div>
         </form>
       </Card>
-      <TryIt note="Checked by the guards as they stand in the form, saved or not; nothing is sent to a model or written down." subject={() => ({ rules: rulesOf(draft) })} />
+      <TryIt note="Checked by the guards as they stand in the form, saved or not. Those that ask another server do so; else nothing is sent, and nothing is written down." subject={() => ({ rules: rulesOf(draft) })} />
     </div>
   );
 }

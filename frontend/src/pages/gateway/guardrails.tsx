@@ -121,7 +121,7 @@ export default function Guardrails() {
               <Policies items={page.items} />
               <TryIt
                 key={`${tried} ${route}`}
-                note="Nothing is sent to a model or written down."
+                note="Guards that ask another server do so; else nothing is sent, and nothing is written down."
                 subject={() => (tried ? { policy: tried } : { route })}
                 actions={
                   <>
