@@ -23,6 +23,7 @@ def guard(kind: str, **more: Any) -> dict[str, Any]:
 PII = guard("pii", action="tokenise", options={"kinds": ["email", "iban", "phone"]})
 INJECTION = guard("injection", options={"threshold": 0.8})
 TOPICS = guard("topics", name="legal-advice", stage="input", action="flag", on_error="open")
+CAPS = guard("caps", options={"max_tokens": 8000})
 TOPICS["options"] = {"topics": {"law": ["sue", "lawsuit"]}}
 
 
@@ -34,30 +35,45 @@ def policy(name: str, number: int, guards: list[dict[str, Any]], **more: Any) ->
 def policies(iso: Iso) -> dict[str, list[dict[str, Any]]]:
     """Versions of each policy, newest first."""
     text = "Personal data stays here"
+    third = {"routes": ["support-*", "ticket-triage"], "record": "hash", "description": text}
     return {
         "support-pii": [
-            policy("support-pii", 3, [PII, guard("secrets")], routes=["support-*", "ticket-triage"], order=10, record="hash", description=text, created_at=iso(4000)),
-            policy("support-pii", 2, [PII], routes=["ticket-triage"], order=10, description=text, created_at=iso(9000)),
+            policy("support-pii", 3, [PII, guard("secrets")], order=10, created_at=iso(4000), **third),
+            policy(
+                "support-pii",
+                2,
+                [PII],
+                routes=["ticket-triage"],
+                order=10,
+                description=text,
+                created_at=iso(9000),
+            ),
             policy("support-pii", 1, [guard("pii")], order=10, created_at=iso(90_000)),
         ],
         "chat-safety": [
-            policy("chat-safety", 4, [INJECTION, TOPICS, guard("caps", options={"max_tokens": 8000})], created_at=iso(700)),
+            policy("chat-safety", 4, [INJECTION, TOPICS, CAPS], created_at=iso(700)),
         ],
-    }  # fmt: skip
+    }
 
 
 BOTH, BLOCKS = ["both"], ["block", "flag"]
+ANY, CHANGES = ["input", "output", "both"], ["mask", "tokenise", "block", "flag"]
 KINDS = [
     {"kind": kind, "description": description, "stages": stages, "actions": actions}
     for kind, description, stages, actions in (
-        ("caps", "Bounds of a request's size. Options: max_chars, max_tokens.", ["input", "output", "both"], BLOCKS),
-        ("injection", "Prompt injection. Options: threshold (0.8), roles, patterns.", ["input", "output", "both"], BLOCKS),
-        ("pii", "Personal data. Options: kinds (default all), roles.", BOTH, ["mask", "tokenise", "block", "flag"]),
+        ("caps", "Bounds of a request's size. Options: max_chars, max_tokens.", ANY, BLOCKS),
+        ("injection", "Prompt injection. Options: threshold (0.8), roles, patterns.", ANY, BLOCKS),
+        ("pii", "Personal data. Options: kinds (default all), roles.", BOTH, CHANGES),
         ("schema", "JSON that an answer must be. Options: schema, fenced.", ["output"], BLOCKS),
-        ("secrets", "Keys and tokens. Options: kinds (default all), roles.", BOTH, ["mask", "tokenise", "block", "flag"]),
-        ("topics", "Topics by phrase or pattern. Options: topics, patterns, roles.", BOTH, ["block", "flag", "mask"]),
+        ("secrets", "Keys and tokens. Options: kinds (default all), roles.", BOTH, CHANGES),
+        (
+            "topics",
+            "Topics by phrase or pattern. Options: topics, patterns, roles.",
+            BOTH,
+            ["block", "flag", "mask"],
+        ),
     )
-]  # fmt: skip
+]
 VERDICTS = {
     3: ("deny", "injection", "ignore_previous", "chat-safety@4", 0.94, 1),
     8: ("modify", "pii", "email", "support-pii@3", 1.0, 2),
@@ -88,7 +104,8 @@ def events_of(i: int, at_ns: int) -> list[dict[str, Any]]:
         return []
     outcome, by, rule, ref, score, count = found
     told = {"guard": by, "rule": rule, "verdict": outcome, "score": score}
-    return [{"name": "guardrail", "at_ns": at_ns, "attributes": {**told, "policy": ref, "stage": "input", "count": count}}]  # fmt: skip
+    told |= {"policy": ref, "stage": "input", "count": count}
+    return [{"name": "guardrail", "at_ns": at_ns, "attributes": told}]
 
 
 def attributes_of(i: int) -> dict[str, Any]:
@@ -110,11 +127,11 @@ def cache_policy(route: str, iso: Iso, **more: Any) -> dict[str, Any]:
 
 
 def stats(empty: bool) -> dict[str, Any]:
-    names = ("memory_entries", "memory_bytes", "hits", "semantic_hits", "misses", "bypasses", "stored", "refused", "dropped")  # fmt: skip
-    values = (812, 4_180_000, 3120, 411, 5230, 96, 5004, 130, 0)
+    found = {"memory_entries": 812, "memory_bytes": 4_180_000, "hits": 3120, "semantic_hits": 411}
+    found |= {"misses": 5230, "bypasses": 96, "stored": 5004, "refused": 130, "dropped": 0}
     if empty:
-        return {"entries": 0, "bytes": 0, "process": dict.fromkeys(names, 0)}
-    return {"entries": 4821, "bytes": 18_204_112, "process": dict(zip(names, values, strict=True))}
+        return {"entries": 0, "bytes": 0, "process": dict.fromkeys(found, 0)}
+    return {"entries": 4821, "bytes": 18_204_112, "process": found}
 
 
 class Policies:

@@ -43,7 +43,7 @@ function Guard({ guard, at, last, kind, problem, onChange, onMove, onRemove }: G
         </span>
       </div>
       {kind ? <p className="hint">{kind.description}</p> : <p className="hint bad-ink">{`This server has no guard of the kind ${guard.kind}.`}</p>}
-      <div className="fields">
+      <div className="fields four">
         <Field label="Does">
           {(id) => (
             <select id={id} value={guard.action} onChange={set("action")}>
@@ -96,11 +96,11 @@ export function GuardForm({ draft, kinds, problems, error, onChange }: FormProps
   const guards = (list: GuardDraft[]) => onChange({ ...draft, guards: list });
   return (
     <>
-      <div className="fields wide">
+      <div className="fields four">
         <Field label="For routes">{(id) => <input id={id} className="mono" required placeholder="*" value={draft.routes} onChange={set("routes")} />}</Field>
         <Field label="For keys">{(id) => <input id={id} className="mono" required placeholder="*" value={draft.keys} onChange={set("keys")} />}</Field>
-        <Field label="Place in the order">{(id) => <input id={id} type="number" step={1} required value={draft.order} onChange={set("order")} />}</Field>
-        <Field label="Of finds the trace keeps">
+        <Field label="Order">{(id) => <input id={id} type="number" step={1} required value={draft.order} onChange={set("order")} />}</Field>
+        <Field label="Traces keep of finds">
           {(id) => (
             <select id={id} value={draft.record} onChange={set("record")}>
               <option value="nothing">nothing</option>
@@ -109,7 +109,7 @@ export function GuardForm({ draft, kinds, problems, error, onChange }: FormProps
           )}
         </Field>
       </div>
-      <p className="hint">Routes and keys are patterns (* and ?), with commas between them. Policies that hold for one call run from the lowest place to the highest, their guards from the top down.</p>
+      <p className="hint below">Routes and keys are patterns (* and ?), with commas between them. Policies that hold for one call run from the lowest place to the highest, their guards from the top down.</p>
       <Field label="Description">{(id) => <input id={id} value={draft.description} onChange={set("description")} />}</Field>
       <ol className="guards" aria-label="Guards">
         {draft.guards.map((guard, at) => (

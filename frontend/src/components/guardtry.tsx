@@ -1,8 +1,8 @@
 /** A text in front of guards, before a call ever is. */
 import { type ReactNode, useState } from "react";
+import { useMutation } from "@tanstack/react-query";
 import { api, type ApiError } from "../api/client.ts";
 import type { GuardCheck, GuardRules } from "../api/types.ts";
-import { useAct } from "../lib/query.ts";
 import { Badge, Card, Field } from "./bits.tsx";
 import { Refused } from "./gateway.tsx";
 import { Verdicts } from "./verdicts.tsx";
@@ -21,7 +21,7 @@ function Found({ text, found }: { text: string; found: GuardCheck }) {
         <span>{found.denied ? "The call would be refused." : changed ? "The call would go on with this text:" : "The call would go on as it is."}</span>
       </p>
       {changed && !found.denied && <div className="message message-text spaced">{found.text}</div>}
-      {found.verdicts.length > 0 && <Verdicts items={found.verdicts} label="Verdicts of the check" />}
+      {found.verdicts.length > 0 && <Verdicts items={found.verdicts} label="Verdicts of the check" narrow />}
     </div>
   );
 }
@@ -31,18 +31,18 @@ export function TryIt({ note, subject, actions }: { note: string; subject: () =>
   const [text, setText] = useState("");
   const [stage, setStage] = useState("input");
   const [shown, setShown] = useState<{ text: string; found: GuardCheck } | null>(null);
-  const check = useAct(
-    async () => ({ text, found: await api.post<GuardCheck>("/guardrails/check", { text, stage, ...subject() }) }),
-    (result) => setShown(result),
-    { quiet: true },
-  );
+  // No change: nothing of the page is read again, and a form beside it stays as it is.
+  const check = useMutation<{ text: string; found: GuardCheck }, ApiError>({
+    mutationFn: async () => ({ text, found: await api.post<GuardCheck>("/guardrails/check", { text, stage, ...subject() }) }),
+    onSuccess: setShown,
+  });
   return (
     <Card title="Try it" actions={actions}>
       <form
         onSubmit={(e) => {
           e.preventDefault();
           setShown(null);
-          check.mutate(undefined);
+          check.mutate();
         }}
       >
         <Field label="Text" hint={note}>
@@ -59,7 +59,7 @@ export function TryIt({ note, subject, actions }: { note: string; subject: () =>
         </div>
       </form>
       <div className="spaced">
-        <Refused error={check.error as ApiError | null} />
+        <Refused error={check.error} />
       </div>
       {shown && !check.error && <Found {...shown} />}
     </Card>

@@ -92,7 +92,7 @@ function Handling({ span }: { span: SpanDetail }) {
   const cache = at("cache");
   const attempts = at("attempts");
   const items: [string, ReactNode][] = [
-    ["Route", span.route && <A href={`/gateway/routes/${encodeURIComponent(span.route)}`}>{span.route}</A>],
+    ["Route", span.route],
     ["Arm", at("arm")],
     ["Target", at("target")],
     ["Attempts", attempts && Number(attempts) > 1 ? <span className="bad-ink">{attempts}</span> : attempts],
@@ -118,7 +118,7 @@ function Guarded({ span }: { span: SpanDetail }) {
     <>
       <h3>Guardrails</h3>
       <div className="boxed">
-        <Verdicts items={verdicts} label="Guardrail verdicts" />
+        <Verdicts items={verdicts} label="Guardrail verdicts" narrow />
       </div>
     </>
   );

@@ -19,18 +19,45 @@ function Cited({ policy }: { policy: string }) {
   return policy.includes("@") ? <A href={policyHref(policy)}>{policy}</A> : <>{policy || "–"}</>;
 }
 
+const sideOf = (v: GuardVerdict) => (v.stage === "output" ? "answer" : v.stage === "input" ? "request" : v.stage);
+
 const COLUMNS: Column<GuardVerdict>[] = [
   { head: "Verdict", cell: (v) => <Verdict value={v.verdict} /> },
   { head: "Guard", cell: (v) => v.guard },
   { head: "Rule", cell: (v) => v.rule, mono: true },
-  { head: "Looked at", cell: (v) => (v.stage === "output" ? "answer" : v.stage === "input" ? "request" : v.stage) },
+  { head: "Looked at", cell: sideOf },
   { head: "Finds", cell: (v) => full(v.count), num: true },
   { head: "Score", cell: (v) => figure(v.score), num: true },
   { head: "Policy", cell: (v) => <Cited policy={v.policy} /> },
 ];
 
-export function Verdicts({ items, label = "Verdicts" }: { items: GuardVerdict[]; label?: string }) {
-  return <Table label={label} rows={items} keyOf={(_v, n) => String(n)} columns={COLUMNS} />;
+/** The same in less room: two lines to a row. */
+const NARROW: Column<GuardVerdict>[] = [
+  COLUMNS[0]!,
+  {
+    head: "Guard",
+    cell: (v) => (
+      <>
+        {v.guard}
+        <div className="muted mono">{v.rule}</div>
+      </>
+    ),
+  },
+  {
+    head: "Policy",
+    cell: (v) => (
+      <>
+        <Cited policy={v.policy} />
+        <div className="muted">{sideOf(v)}</div>
+      </>
+    ),
+  },
+  { head: "Finds", cell: (v) => full(v.count), num: true },
+  { head: "Score", cell: (v) => figure(v.score), num: true },
+];
+
+export function Verdicts({ items, label = "Verdicts", narrow }: { items: GuardVerdict[]; label?: string; narrow?: boolean }) {
+  return <Table label={label} rows={items} keyOf={(_v, n) => String(n)} columns={narrow ? NARROW : COLUMNS} />;
 }
 
 export interface GuardEvent extends GuardVerdict {

@@ -4,7 +4,7 @@ import type { CachePolicy, CacheStats, GatewayRoute, Page } from "../../api/type
 import { Badge, Card, Dialog, Facts, Field, Table, When } from "../../components/bits.tsx";
 import { Confirm, GatewayPage, Refused } from "../../components/gateway.tsx";
 import { Empty, Ready } from "../../components/state.tsx";
-import { bytes, full, ms, percent, plural } from "../../lib/format.ts";
+import { bytes, full, percent, plural } from "../../lib/format.ts";
 import { A, useSearch } from "../../lib/nav.tsx";
 import { useAct, useGet } from "../../lib/query.ts";
 
@@ -102,16 +102,16 @@ function Form({ policy, onDone }: { policy: CachePolicy | undefined; onDone: () 
         <Field label="Mode">
           {(id) => (
             <select id={id} value={d.mode} onChange={set("mode")}>
-              <option value="exact">exact: the same request</option>
-              <option value="semantic">semantic: nearly the same words</option>
+              <option>exact</option>
+              <option>semantic</option>
             </select>
           )}
         </Field>
         <Field label="Shared by">
           {(id) => (
             <select id={id} value={d.scope} onChange={set("scope")}>
-              <option value="key">nobody: each key its own</option>
-              <option value="project">every key of the project</option>
+              <option value="key">nobody</option>
+              <option value="project">the project</option>
             </select>
           )}
         </Field>
@@ -124,6 +124,10 @@ function Form({ policy, onDone }: { policy: CachePolicy | undefined; onDone: () 
           {(id) => <input id={id} className="mono" placeholder="openai/text-embedding-3-small" value={d.embedder} onChange={set("embedder")} />}
         </Field>
       )}
+      <p className="hint">
+        {d.mode === "exact" ? "The same request gets the same answer again" : "A request whose last text is nearly the same, all else equal, gets the same answer again"}
+        {d.scope === "key" ? ", to the key that asked for it." : ", to every key of the project: for answers that hold nothing of one caller."}
+      </p>
       <Refused error={save.error as ApiError | null} />
       <div className="actions">
         <button type="button" className="button" onClick={onDone}>
@@ -135,6 +139,12 @@ function Form({ policy, onDone }: { policy: CachePolicy | undefined; onDone: () 
       </div>
     </form>
   );
+}
+
+/** Seconds as the largest unit that fits whole. */
+function lasts(seconds: number): string {
+  const [size, name] = ([[86_400, "d"], [3600, "h"], [60, "min"]] as const).find(([n]) => seconds >= n && seconds % n === 0) ?? [1, "s"];
+  return `${full(seconds / size)} ${name}`;
 }
 
 const called = (route: string) => (route === "*" ? "all without their own" : route);
@@ -151,10 +161,20 @@ function Policies({ items, onEdit, onPurge }: { items: CachePolicy[]; onEdit: (r
         columns={[
           { head: "Route", cell: (p) => called(p.route) },
           { head: "Mode", cell: (p) => <Badge value={p.mode} tone={p.mode === "semantic" ? "busy" : "plain"} /> },
-          { head: "Kept for", cell: (p) => ms(p.ttl * 1000), num: true },
+          { head: "Kept for", cell: (p) => lasts(p.ttl), num: true },
           { head: "Shared by", cell: (p) => (p.scope === "key" ? "each key its own" : "the project") },
-          { head: "Similarity", cell: (p) => (p.mode === "semantic" ? `≥ ${p.threshold}` : "–"), num: true },
-          { head: "Embedder", cell: (p) => (p.mode === "semantic" ? (p.embedder.model ? `${p.embedder.provider}/${p.embedder.model}` : "the words") : "–") },
+          {
+            head: "Similarity",
+            cell: (p) =>
+              p.mode === "semantic" ? (
+                <>
+                  <span>{`≥ ${p.threshold}`}</span>
+                  <div className="muted ellipsis">{p.embedder.model ? `${p.embedder.provider}/${p.embedder.model}` : "by the words"}</div>
+                </>
+              ) : (
+                "–"
+              ),
+          },
           { head: "Changed", cell: (p) => <When at={p.updated_at} /> },
           {
             head: "Action",

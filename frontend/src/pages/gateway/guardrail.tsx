@@ -1,6 +1,7 @@
-import { useState } from "react";
+import { useContext, useState } from "react";
+import { useQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
-import { api, type ApiError, path } from "../../api/client.ts";
+import { api, ApiError, path } from "../../api/client.ts";
 import type { GuardKind, GuardPolicy, Page } from "../../api/types.ts";
 import { Badge, Card, PageHead, Table, Tabs, When } from "../../components/bits.tsx";
 import { RangeSelect } from "../../components/gateway.tsx";
@@ -9,7 +10,7 @@ import { TryIt } from "../../components/guardtry.tsx";
 import { Ready } from "../../components/state.tsx";
 import { GuardEvents } from "../../components/verdicts.tsx";
 import { blamed, changesOf, policyDraft, type PolicyDraft, problemsOf, rulesOf } from "../../lib/guards.ts";
-import { A, useSearch } from "../../lib/nav.tsx";
+import { A, ProjectContext, useSearch } from "../../lib/nav.tsx";
 import { useAct, useGet } from "../../lib/query.ts";
 
 /** A form as text, to tell whether it was changed; the guards' ids are the form's own. */
@@ -20,15 +21,17 @@ interface EditorProps {
   base: GuardPolicy | undefined;
   latest: number;
   kinds: GuardKind[];
-  onSaved: () => void;
+  onSaved: (made: GuardPolicy) => void;
 }
 
-function Editor({ name, base, latest, kinds, onSaved }: EditorProps) {
+function Editor({ name, base: given, latest, kinds, onSaved }: EditorProps) {
+  // What somebody else saves meanwhile must not take the form away.
+  const [base] = useState(given);
   const [draft, setDraft] = useState<PolicyDraft>(() => policyDraft(base));
   const save = useAct(
     () => api.put<GuardPolicy>(path`/guardrails/${name}`, rulesOf(draft)),
     (made) => {
-      onSaved();
+      onSaved(made);
       return `Saved as version ${made.number}`;
     },
     { quiet: true },
@@ -50,7 +53,7 @@ function Editor({ name, base, latest, kinds, onSaved }: EditorProps) {
         >
           {older && (
             <div className="note" role="note">
-              An older version: saving it makes it the newest again.
+              An older version: saving it makes it the newest again. <A href={`/gateway/guardrails/${encodeURIComponent(name)}?version=${latest}`}>{`Version ${latest}`}</A> is in force.
             </div>
           )}
           <GuardForm
@@ -121,16 +124,34 @@ const TABS: [string, string][] = [
   ["events", "Events"],
 ];
 
+/** Newest first; none for a name that is still free: its policy is being made. */
+function useVersions(name: string) {
+  const project = useContext(ProjectContext);
+  return useQuery<GuardPolicy[], ApiError>({
+    queryKey: [project, "guard-versions", name],
+    queryFn: async ({ signal }) => {
+      try {
+        return (await api.get<Page<GuardPolicy>>(path`/guardrails/${name}/versions`, undefined, signal)).items;
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 404) return [];
+        throw error;
+      }
+    },
+    staleTime: 2_000,
+  });
+}
+
 export default function Guardrail() {
   const { name = "" } = useParams({ strict: false }) as { name?: string };
   const [search, patch] = useSearch();
   const kinds = useGet<Page<GuardKind>>("/guardrails/kinds", undefined, { staleTime: 60_000 });
-  const versions = useGet<Page<GuardPolicy>>(path`/guardrails/${name}/versions`);
-  // A name without versions is a policy that is being made.
-  const fresh = versions.error?.status === 404;
-  const items = versions.data?.items ?? [];
-  const latest = items[0]?.number ?? 0;
-  const base = search.version ? items.find((v) => v.number === Number(search.version)) : items[0];
+  const versions = useVersions(name);
+  const [last, setSaved] = useState<GuardPolicy>();
+  const saved = last?.name === name ? last : undefined;
+  const items = versions.data ?? [];
+  const fresh = !!versions.data && !items.length && !saved;
+  const latest = Math.max(items[0]?.number ?? 0, saved?.number ?? 0);
+  const base = search.version ? items.find((v) => v.number === Number(search.version)) : (saved ?? items[0]);
   const tab = fresh ? "guards" : (search.tab ?? "guards");
   const address = `/gateway/guardrails/${encodeURIComponent(name)}`;
   return (
@@ -140,27 +161,33 @@ export default function Guardrail() {
       </PageHead>
       {!fresh && <Tabs label="Policy" current={tab} items={TABS} hrefOf={(key) => (key === "guards" ? address : `${address}?tab=${key}`)} />}
       <Ready query={kinds}>
-        {(known) =>
-          fresh ? (
-            <Editor key="new" name={name} base={undefined} latest={0} kinds={known.items} onSaved={() => undefined} />
-          ) : (
-            <Ready query={versions}>
-              {() =>
-                tab === "versions" ? (
-                  <Versions items={items} current={base?.number} hrefOf={(n) => `${address}?version=${n}`} />
-                ) : tab === "events" ? (
-                  <GuardEvents policy={name} />
-                ) : base ? (
-                  <Editor key={base.number} name={name} base={base} latest={latest} kinds={known.items} onSaved={() => patch({ version: undefined }, { replace: true })} />
-                ) : (
-                  <div className="note bad" role="alert">
-                    {`There is no version ${search.version}.`}
-                  </div>
-                )
-              }
-            </Ready>
-          )
-        }
+        {(known) => (
+          <Ready query={versions}>
+            {() =>
+              tab === "versions" ? (
+                <Versions items={items} current={base?.number} hrefOf={(n) => `${address}?version=${n}`} />
+              ) : tab === "events" ? (
+                <GuardEvents policy={name} />
+              ) : base || fresh ? (
+                <Editor
+                  key={`${name} ${search.version ?? ""} ${saved?.number ?? 0}`}
+                  name={name}
+                  base={base}
+                  latest={latest}
+                  kinds={known.items}
+                  onSaved={(made) => {
+                    setSaved(made);
+                    patch({ version: undefined }, { replace: true });
+                  }}
+                />
+              ) : (
+                <div className="note bad" role="alert">
+                  {`There is no version ${search.version}.`}
+                </div>
+              )
+            }
+          </Ready>
+        )}
       </Ready>
     </div>
   );
