@@ -18,6 +18,7 @@ import uvicorn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
+from fake_gateway import Gateway
 from fake_policies import Policies, attributes_of, error_of, events_of, tags_of
 
 from penstock.web.static import StaticApp
@@ -790,24 +791,6 @@ LISTS: dict[str, list[Any]] = {
     "evals/gates": GATES,
     "models": [MODEL, {**MODEL, "name": "tiny-base", "versions": 1, "aliases": {}}],
     "deployments": [DEPLOYMENT],
-    "providers": [
-        {
-            "name": "mock",
-            "kind": "openai",
-            "base_url": "http://127.0.0.1:9000/v1",
-            "has_key": True,
-            "key_env": "",
-            "options": {},
-        },
-        {"name": "local", "kind": "local", "base_url": "", "has_key": False, "key_env": "", "options": {}},
-    ],
-    "routes": [
-        {
-            "name": "ticket-triage",
-            "strategy": "weighted",
-            "targets": [{"provider": "local", "model": "ticket-triage", "weight": 1}],
-        }
-    ],
     "audit": [
         {
             "number": 1,
@@ -905,57 +888,30 @@ class Fake:
 
     def __init__(self) -> None:
         self.mode = "full"
-        self.keys = [
-            {
-                "id": "key_1",
-                "name": "first key",
-                "hint": "psk_a1b2",
-                "role": "owner",
-                "project": "default",
-                "any_project": False,
-                "created_at": iso(90_000),
-                "expires_at": None,
-                "revoked_at": None,
-            }
-        ]
+        self.gateway = Gateway(iso)
         self.policies = Policies(iso)
         self.static = StaticApp()
 
     def get(self, path: str, q: dict[str, str]) -> Any:
         path = path.strip("/")
-        if path in ("keys", "projects"):
-            return paged(self.keys if path == "keys" else [{"name": "default"}, {"name": "research"}], q)
+        if path == "projects":
+            return paged([{"name": "default"}, {"name": "research"}], q)
         if path in LISTS:
             return paged([] if self.mode == "empty" else LISTS[path], q)
         if self.mode == "empty" and path in EMPTY:
             return EMPTY[path]
         parts = [unquote(p) for p in path.split("/")]
-        held = self.policies.get(parts, empty=self.mode == "empty")
+        empty = self.mode == "empty"
+        held = self.policies.get(parts, empty=empty) or self.gateway.get(parts, q, empty=empty)
         return held or observed(parts, q) or improved(parts, q) or kept(parts, q)
 
     def post(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         parts = [unquote(p) for p in path.strip("/").split("/")]
         if (changed := self.policies.change(method, parts, body)) is not None:
             return changed
+        if (changed := self.gateway.change(method, parts, body)) is not None:
+            return changed
         match [method, *parts]:
-            case ["POST", "keys"]:
-                key = {
-                    "id": f"key_{len(self.keys) + 1}",
-                    "hint": "psk_new1",
-                    "project": "default",
-                    "any_project": False,
-                    "created_at": iso(0),
-                    "expires_at": None,
-                    "revoked_at": None,
-                    **body,
-                }
-                self.keys.append(key)
-                return 201, {"id": key["id"], "key": "psk_" + "0123456789abcdef" * 3}
-            case ["DELETE", "keys", key_id]:
-                for key in self.keys:
-                    if key["id"] == key_id:
-                        key["revoked_at"] = iso(0)
-                return 200, {}
             case ["POST", "prompts", "triage", "render"]:
                 if "ticket" not in body["variables"]:
                     return 400, {
@@ -1097,6 +1053,10 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await answer(
             send, 200, {"data": [] if FAKE.mode == "empty" else [{"id": "ticket-triage"}, {"id": "broken"}]}
         )
+    elif path == "/v1/batches":
+        await answer(send, 200, FAKE.gateway.batches(empty=FAKE.mode == "empty"))
+    elif path.startswith("/v1/batches/"):
+        await answer(send, 200, FAKE.gateway.cancel(path.split("/")[3]))
     elif path == "/v1/chat/completions":
         await chat(send, json.loads(await read(receive)), dict(scope["headers"]))
     else:

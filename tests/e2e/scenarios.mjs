@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { gateway, GATEWAY_PAGES } from "./gateway.mjs";
 import { accessible, base, enter, mode, open, settle, shot } from "./browser.mjs";
 
 const TRACE = "0".repeat(31) + "5";
@@ -39,9 +40,8 @@ const PAGES = [
   ["guardrail-versions", "/gateway/guardrails/support-pii?tab=versions", "pii action"],
   ["guardrail-events", "/gateway/guardrails/support-pii?tab=events", "support-pii@3"],
   ["trace-guarded", `/traces/${"0".repeat(31)}4`, "ignore_previous"],
-  ["settings", "/settings", "first key"],
-  ["providers", "/settings?tab=providers", "127.0.0.1:9000"],
-  ["routes", "/settings?tab=routes", "local/ticket-triage"],
+  ...GATEWAY_PAGES,
+  ["settings", "/settings", "keys.create"],
   ["audit", "/settings?tab=audit", "keys.create"],
   ["about", "/settings?tab=about", "OpenTelemetry"],
 ];
@@ -94,6 +94,7 @@ async function states(value, text, pages) {
 }
 
 export const scenarios = {
+  ...gateway,
   light: () => walk("light"),
   dark: () => walk("dark"),
 
@@ -111,6 +112,10 @@ export const scenarios = {
       playground: "The gateway has no model to call yet",
       providers: "No providers yet",
       routes: "No routes yet",
+      budgets: "No budgets yet",
+      spend: "Nothing was spent in this time",
+      "prices-own": "No prices of your own",
+      batches: "No batches yet",
       cache: "No route keeps its answers",
       guardrails: "No guardrails yet",
       audit: "Nothing is recorded yet",
@@ -119,7 +124,7 @@ export const scenarios = {
   },
 
   async error() {
-    const pages = ["home", "traces", "trace", "prompts", "prompt", "datasets", "dataset", "training", "training-run", "evaluations", "eval-run", "models", "model", "deployments", "deployment", "settings", "cache", "guardrails", "guardrail"];
+    const pages = ["home", "traces", "trace", "prompts", "prompt", "datasets", "dataset", "training", "training-run", "evaluations", "eval-run", "models", "model", "deployments", "deployment", "settings", "routes", "route", "providers", "keys", "budgets", "spend", "prices", "cache", "guardrails", "guardrail"];
     const complaints = await states("error", { "*": "The database did not answer" }, pages);
     assert.deepEqual(complaints.filter((c) => !/status of 500/.test(c)), [], "only the failed requests themselves are reported");
   },
@@ -383,17 +388,7 @@ export const scenarios = {
   async changes() {
     await mode("full");
     const { browser, page, complaints } = await open();
-    await enter(page, "/settings?tab=keys");
-    await page.getByRole("link", { name: "New key" }).click();
-    await page.getByLabel("Name").fill("ci");
-    await page.getByRole("button", { name: "Create key" }).click();
-    await page.getByText(/psk_0123/).waitFor();
-    await accessible(page, "new key");
-    await page.getByRole("button", { name: "Done" }).click();
-    assert.equal(await page.getByText(/psk_0123456789abcdef0123/).count(), 0, "a key is shown once");
-    await page.getByRole("button", { name: "Revoke ci" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
-    await page.getByText("revoked", { exact: true }).waitFor();
+    await enter(page);
     await page.goto(`${base}/prompts/triage?version=3&tab=render`);
     await page.getByRole("button", { name: "Render" }).click();
     await page.getByText(/The variable ticket is missing/).first().waitFor();
@@ -463,7 +458,7 @@ export const scenarios = {
     await mode("full");
     const { browser, page, complaints } = await open({ width: 420, height: 860 });
     await enter(page, "/");
-    for (const [name, address, text] of PAGES.filter(([n]) => ["home", "traces", "trace", "playground", "settings"].includes(n))) {
+    for (const [name, address, text] of PAGES.filter(([n]) => ["home", "traces", "trace", "playground", "settings", "routes", "route", "route-edit", "providers", "keys", "budgets", "spend", "prices", "price", "batches"].includes(n))) {
       await page.goto(base + address);
       await see(page, text);
       await settle(page);
@@ -494,7 +489,7 @@ export const scenarios = {
         problems.push(`${address}: ${problem.message}`);
       }
     };
-    for (const address of ["/", "/traces?range=all", "/prompts", "/datasets", "/training", "/evaluations", "/evaluations?tab=gates", "/models", "/deployments", "/playground", ...["keys", "providers", "routes", "audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
+    for (const address of ["/", "/traces?range=all", "/prompts", "/datasets", "/training", "/evaluations", "/evaluations?tab=gates", "/models", "/deployments", "/playground", ...["/gateway", ...["route", "providers", "keys", "budgets", "spend", "spend?by=route", "prices", "prices?tab=own", "cache", "guardrails", "batches"].map((t) => `/gateway/${t}`)], ...["audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
     const first = async (list, pick) => {
       const response = await page.request.get(`${base}/api/v1${list}`);
       assert.equal(response.status(), 200, list);
@@ -509,6 +504,7 @@ export const scenarios = {
       ...(await first("/evals/runs", (r) => [`/evaluations/${r.id}`, `/evaluations/${r.id}?tab=samples`])),
       ...(await first("/evals/gates", (g) => (g.baseline_id ? [`/evaluations/compare?baseline=${g.baseline_id}&candidate=${g.run_id}`] : []))),
       ...(await first("/models", (m) => ["", "?tab=files", "?tab=lineage"].map((t) => `/models/${m.name}${t}`))),
+      ...(await first("/routes", (r) => ["", "&edit=1"].map((t) => `/gateway/route?name=${encodeURIComponent(r.name)}${t}`))),
       ...(await first("/deployments", (d) => [`/deployments/${d.name}`])),
     ];
     for (const address of details) await look(address);

@@ -5,6 +5,7 @@ import type { Key, NewKey } from "../api/types.ts";
 import { useAct } from "../lib/query.ts";
 import { Code, Dialog, Field } from "./bits.tsx";
 import { Refused } from "./gateway.tsx";
+import { type FigureDraft, Figures, limitsOf } from "./limitsform.tsx";
 
 export function Once({ made, onDone }: { made: NewKey; onDone: () => void }) {
   return (
@@ -20,15 +21,26 @@ export function Once({ made, onDone }: { made: NewKey; onDone: () => void }) {
   );
 }
 
+const start = { name: "", role: "gateway", days: "", any: false, limits: {} as FigureDraft };
+
+/** The key, and its limits before its secret is shown: nobody holds an unlimited key in between. */
+async function create(d: typeof start): Promise<NewKey> {
+  const made = await api.post<NewKey>("/keys", { name: d.name, role: d.role, any_project: d.any, expires_in_days: d.days ? Number(d.days) : null });
+  const limits = limitsOf(d.limits);
+  if (Object.values(limits).every((n) => n === null)) return made;
+  try {
+    await api.put(path`/keys/${made.id}/limits`, limits);
+  } catch (refused) {
+    await api.del(path`/keys/${made.id}`);
+    throw refused;
+  }
+  return made;
+}
+
 export function CreateKey({ open, onClose }: { open: boolean; onClose: () => void }) {
-  const start = { name: "", role: "gateway", days: "", any: false };
   const [d, setDraft] = useState(start);
   const [made, setMade] = useState<NewKey | null>(null);
-  const make = useAct(
-    () => api.post<NewKey>("/keys", { name: d.name, role: d.role, any_project: d.any, expires_in_days: d.days ? Number(d.days) : null }),
-    (k) => setMade(k),
-    { quiet: true },
-  );
+  const make = useAct(() => create(d), (k) => setMade(k), { quiet: true });
   const close = () => {
     setMade(null);
     setDraft(start);
@@ -62,6 +74,10 @@ export function CreateKey({ open, onClose }: { open: boolean; onClose: () => voi
             <Field label="Ends after (days)">{(id) => <input id={id} type="number" min={1} step={1} placeholder="never" value={d.days} onChange={(e) => setDraft({ ...d, days: e.target.value })} />}</Field>
           </div>
           <p className="hint">The role gateway may only call models and send traces.</p>
+          <details className="fold">
+            <summary>Limits</summary>
+            <Figures values={d.limits} onChange={(limits) => setDraft({ ...d, limits })} />
+          </details>
           <label className="row check">
             <input type="checkbox" checked={d.any} onChange={(e) => setDraft({ ...d, any: e.target.checked })} /> For every project
           </label>

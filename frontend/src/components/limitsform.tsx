@@ -19,11 +19,30 @@ export function limitsText(limits: Limits | undefined): string {
   return FIGURES.filter(([key]) => limits[key] !== null).map(([key, , short]) => `${count(limits[key])} ${short}`).join(", ") || "none";
 }
 
+export type FigureDraft = Record<string, string>;
+
+/** What is sent: every figure, null where the box is empty. */
+export function limitsOf(d: FigureDraft): Limits {
+  return Object.fromEntries(FIGURES.map(([key]) => [key, d[key]?.trim() ? Number(d[key]) : null])) as unknown as Limits;
+}
+
+export function Figures({ values, onChange }: { values: FigureDraft; onChange: (values: FigureDraft) => void }) {
+  return (
+    <div className="fields">
+      {FIGURES.map(([key, label]) => (
+        <Field key={key} label={label}>
+          {(id) => <input id={id} type="number" min={1} step={1} placeholder="no limit" value={values[key] ?? ""} onChange={(e) => onChange({ ...values, [key]: e.target.value })} />}
+        </Field>
+      ))}
+    </div>
+  );
+}
+
 /** Sets all figures of the subject behind `url` at once; empty boxes are no limit. */
 export function LimitsForm({ url, limits, onDone }: { url: string; limits: Limits | undefined; onDone: () => void }) {
-  const [d, setDraft] = useState<Record<string, string>>(() => Object.fromEntries(FIGURES.map(([key]) => [key, limits?.[key] == null ? "" : String(limits[key])])));
+  const [d, setDraft] = useState<FigureDraft>(() => Object.fromEntries(FIGURES.map(([key]) => [key, limits?.[key] == null ? "" : String(limits[key])])));
   const save = useAct(
-    () => api.put<Limits>(url, Object.fromEntries(FIGURES.map(([key]) => [key, d[key]?.trim() ? Number(d[key]) : null]))),
+    () => api.put<Limits>(url, limitsOf(d)),
     () => {
       onDone();
       return "Limits saved; every process follows within a second";
@@ -37,13 +56,7 @@ export function LimitsForm({ url, limits, onDone }: { url: string; limits: Limit
         save.mutate(undefined);
       }}
     >
-      <div className="fields">
-        {FIGURES.map(([key, label]) => (
-          <Field key={key} label={label}>
-            {(id) => <input id={id} type="number" min={1} step={1} placeholder="no limit" value={d[key] ?? ""} onChange={(e) => setDraft({ ...d, [key]: e.target.value })} />}
-          </Field>
-        ))}
-      </div>
+      <Figures values={d} onChange={setDraft} />
       <Refused error={save.error as ApiError | null} />
       <div className="actions">
         <button type="button" className="button" onClick={onDone}>

@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { api, path } from "../../api/client.ts";
-import type { Key, NamedLimits, Page, Usage } from "../../api/types.ts";
+import type { Key, NamedLimits, Page, TraceRow, Usage } from "../../api/types.ts";
 import { Badge, Card, Dialog, Table, When } from "../../components/bits.tsx";
 import { Confirm, GatewayPage } from "../../components/gateway.tsx";
 import { CreateKey, RotateKey } from "../../components/keydialogs.tsx";
@@ -16,6 +16,14 @@ function stateOf(key: Key, now = Date.now()): [string, string] {
   if (key.revoked_at) return ["revoked", "bad"];
   if (key.expires_at && Date.parse(key.expires_at) <= now) return ["ended", "bad"];
   return ["active", "good"];
+}
+
+/** When the key was last seen in a trace; any key's calls are traced. */
+function LastUsed({ id }: { id: string }) {
+  const traces = useGet<Page<TraceRow>>("/traces", { key: id, limit: 1 }, { staleTime: 30_000 });
+  if (!traces.data) return <span className="muted">{traces.error ? "unknown" : "…"}</span>;
+  const [last] = traces.data.items;
+  return last ? <When at={last.started_at} /> : <span>never</span>;
 }
 
 function List({ keys, limits, onLimit, onRotate }: { keys: Key[]; limits: NamedLimits[]; onLimit: (id: string) => void; onRotate: (id: string) => void }) {
@@ -38,6 +46,7 @@ function List({ keys, limits, onLimit, onRotate }: { keys: Key[]; limits: NamedL
           { head: "Limits", cell: (k) => limitsText(of(k)) },
           { head: "24 h", cell: (k) => <A href={`/traces?range=24h&key=${k.id}`} aria-label={`Traces of ${k.name} in 24 hours`}>{count(used.get(k.id)?.calls ?? 0)}</A>, num: true },
           { head: "Cost", cell: (k) => usd(used.get(k.id)?.cost_usd ?? 0), num: true },
+          { head: "Last used", cell: (k) => <LastUsed id={k.id} /> },
           { head: "Made", cell: (k) => <When at={k.created_at} /> },
           { head: "Ends", cell: (k) => (k.expires_at ? k.expires_at.slice(0, 10) : "never") },
           { head: "State", cell: (k) => <Badge value={stateOf(k)[0]} tone={stateOf(k)[1]} /> },
