@@ -44,7 +44,7 @@ function List({ keys, limits, onLimit, onRotate }: { keys: Key[]; limits: NamedL
           { head: "Role", cell: (k) => k.role },
           { head: "Project", cell: (k) => (k.any_project ? "any" : k.project) },
           { head: "Limits", cell: (k) => limitsText(of(k)) },
-          { head: "24 h", cell: (k) => <A href={`/traces?range=24h&key=${k.id}`} aria-label={`Traces of ${k.name} in 24 hours`}>{count(used.get(k.id)?.calls ?? 0)}</A>, num: true },
+          { head: "24 h", cell: (k) => <A href={`/traces?range=24h&key=${k.id}`} aria-label={`${count(used.get(k.id)?.calls ?? 0)} calls of ${k.name} in 24 hours`}>{count(used.get(k.id)?.calls ?? 0)}</A>, num: true },
           { head: "Cost", cell: (k) => usd(used.get(k.id)?.cost_usd ?? 0), num: true },
           { head: "Last used", cell: (k) => <LastUsed id={k.id} /> },
           { head: "Made", cell: (k) => <When at={k.created_at} /> },
@@ -55,7 +55,7 @@ function List({ keys, limits, onLimit, onRotate }: { keys: Key[]; limits: NamedL
             cell: (k) =>
               stateOf(k)[0] === "active" ? (
                 <span className="row">
-                  <button type="button" className="button small" aria-label={`Limit ${k.name}`} onClick={() => onLimit(k.id)}>
+                  <button type="button" className="button small" aria-label={`Limits of ${k.name}`} onClick={() => onLimit(k.id)}>
                     Limits
                   </button>
                   <button type="button" className="button small" aria-label={`Rotate ${k.name}`} onClick={() => onRotate(k.id)}>
