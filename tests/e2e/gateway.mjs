@@ -94,7 +94,7 @@ export const gateway = {
     await dialog.getByRole("button", { name: "Save provider" }).click();
     await page.getByRole("cell", { name: "sealed" }).nth(1).waitFor();
     await page.getByRole("button", { name: "Edit groq" }).click();
-    await dialog.getByText("Keep what is stored").waitFor({ state: "attached" });
+    await dialog.getByText("Keep it").waitFor({ state: "attached" });
     assert.equal(await page.getByText("gsk-secret").count(), 0, "a stored key is not shown");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Test azure-europe" }).click();
