@@ -59,16 +59,16 @@ def policies(iso: Iso) -> dict[str, list[dict[str, Any]]]:
 BOTH, BLOCKS = ["both"], ["block", "flag"]
 ANY, CHANGES = ["input", "output", "both"], ["mask", "tokenise", "block", "flag"]
 KINDS = [
-    {"kind": kind, "description": description, "stages": stages, "actions": actions}
-    for kind, description, stages, actions in (
-        ("caps", "Bounds of a request's size. Options: max_chars, max_tokens.", ANY, BLOCKS),
-        ("injection", "Prompt injection. Options: threshold (0.8), roles, patterns.", ANY, BLOCKS),
-        ("pii", "Personal data. Options: kinds (default all), roles.", BOTH, CHANGES),
-        ("schema", "JSON that an answer must be. Options: schema, fenced.", ["output"], BLOCKS),
-        ("secrets", "Keys and tokens. Options: kinds (default all), roles.", BOTH, CHANGES),
+    {"kind": kind, "options": options, "stages": stages, "actions": actions, "error": ""}
+    for kind, options, stages, actions in (
+        ("caps", "max_chars, max_tokens, max_messages, max_tools.", ANY, BLOCKS),
+        ("injection", "threshold (0.8), roles, patterns.", ANY, BLOCKS),
+        ("pii", "kinds (default all), roles.", BOTH, CHANGES),
+        ("schema", "schema, fenced.", ["output"], BLOCKS),
+        ("secrets", "kinds (default all), roles.", BOTH, CHANGES),
         (
             "topics",
-            "Topics by phrase or pattern. Options: topics, patterns, roles.",
+            "topics, patterns, roles.",
             BOTH,
             ["block", "flag", "mask"],
         ),
@@ -186,7 +186,8 @@ class Policies:
     def _put(self, name: str, body: Any) -> Reply:
         for each in body["guards"]:
             if not isinstance(each["options"].get("kinds", []), list):
-                detail = f"The option kinds of the guard {each['kind']} must be a list of strings."
+                where = f"The policy {name!r}, guard {each['kind']!r}"
+                detail = f"{where}: The option kinds of the guard {each['kind']} must be a list of strings."
                 return 400, {"title": "Invalid", "status": 400, "detail": detail, "hint": ""}
         versions = self._guards.setdefault(name, [])
         made = {
@@ -200,13 +201,16 @@ class Policies:
         return 200, made
 
     def _check(self, body: Any) -> Reply:
-        text, ref = body["text"], f"{body['policy']}@3" if "policy" in body else "draft"
-        told = {"policy": ref, "stage": body["stage"], "score": 1.0}
+        text, ref = body["text"], f"{body['policy']}@3" if "policy" in body else "draft@0"
+        told = {"policy": ref, "stage": body["stage"], "score": 1.0, "hashes": []}
         verdicts = []
         if finds := len(EMAIL.findall(text)):
-            verdicts.append({**told, "verdict": "modify", "guard": "pii", "rule": "email", "count": finds})
+            verdicts.append({**told, "outcome": "modify", "guard": "pii", "rule": "email", "count": finds})
         if denied := "ignore all previous" in text:
             verdicts.append(
-                {**told, "verdict": "deny", "guard": "injection", "rule": "ignore_previous", "count": 1}
+                {**told, "outcome": "deny", "guard": "injection", "rule": "ignore_previous", "count": 1}
             )
-        return 200, {"text": EMAIL.sub("<EMAIL_1>", text), "denied": denied, "verdicts": verdicts}
+        reason = "The request was refused by the guardrail 'injection'." if denied else ""
+        changed = None if denied else EMAIL.sub("<EMAIL_1>", text)
+        found = {"allowed": not denied, "text": changed, "reason": reason, "policies": [ref]}
+        return 200, {**found, "verdicts": verdicts}

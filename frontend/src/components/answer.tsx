@@ -62,7 +62,7 @@ function Handling({ said }: { said: Said }) {
     </span>
   );
   const items: [string, ReactNode][] = [
-    ["Route", said.route && <A href={`/gateway/routes/${encodeURIComponent(said.route)}`}>{said.route}</A>],
+    ["Route", said.route && <A href={`/gateway/route?name=${encodeURIComponent(said.route)}`}>{said.route}</A>],
     ["Arm", said.arm],
     ["Target", said.target],
     ["Attempts", said.attempts],

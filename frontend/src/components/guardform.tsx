@@ -42,7 +42,7 @@ function Guard({ guard, at, last, kind, problem, onChange, onMove, onRemove }: G
           </button>
         </span>
       </div>
-      {kind ? <p className="hint">{kind.description}</p> : <p className="hint bad-ink">{`This server has no guard of the kind ${guard.kind}.`}</p>}
+      {kind?.error ? <p className="hint bad-ink">{kind.error}</p> : kind ? <p className="hint">{kind.options.replaceAll("`", "")}</p> : <p className="hint bad-ink">{`This server has no guard of the kind ${guard.kind}.`}</p>}
       <div className="fields four">
         <Field label="Does">
           {(id) => (
@@ -130,7 +130,9 @@ export function GuardForm({ draft, kinds, problems, error, onChange }: FormProps
       <select aria-label="Add a guard" value="" onChange={(e) => e.target.value && guards([...draft.guards, guardDraft(e.target.value)])}>
         <option value="">Add a guard…</option>
         {kinds.map((k) => (
-          <option key={k.kind}>{k.kind}</option>
+          <option key={k.kind} value={k.kind} disabled={!!k.error}>
+            {k.error ? `${k.kind} (not installed)` : k.kind}
+          </option>
         ))}
       </select>
       <div className="spaced">

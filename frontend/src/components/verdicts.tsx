@@ -14,15 +14,16 @@ export function Verdict({ value }: { value: string }) {
   return <Badge value={value || "?"} tone={VERDICT_TONES[value]} />;
 }
 
-/** A version of a policy as verdicts cite it; a draft that is only tried out has no address. */
-function Cited({ policy }: { policy: string }) {
+/** A version of a policy as verdicts cite it; rules that are only tried out have no address. */
+export function Cited({ policy }: { policy: string }) {
+  if (policy.endsWith("@0")) return <>the form</>;
   return policy.includes("@") ? <A href={policyHref(policy)}>{policy}</A> : <>{policy || "–"}</>;
 }
 
 const sideOf = (v: GuardVerdict) => (v.stage === "output" ? "answer" : v.stage === "input" ? "request" : v.stage);
 
 const COLUMNS: Column<GuardVerdict>[] = [
-  { head: "Verdict", cell: (v) => <Verdict value={v.verdict} /> },
+  { head: "Verdict", cell: (v) => <Verdict value={v.outcome} /> },
   { head: "Guard", cell: (v) => v.guard },
   { head: "Rule", cell: (v) => v.rule, mono: true },
   { head: "Looked at", cell: sideOf },
@@ -85,7 +86,7 @@ export function useGuardEvents(verdict: string, policy: string, limit: number) {
           client.fetchQuery({ queryKey: [project, "guard-verdicts", trace.trace_id, trace.spans], queryFn: () => verdictsIn(trace), staleTime: Infinity }),
         ),
       );
-      const events = found.flat().filter((e) => (!verdict || e.verdict === verdict) && (!policy || e.policy.split("@")[0] === policy));
+      const events = found.flat().filter((e) => (!verdict || e.outcome === verdict) && (!policy || e.policy.split("@")[0] === policy));
       return { events, more: lists.some((l) => l.next !== null) };
     },
     placeholderData: (old) => old,

@@ -37,6 +37,7 @@ test("a refusal is shown at the guard it speaks of", () => {
   const draft = policyDraft(POLICY);
   assert.equal(blamed(draft, "The option kinds of the guard pii must be a list of at most 1000 strings."), draft.guards[0]!.id);
   assert.equal(blamed(draft, "The guard topics can block, flag, mask, not tokenise."), draft.guards[1]!.id);
+  assert.equal(blamed(draft, "The policy 'mail', guard 'law': The option roles of the guard topics must be a list."), draft.guards[1]!.id);
   assert.equal(blamed(draft, "The database did not answer."), null);
   const two = { ...draft, guards: [...draft.guards, { ...draft.guards[0]!, id: 99, name: "more" }] };
   assert.equal(blamed(two, "The option kinds of the guard pii must be a list."), draft.guards[0]!.id, "the one that has no other name");
@@ -49,8 +50,8 @@ test("guards move within their list and not beyond it", () => {
 });
 
 test("verdicts are read from a span's events, others left alone", () => {
-  const event = { name: "guardrail", at_ns: 1, attributes: { guard: "pii", rule: "email", verdict: "modify", score: 0.9, policy: "mail@3", stage: "input", count: 2 } };
-  assert.deepEqual(verdictsOf({ events: [{ name: "exception", at_ns: 1 }, event] }), [{ guard: "pii", rule: "email", verdict: "modify", score: 0.9, policy: "mail@3", stage: "input", count: 2 }]);
+  const event = { name: "guardrail", at_ns: 1, attributes: { guard: "pii", rule: "email", verdict: "modify", score: 0.9, policy: "mail@3", stage: "input", count: 2, content_hash: "a1,b2" } };
+  assert.deepEqual(verdictsOf({ events: [{ name: "exception", at_ns: 1 }, event] }), [{ guard: "pii", rule: "email", outcome: "modify", score: 0.9, policy: "mail@3", stage: "input", count: 2, hashes: ["a1", "b2"] }]);
   assert.equal(policyHref("mail@3"), "/gateway/guardrails/mail?version=3");
   assert.deepEqual([tagOf("deny"), tagOf("deny", "mail")], ["guard:deny", "guard:deny:mail"]);
 });

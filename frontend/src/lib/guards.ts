@@ -90,7 +90,7 @@ export function moved<T>(items: T[], from: number, by: number): T[] {
 
 /** Which guard of the form a refusal speaks of: the one called so, or of the kind that it names. */
 export function blamed(draft: PolicyDraft, message: string): number | null {
-  const named = /guards? (?:is called |are called |)['"]?([\w.-]+)/.exec(message)?.[1] ?? /\bcalled ['"]([^'"]+)['"]/.exec(message)?.[1];
+  const named = /\bguard ['"]([^'"]+)['"]/.exec(message)?.[1] ?? /\bguard ([\w.-]+)/.exec(message)?.[1] ?? /\bcalled ['"]([^'"]+)['"]/.exec(message)?.[1];
   if (!named) return null;
   const found = draft.guards.filter((g) => (g.name || g.kind) === named);
   const same = found.length ? found : draft.guards.filter((g) => g.kind === named);
@@ -102,13 +102,14 @@ export function verdictsOf(span: Pick<SpanDetail, "events">): GuardVerdict[] {
   return (span.events ?? [])
     .filter((e) => e.name === "guardrail")
     .map(({ attributes: a = {} }) => ({
-      verdict: String(a.verdict ?? ""),
+      outcome: String(a.verdict ?? ""),
       guard: String(a.guard ?? ""),
       rule: String(a.rule ?? ""),
       policy: String(a.policy ?? ""),
       stage: String(a.stage ?? ""),
       score: Number(a.score ?? 1),
       count: Number(a.count ?? 1),
+      hashes: a.content_hash ? String(a.content_hash).split(",") : [],
     }));
 }
 

@@ -28,23 +28,32 @@ export interface GuardPolicy extends GuardRules {
 }
 export interface GuardKind {
   kind: string;
-  description: string;
   /** The first is the usual one. */
   stages: string[];
   actions: string[];
+  /** Which options it takes, in words. */
+  options: string;
+  /** Why it cannot be used, such as a package that is not there; else empty. */
+  error: string;
 }
 export interface GuardVerdict {
-  verdict: string;
+  outcome: string;
   guard: string;
   rule: string;
   policy: string;
   stage: string;
   score: number;
   count: number;
+  /** Keyed hashes of what was found, when the policy records them. */
+  hashes: string[];
 }
 export interface GuardCheck {
+  allowed: boolean;
   /** The text as the guards let it pass. */
-  text: string;
-  denied: boolean;
+  text: string | null;
+  /** Why it is refused, as the caller would read it. */
+  reason: string;
   verdicts: GuardVerdict[];
+  /** What it was checked by. */
+  policies: string[];
 }

@@ -20,11 +20,13 @@ interface EditorProps {
   name: string;
   base: GuardPolicy | undefined;
   latest: number;
+  /** Whether any version is in force; a policy that was removed has versions, too. */
+  held: boolean;
   kinds: GuardKind[];
   onSaved: (made: GuardPolicy) => void;
 }
 
-function Editor({ name, base: given, latest, kinds, onSaved }: EditorProps) {
+function Editor({ name, base: given, latest, held, kinds, onSaved }: EditorProps) {
   // What somebody else saves meanwhile must not take the form away.
   const [base] = useState(given);
   const [draft, setDraft] = useState<PolicyDraft>(() => policyDraft(base));
@@ -39,7 +41,8 @@ function Editor({ name, base: given, latest, kinds, onSaved }: EditorProps) {
   const problems = problemsOf(draft);
   const error = save.error as ApiError | null;
   const guilty = error && blamed(draft, error.message);
-  const older = base && base.number !== latest;
+  const older = base && held && base.number !== latest;
+  const gone = base && !held;
   const changed = printed(draft) !== printed(policyDraft(base));
   const shown = guilty ? new Map([[guilty, error.message], ...problems]) : problems;
   return (
@@ -51,6 +54,11 @@ function Editor({ name, base: given, latest, kinds, onSaved }: EditorProps) {
             save.mutate(undefined);
           }}
         >
+          {gone && (
+            <div className="note" role="note">
+              This policy was removed: saving it puts it in force again.
+            </div>
+          )}
           {older && (
             <div className="note" role="note">
               An older version: saving it makes it the newest again. <A href={`/gateway/guardrails/${encodeURIComponent(name)}?version=${latest}`}>{`Version ${latest}`}</A> is in force.
@@ -67,7 +75,7 @@ function Editor({ name, base: given, latest, kinds, onSaved }: EditorProps) {
             }}
           />
           <div className="actions">
-            <button type="submit" className="button primary" disabled={save.isPending || problems.size > 0 || draft.guards.length === 0 || (!changed && !!base && !older)}>
+            <button type="submit" className="button primary" disabled={save.isPending || problems.size > 0 || draft.guards.length === 0 || (!changed && !!base && !older && !gone)}>
               {base ? "Save as a new version" : "Save policy"}
             </button>
             {changed && (
@@ -85,12 +93,12 @@ function Editor({ name, base: given, latest, kinds, onSaved }: EditorProps) {
           </div>
         </form>
       </Card>
-      <TryIt note="Checked by the guards as they stand in the form, saved or not; nothing is sent to a model or written down." subject={() => ({ rules: rulesOf(draft) })} />
+      <TryIt note="Checked by the guards as they stand in the form, saved or not. Those that ask another server do so; else nothing is sent, and nothing is written down." subject={() => ({ rules: rulesOf(draft) })} />
     </div>
   );
 }
 
-function Versions({ items, current, hrefOf }: { items: GuardPolicy[]; current: number | undefined; hrefOf: (n: number) => string }) {
+function Versions({ items, current, held, hrefOf }: { items: GuardPolicy[]; current: number | undefined; held: boolean; hrefOf: (n: number) => string }) {
   return (
     <Card flush>
       <Table
@@ -103,7 +111,7 @@ function Versions({ items, current, hrefOf }: { items: GuardPolicy[]; current: n
             cell: (v) => (
               <span className="row">
                 <A href={hrefOf(v.number)}>{`Version ${v.number}`}</A>
-                {v.number === items[0]?.number && <Badge value="in force" tone="good" />}
+                {held && v.number === items[0]?.number && <Badge value="in force" tone="good" />}
                 {v.number === current && v.number !== items[0]?.number && <Badge value="in the form" />}
               </span>
             ),
@@ -146,9 +154,11 @@ export default function Guardrail() {
   const [search, patch] = useSearch();
   const kinds = useGet<Page<GuardKind>>("/guardrails/kinds", undefined, { staleTime: 60_000 });
   const versions = useVersions(name);
+  const all = useGet<Page<GuardPolicy>>("/guardrails");
   const [last, setSaved] = useState<GuardPolicy>();
   const saved = last?.name === name ? last : undefined;
   const items = versions.data ?? [];
+  const held = !!saved || !all.data || all.data.items.some((p) => p.name === name);
   const fresh = !!versions.data && !items.length && !saved;
   const latest = Math.max(items[0]?.number ?? 0, saved?.number ?? 0);
   const base = search.version ? items.find((v) => v.number === Number(search.version)) : (saved ?? items[0]);
@@ -165,7 +175,7 @@ export default function Guardrail() {
           <Ready query={versions}>
             {() =>
               tab === "versions" ? (
-                <Versions items={items} current={base?.number} hrefOf={(n) => `${address}?version=${n}`} />
+                <Versions items={items} current={base?.number} held={held} hrefOf={(n) => `${address}?version=${n}`} />
               ) : tab === "events" ? (
                 <GuardEvents policy={name} />
               ) : base || fresh ? (
@@ -174,6 +184,7 @@ export default function Guardrail() {
                   name={name}
                   base={base}
                   latest={latest}
+                  held={held}
                   kinds={known.items}
                   onSaved={(made) => {
                     setSaved(made);

@@ -99,7 +99,8 @@ export default function Guardrails() {
   const policies = useGet<Page<GuardPolicy>>("/guardrails");
   const [tried, setTried] = useState("");
   const names = policies.data?.items.map((p) => p.name) ?? [];
-  const subject = tried || names[0] || "";
+  const routes = useGet<Page<{ name: string }>>("/routes", undefined, { staleTime: 30_000 });
+  const [route, setRoute] = useState("");
   return (
     <GatewayPage
       tab="guardrails"
@@ -119,15 +120,26 @@ export default function Guardrails() {
             <>
               <Policies items={page.items} />
               <TryIt
-                key={subject}
-                note="Checked by this policy alone; nothing is sent to a model or written down."
-                subject={() => ({ policy: subject })}
+                key={`${tried} ${route}`}
+                note="Guards that ask another server do so; else nothing is sent, and nothing is written down."
+                subject={() => (tried ? { policy: tried } : { route })}
                 actions={
-                  <select aria-label="Policy to try" value={subject} onChange={(e) => setTried(e.target.value)}>
-                    {names.map((n) => (
-                      <option key={n}>{n}</option>
-                    ))}
-                  </select>
+                  <>
+                    {!tried && (
+                      <select aria-label="Route to try" value={route} onChange={(e) => setRoute(e.target.value)}>
+                        <option value="">No route</option>
+                        {(routes.data?.items ?? []).map((r) => (
+                          <option key={r.name}>{r.name}</option>
+                        ))}
+                      </select>
+                    )}
+                    <select aria-label="Policy to try" value={tried} onChange={(e) => setTried(e.target.value)}>
+                      <option value="">All that hold for the route</option>
+                      {names.map((n) => (
+                        <option key={n}>{n}</option>
+                      ))}
+                    </select>
+                  </>
                 }
               />
             </>
