@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 from starlette.testclient import TestClient
@@ -21,6 +22,9 @@ from tests.schedule import pytest_collection_modifyitems as pytest_collection_mo
 
 POSTGRES = "PENSTOCK_TEST_POSTGRES"
 """URL of a PostgreSQL server on which the tests may create databases."""
+
+hypothesis.settings.register_profile("penstock", deadline=None)  # machines are shared: slow is not wrong
+hypothesis.settings.load_profile("penstock")
 
 _connect = socket.socket.connect
 

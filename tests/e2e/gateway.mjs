@@ -12,7 +12,7 @@ export const GATEWAY_PAGES = [
   ["route-edit", `/gateway/route?name=${LONG}&edit=1`, "Add an arm"],
   ["route-new", "/gateway/route", "What your programs send as the model"],
   ["providers", "/gateway/providers", "127.0.0.1:9000"],
-  ["provider-edit", "/gateway/providers?edit=azure-europe", "Keep what is stored"],
+  ["provider-edit", "/gateway/providers?edit=azure-europe", "Change azure-europe"],
   ["keys", "/gateway/keys", "first key"],
   ["budgets", "/gateway/budgets", "each user"],
   ["budget-edit", "/gateway/budgets?edit=project", "Refuse calls when it is spent"],
@@ -94,7 +94,7 @@ export const gateway = {
     await dialog.getByRole("button", { name: "Save provider" }).click();
     await page.getByRole("cell", { name: "sealed" }).nth(1).waitFor();
     await page.getByRole("button", { name: "Edit groq" }).click();
-    await dialog.getByText("Keep what is stored").waitFor({ state: "attached" });
+    await dialog.getByText("Keep it").waitFor({ state: "attached" });
     assert.equal(await page.getByText("gsk-secret").count(), 0, "a stored key is not shown");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Test azure-europe" }).click();
@@ -123,7 +123,7 @@ export const gateway = {
     await page.getByRole("button", { name: "Done" }).click();
     assert.equal(await page.getByText(/psk_0123456789abcdef0123/).count(), 0, "a key is shown once");
     await page.getByText("120 req/min").waitFor();
-    await page.getByRole("button", { name: "Limit ci" }).click();
+    await page.getByRole("button", { name: "Limits of ci" }).click();
     await dialog.getByLabel("Calls at once").fill("4");
     await dialog.getByRole("button", { name: "Save limits" }).click();
     await page.getByText("120 req/min, 4 at once").waitFor();
@@ -171,7 +171,7 @@ export const gateway = {
 
   async spend() {
     const { browser, page, complaints } = await start("/gateway/spend");
-    await page.getByRole("cell", { name: "gpt-mock" }).waitFor();
+    await page.getByRole("cell", { name: "gpt-mock", exact: true }).waitFor();
     await page.getByRole("link", { name: "User", exact: true }).click();
     await page.waitForURL(/by=user/);
     await page.getByRole("link", { name: "user-2" }).waitFor();

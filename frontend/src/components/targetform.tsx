@@ -63,10 +63,10 @@ export function TargetRows({ label, list, choices, onChange }: { label: string; 
                 <input type="number" min={0} step="any" aria-label={`${name}: weight`} value={t.weight} onChange={(e) => set(i, { weight: e.target.value })} />
               </label>
               <button type="button" className="button small" aria-label={`Move ${name} up`} disabled={i === 0} onClick={() => onChange(moved(list, i, -1))}>
-                ↑
+                Up
               </button>
               <button type="button" className="button small" aria-label={`Move ${name} down`} disabled={i === list.length - 1} onClick={() => onChange(moved(list, i, 1))}>
-                ↓
+                Down
               </button>
               <button type="button" className="button small" aria-label={`Remove ${name}`} disabled={list.length === 1} onClick={() => onChange(list.filter((_, n) => n !== i))}>
                 Remove

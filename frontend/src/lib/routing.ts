@@ -84,22 +84,22 @@ export interface RouteDraft {
 /** Numbers of a route with what an empty box means. */
 export const NUMBERS: [key: NumberKey, label: string, empty: number | null][] = [
   ["retries", "Retries", 1],
-  ["timeout", "Seconds to the first byte", null],
-  ["first_token_timeout", "Seconds to the first token", null],
-  ["connect_timeout", "Seconds to connect", null],
-  ["idle_timeout", "Seconds of silence", null],
+  ["timeout", "First byte (s)", null],
+  ["first_token_timeout", "First token (s)", null],
+  ["connect_timeout", "Connecting (s)", null],
+  ["idle_timeout", "Silence (s)", null],
   ["hedge_after_ms", "Hedge after (ms)", null],
   ["max_concurrent", "Calls at once", null],
   ["queue", "Waiting calls", 0],
-  ["queue_seconds", "Seconds in the queue", 10],
+  ["queue_seconds", "In the queue (s)", 10],
 ];
 type NumberKey = "retries" | "timeout" | "first_token_timeout" | "connect_timeout" | "idle_timeout" | "hedge_after_ms" | "max_concurrent" | "queue" | "queue_seconds";
 export const BREAKER: [key: keyof Breaker, label: string, empty: number][] = [
   ["failures", "Failures in a row", 10],
   ["error_rate", "Share of failures", 0.5],
   ["min_calls", "After so many calls", 20],
-  ["window", "Within seconds", 30],
-  ["seconds", "Rest in seconds", 10],
+  ["window", "Within (s)", 30],
+  ["seconds", "Rest (s)", 10],
   ["probes", "Probes", 1],
 ];
 

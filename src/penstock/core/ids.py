@@ -10,6 +10,7 @@ from penstock.core import clock
 _lock = threading.Lock()
 _last = (0, 0)
 _BLOCK = 4096
+_NO_SPAN = "0" * 16
 _random: Iterator[bytes] = iter(())
 """Random bytes of the system's generator, eight at a time: one system call serves 512 ids."""
 
@@ -61,7 +62,8 @@ def new_trace_id() -> str:
 
 def new_span_id() -> str:
     """Return a W3C span id: 16 random hex digits, never all zero."""
-    return f"{int.from_bytes(_eight(), 'big') or 1:016x}"
+    found = _eight().hex()
+    return found if found != _NO_SPAN else new_span_id()
 
 
 def new_secret(prefix: str) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 
 class Role(StrEnum):
     """What a key or person may do; each role includes the ones before it, except `gateway`."""
@@ -20,12 +22,14 @@ class Role(StrEnum):
         return list(Role).index(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """The tenant and project a row belongs to; every query takes one."""
 
     tenant: str = "default"
     project: str = "default"
+
+
+DEFAULT = Scope()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,7 @@ class Actor:
     id: str
     name: str
     role: Role
-    scope: Scope = Scope()
+    scope: Scope = DEFAULT
     any_project: bool = False
     """True for people and keys that are not bound to one project."""
 

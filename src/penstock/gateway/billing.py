@@ -94,12 +94,15 @@ class Billing:
 
     def price(self, call: Call) -> None:
         """Settle on what the call used and what that costs; an answer without counts is estimated by its size."""
+        if call.priced:
+            return
         usage = call.usage
         if usage is None:
             if not call.answered:
                 return
             usage = call.usage = self._estimated(call)
             call.estimated = True
+        call.priced = True
         if call.cost is None and call.scope is not None:
             call.cost = self._cost(call, call.scope, usage)
 

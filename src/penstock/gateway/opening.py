@@ -8,10 +8,9 @@ from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.dialects.estimates import ESTIMATES
 from penstock.gateway.hooks import AnswerHook
 from penstock.gateway.model import Operation, Usage
-from penstock.gateway.ports import prepare_of
 from penstock.gateway.routing.breaker import Permit
-from penstock.gateway.routing.live import LiveProvider, LiveTarget
-from penstock.gateway.routing.refusals import blames_target, refusal, retry_after_of
+from penstock.gateway.routing.live import LiveTarget
+from penstock.gateway.routing.refusals import blames_target, clean, refusal, retry_after_of
 from penstock.gateway.upstream.client import Transport
 from penstock.gateway.upstream.errors import TimedOut
 from penstock.gateway.upstream.request import Request
@@ -89,7 +88,8 @@ class Opened:
         """Raise the error that the stream told of: the provider's, or what the guards found."""
         assert self.relay is not None and self.source is not None
         if self.source.fault is not None:
-            raise refusal(502, self.source.fault, self.target.provider.name)
+            provider = self.target.provider
+            raise refusal(502, clean(self.source.fault, provider.secrets), provider.name)
         if (fault := self.relay.fault) is not None:
             details = {name: value for name in ("type", "code", "param") if (value := getattr(fault, name))}
             raise Invalid(fault.message, details=details)
@@ -125,10 +125,9 @@ class Opener:
         if dialect is None:
             return _estimated(target, envelope, operation)
         body = dialect.request(envelope, target.model)
-        await self._prepare(provider)
-        request = provider.plugin.request(operation, target.model, body, stream=envelope.stream)
-        if provider.trace_context:
-            request = _traced(request, call)
+        if provider.prepare is not None:
+            await provider.prepare(self._client)
+        request = _request(call, target, operation, body)
         if provider.gate is not None:
             await provider.gate.enter()
         now = clock.monotonic()
@@ -142,7 +141,7 @@ class Opener:
             response = opened.response = await self._client.send(request, target.timeouts)
             if response.status >= 300:
                 told = await response.read(MAX_ERROR_BYTES)
-                fault = dialect.fault(response.status, told)
+                fault = clean(dialect.fault(response.status, told), provider.secrets)
                 raise refusal(response.status, fault, provider.name, retry_after_of(response))
             if envelope.stream and not response.header(b"content-type").startswith(b"application/json"):
                 await _begin(opened, response, dialect.relay(envelope), call.hook)
@@ -156,11 +155,6 @@ class Opener:
             raise
         return opened
 
-    async def _prepare(self, provider: LiveProvider) -> None:
-        prepare = prepare_of(provider.plugin)
-        if prepare is not None:
-            await prepare(self._client)
-
 
 def _estimated(target: LiveTarget, envelope: Envelope, operation: Operation) -> Estimated:
     """Return the gateway's own answer to what the target's provider does not know; raises NotFound without one."""
@@ -173,8 +167,12 @@ def _estimated(target: LiveTarget, envelope: Envelope, operation: Operation) -> 
     return Estimated(target, Answer(estimate(envelope), Usage(), ""))
 
 
-def _traced(request: Request, call: Call) -> Request:
-    """Return the request with the call's W3C trace context (https://www.w3.org/TR/trace-context/)."""
+def _request(call: Call, target: LiveTarget, operation: Operation, body: bytes) -> Request:
+    """Return the HTTP request, with the call's W3C trace context (https://www.w3.org/TR/trace-context/) if wanted."""
+    stream = call.envelope is not None and call.envelope.stream
+    request = target.provider.plugin.request(operation, target.model, body, stream=stream)
+    if not target.provider.trace_context:
+        return request
     context = f"traceparent: 00-{call.trace_id}-{call.span_id}-01\r\n".encode()
     return Request(request.origin, request.target, request.headers + context, request.body, request.method)
 

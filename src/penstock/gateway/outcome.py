@@ -13,7 +13,7 @@ class Outcome:
 
     __slots__ = (
         "answer_model", "answered", "attempts", "cache", "cost", "end_ns", "error", "estimated", "events", "first_ns",
-        "notes", "output", "status", "usage",
+        "notes", "output", "priced", "status", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -24,6 +24,8 @@ class Outcome:
         self.estimated = False
         """Whether `usage` was estimated by size because nobody reported it."""
         self.cost: Cost | None = None
+        self.priced = False
+        """Whether `cost` is what will be booked; None then says that nobody knows a price."""
         self.answered = False
         """Whether a provider (or the cache) answered, be it in part."""
         self.answer_model = ""

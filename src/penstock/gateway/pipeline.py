@@ -72,7 +72,7 @@ class Pipeline:
         self, call: Call, plan: CachePlan, envelope: Envelope, operation: Operation
     ) -> bool:
         """Answer from the cache if it can; returns whether it did."""
-        hit = plan.find_now() or await plan.find()
+        hit = await plan.find()
         call.cache = plan.state
         call.extra += plan.headers(hit)
         if hit is None:

@@ -15,6 +15,7 @@ from penstock.core.settings import CoreSettings
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import service, store
 from penstock.gateway.model import LOCAL, Provider
+from penstock.gateway.ports import prepare_of
 from penstock.gateway.routing import build
 from penstock.gateway.routing.gate import Gate
 from penstock.gateway.routing.health import HealthRegistry
@@ -23,6 +24,8 @@ from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.upstream.request import Timeouts
 
 _log = log.get("gateway")
+SHORTEST_SECRET = 8
+"""Shorter values are ordinary words, which a text may hold by chance."""
 NEVER = 1 << 63
 TOPICS = (service.TOPIC, auth.TOPIC)
 
@@ -169,6 +172,8 @@ class _Builder:
             stored.scope,
             self._gate(stored),
             provider.options.get("trace_context", True),
+            prepare_of(plugin),
+            _secrets(provider, secret),
         )
 
     def _gate(self, stored: store.StoredProvider) -> Gate | None:
@@ -178,6 +183,13 @@ class _Builder:
             return None
         queue, seconds = options.get("queue", 0), float(options.get("queue_seconds", 10.0))
         return self._health.gate(stored.scope, "provider", name, limit=limit, queue=queue, seconds=seconds)
+
+
+def _secrets(provider: Provider, key: str) -> tuple[str, ...]:
+    """Return what the provider is sent that nobody else may see."""
+    options = provider.options
+    sent = [key, options.get("session_token", ""), *options.get("headers", {}).values()]
+    return tuple(each for each in sent if isinstance(each, str) and len(each) >= SHORTEST_SECRET)
 
 
 def direct(table: Table, caller: Caller, model: str, health: HealthRegistry) -> LiveRoute | None:

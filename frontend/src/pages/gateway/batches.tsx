@@ -5,7 +5,7 @@ import type { Batch, BatchList } from "../../api/types.ts";
 import { Badge, Card, Code, Table, When } from "../../components/bits.tsx";
 import { Confirm, GatewayPage } from "../../components/gateway.tsx";
 import { Empty, Ready } from "../../components/state.tsx";
-import { full, percent, short } from "../../lib/format.ts";
+import { full, short } from "../../lib/format.ts";
 import { ProjectContext } from "../../lib/nav.tsx";
 import { useAct } from "../../lib/query.ts";
 
@@ -67,7 +67,6 @@ export default function Batches() {
                   { head: "Status", cell: (b) => <Badge value={b.status.replace("_", " ")} tone={TONES[b.status]} /> },
                   { head: "Endpoint", cell: (b) => b.endpoint, mono: true },
                   { head: "Done", cell: (b) => <Progress batch={b} /> },
-                  { head: "Failed", cell: (b) => (b.request_counts.total ? percent(b.request_counts.failed / b.request_counts.total) : "–"), num: true },
                   { head: "Made", cell: (b) => <When at={b.created_at * 1000} /> },
                   { head: "Note", cell: (b) => b.errors?.data[0]?.message ?? Object.entries(b.metadata ?? {}).map(([k, v]) => `${k}: ${v}`).join(", ") },
                   {

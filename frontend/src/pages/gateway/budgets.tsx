@@ -68,8 +68,7 @@ function Budgets({ items, onEdit, onShow }: { items: Budget[]; onEdit: (name: st
         columns={[
           { head: "Name", cell: (b) => b.name },
           { head: "For", cell: (b) => named(b.kind, b.subject) },
-          { head: "Amount", cell: (b) => `${usd(b.usd)} ${b.period === "total" ? "in total" : `a ${b.period}`}`, num: true },
-          { head: "Period", cell: (b) => (b.period === "total" ? "–" : b.state.period) },
+          { head: "Amount", cell: (b) => <span title={b.period === "total" ? undefined : `Now: ${b.state.period}`}>{`${usd(b.usd)} ${b.period === "total" ? "in total" : `a ${b.period}`}`}</span>, num: true },
           { head: "Used", cell: (b) => <Bar state={b.state} usd={b.usd} />, width: "180px" },
           { head: "Spent", cell: (b) => <span title={b.subject === "*" ? `The most, by ${b.state.subject}` : undefined}>{usd(b.state.spent_usd)}</span>, num: true },
           { head: "Reserved", cell: (b) => usd(b.state.reserved_usd), num: true },

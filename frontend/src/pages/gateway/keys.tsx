@@ -39,15 +39,23 @@ function List({ keys, limits, onLimit, onRotate }: { keys: Key[]; limits: NamedL
         rows={keys}
         keyOf={(k) => k.id}
         columns={[
-          { head: "Name", cell: (k) => k.name },
+          {
+            head: "Name",
+            cell: (k) => (
+              <>
+                <div>{k.name}</div>
+                <div className="muted small">
+                  made <When at={k.created_at} />
+                </div>
+              </>
+            ),
+          },
           { head: "Key", cell: (k) => `${k.hint}…`, mono: true },
-          { head: "Role", cell: (k) => k.role },
-          { head: "Project", cell: (k) => (k.any_project ? "any" : k.project) },
-          { head: "Limits", cell: (k) => limitsText(of(k)) },
-          { head: "24 h", cell: (k) => <A href={`/traces?range=24h&key=${k.id}`} aria-label={`Traces of ${k.name} in 24 hours`}>{count(used.get(k.id)?.calls ?? 0)}</A>, num: true },
+          { head: "Role", cell: (k) => (k.any_project ? `${k.role}, any project` : k.role) },
+          { head: "Limits", cell: (k) => <div className="wrap narrow">{limitsText(of(k))}</div> },
+          { head: "24 h", cell: (k) => <A href={`/traces?range=24h&key=${k.id}`} aria-label={`${count(used.get(k.id)?.calls ?? 0)} calls of ${k.name} in 24 hours`}>{count(used.get(k.id)?.calls ?? 0)}</A>, num: true },
           { head: "Cost", cell: (k) => usd(used.get(k.id)?.cost_usd ?? 0), num: true },
           { head: "Last used", cell: (k) => <LastUsed id={k.id} /> },
-          { head: "Made", cell: (k) => <When at={k.created_at} /> },
           { head: "Ends", cell: (k) => (k.expires_at ? k.expires_at.slice(0, 10) : "never") },
           { head: "State", cell: (k) => <Badge value={stateOf(k)[0]} tone={stateOf(k)[1]} /> },
           {
@@ -55,7 +63,7 @@ function List({ keys, limits, onLimit, onRotate }: { keys: Key[]; limits: NamedL
             cell: (k) =>
               stateOf(k)[0] === "active" ? (
                 <span className="row">
-                  <button type="button" className="button small" aria-label={`Limit ${k.name}`} onClick={() => onLimit(k.id)}>
+                  <button type="button" className="button small" aria-label={`Limits of ${k.name}`} onClick={() => onLimit(k.id)}>
                     Limits
                   </button>
                   <button type="button" className="button small" aria-label={`Rotate ${k.name}`} onClick={() => onRotate(k.id)}>

@@ -4,7 +4,7 @@ import type { Page, Probe, Provider, TargetHealth } from "../../api/types.ts";
 import { Card, Dialog, Field, Table } from "../../components/bits.tsx";
 import { Confirm, GatewayPage, Refused } from "../../components/gateway.tsx";
 import { Empty, Ready } from "../../components/state.tsx";
-import { count, ms } from "../../lib/format.ts";
+import { count } from "../../lib/format.ts";
 import { A, useSearch } from "../../lib/nav.tsx";
 import { useAct, useGet } from "../../lib/query.ts";
 import { toast } from "../../lib/toast.ts";
@@ -92,7 +92,7 @@ function Form({ provider, onDone }: { provider: Provider | undefined; onDone: ()
         <Field label="API key">
           {(id) => (
             <select id={id} value={d.secret} onChange={set("secret")}>
-              {provider && <option value="keep">{provider.has_key || provider.key_env ? "Keep what is stored" : "None, as it is"}</option>}
+              {provider && <option value="keep">{provider.has_key || provider.key_env ? "Keep it" : "None"}</option>}
               <option value="key">Enter one</option>
               <option value="env">From the server's environment</option>
               {provider?.has_key && <option value="none">Forget it</option>}
@@ -140,12 +140,11 @@ function Rows({ items, onEdit }: { items: Provider[]; onEdit: (name: string) => 
         columns={[
           { head: "Name", cell: (p) => p.name },
           { head: "Kind", cell: (p) => p.kind },
-          { head: "Address", cell: (p) => p.base_url || "the usual one", mono: true },
+          { head: "Address", cell: (p) => <span className="ellipsis cut" title={p.base_url || undefined}>{p.base_url || "the usual one"}</span>, mono: true },
           { head: "Key", cell: (p) => (p.key_env ? `from ${p.key_env}` : p.has_key ? "sealed" : "none") },
           { head: "In flight", cell: (p) => count(sum(p.name, (h) => h.in_flight)), num: true },
           { head: "Attempts", cell: (p) => count(sum(p.name, (h) => h.requests)), num: true },
           { head: "Failures", cell: (p) => count(sum(p.name, (h) => h.errors)), num: true },
-          { head: "Slowest", cell: (p) => (of(p.name).length ? ms(Math.max(...of(p.name).map((h) => h.ewma_ms))) : "–"), num: true },
           {
             head: "Action",
             cell: (p) => (

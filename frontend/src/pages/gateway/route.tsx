@@ -36,18 +36,18 @@ function Live({ route, routes }: { route: GatewayRoute; routes: GatewayRoute[] }
           { head: "Latency", cell: ({ health: h }) => figure(h, (x) => (x.ewma_ms ? ms(x.ewma_ms) : "–")), num: true },
           { head: "Attempts", cell: ({ health: h }) => figure(h, (x) => count(x.requests)), num: true },
           { head: "Failures", cell: ({ health: h }) => figure(h, (x) => count(x.errors)), num: true },
+          { head: "Last success", cell: ({ health: h }) => <When at={h?.last_ok_at} /> },
           {
             head: "Last failure",
             cell: ({ health: h }) =>
               h?.last_error ? (
-                <span title={h.last_error}>
-                  {h.last_error}, <When at={h.last_error_at} />
+                <span className="ellipsis last-failure" title={h.last_error}>
+                  <When at={h.last_error_at} />: {h.last_error}
                 </span>
               ) : (
                 "–"
               ),
           },
-          { head: "Last success", cell: ({ health: h }) => <When at={h?.last_ok_at} /> },
         ]}
       />
     </Card>
@@ -67,7 +67,7 @@ function Plan({ route }: { route: GatewayRoute }) {
           ["Arms", route.arms.length ? route.arms.map((a) => `${a.name} × ${a.weight}`).join(", ") : null],
           ...set,
           ["Breaker", b.failures || b.error_rate ? `${[b.failures && `${b.failures} failures in a row`, b.error_rate && `${percent(b.error_rate, 0)} of ${b.min_calls} or more in ${b.window} s`].filter(Boolean).join(", or ")}; rests ${b.seconds} s` : "never opens"],
-          ["Copies", shadow ? `${percent(shadow.share)} to ${shadow.provider}/${shadow.model}${shadow.usd_per_day === null ? "" : `, ${usd(shadow.usd_per_day)} a day`}` : null],
+          ["Copies", shadow ? `${percent(shadow.share, shadow.share < 0.1 ? 1 : 0)} to ${shadow.provider}/${shadow.model}${shadow.usd_per_day === null ? "" : `, ${usd(shadow.usd_per_day)} a day`}` : null],
         ]}
       />
     </Card>

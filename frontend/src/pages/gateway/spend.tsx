@@ -93,8 +93,8 @@ function Groups({ rows, by, named, only, range }: { rows: Usage[]; by: string; n
                   head: "Chart",
                   cell: (u: Usage) =>
                     u.group ? (
-                      <A href={chart(u)} aria-label={only === u.group ? `Chart everything again` : `Chart ${shown(u)} alone`}>
-                        {only === u.group ? "all" : "only this"}
+                      <A href={chart(u)} aria-label={only === u.group ? "Chart all again" : `Chart ${shown(u)} alone`}>
+                        {only === u.group ? "Chart all" : "Chart"}
                       </A>
                     ) : null,
                 },

@@ -289,9 +289,9 @@ def _format(body: Mapping[str, Any], out: dict[str, Any]) -> None:
 
 def _effort(body: Mapping[str, Any], out: dict[str, Any]) -> None:
     effort = body.get("reasoning_effort")
-    if effort in (None, "none"):
+    if effort is None or effort == "none":
         return
-    if effort not in EFFORTS:
+    if not isinstance(effort, str) or effort not in EFFORTS:
         raise refused("reasoning_effort", WHOM, f"{effort!r} is none of {', '.join(EFFORTS)}")
     out.setdefault("outputConfig", {})["effort"] = EFFORTS[effort]
 

@@ -232,7 +232,7 @@ def _modalities(body: Mapping[str, Any], out: dict[str, Any]) -> None:
     given = body.get("modalities")
     if left_out("modalities", given):
         return
-    if not isinstance(given, list) or not all(each in MODALITIES for each in given):
+    if not isinstance(given, list) or not all(isinstance(each, str) and each in MODALITIES for each in given):
         raise refused(
             "modalities", WHOM, f"chat completions carry only {' and '.join(MODALITIES)} from there"
         )
@@ -270,7 +270,7 @@ def _thoughts_by_budget(body: Mapping[str, Any], out: dict[str, Any]) -> None:
     effort = body.get("reasoning_effort")
     if _thinking(body, out) or effort is None:
         return
-    if effort not in BUDGETS:
+    if not isinstance(effort, str) or effort not in BUDGETS:
         raise refused("reasoning_effort", WHOM, f"{effort!r} is none of {', '.join(BUDGETS)}")
     budget = BUDGETS[effort]
     _set(out, thinkingConfig={"thinkingBudget": budget} | ({"includeThoughts": True} if budget else {}))
@@ -280,7 +280,7 @@ def _thoughts_by_level(body: Mapping[str, Any], out: dict[str, Any]) -> None:
     effort = body.get("reasoning_effort")
     if _thinking(body, out) or effort is None:
         return
-    if effort not in LEVELS:
+    if not isinstance(effort, str) or effort not in LEVELS:
         raise refused("reasoning_effort", WHOM, f"{effort!r} is none of {', '.join(LEVELS)}")
     _set(out, thinkingConfig={"thinkingLevel": effort, "includeThoughts": True})
 

@@ -130,9 +130,15 @@ class Bucket(Meter):
 
     def remaining(self, now: float) -> tuple[int, float]:
         """Return what is left as far as this process knows, and the seconds until the bucket is full again."""
-        passed = min(SECONDS, max(0.0, now - self.level_at)) if self.level_at else 0.0
-        left = min(float(self.limit), max(0.0, self.level + passed * self.limit / SECONDS + self.free))
-        return int(left), (self.limit - left) * SECONDS / self.limit
+        limit = self.limit
+        left = self.level + self.free
+        if self.level_at and now > self.level_at:
+            left += (now - self.level_at) * limit / SECONDS
+        if left >= limit:
+            return limit, 0.0
+        if left <= 0.0:
+            return 0, SECONDS
+        return int(left), (limit - left) * SECONDS / limit
 
     @property
     def idle(self) -> bool:

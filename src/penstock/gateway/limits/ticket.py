@@ -55,23 +55,22 @@ class Ticket:
         Anthropic: `anthropic-ratelimit-{requests,input-tokens,output-tokens}-{limit,remaining,reset}`
         (https://docs.anthropic.com/en/api/rate-limits).
         """
-        buckets = [meter for meter in self._meters if isinstance(meter, Bucket)]
-        if not buckets:
-            return []
-        now = clock.monotonic()
-        scarcest: dict[str, tuple[float, int, int, float]] = {}
-        for bucket in buckets:
-            left, reset = bucket.remaining(now)
-            name = _NAMES[family == "anthropic"][bucket.key.period]
-            found = (left / bucket.limit, bucket.limit, left, reset)
-            scarcest[name] = min(scarcest.get(name, found), found)
+        names = _NAMES[family == "anthropic"]
+        now = 0.0
+        scarcest: dict[str, tuple[float, Bucket, int, float]] = {}
+        for meter in self._meters:
+            if not isinstance(meter, Bucket):
+                continue
+            now = now or clock.monotonic()
+            left, reset = meter.remaining(now)
+            name = names[meter.key.period]
+            share, known = left / meter.limit, scarcest.get(name)
+            if known is None or share < known[0]:
+                scarcest[name] = share, meter, left, reset
+        written = _anthropic if family == "anthropic" else _openai
         out: Headers = []
-        for name, (_, limit, left, reset) in scarcest.items():
-            out += (
-                _anthropic(name, limit, left, reset)
-                if family == "anthropic"
-                else _openai(name, limit, left, reset)
-            )
+        for name, (_, bucket, left, reset) in scarcest.items():
+            out += written(name, bucket.limit, left, reset)
         return out
 
 
@@ -79,14 +78,15 @@ _NAMES: tuple[dict[str, str], dict[str, str]] = (
     {"requests": "requests", "input": "tokens", "output": "tokens"},
     {"requests": "requests", "input": "input-tokens", "output": "output-tokens"},
 )
+_OPENAI = {
+    name: tuple(f"x-ratelimit-{what}-{name}".encode() for what in ("limit", "remaining", "reset"))
+    for name in ("requests", "tokens")
+}
 
 
 def _openai(name: str, limit: int, left: int, reset: float) -> Headers:
-    return [
-        (f"x-ratelimit-limit-{name}".encode(), b"%d" % limit),
-        (f"x-ratelimit-remaining-{name}".encode(), b"%d" % left),
-        (f"x-ratelimit-reset-{name}".encode(), _duration(reset)),
-    ]
+    most, rest, again = _OPENAI[name]
+    return [(most, b"%d" % limit), (rest, b"%d" % left), (again, _duration(reset))]
 
 
 def _anthropic(name: str, limit: int, left: int, reset: float) -> Headers:

@@ -1,6 +1,6 @@
 """Providers, targets and routes as calls use them: built off the hot path, immutable but for health and turns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from penstock.gateway.routing.gate import Gate
 from penstock.gateway.routing.health import Health
 from penstock.gateway.routing.picker import Picker
 from penstock.gateway.routing.shadow import ShadowState
+from penstock.gateway.upstream.client import Transport
 from penstock.gateway.upstream.request import Timeouts
 
 
@@ -27,6 +28,10 @@ class LiveProvider(NamedTuple):
     gate: Gate | None = None
     trace_context: bool = True
     """Whether it is sent the call's W3C `traceparent`."""
+    prepare: Callable[[Transport], Awaitable[None]] | None = None
+    """What it does before every request, for instance to fetch an access token."""
+    secrets: tuple[str, ...] = ()
+    """What nobody may be told, even when the provider itself repeats it in an error."""
 
 
 class LiveTarget(NamedTuple):

@@ -1,5 +1,8 @@
 """What a provider's refusal means: the error the caller gets, and whether asking again makes sense."""
 
+import re
+from collections.abc import Iterable
+
 from penstock.core.errors import (
     Conflict,
     Invalid,
@@ -30,6 +33,20 @@ _SHAPES: dict[int, type[PenstockError]] = {
 _CREDENTIALS = frozenset({401, 402, 403})
 _BAD_KEY = "API_KEY_INVALID"
 """Google's code for a wrong key: it comes with the status 400."""
+
+
+REDACTED = "[redacted]"
+_TOKENS = re.compile(
+    r"(?i)\b(?:bearer\s+[\w.~+/=-]{8,}|(?:sk|gsk|xai|psk|hf|AIza|AKIA)[-_]?[A-Za-z0-9_-]{16,})"
+)
+
+
+def clean(fault: Fault, secrets: Iterable[str] = ()) -> Fault:
+    """Return what a provider said without our credentials: some repeat in errors what they were sent."""
+    message = fault.message
+    for secret in secrets:
+        message = message.replace(secret, REDACTED)
+    return fault._replace(message=_TOKENS.sub(REDACTED, message))
 
 
 def refusal(status: int, fault: Fault, provider: str, retry_after: float | None = None) -> PenstockError:
