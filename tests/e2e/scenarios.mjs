@@ -458,7 +458,7 @@ export const scenarios = {
     await mode("full");
     const { browser, page, complaints } = await open({ width: 420, height: 860 });
     await enter(page, "/");
-    for (const [name, address, text] of PAGES.filter(([n]) => ["home", "traces", "trace", "playground", "settings", "routes", "route", "route-edit", "providers", "keys", "budgets", "spend", "prices", "price", "batches"].includes(n))) {
+    for (const [name, address, text] of PAGES.filter(([n]) => ["home", "traces", "trace", "playground", "guardrails", "guardrail", "cache", "settings", "routes", "route", "route-edit", "providers", "keys", "budgets", "spend", "prices", "price", "batches"].includes(n))) {
       await page.goto(base + address);
       await see(page, text);
       await settle(page);
