@@ -25,6 +25,17 @@ const pages: [string, () => Promise<{ default: RouteComponent }>][] = [
   ["/deployments", () => import("./pages/deployments.tsx")],
   ["/deployments/$name", () => import("./pages/deployment.tsx")],
   ["/playground", () => import("./pages/playground.tsx")],
+  ["/gateway", () => import("./pages/gateway/routes.tsx")],
+  ["/gateway/route", () => import("./pages/gateway/route.tsx")],
+  ["/gateway/providers", () => import("./pages/gateway/providers.tsx")],
+  ["/gateway/keys", () => import("./pages/gateway/keys.tsx")],
+  ["/gateway/budgets", () => import("./pages/gateway/budgets.tsx")],
+  ["/gateway/spend", () => import("./pages/gateway/spend.tsx")],
+  ["/gateway/prices", () => import("./pages/gateway/prices.tsx")],
+  ["/gateway/batches", () => import("./pages/gateway/batches.tsx")],
+  ["/gateway/cache", () => import("./pages/gateway/cache.tsx")],
+  ["/gateway/guardrails", () => import("./pages/gateway/guardrails.tsx")],
+  ["/gateway/guardrails/$name", () => import("./pages/gateway/guardrail.tsx")],
   ["/settings", () => import("./pages/settings.tsx")],
 ];
 

@@ -35,4 +35,13 @@ export const contract: [
   Fits<Schemas["penstock__evals__api__RunModel"], ui.EvalRun>,
   Fits<Schemas["penstock__training__api__RunModel"], ui.TrainingRun>,
   Fits<Schemas["penstock__registry__api__VersionDetail"], ui.ModelVersionDetail>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
+  Fits<Schemas["UsageModel"], ui.Usage>,
+  Fits<Schemas["ProbeModel"], ui.Probe>,
+  Fits<Schemas["HealthModel"], ui.TargetHealth>,
+  Fits<Schemas["LimitsModel"], ui.Limits>,
+  Fits<Schemas["NamedLimitsModel"], ui.NamedLimits>,
+  Fits<Schemas["BudgetModel"], ui.Budget>,
+  Fits<Schemas["SpendModel"], ui.BudgetState>,
+  Fits<Schemas["BookModel"], ui.PriceBook>,
+  Fits<Schemas["OwnPriceModel"], ui.OwnPrice>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];

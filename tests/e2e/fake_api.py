@@ -18,6 +18,9 @@ import uvicorn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
+from fake_gateway import Gateway
+from fake_policies import Policies, attributes_of, error_of, events_of, tags_of
+
 from penstock.web.static import StaticApp
 
 NOW = datetime.now(UTC)
@@ -46,7 +49,7 @@ def make_trace(i: int) -> dict[str, Any]:
         "name": "answer customer" if kind == "agent" else "chat ticket-triage",
         "kind": kind,
         "status": "error" if failed else "ok",
-        "error": "upstream answered 503 after 3 tries" if failed else None,
+        "error": error_of(i) or "upstream answered 503 after 3 tries" if failed else None,
         "start_ns": start,
         "end_ns": start + took,
         "model": "ticket-triage@2" if i % 3 else "gpt-mock",
@@ -57,7 +60,7 @@ def make_trace(i: int) -> dict[str, Any]:
         "key_id": "key_1",
         "environment": "production",
         "prompt": "triage@3",
-        "tags": ["mail"] if i % 2 else [],
+        "tags": (["mail"] if i % 2 else []) + tags_of(i),
         "input_tokens": 180 + i % 90,
         "output_tokens": 22 + i % 9,
         "cached_tokens": 0,
@@ -93,6 +96,7 @@ def spans_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
         "parent_id": None,
         "name": trace["name"],
         "kind": trace["kind"],
+        "route": trace["route"] if trace["kind"] == "llm" else None,
         "requested_model": "ticket-triage",
     }
     if trace["kind"] != "agent":
@@ -115,6 +119,7 @@ def spans_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
                 "parent_id": "a" * 16 if n % 3 != 2 else f"{n:016x}",
                 "name": name,
                 "kind": kind,
+                "route": trace["route"] if kind == "llm" else None,
                 "requested_model": None,
                 "model": trace["model"] if kind == "llm" else None,
                 "provider": trace["provider"] if kind == "llm" else None,
@@ -141,6 +146,9 @@ def span_detail(trace: dict[str, Any], span_id: str) -> dict[str, Any] | None:
         out: Any = {"id": "chatcmpl-1", "choices": [{"index": 0, "message": answer, "finish_reason": "stop"}]}
     else:
         body, out = {"query": text[:80]}, {"documents": [{"id": 3, "text": "Refunds within 30 days."}]}
+    number, gateway = int(trace["trace_id"], 16) - 1, span["kind"] == "llm"
+    token = {"name": "gen_ai.first_token", "at_ns": span["start_ns"] + 5_000_000, "attributes": {}}
+    called = {"gen_ai.operation.name": "chat", "http.response.status_code": 200}
     return {
         **span,
         "input": body,
@@ -148,8 +156,8 @@ def span_detail(trace: dict[str, Any], span_id: str) -> dict[str, Any] | None:
         "tags": trace["tags"],
         "metadata": {"tier": "gold"},
         "prompt": "triage@3",
-        "attributes": {"gen_ai.operation.name": "chat", "http.response.status_code": 200},
-        "events": [{"name": "gen_ai.first_token", "at_ns": span["start_ns"] + 5_000_000, "attributes": {}}],
+        "attributes": called | (attributes_of(number) if gateway else {}),
+        "events": [*(events_of(number, span["start_ns"] + 40_000) if gateway else []), token],
     }
 
 
@@ -783,24 +791,6 @@ LISTS: dict[str, list[Any]] = {
     "evals/gates": GATES,
     "models": [MODEL, {**MODEL, "name": "tiny-base", "versions": 1, "aliases": {}}],
     "deployments": [DEPLOYMENT],
-    "providers": [
-        {
-            "name": "mock",
-            "kind": "openai",
-            "base_url": "http://127.0.0.1:9000/v1",
-            "has_key": True,
-            "key_env": "",
-            "options": {},
-        },
-        {"name": "local", "kind": "local", "base_url": "", "has_key": False, "key_env": "", "options": {}},
-    ],
-    "routes": [
-        {
-            "name": "ticket-triage",
-            "strategy": "weighted",
-            "targets": [{"provider": "local", "model": "ticket-triage", "weight": 1}],
-        }
-    ],
     "audit": [
         {
             "number": 1,
@@ -898,53 +888,30 @@ class Fake:
 
     def __init__(self) -> None:
         self.mode = "full"
-        self.keys = [
-            {
-                "id": "key_1",
-                "name": "first key",
-                "hint": "psk_a1b2",
-                "role": "owner",
-                "project": "default",
-                "any_project": False,
-                "created_at": iso(90_000),
-                "expires_at": None,
-                "revoked_at": None,
-            }
-        ]
+        self.gateway = Gateway(iso)
+        self.policies = Policies(iso)
         self.static = StaticApp()
 
     def get(self, path: str, q: dict[str, str]) -> Any:
         path = path.strip("/")
-        if path in ("keys", "projects"):
-            return paged(self.keys if path == "keys" else [{"name": "default"}, {"name": "research"}], q)
+        if path == "projects":
+            return paged([{"name": "default"}, {"name": "research"}], q)
         if path in LISTS:
             return paged([] if self.mode == "empty" else LISTS[path], q)
         if self.mode == "empty" and path in EMPTY:
             return EMPTY[path]
         parts = [unquote(p) for p in path.split("/")]
-        return observed(parts, q) or improved(parts, q) or kept(parts, q)
+        empty = self.mode == "empty"
+        held = self.policies.get(parts, empty=empty) or self.gateway.get(parts, q, empty=empty)
+        return held or observed(parts, q) or improved(parts, q) or kept(parts, q)
 
     def post(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         parts = [unquote(p) for p in path.strip("/").split("/")]
+        if (changed := self.policies.change(method, parts, body)) is not None:
+            return changed
+        if (changed := self.gateway.change(method, parts, body)) is not None:
+            return changed
         match [method, *parts]:
-            case ["POST", "keys"]:
-                key = {
-                    "id": f"key_{len(self.keys) + 1}",
-                    "hint": "psk_new1",
-                    "project": "default",
-                    "any_project": False,
-                    "created_at": iso(0),
-                    "expires_at": None,
-                    "revoked_at": None,
-                    **body,
-                }
-                self.keys.append(key)
-                return 201, {"id": key["id"], "key": "psk_" + "0123456789abcdef" * 3}
-            case ["DELETE", "keys", key_id]:
-                for key in self.keys:
-                    if key["id"] == key_id:
-                        key["revoked_at"] = iso(0)
-                return 200, {}
             case ["POST", "prompts", "triage", "render"]:
                 if "ticket" not in body["variables"]:
                     return 400, {
@@ -988,34 +955,54 @@ async def answer(
     await send({"type": "http.response.body", "body": json.dumps(value).encode()})
 
 
-async def chat(send: Any, body: Any) -> None:
+def said(model: str, cache: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-penstock-trace-id", TRACES[0]["trace_id"].encode()),
+        (b"x-penstock-route", model.encode()),
+        (b"x-penstock-arm", b"stable"),
+        (b"x-penstock-target", b"mock/" + model.encode()),
+        (b"x-penstock-attempts", b"2"),
+        (b"x-penstock-cache", cache),
+    ]
+
+
+WORDS = ["category:", "billing\nproduct:", "pro\npriority:", "high"]
+USE = {"prompt_tokens": 31, "completion_tokens": 12}
+
+
+async def whole(send: Any, body: Any, headers: list[tuple[bytes, bytes]]) -> None:
+    message: dict[str, Any] = {"role": "assistant", "content": " ".join(WORDS)}
+    if body.get("tools"):
+        call = {"name": body["tools"][0]["function"]["name"], "arguments": '{"order": 7}'}
+        message |= {"content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": call}]}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    cost = (b"x-penstock-cost-usd", b"0.000123000")
+    await answer(send, 200, {"choices": [choice], "usage": USE}, [*headers, cost])
+
+
+async def chat(send: Any, body: Any, asked: dict[bytes, bytes]) -> None:
+    headers = said(body["model"], b"bypass" if asked.get(b"cache-control") == b"no-store" else b"miss")
     if body["model"] == "broken":
         await answer(send, 502, {"error": {"message": "The provider mock answered 500.", "type": "upstream"}})
         return
-    headers = [
-        (b"content-type", b"text/event-stream"),
-        (b"x-penstock-trace-id", TRACES[0]["trace_id"].encode()),
-    ]
+    if "ignore all previous" in str(body["messages"][-1]["content"]):
+        error = {"message": error_of(3), "type": "invalid_request_error", "code": "content_filter"}
+        await answer(send, 400, {"error": error}, headers)
+        return
+    if not body.get("stream"):
+        await whole(send, body, headers)
+        return
+    headers = [(b"content-type", b"text/event-stream"), *headers]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    words = ["category:", "billing\nproduct:", "pro\npriority:", "high"]
-    words = words * (40 if "long" in body["messages"][-1]["content"] else 1)
+    words = WORDS * (40 if "long" in body["messages"][-1]["content"] else 1)
     for n, word in enumerate(words):
-        chunk = {
-            "choices": [
-                {"index": 0, "delta": {"content": ("" if n == 0 else " ") + word}, "finish_reason": None}
-            ]
-        }
-        await send(
-            {
-                "type": "http.response.body",
-                "body": f"data: {json.dumps(chunk)}\n\n".encode(),
-                "more_body": True,
-            }
-        )
+        delta = {"content": ("" if n == 0 else " ") + word}
+        chunk = {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+        piece = f"data: {json.dumps(chunk)}\n\n".encode()
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
         await asyncio.sleep(0.05)
     end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-    use = {"choices": [], "usage": {"prompt_tokens": 31, "completion_tokens": 12}}
-    tail = f"data: {json.dumps(end)}\n\ndata: {json.dumps(use)}\n\ndata: [DONE]\n\n"
+    tail = f"data: {json.dumps(end)}\n\ndata: {json.dumps({'choices': [], 'usage': USE})}\n\ndata: [DONE]\n\n"
     await send({"type": "http.response.body", "body": tail.encode()})
 
 
@@ -1066,8 +1053,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await answer(
             send, 200, {"data": [] if FAKE.mode == "empty" else [{"id": "ticket-triage"}, {"id": "broken"}]}
         )
+    elif path == "/v1/batches":
+        await answer(send, 200, FAKE.gateway.batches(empty=FAKE.mode == "empty"))
+    elif path.startswith("/v1/batches/"):
+        await answer(send, 200, FAKE.gateway.cancel(path.split("/")[3]))
     elif path == "/v1/chat/completions":
-        await chat(send, json.loads(await read(receive)))
+        await chat(send, json.loads(await read(receive)), dict(scope["headers"]))
     else:
         await FAKE.static(scope, receive, send)
 

@@ -3,11 +3,14 @@ export class ApiError extends Error {
   readonly status: number;
   readonly hint: string;
   readonly requestId: string;
-  constructor(status: number, message: string, hint = "", requestId = "") {
+  /** The machine's word for it, such as `content_filter`; empty when there is none. */
+  readonly code: string;
+  constructor(status: number, message: string, hint = "", requestId = "", code = "") {
     super(message);
     this.status = status;
     this.hint = hint;
     this.requestId = requestId;
+    this.code = code;
   }
 }
 
@@ -42,7 +45,7 @@ export async function errorFrom(response: Response): Promise<ApiError> {
     const inner = typeof body.error === "object" && body.error ? body.error : body;
     const message = inner.detail ?? inner.message ?? inner.title;
     const said = typeof message === "string" ? message : JSON.stringify(message ?? body);
-    return new ApiError(response.status, said, typeof inner.hint === "string" ? inner.hint : "", requestId);
+    return new ApiError(response.status, said, typeof inner.hint === "string" ? inner.hint : "", requestId, typeof inner.code === "string" ? inner.code : "");
   } catch {
     return new ApiError(response.status, `The server answered ${response.status} ${response.statusText}`.trim(), text.slice(0, 200), requestId);
   }
@@ -78,3 +81,10 @@ export const api = {
   put: <T>(url: string, body?: unknown) => send<T>("PUT", url, body ?? {}),
   del: <T>(url: string) => send<T>("DELETE", url),
 };
+
+/** A call of the gateway itself, below /v1, with the session. */
+export async function gateway<T>(method: string, url: string, signal?: AbortSignal): Promise<T> {
+  const response = await fetch(url, { method, headers: { accept: "application/json", "x-penstock-project": project }, signal, credentials: "same-origin" });
+  if (!response.ok) throw await errorFrom(response);
+  return (await response.json()) as T;
+}

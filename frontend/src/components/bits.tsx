@@ -111,7 +111,10 @@ export function Dialog({ open, onClose, title, children, wide }: { open: boolean
       ref={ref}
       className={wide ? "wide" : undefined}
       aria-labelledby={id}
-      onClose={onClose}
+      onClose={() => {
+        // Also said after the page itself closed it, perhaps to open another: only a user's Esc is news.
+        if (open) onClose();
+      }}
       onClick={(e) => {
         if (e.target === ref.current) onClose();
       }}

@@ -43,7 +43,7 @@ function useEntries(open: boolean, onHelp: () => void): Entry[] {
     ...named("Dataset", "/datasets", datasets.data?.items),
     ...named("Model", "/models", models.data?.items),
     ...named("Deployment", "/deployments", deployments.data?.items),
-    { label: "Create an API key", hint: "Action", run: () => go("/settings?tab=keys&new=1") },
+    { label: "Create an API key", hint: "Action", run: () => go("/gateway/keys?new=1") },
     { label: "Failed traces", hint: "Traces", run: () => go("/traces?status=error") },
     { label: "Light theme", hint: "Theme", run: () => choose("light") },
     { label: "Dark theme", hint: "Theme", run: () => choose("dark") },

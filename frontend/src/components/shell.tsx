@@ -15,6 +15,15 @@ import { Failure, Loading } from "./state.tsx";
 export const PLACES: { key: string; label: string; href: string; icon: string; group: string }[] = [
   { key: "h", label: "Home", href: "/", icon: "home", group: "" },
   { key: "t", label: "Traces", href: "/traces", icon: "traces", group: "Observe" },
+  { key: "o", label: "Routes", href: "/gateway", icon: "routes", group: "Gateway" },
+  { key: "v", label: "Providers", href: "/gateway/providers", icon: "providers", group: "Gateway" },
+  { key: "k", label: "Keys", href: "/gateway/keys", icon: "keys", group: "Gateway" },
+  { key: "l", label: "Limits & budgets", href: "/gateway/budgets", icon: "budgets", group: "Gateway" },
+  { key: "n", label: "Spend", href: "/gateway/spend", icon: "spend", group: "Gateway" },
+  { key: "i", label: "Prices", href: "/gateway/prices", icon: "prices", group: "Gateway" },
+  { key: "c", label: "Cache", href: "/gateway/cache", icon: "cache", group: "Gateway" },
+  { key: "u", label: "Guardrails", href: "/gateway/guardrails", icon: "guardrails", group: "Gateway" },
+  { key: "b", label: "Batches", href: "/gateway/batches", icon: "batches", group: "Gateway" },
   { key: "a", label: "Playground", href: "/playground", icon: "playground", group: "Build" },
   { key: "p", label: "Prompts", href: "/prompts", icon: "prompts", group: "Build" },
   { key: "d", label: "Datasets", href: "/datasets", icon: "datasets", group: "Build" },
@@ -25,6 +34,12 @@ export const PLACES: { key: string; label: string; href: string; icon: string; g
   { key: "s", label: "Settings", href: "/settings", icon: "settings", group: "Admin" },
 ];
 
+/** Whether a page belongs to a place: routes are listed at /gateway, beside which the others live. */
+function within(path: string, href: string): boolean {
+  if (href === "/gateway") return path === href || path === "/gateway/route";
+  return path === href || (href !== "/" && path.startsWith(`${href}/`));
+}
+
 function Nav({ path }: { path: string }) {
   const groups = [...new Set(PLACES.map((p) => p.group))];
   return (
@@ -33,7 +48,7 @@ function Nav({ path }: { path: string }) {
         <div key={group} className="nav-group">
           {group && <div className="nav-title">{group}</div>}
           {PLACES.filter((p) => p.group === group).map((p) => {
-            const here = p.href === "/" ? path === "/" : path === p.href || path.startsWith(`${p.href}/`);
+            const here = within(path, p.href);
             return (
               <A key={p.href} href={p.href} aria-current={here ? "page" : undefined} title={p.label}>
                 <Icon name={p.icon} />

@@ -1,9 +1,10 @@
 /** One trace: the tree with its waterfall, and the chosen span's detail, read only when looked at. */
-import { useMemo, useRef } from "react";
+import { type ReactNode, useMemo, useRef } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { path } from "../api/client.ts";
 import type { Span, SpanDetail, TraceDetail } from "../api/types.ts";
 import { count, ms, usd } from "../lib/format.ts";
+import { verdictsOf } from "../lib/guards.ts";
 import { useKeys } from "../lib/keys.ts";
 import { A, stringifySearch, useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
@@ -12,6 +13,7 @@ import { Badge, Code, Facts, Tabs } from "./bits.tsx";
 import { hrefOf } from "./lineage.tsx";
 import { Messages } from "./messages.tsx";
 import { Ready } from "./state.tsx";
+import { Verdicts } from "./verdicts.tsx";
 
 export interface Row {
   span: Span;
@@ -82,6 +84,46 @@ function Waterfall({ rows, from, length, current, onPick }: { rows: Row[]; from:
   );
 }
 
+const text = (value: unknown) => (value == null || value === "" ? null : typeof value === "string" ? value : JSON.stringify(value));
+
+/** What the gateway did with the call of this span; nothing for spans from elsewhere. */
+function Handling({ span }: { span: SpanDetail }) {
+  const at = (name: string) => text(span.attributes?.[`gateway.${name}`]);
+  const cache = at("cache");
+  const attempts = at("attempts");
+  const items: [string, ReactNode][] = [
+    ["Route", span.route],
+    ["Arm", at("arm")],
+    ["Target", at("target")],
+    ["Attempts", attempts && Number(attempts) > 1 ? <span className="bad-ink">{attempts}</span> : attempts],
+    ["Hedged with", at("hedged")],
+    ["Cache", cache && <Badge value={/^(hit|miss|bypass)$/.test(cache) ? cache : `hit, ${cache}`} tone={{ miss: "plain", bypass: "wait" }[cache] ?? "good"} />],
+    ["Status", at("status")],
+    ["Caller left", at("caller_left") && "before the end"],
+    ["Shadow", at("shadow") && "its answer went nowhere"],
+  ];
+  if (!at("status") && !at("target")) return null;
+  return (
+    <>
+      <h3>Gateway</h3>
+      <Facts items={items} />
+    </>
+  );
+}
+
+function Guarded({ span }: { span: SpanDetail }) {
+  const verdicts = verdictsOf(span);
+  if (!verdicts.length) return null;
+  return (
+    <>
+      <h3>Guardrails</h3>
+      <div className="boxed">
+        <Verdicts items={verdicts} label="Guardrail verdicts" narrow />
+      </div>
+    </>
+  );
+}
+
 function Detail({ traceId, spanId }: { traceId: string; spanId: string }) {
   const [search] = useSearch();
   const tab = search.view ?? "messages";
@@ -124,6 +166,8 @@ function Detail({ traceId, spanId }: { traceId: string; spanId: string }) {
                   {span.error}
                 </div>
               )}
+              <Handling span={span} />
+              <Guarded span={span} />
               {replay && span.input != null && (
                 <p>
                   <A className="button small" href={replay}>

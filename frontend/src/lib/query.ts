@@ -26,7 +26,7 @@ export function useGet<T>(url: string, params?: Params, options: GetOptions<T> =
 }
 
 /** A change with its toast; every query of the page is read again afterwards. */
-export function useAct<V, T = unknown>(act: (v: V) => Promise<T>, done?: string | ((t: T, v: V) => string | void)) {
+export function useAct<V, T = unknown>(act: (v: V) => Promise<T>, done?: string | ((t: T, v: V) => string | void), options: { /** The form says what went wrong. */ quiet?: boolean } = {}) {
   const client = useQueryClient();
   return useMutation<T, ApiError, V>({
     mutationFn: act,
@@ -35,6 +35,6 @@ export function useAct<V, T = unknown>(act: (v: V) => Promise<T>, done?: string 
       if (said) toast(said);
       return client.invalidateQueries();
     },
-    onError: (error) => toast(`${error.message} ${error.hint}`.trim(), "error"),
+    onError: (error) => options.quiet || toast(`${error.message} ${error.hint}`.trim(), "error"),
   });
 }

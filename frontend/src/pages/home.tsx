@@ -123,7 +123,7 @@ export default function Home() {
               <Card title="Call it from your code">
                 {routes.data && routes.data.items.length === 0 && (
                   <p className="muted">
-                    No route yet: <A href="/settings?tab=routes">add a provider and a route</A> first, or deploy a model.
+                    No route yet: <A href="/gateway">add a provider and a route</A> first, or deploy a model.
                   </p>
                 )}
                 <Snippets />

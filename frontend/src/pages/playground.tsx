@@ -1,108 +1,243 @@
-import { useEffect, useRef, useState } from "react";
-import { api, ApiError, path } from "../api/client.ts";
-import type { Message, Page, Prompt, Rendered, SpanDetail, TraceDetail } from "../api/types.ts";
-import { Card, Field, PageHead } from "../components/bits.tsx";
-import { plainText } from "../components/messages.tsx";
-import { Failure } from "../components/state.tsx";
-import { stream, type Answer } from "../lib/chat.ts";
-import { count, ms, usd } from "../lib/format.ts";
-import { useKeys } from "../lib/keys.ts";
-import { A, useSearch } from "../lib/nav.tsx";
-import { useAct, useGet } from "../lib/query.ts";
+import { useContext, useEffect, useRef, useState } from "react";
 import { useQuery } from "@tanstack/react-query";
+import { api, ApiError, gateway, path } from "../api/client.ts";
+import type { Message, Page, Prompt, Rendered, SpanDetail } from "../api/types.ts";
+import { Result, useCall } from "../components/answer.tsx";
+import { Card, Code, Dialog, Field, PageHead } from "../components/bits.tsx";
+import { plainText } from "../components/messages.tsx";
+import { type Call, messageOf, program, toolsOf } from "../lib/chat.ts";
+import { useKeys } from "../lib/keys.ts";
+import { A, ProjectContext, type Search, useSearch } from "../lib/nav.tsx";
+import { useAct, useGet } from "../lib/query.ts";
 
 interface Turn {
   role: string;
   content: string;
+  /** The message as it came, sent as long as its text is not changed: tool calls and attachments stay whole. */
+  raw?: Message;
+}
+
+const turnOf = (m: Message): Turn => ({ role: m.role, content: plainText(m), raw: m });
+
+function messagesOf(turns: Turn[]): object[] {
+  return turns.map(({ role, content, raw }) => (raw && raw.role === role && plainText(raw) === content ? raw : { role, content }));
 }
 
 /** The gateway's own list, so that only names that can be called are offered. */
 function useModels() {
-  return useQuery({
-    queryKey: ["v1-models"],
-    queryFn: async () => {
-      const response = await fetch("/v1/models", { credentials: "same-origin" });
-      if (!response.ok) throw new ApiError(response.status, "The list of models could not be read.");
-      return ((await response.json()) as { data: { id: string }[] }).data.map((m) => m.id);
-    },
+  const project = useContext(ProjectContext);
+  return useQuery<string[], ApiError>({
+    queryKey: [project, "v1-models"],
+    queryFn: async ({ signal }) => (await gateway<{ data: { id: string }[] }>("GET", "/v1/models", signal)).data.map((m) => m.id),
     staleTime: 10_000,
   });
 }
 
-/** The trace is written after the answer, so its cost is asked for until it is there. */
-function Cost({ traceId }: { traceId: string }) {
-  const trace = useGet<TraceDetail>(path`/traces/${traceId}`, undefined, { every: (t) => (t ? false : 600) });
+const OWN = "provider/";
+
+/** A route, or any model of a provider as `provider/model`. */
+function Choice({ label, value, names, none, onPick }: { label: string; value: string; names: string[]; none?: string; onPick: (value: string) => void }) {
+  const own = value !== "" && !names.includes(value);
+  const providers = useGet<Page<{ name: string }>>("/providers", undefined, { enabled: own, staleTime: 30_000 });
   return (
     <>
-      <span>
-        Cost <b>{trace.data ? usd(trace.data.cost_usd) : "…"}</b>
-      </span>
-      <A href={`/traces/${traceId}`}>Trace</A>
+      <Field label={label}>
+        {(id) => (
+          <select id={id} value={own ? OWN : value} onChange={(e) => onPick(e.target.value)}>
+            {(none !== undefined || !names.length) && <option value="">{none ?? "none"}</option>}
+            {names.length > 0 && (
+              <optgroup label="Routes">
+                {names.map((m) => (
+                  <option key={m}>{m}</option>
+                ))}
+              </optgroup>
+            )}
+            <option value={OWN}>provider/model…</option>
+          </select>
+        )}
+      </Field>
+      {own && (
+        <Field label={none === undefined ? "Provider and name" : "Second provider and name"}>
+          {(id) => (
+            <>
+              <input id={id} className="mono" list={`${id}-providers`} placeholder="openai/gpt-4o-mini" value={value} onChange={(e) => onPick(e.target.value || OWN)} />
+              <datalist id={`${id}-providers`}>
+                {(providers.data?.items ?? []).map((p) => (
+                  <option key={p.name} value={`${p.name}/`} />
+                ))}
+              </datalist>
+            </>
+          )}
+        </Field>
+      )}
     </>
   );
 }
 
-function useCall() {
-  const [answer, setAnswer] = useState<Answer | null>(null);
-  const [error, setError] = useState<Error | null>(null);
-  const [running, setRunning] = useState(false);
-  const [stopped, setStopped] = useState(false);
-  const control = useRef<AbortController>(null);
-  useEffect(() => () => control.current?.abort(), []);
-  const send = async (call: Parameters<typeof stream>[0]) => {
-    control.current?.abort();
-    const own = new AbortController();
-    control.current = own;
-    setRunning(true);
-    setStopped(false);
-    setError(null);
-    setAnswer(null);
-    try {
-      for await (const state of stream(call, own.signal)) setAnswer(state);
-    } catch (failure) {
-      if (own.signal.aborted) setStopped(true);
-      else setError(failure as Error);
-    } finally {
-      if (control.current === own) setRunning(false);
-    }
-  };
-  return { answer, error, running, stopped, send, stop: () => control.current?.abort() };
+const NUMBERS: [key: string, label: string, min: number, max: number, step: number | "any"][] = [
+  ["temperature", "Temperature", 0, 2, "any"],
+  ["top_p", "Top p", 0, 1, "any"],
+  ["max_tokens", "Max tokens", 1, 1_000_000, 1],
+  ["seed", "Seed", 0, 2_147_483_647, 1],
+];
+
+const CACHING: [value: string, label: string][] = [
+  ["", "as the route says"],
+  ["no-cache", "ask anew, keep the answer"],
+  ["no-store", "neither look nor keep"],
+];
+
+function Settings({ search, patch }: { search: Search; patch: ReturnType<typeof useSearch>[1] }) {
+  const set = (key: string) => (e: { target: { value: string } }) => patch({ [key]: e.target.value }, { replace: true });
+  return (
+    <div className="fields">
+      {NUMBERS.map(([key, label, min, max, step]) => (
+        <Field key={key} label={label}>
+          {(id) => <input id={id} type="number" min={min} max={max} step={step} placeholder="default" value={search[key] ?? ""} onChange={set(key)} />}
+        </Field>
+      ))}
+      <Field label="Stop at">{(id) => <input id={id} placeholder="nothing" value={search.stop ?? ""} onChange={set("stop")} />}</Field>
+      <Field label="Cache">
+        {(id) => (
+          <select id={id} value={search.cache ?? ""} onChange={set("cache")}>
+            {CACHING.map(([value, label]) => (
+              <option key={value} value={value}>
+                {label}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <Field label="Answer">
+        {(id) => (
+          <select id={id} value={search.stream ?? ""} onChange={set("stream")}>
+            <option value="">streamed</option>
+            <option value="0">whole</option>
+          </select>
+        )}
+      </Field>
+    </div>
+  );
 }
 
-function Result({ call }: { call: ReturnType<typeof useCall> }) {
-  const { answer, error, running, stopped } = call;
+const ROLES = ["system", "user", "assistant"];
+
+function Turns({ turns, onChange }: { turns: Turn[]; onChange: (turns: Turn[]) => void }) {
+  const put = (i: number, change: Partial<Turn>) => onChange(turns.map((o, n) => (n === i ? { ...o, ...change } : o)));
   return (
-    <Card title="Answer">
-      <div className="answer" aria-live="polite" aria-busy={running}>
-        {error ? (
-          <Failure error={error instanceof ApiError ? error : new ApiError(502, error.message)} />
-        ) : answer ? (
-          <>
-            {answer.reasoning && <div className="message-text muted">{answer.reasoning}</div>}
-            <div className="message-text">
-              {answer.text}
-              {running && <span className="caret" aria-hidden="true" />}
+    <>
+      <ol className="turns">
+        {turns.map((t, i) => (
+          <li key={i}>
+            <div className="row">
+              <select aria-label={`Role of message ${i + 1}`} value={t.role} onChange={(e) => put(i, { role: e.target.value })}>
+                {[...ROLES, ...(ROLES.includes(t.role) ? [] : [t.role])].map((r) => (
+                  <option key={r}>{r}</option>
+                ))}
+              </select>
+              {turns.length > 1 && (
+                <button type="button" className="button small push" onClick={() => onChange(turns.filter((_, n) => n !== i))}>
+                  Remove
+                </button>
+              )}
             </div>
-            {stopped && <p className="muted">Stopped.</p>}
-          </>
-        ) : (
-          <p className="muted">{running ? "Waiting for the first token…" : "The answer streams in here."}</p>
+            <textarea aria-label={`Message ${i + 1}`} rows={i === turns.length - 1 ? 6 : 3} value={t.content} onChange={(e) => put(i, { content: e.target.value })} />
+          </li>
+        ))}
+      </ol>
+      <span className="row">
+        <button type="button" className="button small" onClick={() => onChange([...turns, { role: turns[turns.length - 1]?.role === "user" ? "assistant" : "user", content: "" }])}>
+          Add a message
+        </button>
+        {turns[0]?.role !== "system" && (
+          <button type="button" className="button small" onClick={() => onChange([{ role: "system", content: "" }, ...turns])}>
+            Add a system prompt
+          </button>
         )}
-      </div>
-      <div className="meter">
-        <span>
-          First token <b>{ms(answer?.firstMs)}</b>
-        </span>
-        <span>
-          Total <b>{ms(answer?.totalMs)}</b>
-        </span>
-        <span>
-          Tokens <b>{`${count(answer?.inputTokens)} in · ${count(answer?.outputTokens)} out`}</b>
-        </span>
-        {answer?.traceId && !running ? <Cost traceId={answer.traceId} /> : <span>Cost –</span>}
-      </div>
-    </Card>
+      </span>
+    </>
   );
+}
+
+function Fill({ search, onFill }: { search: Search; onFill: (turns: Turn[]) => void }) {
+  const prompt = useGet<Prompt>(path`/prompts/${search.prompt!}`);
+  const [variables, setVariables] = useState("{}");
+  const fill = useAct(
+    () => api.post<Rendered>(path`/prompts/${search.prompt!}/render`, { version: search.version ? Number(search.version) : (prompt.data?.versions ?? 1), variables: JSON.parse(variables) as unknown }),
+    (r) => onFill(r.kind === "chat" ? r.messages.map(turnOf) : [{ role: "user", content: r.text }]),
+  );
+  return (
+    <form
+      onSubmit={(e) => {
+        e.preventDefault();
+        fill.mutate(undefined);
+      }}
+    >
+      <Field label="Variables (JSON)">{(id) => <textarea id={id} className="mono" rows={3} value={variables} onChange={(e) => setVariables(e.target.value)} />}</Field>
+      <button type="submit" className="button small">
+        Fill in “{search.prompt}”
+      </button>
+    </form>
+  );
+}
+
+function Tools({ source, problem, onChange }: { source: string; problem: string; onChange: (source: string) => void }) {
+  return (
+    <details className="more" open={!!source || undefined}>
+      <summary>Tools</summary>
+      <Field label="Tools (JSON)" hint={problem ? <span className="bad-ink">{problem}</span> : "A list, as in the OpenAI API; calls are shown, not made."}>
+        {(id) => (
+          <textarea
+            id={id}
+            className="mono"
+            rows={5}
+            aria-invalid={!!problem}
+            placeholder={'[{"type": "function", "function": {"name": "find_order", "parameters": {"type": "object", "properties": {}}}}]'}
+            value={source}
+            onChange={(e) => onChange(e.target.value)}
+          />
+        )}
+      </Field>
+    </details>
+  );
+}
+
+function Program({ call, cache, open, onClose }: { call: Call; cache: string | undefined; open: boolean; onClose: () => void }) {
+  const [kind, setKind] = useState<"curl" | "python">("curl");
+  return (
+    <Dialog open={open} onClose={onClose} title="This call from your code" wide>
+      <div className="segments" role="group" aria-label="Client">
+        {(["curl", "python"] as const).map((id) => (
+          <button key={id} type="button" aria-pressed={kind === id} onClick={() => setKind(id)}>
+            {id === "python" ? "openai-python" : id}
+          </button>
+        ))}
+      </div>
+      <div className="spaced">
+        <Code text={program(kind, window.location.origin, call, { cache })} label="Program" />
+      </div>
+    </Dialog>
+  );
+}
+
+/** What a recorded call asked for, read back once. */
+function useReplay(from: string | undefined, take: (span: SpanDetail) => void) {
+  const [traceId, spanId] = (from ?? "").split(":");
+  const replay = useGet<SpanDetail>(path`/traces/${traceId ?? ""}/spans/${spanId ?? ""}`, undefined, { enabled: !!spanId });
+  const loaded = useRef("");
+  useEffect(() => {
+    if (!replay.data || !from || loaded.current === from) return;
+    loaded.current = from;
+    take(replay.data);
+  }, [replay.data, from, take]);
+}
+
+function parsed(source: string): { tools?: unknown[]; problem: string } {
+  try {
+    return { tools: toolsOf(source), problem: "" };
+  } catch (error) {
+    return { problem: (error as Error).message };
+  }
 }
 
 export default function Playground() {
@@ -110,70 +245,84 @@ export default function Playground() {
   const models = useModels();
   const prompts = useGet<Page<Prompt>>("/prompts");
   const [turns, setTurns] = useState<Turn[]>([{ role: "user", content: "" }]);
-  const model = search.model ?? models.data?.[0] ?? "";
-  const call = useCall();
-  const number = (key: string) => (search[key] ? Number(search[key]) : undefined);
+  const [source, setSource] = useState("");
+  const [coding, setCoding] = useState(false);
+  const names = models.data ?? [];
+  const model = search.model ?? names[0] ?? "";
+  const versus = search.versus ?? "";
+  const first = useCall();
+  const second = useCall();
+  const running = first.running || second.running;
+  const { tools, problem } = parsed(source);
+  const number = (key: string) => (search[key] && !Number.isNaN(Number(search[key])) ? Number(search[key]) : undefined);
+  const callOf = (name: string): Call => ({
+    model: name,
+    messages: messagesOf(turns),
+    tools,
+    temperature: number("temperature"),
+    top_p: number("top_p"),
+    max_tokens: number("max_tokens"),
+    seed: number("seed"),
+    stop: search.stop ? [search.stop] : undefined,
+    stream: search.stream !== "0",
+  });
+  const sendable = !!model && !model.endsWith("/") && !versus.endsWith("/") && !problem && turns.some((t) => t.content.trim() || t.raw);
   const send = () => {
-    if (!model || !turns.some((t) => t.content.trim())) return;
-    void call.send({ model, messages: turns, temperature: number("temperature"), max_tokens: number("max_tokens"), top_p: number("top_p") });
+    if (!sendable) return;
+    void first.send(callOf(model), { cache: search.cache });
+    if (versus) void second.send(callOf(versus), { cache: search.cache });
+  };
+  const stop = () => {
+    first.stop();
+    second.stop();
   };
   useKeys({
     "mod+Enter": (e) => {
       e.preventDefault();
       send();
     },
-    Escape: () => call.stop(),
+    Escape: stop,
   });
-  const prompt = useGet<Prompt>(path`/prompts/${search.prompt ?? ""}`, undefined, { enabled: !!search.prompt });
-  const [variables, setVariables] = useState("{}");
-  const fill = useAct(
-    () => api.post<Rendered>(path`/prompts/${search.prompt!}/render`, { version: search.version ? Number(search.version) : (prompt.data?.versions ?? 1), variables: JSON.parse(variables) as unknown }),
-    (r) => setTurns(r.kind === "chat" ? r.messages.map((m: Message) => ({ role: m.role, content: plainText(m) })) : [{ role: "user", content: r.text }]),
-  );
-  const [traceId, spanId] = (search.from ?? "").split(":");
-  const replay = useGet<SpanDetail>(path`/traces/${traceId ?? ""}/spans/${spanId ?? ""}`, undefined, { enabled: !!spanId });
-  const loaded = useRef("");
-  useEffect(() => {
-    if (!replay.data || loaded.current === search.from) return;
-    loaded.current = search.from ?? "";
-    const input = replay.data.input as { messages?: Message[] } | Message[] | null;
+  useReplay(search.from, (span) => {
+    const input = span.input as { messages?: Message[]; tools?: unknown[] } | Message[] | null;
     const list = Array.isArray(input) ? input : (input?.messages ?? []);
-    if (list.length) setTurns(list.map((m) => ({ role: m.role, content: plainText(m) })));
-    const asked = replay.data.requested_model ?? replay.data.model;
+    if (list.length) setTurns(list.map(turnOf));
+    if (!Array.isArray(input) && input?.tools?.length) setSource(JSON.stringify(input.tools, null, 2));
+    const asked = span.requested_model ?? span.model;
     if (asked && !search.model) patch({ model: asked }, { replace: true });
-  }, [replay.data, search.from, search.model, patch]);
-  const names = [...new Set([...(model ? [model] : []), ...(models.data ?? [])])];
+  });
+  const goOn = (call: ReturnType<typeof useCall>) => () => call.answer && setTurns([...turns, turnOf(messageOf(call.answer) as Message), { role: "user", content: "" }]);
   return (
     <div className="page">
       <PageHead title="Playground">
-        {call.running ? (
-          <button type="button" className="button danger" onClick={call.stop}>
+        <button type="button" className="button" disabled={!sendable} onClick={() => setCoding(true)}>
+          Code
+        </button>
+        {running ? (
+          <button type="button" className="button danger" onClick={stop}>
             Stop <kbd>Esc</kbd>
           </button>
         ) : (
-          <button type="button" className="button primary" disabled={!model} onClick={send}>
+          <button type="button" className="button primary" disabled={!model || model.endsWith("/") || versus.endsWith("/") || !!problem} onClick={send}>
             Send <kbd>Ctrl Enter</kbd>
           </button>
         )}
       </PageHead>
-      {models.data?.length === 0 && (
-        <div className="note" role="note">
-          The gateway has no model to call yet: <A href="/settings?tab=routes">add a route</A> or <A href="/deployments">deploy a model</A>.
+      {models.error && (
+        <div className="note bad" role="alert">
+          {models.error.message}
         </div>
       )}
-      <div className="columns">
+      {models.data?.length === 0 && (
+        <div className="note" role="note">
+          The gateway has no model to call yet: <A href="/gateway">add a route</A> or <A href="/deployments">deploy a model</A>.
+        </div>
+      )}
+      <div className={versus ? "columns three" : "columns"}>
         <Card title="Request">
           <div className="fields">
-            <Field label="Model">
-              {(id) => (
-                <select id={id} value={model} onChange={(e) => patch({ model: e.target.value }, { replace: true })}>
-                  {names.length === 0 && <option value="">none</option>}
-                  {names.map((m) => (
-                    <option key={m}>{m}</option>
-                  ))}
-                </select>
-              )}
-            </Field>
+            <Choice label="Model" value={model} names={names} onPick={(value) => patch({ model: value }, { replace: true })} />
+            <Choice label="Compare with" value={versus} names={names} none="nothing" onPick={(value) => patch({ versus: value }, { replace: true })} />
             <Field label="Prompt">
               {(id) => (
                 <select id={id} value={search.prompt ?? ""} onChange={(e) => patch({ prompt: e.target.value, version: undefined }, { replace: true })}>
@@ -184,54 +333,19 @@ export default function Playground() {
                 </select>
               )}
             </Field>
-            {[
-              ["temperature", "Temperature", 0, 2, 0.1],
-              ["top_p", "Top p", 0, 1, 0.05],
-              ["max_tokens", "Max tokens", 1, 100_000, 1],
-            ].map(([key, label, min, max, step]) => (
-              <Field key={key} label={String(label)}>
-                {(id) => <input id={id} type="number" min={min} max={max} step={step} placeholder="default" value={search[String(key)] ?? ""} onChange={(e) => patch({ [String(key)]: e.target.value }, { replace: true })} />}
-              </Field>
-            ))}
           </div>
-          {search.prompt && (
-            <form
-              onSubmit={(e) => {
-                e.preventDefault();
-                fill.mutate(undefined);
-              }}
-            >
-              <Field label="Variables (JSON)">{(id) => <textarea id={id} className="mono" rows={3} value={variables} onChange={(e) => setVariables(e.target.value)} />}</Field>
-              <button type="submit" className="button small">
-                Fill in “{search.prompt}”
-              </button>
-            </form>
-          )}
-          <ol className="turns">
-            {turns.map((t, i) => (
-              <li key={i}>
-                <div className="row">
-                  <select aria-label={`Role of message ${i + 1}`} value={t.role} onChange={(e) => setTurns(turns.map((o, n) => (n === i ? { ...o, role: e.target.value } : o)))}>
-                    {["system", "user", "assistant"].concat(["system", "user", "assistant"].includes(t.role) ? [] : [t.role]).map((r) => (
-                      <option key={r}>{r}</option>
-                    ))}
-                  </select>
-                  {turns.length > 1 && (
-                    <button type="button" className="button small push" onClick={() => setTurns(turns.filter((_, n) => n !== i))}>
-                      Remove
-                    </button>
-                  )}
-                </div>
-                <textarea aria-label={`Message ${i + 1}`} rows={i === turns.length - 1 ? 6 : 3} value={t.content} onChange={(e) => setTurns(turns.map((o, n) => (n === i ? { ...o, content: e.target.value } : o)))} />
-              </li>
-            ))}
-          </ol>
-          <button type="button" className="button small" onClick={() => setTurns([...turns, { role: turns[turns.length - 1]?.role === "user" ? "assistant" : "user", content: "" }])}>
-            Add a message
-          </button>
+          {search.prompt && <Fill key={search.prompt} search={search} onFill={setTurns} />}
+          <Turns turns={turns} onChange={setTurns} />
+          <details className="more" open>
+            <summary>Parameters</summary>
+            <Settings search={search} patch={patch} />
+          </details>
+          <Tools source={source} problem={problem} onChange={setSource} />
         </Card>
-        <Result call={call} />
+        <Result title={versus ? model : "Answer"} call={first} onContinue={goOn(first)} />
+        {versus && <Result title={versus} call={second} onContinue={goOn(second)} />}
       </div>
+      <Program call={callOf(model)} cache={search.cache} open={coding} onClose={() => setCoding(false)} />
     </div>
   );
 }

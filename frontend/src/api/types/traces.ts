@@ -1,0 +1,90 @@
+/** Traces, spans and what is counted from them. */
+export type Status = "ok" | "error" | "unset";
+export interface TraceSummary {
+  trace_id: string;
+  name: string;
+  started_at: string;
+  start_ns: number;
+  end_ns: number;
+  duration_ms: number;
+  status: Status;
+  calls: number;
+  errors: number;
+  input_tokens: number;
+  output_tokens: number;
+  cached_tokens: number;
+  cost_usd: number;
+  model: string | null;
+  user: string | null;
+  session: string | null;
+  route: string | null;
+  key_id: string | null;
+  environment: string | null;
+  input_preview: string | null;
+  output_preview: string | null;
+}
+export interface TraceRow extends TraceSummary {
+  spans: number;
+}
+export interface Span {
+  span_id: string;
+  parent_id: string | null;
+  name: string;
+  kind: string;
+  model: string | null;
+  requested_model?: string | null;
+  provider: string | null;
+  status: Status;
+  error?: string | null;
+  start_ns: number;
+  end_ns: number;
+  input_tokens: number | null;
+  output_tokens: number | null;
+  cached_tokens?: number | null;
+  reasoning_tokens?: number | null;
+  cost_usd: number | null;
+  ttft_ns?: number | null;
+  tokens_estimated?: boolean;
+  prompt?: string | null;
+  route?: string | null;
+}
+export interface SpanEvent {
+  name: string;
+  at_ns: number;
+  attributes?: Record<string, unknown>;
+}
+export interface SpanDetail extends Span {
+  input: unknown;
+  output: unknown;
+  attributes: Record<string, unknown>;
+  events: SpanEvent[];
+  tags: string[];
+  metadata: Record<string, string>;
+}
+export interface TraceDetail extends TraceSummary {
+  spans: Span[];
+}
+export interface TimePoint {
+  time: string;
+  calls: number;
+  errors: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+  p99_ms: number | null;
+  ttft_p50_ms: number | null;
+  input_tokens?: number;
+  output_tokens?: number;
+  cost_usd?: number | null;
+}
+export interface Usage {
+  group: string;
+  calls: number;
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: number | null;
+  errors: number;
+  cached_tokens: number;
+  reasoning_tokens: number;
+  unpriced: number;
+  mean_latency_ms: number;
+}
