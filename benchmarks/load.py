@@ -45,6 +45,7 @@ def request_bytes(host: str, key: str, body: bytes, path: str = PATH) -> bytes:
     return head.encode() + body
 
 
+COUNTED = {"calls": "count", "bad": "bad", "lost": "lost"}
 NUMBERS = itertools.count(time.time_ns() % 10**11)
 
 
@@ -54,13 +55,15 @@ class Whole(asyncio.Protocol):
     def __init__(self, request: bytes, until: float, done: asyncio.Future) -> None:
         head, self.tail = request.split(MARK)
         self.head, self.until, self.done = head + MARK[:5], until, done
-        self.count, self.bad, self.buffer = 0, 0, b""
+        self.count, self.bad, self.lost, self.buffer = 0, 0, 0, b""
+        self.waiting = False
 
     def connection_made(self, transport) -> None:
         self.transport = transport
         self.send()
 
     def send(self) -> None:
+        self.waiting = True
         self.transport.write(self.head + b"%012d" % next(NUMBERS) + self.tail)
 
     def data_received(self, data: bytes) -> None:
@@ -72,14 +75,17 @@ class Whole(asyncio.Protocol):
         if len(self.buffer) < end + 4 + int(found[1]):
             return
         self.count += 1
+        self.waiting = False
         self.bad += not self.buffer.startswith(b"HTTP/1.1 200")
+        closing = b"connection: close" in self.buffer[:end].lower()
         self.buffer = b""
-        if time.perf_counter() < self.until:
+        if time.perf_counter() < self.until and not closing:
             self.send()
         else:
             self.transport.close()
 
     def connection_lost(self, _error) -> None:
+        self.lost += self.waiting
         if not self.done.done():
             self.done.set_result(None)
 
@@ -123,14 +129,17 @@ async def whole(
     request = request_bytes(f"127.0.0.1:{port}", key, chat_body(prefix + "fast", size), path)
     until = time.perf_counter() + seconds
     protocols = []
-    for _ in range(connections):
-        done = loop.create_future()
-        _, protocol = await loop.create_connection(
-            lambda done=done: Whole(request, until, done), "127.0.0.1", port
-        )
-        protocols.append(protocol)
-    await asyncio.gather(*[protocol.done for protocol in protocols])
-    return {"calls": sum(p.count for p in protocols), "bad": sum(p.bad for p in protocols)}
+
+    async def client() -> None:
+        # A server that ends says `connection: close`, or closes while nothing is under way: callers then connect anew.
+        while time.perf_counter() < until:
+            done = loop.create_future()
+            _, protocol = await loop.create_connection(lambda: Whole(request, until, done), "127.0.0.1", port)
+            protocols.append(protocol)
+            await done
+
+    await asyncio.gather(*[client() for _ in range(connections)])
+    return {name: sum(getattr(p, kept) for p in protocols) for name, kept in COUNTED.items()}
 
 
 async def streams(

@@ -56,7 +56,10 @@ def environment(name: str, *packages: str) -> Path:
         venv.create(FOLDER / name, with_pip=True, clear=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--upgrade", "pip", "uv"], check=True)
-        subprocess.run([str(python), "-m", "uv", "pip", "install", "--quiet", "--python", str(python), *packages], check=True)
+        subprocess.run(
+            [str(python), "-m", "uv", "pip", "install", "--quiet", "--python", str(python), *packages],
+            check=True,
+        )
         (FOLDER / name / "installed").touch()
     return python
 
@@ -85,10 +88,22 @@ def start_litellm(folder: Path, mock: int, core: int, port: int) -> Peer:
     config = folder / "litellm.yaml"
     models = "".join(LITELLM_MODEL.format(model=model, mock=mock) for model in MODELS)
     config.write_text(LITELLM.format(key=KEY) + models)
-    command = [str(python.with_name("litellm")), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        str(python.with_name("litellm")),
+        "--config",
+        str(config),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False", "LITELLM_LOG": "ERROR"}
     process = _pinned(
-        core, [*command, "--num_workers", "1"], env=os.environ | quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        core,
+        [*command, "--num_workers", "1"],
+        env=os.environ | quiet,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     _wait(port, 120)
     return Peer(f"litellm {version(python, 'litellm')}", process, port, "/v1/chat/completions")
@@ -98,10 +113,16 @@ def start_tensorzero(folder: Path, mock: int, core: int) -> Peer:
     """Start TensorZero's gateway; it chooses its port."""
     python = environment("tensorzero", "tensorzero", "openai")
     config, server = folder / "tensorzero.toml", folder / "tensorzero_server.py"
-    config.write_text(TENSORZERO + "".join(TENSORZERO_MODEL.format(model=model, mock=mock) for model in MODELS))
+    config.write_text(
+        TENSORZERO + "".join(TENSORZERO_MODEL.format(model=model, mock=mock) for model in MODELS)
+    )
     server.write_text(TENSORZERO_SERVER)
     process = _pinned(
-        core, [str(python), str(server), str(config)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        core,
+        [str(python), str(server), str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     assert process.stdout is not None
     url = next((line for line in process.stdout if line.startswith("http")), "")
@@ -109,7 +130,9 @@ def start_tensorzero(folder: Path, mock: int, core: int) -> Peer:
         sys.exit("TensorZero did not start")
     port = int(url.split(":")[2].split("/")[0])
     path = "/openai/v1/chat/completions"
-    return Peer(f"tensorzero {version(python, 'tensorzero')}", process, port, path, "tensorzero::model_name::")
+    return Peer(
+        f"tensorzero {version(python, 'tensorzero')}", process, port, path, "tensorzero::model_name::"
+    )
 
 
 def _wait(port: int, seconds: float) -> None:

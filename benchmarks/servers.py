@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MODELS = ("fast", "s50x20", "s20x1000", "s400x0")
-KEYS = 2000
+KEYS = 10_000
 VARIANTS = {
     "bare": "keys and routes; no limits, no guards, no cache, nothing recorded",
     "traces": "keys, routes, and every call recorded",
@@ -48,6 +49,17 @@ def wait_for(port: int) -> None:
         except OSError:
             time.sleep(0.05)
     raise SystemExit(f"nothing listens on {port}")
+
+
+def wait_ready(port: int) -> None:
+    """Wait until the server on `port` says that it serves."""
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"the server on {port} did not get ready")
 
 
 def family(pid: int) -> list[int]:
@@ -105,7 +117,7 @@ def serve(home: str, port: int, recording: bool) -> None:
 
 
 def prepare(home: str, mock: int, variant: str = "traces") -> str:
-    """Configure a home: the mock as a provider, its models as routes, 2,000 keys. Returns one of the keys."""
+    """Configure a home: the mock as a provider, its models as routes, 10,000 keys. Returns one of the keys."""
     from penstock.core.auth import service as auth
     from penstock.core.home import Home
     from penstock.gateway import service
@@ -198,6 +210,15 @@ class Bench:
         recording = str(int(variant != "bare"))
         self.start(variant, core, [sys.executable, __file__, "serve", home, str(port), recording], port)
         self.keys[variant] = key
+
+    def start_up(self, mock: int, variant: str, workers: int) -> None:
+        """Start `penstock up` as the variant says, on any core; the server is called `up<workers>`."""
+        name, port = f"up{workers}", free_port()
+        home = str(self.folder / name)
+        self.keys[name] = prepare(home, mock, variant)
+        command = [sys.executable, "-m", "penstock", "up", "--home", home, "--port", str(port)]
+        self.start(name, None, [*command, "--workers", str(workers)], port)
+        wait_ready(port)
 
     def stop(self) -> None:
         """End every server."""

@@ -16,6 +16,8 @@ USAGE = {
     "output_tokens": 11,
     "service_tier": "standard",
 }
+THOUGHT = {"type": "thinking", "thinking": "Think of it…", "signature": "c2lnbmVk"}
+"""What the model thinks when a request has `thinking`."""
 TOOL = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Oslo"}}
 
 
@@ -48,31 +50,53 @@ def events(request: dict[str, Any]) -> list[bytes]:
     """Return the events of a whole stream."""
     start = message(request["model"] + "-20260101", [], "")
     start |= {"stop_reason": None, "usage": USAGE | {"output_tokens": 1}}
+    thought = _thought() if thinks(request) else []
+    at = 1 if thought else 0
     out = [
         event("message_start", message=start),
-        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        *thought,
+        event("content_block_start", index=at, content_block={"type": "text", "text": ""}),
         event("ping"),
         *[
-            event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+            event("content_block_delta", index=at, delta={"type": "text_delta", "text": text})
             for text in TEXTS
         ],
-        event("content_block_stop", index=0),
+        event("content_block_stop", index=at),
     ]
     stop = "end_turn"
+    at += 1
     if request.get("tools"):
         stop = "tool_use"
-        out.append(event("content_block_start", index=1, content_block=TOOL | {"input": {}}))
+        out.append(event("content_block_start", index=at, content_block=TOOL | {"input": {}}))
         out += [
-            event("content_block_delta", index=1, delta={"type": "input_json_delta", "partial_json": part})
+            event("content_block_delta", index=at, delta={"type": "input_json_delta", "partial_json": part})
             for part in ("", '{"city"', ': "Oslo"}')
         ]
-        out.append(event("content_block_stop", index=1))
+        out.append(event("content_block_stop", index=at))
     out.append(
         event(
             "message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage={"output_tokens": 11}
         )
     )
     return [*out, event("message_stop")]
+
+
+def thinks(request: dict[str, Any]) -> bool:
+    """Return whether the model thinks."""
+    return (request.get("thinking") or {}).get("type") in ("enabled", "adaptive")
+
+
+def _thought() -> list[bytes]:
+    deltas: list[dict[str, Any]] = [
+        {"type": "thinking_delta", "thinking": part} for part in ("Think ", "of it…")
+    ]
+    deltas.append({"type": "signature_delta", "signature": THOUGHT["signature"]})
+    begun = THOUGHT | {"thinking": "", "signature": ""}
+    return [
+        event("content_block_start", index=0, content_block=begun),
+        *[event("content_block_delta", index=0, delta=delta) for delta in deltas],
+        event("content_block_stop", index=0),
+    ]
 
 
 def script(request: Received) -> Iterable[Step]:
@@ -100,7 +124,8 @@ def script(request: Received) -> Iterable[Step]:
             yield from (chunk(each) for each in made)
         yield END
     else:
-        content: list[dict[str, Any]] = [{"type": "text", "text": "".join(TEXTS)}]
+        content: list[dict[str, Any]] = [THOUGHT] if thinks(body) else []
+        content.append({"type": "text", "text": "".join(TEXTS)})
         if body.get("tools"):
             content.append(TOOL)
         stop = "tool_use" if body.get("tools") else "end_turn"

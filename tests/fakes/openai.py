@@ -10,6 +10,8 @@ import msgspec
 from tests.fakes.server import END, Received, ScriptedServer, Step, answer, chunk, stream_head
 
 KEY = "sk-upstream"
+THOUGHTS = ["Think ", "of it…"]
+"""What the model thinks, and tells as reasoning_content, when a request has `reasoning_effort`."""
 WORDS = ["The ", "quick ", "brown ", "fox", ".", " naïve ☃"]
 USAGE = {
     "prompt_tokens": 42,
@@ -62,6 +64,8 @@ def chat_events(request: dict[str, Any]) -> list[bytes]:
     """Return the events of a whole stream."""
     model = request["model"] + "-2026"
     out = [event(model, {"role": "assistant", "content": "", "refusal": None})]
+    if request.get("reasoning_effort"):
+        out += [event(model, {"reasoning_content": text}) for text in THOUGHTS]
     if request.get("tools"):
         function = TOOL["function"]
         out.append(
@@ -121,15 +125,21 @@ def _paced(events: list[bytes], name: str) -> Iterable[Step]:
     yield END
 
 
+def _thought(request: dict[str, Any]) -> dict[str, Any]:
+    return {"reasoning_content": "".join(THOUGHTS)} if request.get("reasoning_effort") else {}
+
+
 def _chat(request: Received, name: str) -> Iterable[Step]:
     body = request.json
     if body.get("stream"):
         yield from _stream(body, name)
     elif body.get("tools"):
-        message = {"role": "assistant", "content": None, "tool_calls": [TOOL], "refusal": None}
+        message = {"role": "assistant", "content": None, "tool_calls": [TOOL], "refusal": None} | _thought(
+            body
+        )
         yield answer(completion(body["model"] + "-2026", message, "tool_calls"))
     else:
-        message = {"role": "assistant", "content": "".join(WORDS), "refusal": None}
+        message = {"role": "assistant", "content": "".join(WORDS), "refusal": None} | _thought(body)
         yield answer(completion(body["model"] + "-2026", message), headers={"x-request-id": "req_upstream"})
 
 

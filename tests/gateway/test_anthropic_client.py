@@ -168,3 +168,60 @@ def test_unsupported_members_are_refused(chat: openai.OpenAI) -> None:
     assert caught.value.param == "logit_bias"
     with pytest.raises(openai.NotFoundError, match="has no embeddings"):
         chat.embeddings.create(model="an-claude-fake", input="a")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_thoughts_of_an_openai_model(
+    client: anthropic.Anthropic, openai_upstream: fake_openai.MockUpstream, stream: bool
+) -> None:
+    asked = {
+        "model": "chat",
+        "max_tokens": 9000,
+        "messages": MESSAGES,
+        "thinking": {"type": "enabled", "budget_tokens": 5000},
+        "tools": [TOOLS[0] | {"cache_control": {"type": "ephemeral"}}],
+    }
+    if stream:
+        with client.messages.stream(**asked) as opened:
+            answer = opened.get_final_message()
+    else:
+        answer = client.messages.create(**asked)
+    thought, call = answer.content
+    assert (thought.type, thought.thinking) == ("thinking", "".join(fake_openai.THOUGHTS))
+    assert answer.usage.output_tokens_details.thinking_tokens == 2
+    sent = openai_upstream.requests[-1].json
+    assert sent["reasoning_effort"] == "medium" and not {"thinking", "cache_control"} & set(sent)
+    assert "cache_control" not in sent["tools"][0]
+    # The next turn carries all of it back, as Anthropic's callers do.
+    turn = [*MESSAGES, {"role": "assistant", "content": [thought.model_dump(), call.model_dump()]}]
+    failed = {"type": "tool_result", "tool_use_id": call.id, "content": "no such city", "is_error": True}
+    again = asked | {"messages": [*turn, {"role": "user", "content": [failed]}]}
+    client.messages.create(**again)
+    _, said, result = openai_upstream.requests[-1].json["messages"]
+    assert set(said) == {"role", "content", "tool_calls"} and said["tool_calls"][0]["id"] == call.id
+    assert result == {"role": "tool", "tool_call_id": call.id, "content": "Error: no such city"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_thoughts_of_an_anthropic_model(
+    gateway: Running, chat: openai.OpenAI, anthropic_upstream: fake.AnthropicUpstream, stream: bool
+) -> None:
+    asked = {"model": "an-claude-fake", "messages": MESSAGES, "tools": CHAT_TOOLS, "reasoning_effort": "high"}
+    if stream:
+        chunks = list(chat.chat.completions.create(stream=True, **asked))
+        deltas = [chunk.choices[0].delta for chunk in chunks]
+        told = "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas)
+        signed = [block for delta in deltas for block in getattr(delta, "thinking_blocks", None) or ()]
+        assert told == fake.THOUGHT["thinking"] and signed[0]["signature"] == fake.THOUGHT["signature"]
+        assert b'"thinking_blocks":[{"type":"thinking","thinking":"Think' in gateway.recorder.last().output
+        return
+    message = chat.chat.completions.create(**asked).choices[0].message
+    assert message.reasoning_content == fake.THOUGHT["thinking"]
+    sent = anthropic_upstream.requests[-1].json
+    assert sent["thinking"] == {"type": "adaptive"} and sent["output_config"] == {"effort": "high"}
+    result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "12 °C"}
+    history = [*MESSAGES, message.model_dump(exclude_none=True), result]
+    chat.chat.completions.create(**asked | {"messages": history})
+    sent = anthropic_upstream.requests[-1].json["messages"]
+    assert [block["type"] for block in sent[1]["content"]] == ["thinking", "text", "tool_use"]
+    assert sent[1]["content"][0] == fake.THOUGHT

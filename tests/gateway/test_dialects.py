@@ -63,12 +63,12 @@ def test_a_whole_conversation_becomes_a_messages_request() -> None:
             "parallel_tool_calls": False,
             "response_format": {
                 "type": "json_schema",
-                "json_schema": {"name": "n", "schema": {"type": "object"}},
+                "json_schema": {"name": "n", "schema": {"type": "object", "additionalProperties": False}},
             },
             "stream": True,
             "stream_options": {"include_usage": True},
             "n": 1,
-            "seed": 3,
+            "seed": None,
         },
         "claude",
     )
@@ -114,7 +114,12 @@ def test_a_whole_conversation_becomes_a_messages_request() -> None:
             {"name": "g", "input_schema": {"type": "object", "properties": {}}, "strict": True},
         ],
         "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
-        "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+        "output_config": {
+            "format": {
+                "type": "json_schema",
+                "schema": {"type": "object", "additionalProperties": False},
+            }
+        },
     }
 
 
@@ -123,7 +128,8 @@ def test_a_whole_conversation_becomes_a_messages_request() -> None:
     [
         ({"n": 2}, "n"),
         ({"logit_bias": {"1": 1}}, "logit_bias"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "grammar"}}, "response_format"),
+        ({"seed": 3}, "seed"),
         ({"never_heard_of": 1}, "never_heard_of"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "system", "content": "x"}]}, "messages"),

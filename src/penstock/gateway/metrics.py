@@ -75,7 +75,7 @@ def spent(project: str, route: str, target: str, usage: Usage, cost_usd: float |
         ("input", usage.input),
         ("output", usage.output),
         ("cached", usage.cached),
-        ("cache_write", usage.cache_write),
+        ("cache_write", usage.written),
         ("reasoning", usage.reasoning),
     ):
         if tokens:

@@ -31,13 +31,26 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call. `input` counts cached and cache-writing tokens too; `output` counts reasoning too."""
+    """Tokens of one call. `input` and `output` are the sums; the finer classes are parts of them, none in two."""
 
     input: int = 0
     output: int = 0
     cached: int = 0
+    """Input read from a prompt cache."""
     cache_write: int = 0
+    """Input written into a prompt cache for its usual time."""
     reasoning: int = 0
+    cache_write_1h: int = 0
+    """Input written into a prompt cache for an hour."""
+    audio_input: int = 0
+    image_input: int = 0
+    audio_output: int = 0
+    image_output: int = 0
+
+    @property
+    def written(self) -> int:
+        """Everything that was written into a prompt cache."""
+        return self.cache_write + self.cache_write_1h
 
 
 @dataclass(frozen=True, slots=True)

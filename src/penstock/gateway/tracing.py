@@ -86,7 +86,7 @@ def span_of(call: Call, *, capture: bool) -> SpanRecord:
         input_tokens=usage.input,
         output_tokens=usage.output,
         cached_tokens=usage.cached,
-        cache_write_tokens=usage.cache_write,
+        cache_write_tokens=usage.written,
         reasoning_tokens=usage.reasoning,
         cost_usd=call.cost.usd if call.cost is not None else None,
         price_version=call.cost.version if call.cost is not None else None,

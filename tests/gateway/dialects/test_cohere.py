@@ -17,8 +17,10 @@ from penstock.gateway.dialects.chat_over_cohere import ChatOverCohere
 from penstock.gateway.dialects.embeddings import InBase64
 from penstock.gateway.dialects.embeddings_over_cohere import EmbeddingsOverBedrock, EmbeddingsOverCohere
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dialects.fronts import fronts
 from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
 from penstock.gateway.dialects.sse import EventBuffer, payload
+from penstock.gateway.model import Operation
 from tests.fakes import cohere as fake
 
 USER = [{"role": "user", "content": "Hi"}]
@@ -354,3 +356,38 @@ def test_embedding_answers(shape: str, vectors: list[list[float]]) -> None:
 def test_embedding_answers_that_are_none(body: bytes) -> None:
     with pytest.raises(Upstream):
         EmbeddingsOverCohere().answer(body, "alias")
+
+
+def test_failures_of_tools_are_told_in_words() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    made = chat_to_cohere.translate_request(
+        {
+            "messages": [
+                {"role": "user", "content": "x"},
+                {"role": "assistant", "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "c", "content": "down", "is_error": True},
+            ]
+        },
+        "command",
+    )
+    assert made["messages"][2]["content"] == [
+        {"type": "text", "text": "Error: "},
+        {"type": "text", "text": "down"},
+    ]
+
+
+def test_callers_of_anthropic_may_have_members_dropped() -> None:
+    body = {
+        "model": "route",
+        "max_tokens": 5,
+        "messages": [{"role": "user", "content": "x"}],
+        "mcp_servers": [{}],
+    }
+    envelope = Envelope(msgspec.json.encode(body))
+    back = ChatOverCohere(drop_params=True)
+    with pytest.raises(Invalid, match="mcp_servers"):
+        fronts(back)[Operation.MESSAGES].request(envelope, "command")
+    made = msgspec.json.decode(
+        fronts(back, drop_params=True)[Operation.MESSAGES].request(envelope, "command")
+    )
+    assert set(made) == {"model", "messages", "max_tokens"}

@@ -435,3 +435,37 @@ def test_answers_that_are_none(body: bytes) -> None:
 )
 def test_faults(body: bytes, message: str, kind: str) -> None:
     assert ChatOverConverse().fault(400, body)[:2] == (message, kind)
+
+
+def test_what_only_openai_knows_of_a_message_becomes_words() -> None:
+    body = {
+        "messages": [
+            {"role": "user", "content": "hi", "name": "ada"},
+            {"role": "assistant", "content": None, "refusal": "No.", "name": "bot"},
+            {"role": "user", "content": [{"type": "text", "text": "why"}], "name": "bob"},
+        ]
+    }
+    made = chat_to_converse.translate_request(body)["messages"]
+    assert [[block["text"] for block in each["content"]] for each in made] == [
+        ["ada: hi"],
+        ["No."],
+        ["bob: ", "why"],
+    ]
+
+
+def test_failures_of_tools_and_allowed_tools() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    tools = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+    body = {
+        "messages": [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "down", "is_error": True},
+        ],
+        "tools": tools,
+        "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": tools[1:]}},
+    }
+    made = chat_to_converse.translate_request(body)
+    assert made["messages"][2]["content"][0]["toolResult"]["status"] == "error"
+    assert [each["toolSpec"]["name"] for each in made["toolConfig"]["tools"]] == ["g"]
+    assert made["toolConfig"]["toolChoice"] == {"any": {}}

@@ -14,18 +14,44 @@ from penstock.gateway.dialects.sse import EventBuffer, payload
 from penstock.gateway.model import Usage
 
 
-class AnthropicUsage(msgspec.Struct):
+class CacheCreation(msgspec.Struct):
+    """What was written into the prompt cache, by how long it stays there."""
+
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class OutputDetails(msgspec.Struct):
+    """Parts of the output."""
+
+    thinking_tokens: int | None = None
+
+
+class AnthropicUsage(msgspec.Struct, omit_defaults=True):
     """The `usage` object; in a stream it comes in two halves."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+    output_tokens_details: OutputDetails | None = None
 
     def usage(self) -> Usage:
         """Return it as our noun: Anthropic counts cached input apart, we count it in."""
-        read, written = self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0
-        return Usage((self.input_tokens or 0) + read + written, self.output_tokens or 0, read, written)
+        read, split = self.cache_read_input_tokens or 0, self.cache_creation
+        long = (split.ephemeral_1h_input_tokens or 0) if split else 0
+        short = (split.ephemeral_5m_input_tokens or 0) if split else 0
+        written = max(self.cache_creation_input_tokens or 0, long + short)
+        details = self.output_tokens_details
+        return Usage(
+            (self.input_tokens or 0) + read + written,
+            self.output_tokens or 0,
+            read,
+            written - long,
+            (details.thinking_tokens or 0) if details else 0,
+            long,
+        )
 
     def merged(self, later: "AnthropicUsage") -> "AnthropicUsage":
         """Return this with what a later event says put over it."""
@@ -47,14 +73,10 @@ class StreamMessage(msgspec.Struct):
     usage: AnthropicUsage | None = None
 
 
-class Block(msgspec.Struct):
-    """A content block that begins."""
+class StopDetails(msgspec.Struct):
+    """Why the model refused."""
 
-    type: str = ""
-    id: str | None = None
-    name: str | None = None
-    text: str | None = None
-    thinking: str | None = None
+    explanation: str | None = None
 
 
 class BlockDelta(msgspec.Struct):
@@ -64,7 +86,11 @@ class BlockDelta(msgspec.Struct):
     text: str | None = None
     partial_json: str | None = None
     thinking: str | None = None
+    signature: str | None = None
+    citation: Any = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: StopDetails | None = None
 
 
 class ErrorBody(msgspec.Struct):
@@ -80,7 +106,7 @@ class Event(msgspec.Struct):
     type: str = ""
     index: int = 0
     message: StreamMessage | None = None
-    content_block: Block | None = None
+    content_block: dict[str, Any] | None = None
     delta: BlockDelta | None = None
     usage: AnthropicUsage | None = None
     error: ErrorBody | None = None
@@ -112,16 +138,64 @@ def read_fault(status: int, body: bytes) -> Fault:
     return Fault(inner.message or f"The provider answered {status}.", inner.type)
 
 
+class _Open:
+    """A content block that is being put together."""
+
+    __slots__ = ("_citations", "_json", "_signature", "_start", "_text", "_thinking")
+
+    def __init__(self, start: dict[str, Any]) -> None:
+        self._start = start
+        self._text: list[str] = []
+        self._json: list[str] = []
+        self._thinking: list[str] = []
+        self._signature = ""
+        self._citations: list[Any] = []
+
+    def add(self, delta: BlockDelta) -> int:
+        """Take a delta in; returns how many characters it held."""
+        size = 0
+        for text, into in (
+            (delta.text, self._text),
+            (delta.partial_json, self._json),
+            (delta.thinking, self._thinking),
+        ):
+            if text:
+                into.append(text)
+                size += len(text)
+        self._signature += delta.signature or ""
+        if delta.citation is not None:
+            self._citations.append(delta.citation)
+        return size
+
+    def built(self) -> dict[str, Any]:
+        """Return the block as an answer that was not streamed would hold it."""
+        block = dict(self._start)
+        for name, parts in (("text", self._text), ("thinking", self._thinking)):
+            if parts:
+                block[name] = f"{block.get(name) or ''}{''.join(parts)}"
+        if self._signature:
+            block["signature"] = self._signature
+        if self._citations:
+            block["citations"] = [*(block.get("citations") or ()), *self._citations]
+        if self._json:
+            text = "".join(self._json)
+            try:
+                block["input"] = msgspec.json.decode(text)
+            except (msgspec.DecodeError, RecursionError):
+                block["input"] = text  # cut short: kept as it came
+        return block
+
+
 class MessageAssembler:
     """Puts a streamed message together for the trace, up to a limit."""
 
-    __slots__ = ("_blocks", "_id", "_room", "_stop", "model", "usage")
+    __slots__ = ("_blocks", "_end", "_id", "_room", "model", "usage")
 
     def __init__(self) -> None:
         self._id = ""
-        self._blocks: dict[int, tuple[Block, list[str]]] = {}
+        self._blocks: dict[int, _Open] = {}
         self._room = CAPTURE_LIMIT
-        self._stop: str | None = None
+        self._end: dict[str, Any] = {"stop_reason": None, "stop_sequence": None}
         self.model = ""
         self.usage: AnthropicUsage | None = None
 
@@ -131,17 +205,16 @@ class MessageAssembler:
             self._id, self.model = event.message.id, event.message.model
             self._count(event.message.usage)
         if event.content_block is not None:
-            block = event.content_block
-            self._blocks[event.index] = (block, [block.text or block.thinking or ""])
+            self._blocks[event.index] = _Open(event.content_block)
         self._count(event.usage)
         delta = event.delta
         if delta is None:
             return
-        self._stop = delta.stop_reason or self._stop
-        text = delta.text or delta.partial_json or delta.thinking
-        if text and self._room > 0 and event.index in self._blocks:
-            self._blocks[event.index][1].append(text)
-            self._room -= len(text)
+        for name in ("stop_reason", "stop_sequence", "stop_details"):
+            if (found := getattr(delta, name)) is not None:
+                self._end[name] = found
+        if self._room > 0 and event.index in self._blocks:
+            self._room -= self._blocks[event.index].add(delta)
 
     def _count(self, usage: AnthropicUsage | None) -> None:
         if usage is not None:
@@ -154,26 +227,14 @@ class MessageAssembler:
             "type": "message",
             "role": "assistant",
             "model": self.model,
-            "content": [self._block(block, "".join(parts)) for block, parts in self._blocks.values()],
-            "stop_reason": self._stop,
+            "content": [block.built() for block in self._blocks.values()],
+            **self._end,
         }
         if self.usage is not None:
             body["usage"] = self.usage
         if self._room <= 0:
             body["truncated"] = True
         return _encode(body)
-
-    @staticmethod
-    def _block(block: Block, text: str) -> dict[str, Any]:
-        if block.type == "thinking":
-            return {"type": "thinking", "thinking": text}
-        if block.name is None:
-            return {"type": block.type, "text": text}
-        try:
-            given: Any = msgspec.json.decode(text) if text else {}
-        except (msgspec.DecodeError, RecursionError):
-            given = text  # cut short: kept as it came
-        return {"type": block.type, "id": block.id, "name": block.name, "input": given}
 
 
 class AnthropicRelay:

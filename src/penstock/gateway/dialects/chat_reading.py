@@ -14,7 +14,7 @@ from penstock.gateway.dialects.envelope import Envelope
 HINTS = frozenset(
     {
         "user", "stream_options", "metadata", "store", "safety_identifier", "prompt_cache_key",
-        "prompt_cache_retention", "verbosity",
+        "prompt_cache_retention", "prompt_cache_options", "verbosity",
     }
 )  # fmt: skip
 """Members that only help a provider along: one without them is free to ignore them."""
@@ -34,6 +34,13 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "service_tier": ("auto",),
 }
 """Values at which a member may be left out without changing anything; None always is one."""
+
+
+GONE: Mapping[str, str] = {
+    "function_call": "send tool_calls",
+    "audio": "send what was said as content",
+}
+"""Members of messages that only OpenAI's own servers understand → what to do instead."""
 
 
 def bad(message: str, param: str) -> Invalid:
@@ -72,10 +79,18 @@ def check_members(body: Mapping[str, Any], known: Collection[str], whom: str) ->
 
 
 def messages_of(body: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield (place, role, message) for each message; raises Invalid for what is none."""
+    """Yield (place, role, message) for each message; raises Invalid for what is none.
+
+    Refusals and names, which only OpenAI's servers know, are part of the contents.
+    """
     given = body.get("messages")
     if not isinstance(given, list) or not given:
         raise bad("messages must be a list with at least one message.", "messages")
+    voices = {
+        str(each.get("name") or "")
+        for each in given
+        if isinstance(each, dict) and each.get("role") == "assistant"
+    } - {""}
     for index, message in enumerate(given):
         where = f"messages[{index}]"
         if not isinstance(message, dict):
@@ -83,7 +98,24 @@ def messages_of(body: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str
         role = message.get("role")
         if role not in ("system", "developer", "user", "assistant", "tool"):
             raise bad(f"{where} has the role {role!r}, which is not known here.", f"{where}.role")
-        yield where, "system" if role == "developer" else role, message
+        for name, instead in GONE.items():
+            if message.get(name) is not None:
+                raise bad(f"{where}.{name} means nothing to this provider: {instead}.", f"{where}.{name}")
+        # A model knows which words are its own: its name says something only where there are several.
+        named = role != "tool" and (role != "assistant" or len(voices) > 1)
+        yield where, "system" if role == "developer" else role, _spoken(message, named=named)
+
+
+def _spoken(message: dict[str, Any], *, named: bool) -> dict[str, Any]:
+    content, name = message.get("content"), message.get("name")
+    if not content and isinstance(message.get("refusal"), str):
+        content = message["refusal"]
+    if named and isinstance(name, str) and name and content:
+        if isinstance(content, str):
+            content = f"{name}: {content}"
+        elif isinstance(content, list):
+            content = [{"type": "text", "text": f"{name}: "}, *content]
+    return message if content is message.get("content") else message | {"content": content}
 
 
 def parts_of(content: Any, where: str) -> list[tuple[str, Mapping[str, Any]]]:
@@ -99,8 +131,17 @@ def parts_of(content: Any, where: str) -> list[tuple[str, Mapping[str, Any]]]:
         place = f"{where}.content[{index}]"
         if not isinstance(part, dict):
             raise bad(f"{place} must be an object.", place)
-        out.append((place, part))
+        out.append((place, _cache_point(part)))
     return out
+
+
+def _cache_point(part: dict[str, Any]) -> dict[str, Any]:
+    """Return the part with OpenAI's word for a cache point in the one that all providers here go by."""
+    point = part.get("prompt_cache_breakpoint")
+    if not isinstance(point, dict) or part.get("cache_control") is not None:
+        return part
+    # OpenAI's times are half an hour and more: of those known elsewhere, one hour is the nearest.
+    return part | {"cache_control": {"type": "ephemeral"} | ({"ttl": "1h"} if point.get("ttl") else {})}
 
 
 def text_of(part: Mapping[str, Any]) -> str | None:
@@ -175,22 +216,45 @@ def tool_call_id(message: Mapping[str, Any], where: str) -> str:
 
 
 def functions_of(body: Mapping[str, Any], whom: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Return (tool, its function) for each tool; raises Invalid for tools that are no functions."""
+    """Return (tool, its function) for each tool that may be called; raises Invalid for tools that are no functions."""
     tools = body.get("tools") or []
+    allowed = allowed_of(body)
     if not isinstance(tools, list):
         raise bad("tools must be a list.", "tools")
     out: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
     for index, tool in enumerate(tools):
-        where = f"tools[{index}]"
-        if not isinstance(tool, dict):
-            raise bad(f"{where} must be an object.", where)
-        if tool.get("type", "function") != "function":
-            raise bad(f"{where} has the type {tool['type']!r}, which {whom} does not take.", where)
-        function = tool.get("function")
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            raise bad(f"{where}.function needs a name.", where)
-        out.append((tool, function))
+        function = function_of(tool, f"tools[{index}]", whom)
+        if allowed is None or function["name"] in allowed:
+            out.append((tool, function))
     return out
+
+
+def function_of(tool: Any, where: str, whom: str) -> Mapping[str, Any]:
+    """Return the function that a tool is; raises Invalid for any other tool."""
+    if not isinstance(tool, dict):
+        raise bad(f"{where} must be an object.", where)
+    if tool.get("type", "function") != "function":
+        raise bad(f"{where} has the type {tool['type']!r}, which {whom} does not take.", where)
+    function = tool.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise bad(f"{where}.function needs a name.", where)
+    return function
+
+
+def allowed_of(body: Mapping[str, Any]) -> set[str] | None:
+    """Return the names of the only tools that tool_choice allows, or None when it allows all."""
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
+        return None
+    inner = choice.get("allowed_tools")
+    tools = inner.get("tools") if isinstance(inner, dict) else None
+    functions = [tool.get("function") for tool in tools or () if isinstance(tool, dict)]
+    names = {
+        each["name"] for each in functions if isinstance(each, dict) and isinstance(each.get("name"), str)
+    }
+    if not names or len(functions) != len(tools or ()) or len(names) != len(functions):
+        raise bad("tool_choice.allowed_tools.tools must name functions.", "tool_choice.allowed_tools.tools")
+    return names
 
 
 def schema_of(function: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -203,13 +267,19 @@ def choice_of(body: Mapping[str, Any]) -> tuple[str, str]:
     choice = body.get("tool_choice")
     if choice is None:
         return "", ""
+    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        inner = choice.get("allowed_tools")
+        choice = inner.get("mode", "auto") if isinstance(inner, dict) else "auto"
     if choice in ("auto", "none", "required"):
         return str(choice), ""
     if isinstance(choice, dict) and choice.get("type") == "function":
         function = choice.get("function")
         if isinstance(function, dict) and isinstance(function.get("name"), str):
             return "named", function["name"]
-    raise bad("tool_choice must be auto, none, required or a named function.", "tool_choice")
+    raise bad(
+        "tool_choice must be auto, none, required, a named function or a list of allowed functions.",
+        "tool_choice",
+    )
 
 
 def stops_of(body: Mapping[str, Any]) -> list[str]:

@@ -74,6 +74,8 @@ def _message(where: str, role: str, message: Mapping[str, Any]) -> dict[str, Any
     made: dict[str, Any] = {"role": role, "content": _plain(content)}
     if role == "tool":
         made["tool_call_id"] = tool_call_id(message, where)
+        if message.get("is_error"):
+            made["content"] = _plain([{"type": "text", "text": "Error: "}, *content])
     return made
 
 

@@ -234,6 +234,8 @@ def _tool_result(message: Mapping[str, Any], where: str) -> list[Block]:
     blocks = _content(message.get("content"), where)
     content = [block for block in blocks if "cachePoint" not in block]
     result = {"toolUseId": tool_call_id(message, where), "content": content or [{"text": "(empty)"}]}
+    if message.get("is_error"):
+        result["status"] = "error"
     # A point inside a result is not possible there; the one right after it keeps the same and a little more.
     if message.get("cache_control"):
         blocks.append(cache_point(message["cache_control"]))

@@ -1,66 +1,63 @@
 """An OpenAI chat request as an Anthropic messages request. Pure functions over decoded JSON.
 
 From https://platform.openai.com/docs/api-reference/chat/create to https://docs.anthropic.com/en/api/messages.
+`chat_to_blocks` has the messages.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from penstock.core.errors import Invalid
+from penstock.gateway.dialects.chat_reading import (
+    allowed_of,
+    attempt,
+    bad,
+    check_members,
+    choice_of,
+    function_of,
+    left_out,
+    limit_of,
+    refused,
+    schema_format,
+    schema_of,
+    stops_of,
+)
+from penstock.gateway.dialects.chat_to_blocks import WHOM, Block, translate_messages
 
 DEFAULT_MAX_TOKENS = 4096
 """Anthropic wants a limit; this one holds when the caller names none."""
-
 PASSED = (
     "temperature",
     "top_p",
+    "top_k",
     "stream",
     "thinking",
-    "top_k",
-    "service_tier",
     "output_config",
+    "cache_control",
+    "container",
     "context_management",
+    "inference_geo",
+    "mcp_servers",
+    "speed",
 )
 """Members that both APIs share, or that only Anthropic knows and a caller may send on purpose."""
-
-DROPPED = frozenset(
+KNOWN = frozenset(
     {
         "model", "messages", "max_tokens", "max_completion_tokens", "stop", "tools", "tool_choice",
-        "parallel_tool_calls", "response_format", "user", "stream_options", "metadata", "store", "seed",
-        "safety_identifier", "prompt_cache_key", "n", "logprobs", "reasoning_effort", "verbosity",
+        "parallel_tool_calls", "response_format", "reasoning_effort", "service_tier", *PASSED,
     }
 )  # fmt: skip
-"""Members that are translated elsewhere, or only hints that another provider is free to ignore."""
-
-UNSUPPORTED_UNLESS = {
-    "n": (None, 1),
-    "logprobs": (None, False),
-    "top_logprobs": (None, 0),
-    "logit_bias": (None, {}),
-    "presence_penalty": (None, 0),
-    "frequency_penalty": (None, 0),
-    "modalities": (None, ["text"]),
-    "audio": (None,),
-    "functions": (None, []),
-    "function_call": (None,),
-    "web_search_options": (None,),
-    "prediction": (None,),
-}
-"""Members without a counterpart, and the values at which leaving them out changes nothing."""
-
-
-def _refuse(name: str, why: str) -> Invalid:
-    return Invalid(
-        f"{name} cannot be sent to an Anthropic model: {why}.",
-        hint="Leave it out, or set the provider's option drop_params = true.",
-        details={"param": name, "code": "unsupported_parameter"},
-    )
-
-
-def _bad(message: str, param: str) -> Invalid:
-    return Invalid(message, details={"param": param, "code": "invalid_value"})
+TIERS = {"default": "standard_only", "priority": "auto", "standard_only": "standard_only"}
+"""OpenAI's service_tier, or Anthropic's own → Anthropic's, where `auto` uses priority capacity if there is any."""
+EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 32768, "max": 65536}
+"""Tokens of thinking for models that know no efforts."""
+LEAST_BUDGET = 1024
+LAST_WITH_BUDGETS = (4, 5)
+"""The last version of Claude whose models think with a budget; later ones adapt it to the effort."""
+ONLY_JSON = "Answer with one valid JSON object and nothing else: no other text, no Markdown fences."
+_VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
+_NATIVE = re.compile(r"_\d{8}$")
 
 
 def translate_request(
@@ -70,211 +67,191 @@ def translate_request(
 
     Raises Invalid for what cannot be said there; with `drop`, unsupported members are left out instead.
     """
-    for name, harmless in UNSUPPORTED_UNLESS.items():
-        if not drop and body.get(name) not in harmless:
-            raise _refuse(name, "it has no such thing")
-    if not drop and (strange := unknown_members(body)):
-        raise _refuse(strange[0], "it is not known there")
-    system, messages = _messages(body.get("messages"))
-    out: dict[str, Any] = {
-        "model": model,
-        "max_tokens": body.get("max_completion_tokens") or body.get("max_tokens") or max_tokens,
-        "messages": messages,
-    }
+    if not drop:
+        check_members(body, KNOWN, WHOM)
+    system, messages = translate_messages(body)
+    limit = limit_of(body)
+    if limit is not None and not isinstance(limit, int):
+        raise bad("max_completion_tokens must be a whole number.", "max_completion_tokens")
+    out: dict[str, Any] = {"model": model, "max_tokens": limit or max_tokens, "messages": messages}
     if system:
-        out["system"] = system
+        out["system"] = _system(system)
     for name in PASSED:
         if body.get(name) is not None:
             out[name] = body[name]
     if isinstance(out.get("temperature"), int | float):
         out["temperature"] = min(out["temperature"], 1)  # OpenAI's scale goes to 2
-    stop = body.get("stop")
-    if stop:
-        out["stop_sequences"] = [stop] if isinstance(stop, str) else stop
-    if isinstance(body.get("user"), str):
-        out["metadata"] = {"user_id": body["user"]}
-    _tools(body, out)
-    _format(body, out, drop)
+    if stops := stops_of(body):
+        out["stop_sequences"] = stops
+    if user := _user(body):
+        out["metadata"] = {"user_id": user}
+    for part in (_tools, _format, _effort, _tier):
+        attempt(part, body, out, drop=drop)
+    _room_to_think(out, given=limit is not None)
     return out
 
 
-def _messages(given: Any) -> tuple[Any, list[dict[str, Any]]]:
-    if not isinstance(given, list) or not given:
-        raise _bad("messages must be a list with at least one message.", "messages")
-    system: list[dict[str, Any]] = []
-    out: list[dict[str, Any]] = []
-    for index, message in enumerate(given):
-        where = f"messages[{index}]"
-        if not isinstance(message, dict):
-            raise _bad(f"{where} must be an object.", where)
-        role = message.get("role")
-        if role in ("system", "developer"):
-            system += _parts(message.get("content"), where)
-        elif role == "user":
-            _append(out, "user", _parts(message.get("content"), where))
-        elif role == "assistant":
-            _append(out, "assistant", _assistant(message, where))
-        elif role == "tool":
-            _append(out, "user", [_tool_result(message, where)])
-        else:
-            raise _bad(f"{where} has the role {role!r}, which is not known here.", f"{where}.role")
-    if not out:
-        raise _bad("messages needs a user message beside the system prompt.", "messages")
-    return _system(system), out
-
-
-def _append(out: list[dict[str, Any]], role: str, blocks: list[dict[str, Any]]) -> None:
-    # Anthropic wants the roles to alternate, and all results of one turn in one message.
-    if not blocks:
-        return
-    if out and out[-1]["role"] == role:
-        out[-1]["content"] += blocks
-    else:
-        out.append({"role": role, "content": blocks})
-
-
-def _system(blocks: list[dict[str, Any]]) -> Any:
+def _system(blocks: list[Block]) -> Any:
     if any("cache_control" in block for block in blocks):
         return blocks
-    return "\n\n".join(block.get("text", "") for block in blocks)
+    return "\n\n".join(block["text"] for block in blocks)
 
 
-def _parts(content: Any, where: str) -> list[dict[str, Any]]:
-    if content is None or content == "":
-        return []
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    if not isinstance(content, list):
-        raise _bad(f"{where}.content must be a string or a list of parts.", f"{where}.content")
-    return [_part(part, f"{where}.content[{index}]") for index, part in enumerate(content)]
+def _user(body: Mapping[str, Any]) -> str:
+    metadata = body.get("metadata")
+    own = metadata.get("user_id") if isinstance(metadata, dict) else None
+    found = [body.get("user"), body.get("safety_identifier"), own]
+    return next((each for each in found if isinstance(each, str) and each), "")
 
 
-def _part(part: Any, where: str) -> dict[str, Any]:
-    kind = part.get("type") if isinstance(part, dict) else None
-    block: dict[str, Any]
-    if kind in ("text", "refusal"):
-        block = {"type": "text", "text": str(part.get("text") or part.get("refusal") or "")}
-    elif kind == "image_url":
-        image = part.get("image_url")
-        url = image.get("url") if isinstance(image, dict) else image
-        block = {"type": "image", "source": _source(url, f"{where}.image_url.url")}
-    elif kind == "file":
-        file = part.get("file")
-        data = file.get("file_data") if isinstance(file, dict) else None
-        block = {"type": "document", "source": _source(data, f"{where}.file.file_data")}
-    else:
-        raise _bad(f"{where} has the type {kind!r}, which Anthropic models do not take.", where)
-    if "cache_control" in part:
-        block["cache_control"] = part["cache_control"]
-    return block
-
-
-def _source(url: Any, where: str) -> dict[str, Any]:
-    if not isinstance(url, str) or not url:
-        raise _bad(f"{where} must be a URL or a data URL.", where)
-    if not url.startswith("data:"):
-        return {"type": "url", "url": url}
-    head, comma, data = url[5:].partition(",")
-    media, _, encoding = head.partition(";")
-    if not comma or encoding != "base64":
-        raise _bad(f"{where} must be a data URL in base64.", where)
-    return {"type": "base64", "media_type": media, "data": data}
-
-
-def _assistant(message: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
-    blocks = _parts(message.get("content"), where)
-    for index, call in enumerate(message.get("tool_calls") or []):
-        place = f"{where}.tool_calls[{index}]"
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            raise _bad(f"{place} must be a function call.", place)
-        arguments = function.get("arguments") or "{}"
-        try:
-            given = msgspec.json.decode(arguments)
-        except (msgspec.DecodeError, TypeError, RecursionError) as error:
-            raise _bad(f"{place}.function.arguments is not JSON.", place) from error
-        if not isinstance(given, dict):
-            raise _bad(f"{place}.function.arguments must be a JSON object.", place)
-        blocks.append({"type": "tool_use", "id": call.get("id"), "name": function["name"], "input": given})
-    return blocks
-
-
-def _tool_result(message: Mapping[str, Any], where: str) -> dict[str, Any]:
-    identity = message.get("tool_call_id")
-    if not isinstance(identity, str):
-        raise _bad(f"{where} needs tool_call_id.", f"{where}.tool_call_id")
-    content = message.get("content")
-    return {
-        "type": "tool_result",
-        "tool_use_id": identity,
-        "content": content if isinstance(content, str) else _parts(content, where),
-    }
+# -- what the model may do ---------------------------------------------------------------------------------
 
 
 def _tools(body: Mapping[str, Any], out: dict[str, Any]) -> None:
-    tools = body.get("tools")
-    if tools:
-        if not isinstance(tools, list):
-            raise _bad("tools must be a list.", "tools")
-        out["tools"] = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
-    choice = _tool_choice(body.get("tool_choice"))
-    if body.get("parallel_tool_calls") is False and tools:
-        choice = choice or {"type": "auto"}
-        if choice["type"] != "none":
-            choice["disable_parallel_tool_use"] = True
-    if choice and tools:
+    given = body.get("tools") or []
+    if not isinstance(given, list):
+        raise bad("tools must be a list.", "tools")
+    kind, name = choice_of(body)
+    tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(given)]
+    allowed = allowed_of(body)
+    found = [tool for tool in tools if allowed is None or tool.get("name") in allowed]
+    if not found:
+        if kind in ("required", "named"):
+            raise bad("tool_choice asks for a call, and there are no tools.", "tool_choice")
+        return
+    out["tools"] = found
+    said: dict[str, Any] = {
+        "auto": {"type": "auto"},
+        "none": {"type": "none"},
+        "required": {"type": "any"},
+        "named": {"type": "tool", "name": name},
+    }
+    choice = said.get(kind)
+    if not left_out("parallel_tool_calls", body.get("parallel_tool_calls")) and kind != "none":
+        choice = (choice or {"type": "auto"}) | {"disable_parallel_tool_use": True}
+    if choice is not None:
         out["tool_choice"] = choice
 
 
-def _tool(tool: Any, where: str) -> dict[str, Any]:
-    if not isinstance(tool, dict):
-        raise _bad(f"{where} must be an object.", where)
-    if "input_schema" in tool or tool.get("type") not in ("function", None):
+def _tool(tool: Any, where: str) -> Block:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    if isinstance(tool, dict) and ("input_schema" in tool or _NATIVE.search(str(kind))):
         return tool  # one of Anthropic's own, meant as it is
-    function = tool.get("function")
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise _bad(f"{where}.function needs a name.", where)
-    made: dict[str, Any] = {
-        "name": function["name"],
-        "input_schema": function.get("parameters") or {"type": "object", "properties": {}},
-    }
+    if kind == "custom":
+        raise bad(f"{where} takes free text, and the tools of {WHOM} take JSON objects.", where)
+    function = function_of(tool, where, WHOM)
+    made: Block = {"name": function["name"], "input_schema": {"type": "object", **schema_of(function)}}
     if function.get("description"):
         made["description"] = function["description"]
     if function.get("strict") is True:
         made["strict"] = True
-    if "cache_control" in tool:
-        made["cache_control"] = tool["cache_control"]
+    if (control := tool.get("cache_control") or function.get("cache_control")) is not None:
+        made["cache_control"] = control
     return made
 
 
-def _tool_choice(choice: Any) -> dict[str, Any] | None:
-    if choice is None:
-        return None
-    if isinstance(choice, str):
-        kinds = {"auto": "auto", "none": "none", "required": "any"}
-        if choice in kinds:
-            return {"type": kinds[choice]}
-    elif isinstance(choice, dict):
-        function = choice.get("function")
-        if choice.get("type") == "function" and isinstance(function, dict) and function.get("name"):
-            return {"type": "tool", "name": function["name"]}
-    raise _bad("tool_choice must be auto, none, required or a named function.", "tool_choice")
+# -- how it answers ----------------------------------------------------------------------------------------
 
 
-def _format(body: Mapping[str, Any], out: dict[str, Any], drop: bool) -> None:
+def _config(out: dict[str, Any], name: str, value: Any) -> None:
+    """Put a member into output_config; what the caller sent there stands."""
+    given = out.get("output_config", {})
+    if not isinstance(given, dict):
+        raise bad("output_config must be an object.", "output_config")
+    out["output_config"] = {name: value} | given
+
+
+def _format(body: Mapping[str, Any], out: dict[str, Any]) -> None:
     given = body.get("response_format")
-    kind = given.get("type") if isinstance(given, dict) else None
-    if given is None or kind == "text" or "output_config" in body:
+    if left_out("response_format", given):
         return
-    schema = given.get("json_schema") if isinstance(given, dict) else None
-    if kind == "json_schema" and isinstance(schema, dict) and isinstance(schema.get("schema"), dict):
-        out["output_config"] = {"format": {"type": "json_schema", "schema": schema["schema"]}}
-    elif not drop:
-        raise _refuse("response_format", "only json_schema with a schema has a counterpart there")
+    inner = schema_format(body)
+    if inner is not None:
+        _config(out, "format", {"type": "json_schema", "schema": closed(inner["schema"])})
+    elif isinstance(given, dict) and given.get("type") == "json_object":
+        # There is no such mode: the model is told, as OpenAI's callers have to tell it anyway.
+        system = out.get("system")
+        told = {"type": "text", "text": ONLY_JSON}
+        if isinstance(system, list):
+            out["system"] = [*system, told]
+        else:
+            out["system"] = f"{system}\n\n{ONLY_JSON}" if system else ONLY_JSON
+    else:
+        raise refused(
+            "response_format", WHOM, "it is neither text, json_object nor json_schema with a schema"
+        )
 
 
-def unknown_members(body: Mapping[str, Any]) -> list[str]:
-    """Return the members of an OpenAI request that the translation knows nothing about."""
-    return sorted(
-        name for name in body if name not in DROPPED and name not in PASSED and name not in UNSUPPORTED_UNLESS
-    )
+def closed(schema: Any) -> Any:
+    """Return the schema with objects closed that do not say whether they are: open ones are refused there."""
+    if not isinstance(schema, dict):
+        return schema
+    out = dict(schema)
+    for name in ("properties", "$defs", "definitions"):
+        if isinstance(out.get(name), dict):
+            out[name] = {key: closed(value) for key, value in out[name].items()}
+    for name in ("anyOf", "allOf", "oneOf"):
+        if isinstance(out.get(name), list):
+            out[name] = [closed(value) for value in out[name]]
+    if "items" in out:
+        out["items"] = closed(out["items"])
+    if out.get("type") == "object" or "properties" in out:
+        out.setdefault("additionalProperties", False)
+    return out
+
+
+def _tier(body: Mapping[str, Any], out: dict[str, Any]) -> None:
+    tier = body.get("service_tier")
+    if left_out("service_tier", tier):
+        return
+    if tier not in TIERS:
+        raise refused("service_tier", WHOM, f"{tier!r} is none of auto, {', '.join(TIERS)}")
+    out["service_tier"] = TIERS[tier]
+
+
+# -- thinking ----------------------------------------------------------------------------------------------
+
+
+def takes_budgets(model: str) -> bool:
+    """Return whether the model is known to think with a budget, instead of adapting to an effort."""
+    found = _VERSION.search(model)
+    return found is not None and (int(found[1]), int(found[2] or 0)) <= LAST_WITH_BUDGETS
+
+
+def _effort(body: Mapping[str, Any], out: dict[str, Any]) -> None:
+    effort = body.get("reasoning_effort")
+    if effort is None:
+        return
+    if effort != "none" and effort not in EFFORTS:
+        raise refused("reasoning_effort", WHOM, f"{effort!r} is none of none, {', '.join(EFFORTS)}")
+    if effort == "none":
+        out.setdefault("thinking", {"type": "disabled"})
+    elif "thinking" in out:
+        _config(out, "effort", EFFORTS[effort])
+    elif not takes_budgets(out["model"]):
+        out["thinking"] = {"type": "adaptive"}
+        _config(out, "effort", EFFORTS[effort])
+    elif _may_think(out["messages"]):
+        budget = BUDGETS[effort]
+        if limit_of(body) is not None:
+            budget = min(budget, out["max_tokens"] - 1)
+        if budget < LEAST_BUDGET:
+            raise refused("reasoning_effort", WHOM, f"it needs max_completion_tokens above {LEAST_BUDGET}")
+        out["thinking"] = {"type": "enabled", "budget_tokens": budget}
+
+
+def _may_think(messages: list[dict[str, Any]]) -> bool:
+    """Return whether the last turn of the assistant allows thinking: calls without their thoughts do not."""
+    for message in reversed(messages):
+        if message["role"] == "assistant":
+            kinds = [block["type"] for block in message["content"]]
+            return "tool_use" not in kinds or kinds[0] in ("thinking", "redacted_thinking")
+    return True
+
+
+def _room_to_think(out: dict[str, Any], *, given: bool) -> None:
+    """Raise a limit that the caller did not set to hold the thoughts beside the answer, for they count too."""
+    thinking = out.get("thinking")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    if isinstance(budget, int) and not given:
+        out["max_tokens"] += budget

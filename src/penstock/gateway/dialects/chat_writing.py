@@ -1,9 +1,10 @@
 """Writing chat answers, whole or streamed, for providers that speak something else.
 
 Shapes: https://platform.openai.com/docs/api-reference/chat/object. Beside them: `reasoning_content` and
-`thinking_blocks` for what the model thought, and `citations`.
+`thinking_blocks` for what the model thought, `citations`, and a choice's `stop_reason` for the stop sequence met.
 """
 
+import sys
 from typing import Any
 
 import msgspec
@@ -21,28 +22,37 @@ def _created() -> int:
 
 
 def completion(
-    identity: str, alias: str, message: dict[str, Any], *, finish: str | None, usage: Usage | None
+    identity: str,
+    alias: str,
+    message: dict[str, Any],
+    *,
+    finish: str | None,
+    usage: Usage | None,
+    stop: str | None = None,
 ) -> dict[str, Any]:
-    """Return a chat completion with one choice."""
+    """Return a chat completion with one choice; `stop` is the stop sequence that ended it, where that is known."""
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+    if stop is not None:
+        choice["stop_reason"] = stop
     return {
         "id": identity,
         "object": "chat.completion",
         "created": _created(),
         "model": alias,
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
+        "choices": [choice],
         "usage": usage_json(usage or Usage()),
     }
 
 
 class MessageBuilder:
-    """Puts an assistant message together from its pieces; also what a trace keeps of a stream, up to a limit."""
+    """Puts an assistant message together from its pieces, up to `room` characters: a trace keeps no more."""
 
     __slots__ = ("_room", "_text", "_tools", "citations", "refusal", "thoughts")
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = sys.maxsize) -> None:
         self._text: list[str] = []
         self._tools: list[dict[str, Any]] = []
-        self._room = CAPTURE_LIMIT
+        self._room = room
         self.thoughts: list[dict[str, Any]] = []
         self.citations: list[Any] = []
         self.refusal: str | None = None
@@ -53,11 +63,13 @@ class MessageBuilder:
 
     def text(self, text: str) -> None:
         """Add text."""
-        if self._fits(text):
+        if text and self._fits(text):
             self._text.append(text)
 
     def thinking(self, text: str, signature: str = "") -> None:
         """Add to the thought that is open: one without a signature; a signature closes it."""
+        if not text and not signature:
+            return
         last = self.thoughts[-1] if self.thoughts else None
         if last is None or last["type"] != "thinking" or "signature" in last:
             last = {"type": "thinking", "thinking": ""}
@@ -81,6 +93,11 @@ class MessageBuilder:
         """Add to the arguments of a tool call."""
         if self._fits(text):
             self._tools[index]["function"]["arguments"] += text
+
+    @property
+    def calls(self) -> bool:
+        """Whether there are tool calls."""
+        return bool(self._tools)
 
     def finish_arguments(self) -> None:
         """Give an empty object to calls without arguments, as OpenAI writes it."""
@@ -111,15 +128,20 @@ class MessageBuilder:
 class ChatWriter:
     """Writes the chunks of one stream, and remembers what they said."""
 
-    __slots__ = ("_alias", "_created", "_finish", "_identity", "_message", "_with_usage", "complete", "usage")
+    __slots__ = (
+        "_alias", "_created", "_finish", "_identity", "_message", "_stop", "_with_usage", "complete", "started",
+        "usage",
+    )  # fmt: skip
 
     def __init__(self, alias: str, with_usage: bool) -> None:
         self._alias = alias
         self._with_usage = with_usage
         self._created = _created()
         self._identity = ""
-        self._message = MessageBuilder()
+        self._message = MessageBuilder(CAPTURE_LIMIT)
         self._finish: str | None = None
+        self._stop: str | None = None
+        self.started = False
         self.usage: Usage | None = None
         self.complete = False
 
@@ -140,12 +162,21 @@ class ChatWriter:
             body["usage"] = usage
         return b"data: " + _encode(body) + b"\n\n"
 
-    def _delta(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
-        return self._event([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}])
+    @property
+    def calls(self) -> bool:
+        """Whether a tool call has been written."""
+        return self._message.calls
+
+    def _delta(
+        self, delta: dict[str, Any], finish: str | None = None, more: dict[str, Any] | None = None
+    ) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._event([choice | more if more else choice])
 
     def start(self, identity: str) -> bytes:
         """Write the first chunk."""
         self._identity = identity
+        self.started = True
         return self._delta({"role": "assistant", "content": "", "refusal": None})
 
     def text(self, text: str) -> bytes:
@@ -188,10 +219,15 @@ class ChatWriter:
         self._message.citations.append(citation)
         return self._delta({"citations": [citation]})
 
-    def finish(self, reason: str) -> bytes:
-        """Write the finish reason."""
-        self._finish = reason
-        return self._delta({}, reason)
+    def refusal(self, text: str) -> bytes:
+        """Write why the model refused."""
+        self._message.refusal = (self._message.refusal or "") + text
+        return self._delta({"refusal": text})
+
+    def finish(self, reason: str, stop: str | None = None) -> bytes:
+        """Write the finish reason, and the stop sequence where that is known."""
+        self._finish, self._stop = reason, stop
+        return self._delta({}, reason, None if stop is None else {"stop_reason": stop})
 
     def end(self) -> bytes:
         """Write the usage, if it was asked for, and the end of the stream."""
@@ -204,5 +240,12 @@ class ChatWriter:
         self._message.finish_arguments()
         message = self._message.built()
         return _encode(
-            completion(self._identity, self._alias, message, finish=self._finish, usage=self.usage)
+            completion(
+                self._identity,
+                self._alias,
+                message,
+                finish=self._finish,
+                usage=self.usage,
+                stop=self._stop,
+            )
         )

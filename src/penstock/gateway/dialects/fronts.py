@@ -11,11 +11,14 @@ EMBEDDING = frozenset({Operation.EMBEDDINGS, Operation.EMBED_CONTENT, Operation.
 """Operations that end in one request for embeddings."""
 
 
-def fronts(back: Dialect) -> dict[Operation, Dialect]:
-    """Return the dialect of each chat-like operation for a provider whose chat completions `back` carries."""
+def fronts(back: Dialect, *, drop_params: bool = False) -> dict[Operation, Dialect]:
+    """Return the dialect of each chat-like operation for a provider whose chat completions `back` carries.
+
+    With `drop_params`, what has no counterpart in chat completions is left out, too.
+    """
     return {
         Operation.CHAT: back,
-        Operation.MESSAGES: Chained(MessagesOverChat(), back),
+        Operation.MESSAGES: Chained(MessagesOverChat(drop_params=drop_params), back),
         Operation.GENERATE: Chained(GeminiOverChat(), back),
     }
 

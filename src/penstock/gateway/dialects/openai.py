@@ -15,8 +15,17 @@ from penstock.gateway.model import Usage
 
 
 class _Details(msgspec.Struct):
+    """Parts of the prompt or of the completion. `cache_write_1h_tokens`, a part of `cache_write_tokens`, is ours."""
+
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+_NONE = _Details()
 
 
 class OpenAIUsage(msgspec.Struct):
@@ -29,13 +38,20 @@ class OpenAIUsage(msgspec.Struct):
 
     def usage(self) -> Usage:
         """Return it as our noun."""
-        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
+        prompt = self.prompt_tokens_details or _NONE
+        completion = self.completion_tokens_details or _NONE
+        long = prompt.cache_write_1h_tokens or 0
         return Usage(
             self.prompt_tokens or 0,
             self.completion_tokens or 0,
-            (prompt.cached_tokens or 0) if prompt else 0,
-            0,
-            (completion.reasoning_tokens or 0) if completion else 0,
+            prompt.cached_tokens or 0,
+            max(0, (prompt.cache_write_tokens or 0) - long),
+            completion.reasoning_tokens or 0,
+            long,
+            prompt.audio_tokens or 0,
+            prompt.image_tokens or 0,
+            completion.audio_tokens or 0,
+            completion.image_tokens or 0,
         )
 
 
@@ -65,6 +81,8 @@ class Delta(msgspec.Struct):
     role: str | None = None
     content: str | None = None
     reasoning_content: str | None = None
+    thinking_blocks: list[dict[str, Any]] | None = None
+    images: list[Any] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
 
@@ -76,6 +94,8 @@ class Choice(msgspec.Struct):
     delta: Delta | None = None
     text: str | None = None
     finish_reason: str | None = None
+    stop_reason: Any = None
+    """The stop sequence that was met, where a server tells it (vLLM, and this gateway)."""
 
 
 class Chunk(msgspec.Struct):
@@ -224,12 +244,20 @@ class ChatAssembler:
 
 def usage_json(usage: Usage) -> dict[str, Any]:
     """Return usage in OpenAI's shape."""
+    prompt = {
+        "cache_write_tokens": usage.written,
+        "cache_write_1h_tokens": usage.cache_write_1h,
+        "audio_tokens": usage.audio_input,
+        "image_tokens": usage.image_input,
+    }
+    completion = {"audio_tokens": usage.audio_output, "image_tokens": usage.image_output}
+    details = [{name: count for name, count in each.items() if count} for each in (prompt, completion)]
     return {
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.input + usage.output,
-        "prompt_tokens_details": {"cached_tokens": usage.cached},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "prompt_tokens_details": {"cached_tokens": usage.cached, **details[0]},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning, **details[1]},
     }
 
 
@@ -237,16 +265,8 @@ class OpenAIRelay:
     """Passes a stream through, event by event: renames the model, keeps back a usage chunk nobody asked for."""
 
     __slots__ = (
-        "_alias",
-        "_assembler",
-        "_events",
-        "_names",
-        "_with_usage",
-        "complete",
-        "fault",
-        "model",
-        "usage",
-    )
+        "_alias", "_assembler", "_events", "_names", "_with_usage", "complete", "fault", "model", "usage",
+    )  # fmt: skip
 
     def __init__(self, alias: str, with_usage: bool) -> None:
         self._alias = alias

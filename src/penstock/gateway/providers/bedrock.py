@@ -66,9 +66,10 @@ class BedrockProvider:
         self._credentials, self._bearer = self._keys(config)
         self._bearer_line = key_line("authorization", "Bearer ", self._bearer)
         guardrail = {"guardrailConfig": dict(options["guardrail"])} if options.get("guardrail") else {}
-        chat = ChatOverConverse(defaults=guardrail, drop_params=options.get("drop_params", False))
+        drop = options.get("drop_params", False)
+        chat = ChatOverConverse(defaults=guardrail, drop_params=drop)
         self._embeddings = EmbeddingsOverBedrock(input_type=options.get("input_type", INPUT_TYPE))
-        self._dialects = fronts(chat) | embedding_fronts(self._embeddings)
+        self._dialects = fronts(chat, drop_params=drop) | embedding_fronts(self._embeddings)
 
     @staticmethod
     def _region(config: ProviderConfig) -> str:

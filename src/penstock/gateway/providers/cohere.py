@@ -46,9 +46,10 @@ class CohereProvider:
             + key_line("authorization", "Bearer ", config.api_key)
             + header_lines(options.get("headers", {}), config.name)
         )
-        chat = ChatOverCohere(drop_params=options.get("drop_params", False))
+        drop = options.get("drop_params", False)
+        chat = ChatOverCohere(drop_params=drop)
         self._embeddings = EmbeddingsOverCohere(input_type=options.get("input_type", INPUT_TYPE))
-        self._dialects = fronts(chat) | embedding_fronts(self._embeddings)
+        self._dialects = fronts(chat, drop_params=drop) | embedding_fronts(self._embeddings)
 
     def dialect(self, operation: Operation) -> Dialect | None:
         """Return the dialect for chat, in any caller's shape, and for embeddings."""

@@ -37,6 +37,8 @@ class OpenAIProvider:
     KEY_ENV: ClassVar[str] = ""
     """Environment variable with the key when none is configured; it goes to `BASE_URL` alone."""
     QUIRKS: ClassVar[Quirks | None] = None
+    TAKES: ClassVar[frozenset[str]] = frozenset()
+    """What requests of Anthropic's callers may hold beside OpenAI's members; see `MessagesOverChat`."""
 
     def __init__(self, config: ProviderConfig) -> None:
         """Build from `config`; raises Invalid."""
@@ -81,7 +83,9 @@ class OpenAIProvider:
             Operation.CHAT: chat,
             Operation.COMPLETIONS: chat,
             Operation.EMBEDDINGS: OpenAIDialect(ask_usage=False),
-            Operation.MESSAGES: MessagesOverChat(),
+            Operation.MESSAGES: MessagesOverChat(
+                extensions=False, takes=self.TAKES, drop_params=config.options.get("drop_params", False)
+            ),
             Operation.GENERATE: GeminiOverChat(
                 extensions=False, ask_usage=config.options.get("stream_usage", True)
             ),

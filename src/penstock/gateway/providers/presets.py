@@ -40,6 +40,8 @@ class DeepSeek(OpenAIProvider):
     QUIRKS: ClassVar[Quirks | None] = Quirks(
         developer_as_system=True, rename={"max_completion_tokens": "max_tokens"}
     )
+    TAKES: ClassVar[frozenset[str]] = frozenset({"reasoning_content", "thinking"})
+    """Thoughts before a tool call must come back: https://api-docs.deepseek.com/guides/thinking_mode."""
 
 
 class Fireworks(OpenAIProvider):
@@ -113,6 +115,8 @@ class OpenRouter(OpenAIProvider):
     BASE_URL = "https://openrouter.ai/api/v1"
     KEY_ENV = "OPENROUTER_API_KEY"
     QUIRKS: ClassVar[Quirks | None] = _REASONING
+    TAKES: ClassVar[frozenset[str]] = frozenset({"cache_control"})
+    """https://openrouter.ai/docs/features/prompt-caching."""
 
 
 class Perplexity(OpenAIProvider):
