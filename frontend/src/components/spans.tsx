@@ -97,7 +97,7 @@ function Handling({ span }: { span: SpanDetail }) {
     ["Target", at("target")],
     ["Attempts", attempts && Number(attempts) > 1 ? <span className="bad-ink">{attempts}</span> : attempts],
     ["Hedged with", at("hedged")],
-    ["Cache", cache && <Badge value={cache} tone={/^(miss|bypass)$/.test(cache) ? (cache === "bypass" ? "wait" : "plain") : "good"} />],
+    ["Cache", cache && <Badge value={/^(hit|miss|bypass)$/.test(cache) ? cache : `hit, ${cache}`} tone={{ miss: "plain", bypass: "wait" }[cache] ?? "good"} />],
     ["Status", at("status")],
     ["Caller left", at("caller_left") && "before the end"],
     ["Shadow", at("shadow") && "its answer went nowhere"],

@@ -39,8 +39,8 @@ function Policies({ items }: { items: GuardPolicy[] }) {
             head: "Policy",
             cell: (p) => (
               <>
-                <A href={`/gateway/guardrails/${encodeURIComponent(p.name)}`}>{p.name}</A> <span className="muted">{`version ${p.number}`}</span>
-                {p.description && <div className="muted ellipsis">{p.description}</div>}
+                <A href={`/gateway/guardrails/${encodeURIComponent(p.name)}`}>{p.name}</A>
+                <div className="muted ellipsis">{`version ${p.number}${p.description ? `: ${p.description}` : ""}`}</div>
               </>
             ),
           },
