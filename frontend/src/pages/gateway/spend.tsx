@@ -46,7 +46,8 @@ function useUsage(by: string, range: string) {
   return useQuery<Page<Usage>, ApiError>({
     queryKey: [project, "/usage", by, range],
     queryFn: ({ signal }) => (by === "project" ? byProject(range) : api.get<Page<Usage>>("/usage", { group_by: by, ...windowOf({ range }) }, signal)),
-    placeholderData: (old) => old,
+    // Rows of one grouping never stand below the head of another.
+    placeholderData: (old, query) => (query?.queryKey[2] === by ? old : undefined),
     refetchInterval: 15_000,
   });
 }
