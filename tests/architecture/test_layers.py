@@ -43,6 +43,12 @@ EXTRA_DOORS = {
     "penstock.datasets.recipe": "a noun of datasets, too large to share model.py",
     "penstock.training.recipe": "a noun of training, too large to share model.py",
     "penstock.evals.suite": "a noun of evals, too large to share model.py",
+    "penstock.guardrails.building": "the gateway runs guards itself, in the middle of streams",
+    "penstock.guardrails.channel": "likewise: texts that come in pieces",
+    "penstock.guardrails.checking": "likewise",
+    "penstock.guardrails.program": "likewise",
+    "penstock.guardrails.tally": "likewise",
+    "penstock.guardrails.tokens": "likewise",
     "penstock.registry.export": "long verbs of the registry, too large to share service.py",
 }
 """What else other slices may import, each with its reason."""

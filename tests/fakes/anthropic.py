@@ -99,6 +99,14 @@ def _thought() -> list[bytes]:
     ]
 
 
+def count(body: dict[str, Any]) -> bytes:
+    """Return the answer to a request to count tokens, which takes only what is counted."""
+    extra = set(body) - {"model", "messages", "system", "tools", "tool_choice", "thinking"}
+    if extra:
+        return error(400, "invalid_request_error", f"{min(extra)}: Extra inputs are not permitted")
+    return answer({"input_tokens": 14})
+
+
 def script(request: Received) -> Iterable[Step]:
     """Answer as the model's name says: `overloaded`, `limited`, `error-in-stream`, else a good answer."""
     if request.headers.get("x-api-key") != KEY or "anthropic-version" not in request.headers:
@@ -106,7 +114,9 @@ def script(request: Received) -> Iterable[Step]:
         return
     body = request.json
     name = body["model"]
-    if "max_tokens" not in body:
+    if request.path.endswith("/count_tokens"):
+        yield count(body)
+    elif "max_tokens" not in body:
         yield error(400, "invalid_request_error", "max_tokens: Field required")
     elif name == "overloaded":
         yield error(529, "overloaded_error", "Overloaded")

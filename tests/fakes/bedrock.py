@@ -32,7 +32,7 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/bedrock/aws4_request, "
     r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})"
 )
-_MODEL = re.compile(r"/model/([^/]+)/(converse|converse-stream|invoke)")
+_MODEL = re.compile(r"/model/([^/]+)/(converse|converse-stream|invoke|count-tokens)")
 
 
 def frame(headers: dict[str, str], payload: bytes) -> bytes:
@@ -149,6 +149,10 @@ def script(request: Received) -> Iterable[Step]:
     name, verb = unquote(found[1]), found[2]
     if verb == "invoke":
         yield _embedded(name, request.json)
+    elif verb == "count-tokens":
+        asked = request.json["input"]["converse"]
+        fine = set(asked) <= {"messages", "system", "toolConfig", "additionalModelRequestFields"}
+        yield answer({"inputTokens": 17}) if fine else error(400, "ValidationException", "Unknown member.")
     elif "limited" in name:
         yield error(429, "ThrottlingException", "Too many requests, please wait before trying again.")
     elif "invalid" in name:

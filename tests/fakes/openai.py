@@ -143,6 +143,39 @@ def _chat(request: Received, name: str) -> Iterable[Step]:
         yield answer(completion(body["model"] + "-2026", message), headers={"x-request-id": "req_upstream"})
 
 
+FORMS = {"embed-floats": "float", "embed-base64": "base64"}
+"""Models that give their vectors in one form, whatever is asked."""
+
+
+def _completions(request: Received) -> Iterable[Step]:
+    body = request.json
+    made = {
+        "id": "cmpl-1",
+        "object": "text_completion",
+        "created": 1763596800,
+        "model": body["model"] + "-2026",
+    }
+    choice = {"text": " a time", "index": 0, "logprobs": None, "finish_reason": "stop"}
+    if not body.get("stream"):
+        yield answer(made | {"choices": [choice], "usage": USAGE})
+        return
+    yield stream_head()
+    yield chunk(b"data: " + msgspec.json.encode(made | {"choices": [choice]}) + b"\n\n")
+    if (body.get("stream_options") or {}).get("include_usage"):
+        yield chunk(b"data: " + msgspec.json.encode(made | {"choices": [], "usage": USAGE}) + b"\n\n")
+    yield chunk(b"data: [DONE]\n\n")
+    yield END
+
+
+def _moderation(request: Received) -> bytes:
+    inputs = request.json["input"]
+    flagged = {"flagged": True, "categories": {"violence": True}, "category_scores": {"violence": 0.9}}
+    results = [flagged | {"category_applied_input_types": {"violence": ["text"]}}]
+    if isinstance(inputs, list) and isinstance(inputs[0], str):
+        results *= len(inputs)
+    return answer({"id": "modr-1", "model": request.json["model"] + "-2024-09-26", "results": results})
+
+
 def _embeddings(request: Received) -> Iterable[Step]:
     body = request.json
     inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
@@ -150,9 +183,14 @@ def _embeddings(request: Received) -> Iterable[Step]:
     for index, _ in enumerate(inputs):
         vector = [0.25 * (index + 1), -1.5, 3.0]
         packed: Any = vector
-        if body.get("encoding_format") == "base64":
+        if body["model"] == "embed-sized" and body.get("dimensions"):
+            vector = packed = vector[: body["dimensions"]]
+        wanted = FORMS.get(body["model"], body.get("encoding_format"))
+        if wanted == "base64":
             packed = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
         rows.append({"object": "embedding", "index": index, "embedding": packed})
+    if body["model"] == "embed-shuffled":
+        rows.reverse()
     usage = {"prompt_tokens": 5, "total_tokens": 5}
     yield answer({"object": "list", "data": rows, "model": body["model"] + "-2026", "usage": usage})
 
@@ -190,6 +228,10 @@ def script(request: Received) -> Iterable[Step]:
         assert isinstance(good, bytes)
         yield b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n" + good.partition(b"\r\n\r\n")[2]
         yield "close"
+    elif request.path.endswith("/moderations"):
+        yield _moderation(request)
+    elif request.path.endswith("/v1/completions"):
+        yield from _completions(request)
     elif request.path.endswith("/embeddings"):
         yield from _embeddings(request)
     else:

@@ -116,7 +116,10 @@ def _predict(body: dict[str, Any]) -> bytes:
 
 def _claude(request: Received, verb: str) -> Iterable[Step]:
     body = request.json
-    if body.get("anthropic_version") != "vertex-2023-10-16" or "model" in body:
+    if "/count-tokens:" in request.path:
+        named = body.pop("model", "") == "claude-fake" and body.pop("anthropic_version", "")
+        yield fake_anthropic.count(body) if named else gemini.error(400, "INVALID_ARGUMENT", "model: missing")
+    elif body.get("anthropic_version") != "vertex-2023-10-16" or "model" in body:
         yield gemini.error(400, "INVALID_ARGUMENT", "anthropic_version: Field required")
     elif (verb == "streamRawPredict") != bool(body.get("stream")):
         yield gemini.error(400, "INVALID_ARGUMENT", "The verb does not fit stream.")

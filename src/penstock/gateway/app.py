@@ -32,7 +32,7 @@ from penstock.gateway.limits.limiter import Limiter
 from penstock.gateway.measuring import Measurer
 from penstock.gateway.opening import Opener
 from penstock.gateway.paths import GEMINI_PREFIX, MODELS, PLACES, PREFIX, Place, listed_model, place_of
-from penstock.gateway.pipeline import Pipeline, require_members
+from penstock.gateway.pipeline import DEFAULT_MODELS, Pipeline, require_members
 from penstock.gateway.relaying import Relayer
 from penstock.gateway.routing.live import LiveRoute
 from penstock.gateway.routing.publisher import HealthPublisher
@@ -206,7 +206,9 @@ class GatewayApp:
         call.operation = operation
         await self._admit(call)
         body = await self._body(call)
-        envelope = call.envelope = Envelope(body, model=place.model, stream=place.stream)
+        envelope = call.envelope = Envelope(
+            body, model=place.model, stream=place.stream, default=DEFAULT_MODELS.get(operation, "")
+        )
         require_members(operation, envelope)
         call.user = user_of(call.headers, envelope)
         route = await self._route(call, envelope.model)

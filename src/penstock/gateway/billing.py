@@ -88,7 +88,7 @@ class Billing:
             max_output_tokens=most_output(operation, envelope),
         )
         if operation in _FREE:
-            ask = ask._replace(usd=0.0)
+            ask = ask._replace(input_tokens=0, usd=0.0)
         call.ticket = limiter.try_admit(subject, ask) or await limiter.admit(subject, ask)
         call.extra += call.ticket.headers(call.family)
 
@@ -101,13 +101,15 @@ class Billing:
             if not call.answered:
                 return
             usage = call.usage = self._estimated(call)
-            call.estimated = True
+            call.estimated = call.operation not in _FREE
         call.priced = True
         if call.cost is None and call.scope is not None:
             call.cost = self._cost(call, call.scope, usage)
 
     @staticmethod
     def _estimated(call: Call) -> Usage:
+        if call.operation in _FREE:
+            return Usage()
         given = len(call.envelope.body) if call.envelope is not None else 0
         output = call.output() if call.output is not None and call.operation not in _SILENT else None
         return Usage(given // BYTES_PER_TOKEN, len(output or b"") // BYTES_PER_TOKEN)

@@ -1,4 +1,4 @@
-"""The gateway's durable work: batches, and the sweep of files whose time is over."""
+"""The gateway's durable work: batches, and the sweep of files and responses whose time is over."""
 
 import asyncio
 import threading
@@ -12,6 +12,7 @@ from penstock.core.jobs import Handler
 from penstock.core.scope import Actor, Scope
 from penstock.gateway.batches import calling, jobs, service
 from penstock.gateway.batches.calling import Answer, RunCall
+from penstock.gateway.responses import service as responses
 from penstock.gateway.settings import GatewaySettings
 from penstock.traces.model import SpanRecord
 
@@ -64,7 +65,9 @@ def batch_workers(home: Home) -> int:
 
 
 def sweep(home: Home, stop: threading.Event) -> None:
-    """Remove expired files, every minute until `stop`."""
+    """Remove expired files and responses, every minute until `stop`."""
     while not stop.wait(SWEEP_SECONDS):
         while service.sweep(home):
+            pass
+        while any(responses.sweep(home)):
             pass

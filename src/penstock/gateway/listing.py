@@ -25,6 +25,7 @@ def model_json(entry: Entry, family: Family) -> dict[str, Any]:
             "type": "model",
             "id": name,
             "display_name": name,
+            "lifecycle": "active",
             "created_at": clock.iso(clock.from_ns(created * 1_000_000_000)),
         }
     if family == "gemini":

@@ -5,7 +5,7 @@ from penstock.core.errors import Invalid, LimitExceeded, NotFound, PenstockError
 from penstock.gateway.call import Call
 from penstock.gateway.dialects.base import Answer, Relay
 from penstock.gateway.dialects.envelope import Envelope
-from penstock.gateway.dialects.estimates import ESTIMATES
+from penstock.gateway.dialects.estimates import ADVICE, ESTIMATES
 from penstock.gateway.hooks import AnswerHook
 from penstock.gateway.model import Operation, Usage
 from penstock.gateway.routing.breaker import Permit
@@ -123,7 +123,7 @@ class Opener:
         provider = target.provider
         dialect = provider.plugin.dialect(operation)
         if dialect is None:
-            return _estimated(target, envelope, operation)
+            return _estimated(call, target, envelope, operation)
         body = dialect.request(envelope, target.model)
         if provider.prepare is not None:
             await provider.prepare(self._client)
@@ -156,15 +156,19 @@ class Opener:
         return opened
 
 
-def _estimated(target: LiveTarget, envelope: Envelope, operation: Operation) -> Estimated:
+def _estimated(call: Call, target: LiveTarget, envelope: Envelope, operation: Operation) -> Estimated:
     """Return the gateway's own answer to what the target's provider does not know; raises NotFound without one."""
     estimate = ESTIMATES.get(operation)
     if estimate is None:
         raise NotFound(
-            f"{target.label} has no {operation}.", hint="Route this model to a provider that does.",
+            f"{target.label} has no {operation}.",
+            hint=ADVICE.get(operation, "Route this model to a provider that does."),
             details={"code": "unsupported_operation"},
         )  # fmt: skip
-    return Estimated(target, Answer(estimate(envelope), Usage(), ""))
+    answer = Answer(estimate(envelope), Usage(), "")
+    call.extra.append((b"x-penstock-estimated", b"true"))
+    call.notes["estimated"] = True
+    return Estimated(target, answer)
 
 
 def _request(call: Call, target: LiveTarget, operation: Operation, body: bytes) -> Request:

@@ -1,11 +1,14 @@
 """What a call passes between its route and its answer: limits, guards on input, cache, provider, bookkeeping."""
 
+from collections.abc import Mapping
+
 from penstock.core.errors import Invalid
 from penstock.gateway.billing import Billing
 from penstock.gateway.cache.cache import Cache, CachePlan
 from penstock.gateway.cache.model import Hit
 from penstock.gateway.cache.replay import replay
 from penstock.gateway.call import Call
+from penstock.gateway.dialects import moderations
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.model import Operation, Usage
 from penstock.gateway.relaying import Relayer
@@ -23,6 +26,9 @@ _REQUIRED = {
     Operation.EMBED_CONTENT: "content",
     Operation.BATCH_EMBED: "requests",
 }
+DEFAULT_MODELS: Mapping[Operation, str] = {Operation.MODERATIONS: moderations.DEFAULT_MODEL}
+"""The model of a body that need not name one."""
+_NOTHING = (b'""', b"[]", b"null")
 _FREE = Cost(0.0, "cache")
 
 
@@ -36,6 +42,8 @@ def require_members(operation: Operation, envelope: Envelope) -> None:
         raise Invalid(
             "The field messages must be a list.", details={"param": "messages", "code": "invalid_value"}
         )
+    if operation is Operation.EMBEDDINGS and b"".join(bytes(raw).split()) in _NOTHING:
+        raise Invalid("The field input is empty.", details={"param": "input", "code": "invalid_value"})
 
 
 class Pipeline:

@@ -45,6 +45,12 @@ class GatewaySettings:
     """Batches worked off at once; the others wait."""
     batches_open: int = 100
     """Batches of one project that may be waiting or running."""
+    response_mb: int = 8
+    """Largest response that is stored with its request's items, in megabytes, before compression."""
+    responses_total_mb: int = 4096
+    """Most that the stored responses of one project may take, compressed, in megabytes; the oldest go first."""
+    response_days: int = 30
+    """How long a response is stored."""
     cache_memory_mb: int = 64
     """Memory one web process gives to answers that routes keep, in megabytes; 0 keeps none in memory."""
     cache_disk_mb: int = 1024

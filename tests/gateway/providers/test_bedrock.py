@@ -146,8 +146,8 @@ def test_what_cannot_be_said(chat: openai.OpenAI, bedrock_upstream: fake.Bedrock
     with pytest.raises(openai.BadRequestError, match="logit_bias cannot be sent") as caught:
         chat.chat.completions.create(model="br-plain", messages=HELLO, logit_bias={"1": 5})
     assert caught.value.param == "logit_bias" and len(bedrock_upstream.requests) == before
-    with pytest.raises(openai.NotFoundError, match="has no completions"):
-        chat.completions.create(model="br-plain", prompt="a")
+    with pytest.raises(openai.NotFoundError, match="has no moderations"):
+        chat.moderations.create(model="br-plain", input="a")
 
 
 def test_embeddings(gateway: Running, chat: openai.OpenAI, bedrock_upstream: fake.BedrockUpstream) -> None:

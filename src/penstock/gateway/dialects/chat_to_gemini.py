@@ -173,6 +173,8 @@ def _tool_result(message: Mapping[str, Any], where: str, names: Mapping[str, str
     texts = [part["text"] for part in parts if "text" in part]
     media = [part for part in parts if "text" not in part]
     made: dict[str, Any] = {"name": name, "response": _result("".join(texts))}
+    if message.get("is_error"):
+        made["response"] = {"error": "".join(texts)}
     if identity:
         made["id"] = identity
     if media:

@@ -27,10 +27,13 @@ class Envelope:
 
     __slots__ = ("body", "fields", "include_usage", "model", "stream")
 
-    def __init__(self, body: bytes, *, model: str | None = None, stream: bool | None = None) -> None:
+    def __init__(
+        self, body: bytes, *, model: str | None = None, stream: bool | None = None, default: str = ""
+    ) -> None:
         """Decode `body`; raises Invalid, naming the field, when it is not a JSON object with a model.
 
-        APIs that name the model and the manner in the path (Gemini's) give them as `model` and `stream`.
+        APIs that name the model and the manner in the path (Gemini's) give them as `model` and `stream`; `default` is
+        the model of a body that names none, where it need not.
         """
         try:
             self.fields: dict[str, msgspec.Raw] = _fields.decode(body)
@@ -41,7 +44,7 @@ class Envelope:
                 details={"code": "bad_json"},
             ) from error
         self.body = body
-        self.model = self._model() if model is None else model
+        self.model = self._model(default) if model is None else model
         self.stream = self._stream() if stream is None else stream
         self.include_usage = False
         if self.stream and (raw := self.fields.get("stream_options")) is not None:
@@ -51,8 +54,10 @@ class Envelope:
                 raise _bad("stream_options must be an object.", "stream_options") from error
             self.include_usage = options is not None and bool(options.include_usage)
 
-    def _model(self) -> str:
+    def _model(self, default: str) -> str:
         raw = self.fields.get("model")
+        if default and (raw is None or bytes(raw) == b"null"):
+            return default
         if raw is None:
             raise _bad("The body needs the field model.", "model", "missing_required_parameter")
         try:

@@ -2,6 +2,7 @@
 
 from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.dialects.chained import Chained
+from penstock.gateway.dialects.completions_over_chat import CompletionsOverChat
 from penstock.gateway.dialects.gemini_embeddings import GeminiOverEmbeddings
 from penstock.gateway.dialects.gemini_over_chat import GeminiOverChat
 from penstock.gateway.dialects.messages_over_chat import MessagesOverChat
@@ -18,6 +19,7 @@ def fronts(back: Dialect, *, drop_params: bool = False) -> dict[Operation, Diale
     """
     return {
         Operation.CHAT: back,
+        Operation.COMPLETIONS: Chained(CompletionsOverChat(), back),
         Operation.MESSAGES: Chained(MessagesOverChat(drop_params=drop_params), back),
         Operation.GENERATE: Chained(GeminiOverChat(), back),
     }

@@ -4,6 +4,7 @@ Shapes: https://ai.google.dev/api/embeddings, https://platform.openai.com/docs/a
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api.
 """
 
+import struct
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from penstock.core.errors import Invalid, Upstream
 from penstock.gateway.dialects.base import Answer, Fault, Relay
 from penstock.gateway.dialects.chat_reading import bad, decoded, refused
-from penstock.gateway.dialects.embeddings import check_embedding, embeddings_answer, texts_of
+from penstock.gateway.dialects.embeddings import check_embedding, embeddings_answer, texts_of, vector_of
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.dialects.gemini import ERRORS, GeminiUsage, member, read_fault, snake
 from penstock.gateway.dialects.gemini_request import parts_of
@@ -54,7 +55,7 @@ class _Predictions(msgspec.Struct):
 
 
 class _Row(msgspec.Struct):
-    embedding: list[float]
+    embedding: list[float] | str
     index: int = 0
 
 
@@ -176,9 +177,9 @@ class GeminiOverEmbeddings:
         try:
             found = _rows.decode(body)
             rows = sorted(found.data, key=lambda row: row.index)
-            vectors = [{"values": row.embedding} for row in rows]
+            vectors = [{"values": vector_of(row.embedding)} for row in rows]
             made = {"embeddings": vectors} if self._batch else {"embedding": vectors[0]}
-        except (*ERRORS, IndexError) as error:
+        except (*ERRORS, IndexError, ValueError, struct.error) as error:
             raise Upstream("The provider's answer holds no embeddings.", body=body[:2000]) from error
         usage = Usage(found.usage.prompt_tokens or 0) if found.usage is not None else None
         return Answer(_encode(made), usage, found.model)

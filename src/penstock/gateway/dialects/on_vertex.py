@@ -17,13 +17,16 @@ _encode = msgspec.json.Encoder().encode
 class OnVertex:
     """Any dialect whose bodies are Anthropic's messages."""
 
-    def __init__(self, inner: Dialect) -> None:
+    def __init__(self, inner: Dialect, *, named: bool = False) -> None:
+        """`named` keeps the model in the body."""
         self._inner = inner
+        self._named = named
 
     def request(self, envelope: Envelope, model: str) -> bytes:
-        """Return the inner dialect's body without its model."""
+        """Return the inner dialect's body, without its model unless it is to be named."""
         fields = _fields.decode(self._inner.request(envelope, model))
-        fields.pop("model", None)
+        if not self._named:
+            fields.pop("model", None)
         fields.setdefault("anthropic_version", raw_text(VERSION))
         return _encode(fields)
 

@@ -42,6 +42,12 @@ class Rates(NamedTuple):
     output: float
 
 
+def _shapes(size: int) -> tuple[Usage, ...]:
+    """Return calls that read `size` tokens of each kind that may be dear, and last one that writes as many."""
+    kinds = (Usage(input=size, cache_write=size), Usage(input=size, cache_write_1h=size))
+    return (Usage(input=size), *kinds, Usage(output=size))
+
+
 class Estimator:
     """Estimates calls; one per web process. The first call of a route in a process reads the project's prices."""
 
@@ -87,10 +93,9 @@ class Estimator:
         read = write = 0.0
         for provider, model in targets:
             for size in _SIZES:
-                shapes = (Usage(input=size), Usage(input=size, cache_write=size), Usage(output=size))
-                costs = [pricer.cost(scope, model, provider, usage) for usage in shapes]
-                fresh, written, output = (None if cost is None else cost.usd / size for cost in costs)
-                if fresh is None or written is None or output is None:
+                *reads, output = (pricer.cost(scope, model, provider, shape) for shape in _shapes(size))
+                if output is None:
                     return None
-                read, write = max(read, fresh, written), max(write, output)
+                read = max(read, *(cost.usd / size for cost in reads if cost is not None))
+                write = max(write, output.usd / size)
         return Rates(read, write)

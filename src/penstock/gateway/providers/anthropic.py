@@ -7,6 +7,7 @@ from penstock.gateway.dialects.anthropic import AnthropicDialect
 from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.dialects.chat_over_messages import ChatOverMessages
 from penstock.gateway.dialects.chat_to_messages import DEFAULT_MAX_TOKENS
+from penstock.gateway.dialects.counting_over import CountTokens, GeminiCount, for_anthropic
 from penstock.gateway.dialects.fronts import fronts
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
@@ -15,6 +16,7 @@ from penstock.gateway.upstream.request import Request, split_base_url
 
 DEFAULT_URL = "https://api.anthropic.com"
 API_VERSION = "2023-06-01"
+COUNTS = (Operation.COUNT_TOKENS, Operation.GEMINI_COUNT)
 COMMON_HEADERS = b"content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: penstock\r\n"
 
 
@@ -57,7 +59,11 @@ class AnthropicProvider:
             max_tokens=options.get("max_tokens", DEFAULT_MAX_TOKENS),
             drop_params=options.get("drop_params", False),
         )
-        self._dialects = fronts(chat) | {Operation.MESSAGES: AnthropicDialect()}
+        self._dialects = fronts(chat) | {
+            Operation.MESSAGES: AnthropicDialect(),
+            Operation.COUNT_TOKENS: CountTokens(),
+            Operation.GEMINI_COUNT: GeminiCount(chat, for_anthropic),
+        }
 
     def dialect(self, operation: Operation) -> Dialect | None:
         """Return the dialect: messages pass through, what else is chat is translated; the API has nothing else."""
@@ -65,14 +71,15 @@ class AnthropicProvider:
 
     def request(
         self,
-        operation: Operation,  # noqa: ARG002 - all have one path
+        operation: Operation,
         model: str,  # noqa: ARG002 - it is in the body
         body: bytes,
         *,
         stream: bool = False,  # noqa: ARG002 - so is this
     ) -> Request:
         """Return the request; the model is in the body."""
-        return Request(self._origin, self._target, self._headers, body)
+        target = self._target + b"/count_tokens" if operation in COUNTS else self._target
+        return Request(self._origin, target, self._headers, body)
 
     def probe(self) -> Request | None:
         """Return a request for the list of models."""

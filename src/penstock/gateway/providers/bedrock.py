@@ -14,12 +14,14 @@ from penstock.core import clock
 from penstock.core.errors import Invalid, Unavailable
 from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.dialects.chat_over_converse import ChatOverConverse
+from penstock.gateway.dialects.counting_over import counting, for_bedrock
 from penstock.gateway.dialects.embeddings import InBase64
 from penstock.gateway.dialects.embeddings_over_cohere import INPUT_TYPE, EmbeddingsOverBedrock
 from penstock.gateway.dialects.fronts import EMBEDDING, embedding_fronts, fronts
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
 from penstock.gateway.ports import ProviderConfig
+from penstock.gateway.providers.anthropic import COUNTS
 from penstock.gateway.providers.sigv4 import Credentials, Place, signed_headers
 from penstock.gateway.upstream.request import Origin, Request, split_base_url
 
@@ -40,6 +42,7 @@ class BedrockProvider:
         "access_key_id": str,
         "session_token": str,
         "guardrail": dict,
+        "count_tokens": bool,
         "input_type": str,
         "headers": dict,
         "drop_params": bool,
@@ -70,6 +73,8 @@ class BedrockProvider:
         chat = ChatOverConverse(defaults=guardrail, drop_params=drop)
         self._embeddings = EmbeddingsOverBedrock(input_type=options.get("input_type", INPUT_TYPE))
         self._dialects = fronts(chat, drop_params=drop) | embedding_fronts(self._embeddings)
+        if options.get("count_tokens", False):
+            self._dialects |= counting(chat, for_bedrock)
 
     @staticmethod
     def _region(config: ProviderConfig) -> str:
@@ -120,6 +125,8 @@ class BedrockProvider:
         verb = "converse-stream" if stream else "converse"
         if operation in EMBEDDING:
             verb = "invoke"
+        elif operation in COUNTS:
+            verb = "count-tokens"
         target = f"{self._path}/model/{quote(model, safe='')}/{verb}"
         return Request(self._origin, target.encode("ascii"), self._headers(self._origin, target, body), body)
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.dialects.chat_over_gemini import ChatOverGemini
+from penstock.gateway.dialects.counting_over import MessagesCount, Wrap, for_gemini
 from penstock.gateway.dialects.embeddings import InBase64
 from penstock.gateway.dialects.fronts import EMBEDDING, fronts
 from penstock.gateway.dialects.gemini import GeminiDialect
@@ -26,6 +27,7 @@ COMMON_HEADERS = b"content-type: application/json\r\naccept-encoding: identity\r
 KEY_ENV = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 VERBS = {
     Operation.GEMINI_COUNT: "countTokens",
+    Operation.COUNT_TOKENS: "countTokens",
     Operation.EMBED_CONTENT: "embedContent",
     Operation.BATCH_EMBED: "batchEmbedContents",
     Operation.EMBEDDINGS: "batchEmbedContents",
@@ -38,10 +40,12 @@ def verb_of(operation: Operation, *, stream: bool) -> str:
     return VERBS.get(operation) or ("streamGenerateContent?alt=sse" if stream else "generateContent")
 
 
-def gemini_dialects(*, drop_params: bool) -> dict[Operation, Dialect]:
-    """Return how everything but embeddings of the OpenAI kind is carried to a Gemini model."""
+def gemini_dialects(*, drop_params: bool, count: Wrap) -> dict[Operation, Dialect]:
+    """Return how all but OpenAI's embeddings is carried to a Gemini model; `count` makes the request for a count."""
     native = GeminiDialect()
-    return fronts(ChatOverGemini(drop_params=drop_params)) | {
+    chat = ChatOverGemini(drop_params=drop_params)
+    return fronts(chat, drop_params=drop_params) | {
+        Operation.COUNT_TOKENS: MessagesCount(chat, count),
         Operation.GENERATE: native,
         Operation.GEMINI_COUNT: native,
     }
@@ -84,7 +88,7 @@ class GeminiProvider:
             + key_line("x-goog-api-key", "", self._key(config))
             + header_lines(options.get("headers", {}), config.name)
         )
-        self._dialects = gemini_dialects(drop_params=options.get("drop_params", False))
+        self._dialects = gemini_dialects(drop_params=options.get("drop_params", False), count=for_gemini)
         native = GeminiDialect()
         self._dialects |= {Operation.EMBED_CONTENT: native, Operation.BATCH_EMBED: native}
         self._embeddings = EmbeddingsOverGemini()

@@ -56,6 +56,7 @@ class Groq(OpenAIProvider):
 
     BASE_URL = "https://api.groq.com/openai/v1"
     KEY_ENV = "GROQ_API_KEY"
+    COMPLETIONS = False
     QUIRKS: ClassVar[Quirks | None] = Quirks(
         reasoning="reasoning", unsupported=frozenset({"logprobs", "logit_bias", "top_logprobs"})
     )
@@ -89,6 +90,7 @@ class Mistral(OpenAIProvider):
 
     BASE_URL = "https://api.mistral.ai/v1"
     KEY_ENV = "MISTRAL_API_KEY"
+    COMPLETIONS = False
     QUIRKS: ClassVar[Quirks | None] = Quirks(
         rename={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
         ignored=frozenset({"stream_options", "user", "store"}),
@@ -124,6 +126,7 @@ class Perplexity(OpenAIProvider):
 
     BASE_URL = "https://api.perplexity.ai"
     KEY_ENV = "PERPLEXITY_API_KEY"
+    COMPLETIONS = False
 
 
 class SambaNova(OpenAIProvider):

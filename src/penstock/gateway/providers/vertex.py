@@ -14,6 +14,7 @@ from penstock.gateway.dialects.anthropic import AnthropicDialect
 from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.dialects.chat_over_messages import ChatOverMessages
 from penstock.gateway.dialects.chat_to_messages import DEFAULT_MAX_TOKENS
+from penstock.gateway.dialects.counting_over import CountTokens, GeminiCount, for_anthropic, for_vertex
 from penstock.gateway.dialects.embeddings import InBase64
 from penstock.gateway.dialects.fronts import EMBEDDING, embedding_fronts, fronts
 from penstock.gateway.dialects.gemini_embeddings import EmbeddingsOverVertex
@@ -21,12 +22,15 @@ from penstock.gateway.dialects.on_vertex import OnVertex
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options, header_lines, key_line
 from penstock.gateway.ports import ProviderConfig
+from penstock.gateway.providers.anthropic import COUNTS
 from penstock.gateway.providers.gemini import gemini_dialects, verb_of
 from penstock.gateway.providers.google_auth import TokenSource, read_account
 from penstock.gateway.upstream.client import Transport
 from penstock.gateway.upstream.request import Request, split_base_url
 
 API_VERSION = "v1"
+COUNTER = "count-tokens"
+"""What stands for the model when Anthropic's tokens are counted: the model itself is in the body."""
 LOCATION = "us-central1"
 PUBLISHERS = ("google", "anthropic")
 KEYS = ("service_account", "token", "api_key")
@@ -126,10 +130,16 @@ class VertexProvider:
     def _made_dialects(self, options: Mapping[str, Any]) -> dict[Operation, Dialect]:
         drop = options.get("drop_params", False)
         if not self._anthropic:
-            return gemini_dialects(drop_params=drop) | embedding_fronts(EmbeddingsOverVertex())
+            return gemini_dialects(drop_params=drop, count=for_vertex) | embedding_fronts(
+                EmbeddingsOverVertex()
+            )
         limit = options.get("max_tokens", DEFAULT_MAX_TOKENS)
-        chat = OnVertex(ChatOverMessages(max_tokens=limit, drop_params=drop))
-        return fronts(chat) | {Operation.MESSAGES: OnVertex(AnthropicDialect())}
+        plain = ChatOverMessages(max_tokens=limit, drop_params=drop)
+        return fronts(OnVertex(plain), drop_params=drop) | {
+            Operation.MESSAGES: OnVertex(AnthropicDialect()),
+            Operation.COUNT_TOKENS: OnVertex(CountTokens(), named=True),
+            Operation.GEMINI_COUNT: OnVertex(GeminiCount(plain, for_anthropic), named=True),
+        }
 
     def dialect(self, operation: Operation) -> Dialect | None:
         """Return the dialect: callers of the publisher's own family pass through, all others are translated."""
@@ -154,6 +164,7 @@ class VertexProvider:
         """Return the request; model and manner are in the path. Raises Unavailable without an access token."""
         if self._anthropic:
             verb = "streamRawPredict" if stream else "rawPredict"
+            model = COUNTER if operation in COUNTS else model
         else:
             verb = "predict" if operation in EMBEDDING else verb_of(operation, stream=stream)
         target = f"{self._root}/{quote(model, safe='@')}:{verb}"
