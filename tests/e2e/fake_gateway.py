@@ -221,7 +221,8 @@ class Gateway:
             case ["gateway", "health"]:
                 return {"items": [] if empty else health(self._iso), "next": None}
             case ["usage"]:
-                return {"items": [] if empty else usage(q.get("group_by", "model")), "next": None}
+                none = empty or q.get("project") == "research"
+                return {"items": [] if none else usage(q.get("group_by", "model")), "next": None}
             case ["prices"]:
                 return {"items": [] if empty else self._own, "next": None}
             case ["prices", "book"]:

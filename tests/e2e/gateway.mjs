@@ -180,6 +180,9 @@ export const gateway = {
     assert.match(text, /^user,calls,errors,/);
     assert.match(text, /\r\nuser-1,4000,0,812000,/);
     assert.match(text, /\r\n'=HYPERLINK\(1\),/, "a name that begins like a formula is only text");
+    await page.getByRole("link", { name: "Project", exact: true }).click();
+    await page.getByRole("cell", { name: "6,000" }).waitFor();
+    assert.equal(await page.getByRole("cell", { name: "research" }).count(), 0, "a project without calls has no row");
     await page.getByRole("link", { name: "Model", exact: true }).click();
     await page.getByRole("link", { name: "Chart gpt-mock alone" }).click();
     await page.getByText("Cost of gpt-mock").waitFor();

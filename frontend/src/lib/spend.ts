@@ -2,7 +2,7 @@
 import type { Usage } from "../api/types.ts";
 import type { Cell } from "./csv.ts";
 
-export const GROUPS: [key: string, label: string][] = [["model", "Model"], ["provider", "Provider"], ["route", "Route"], ["key", "Key"], ["user", "User"], ["kind", "Kind"], ["day", "Day"]];
+export const GROUPS: [key: string, label: string][] = [["model", "Model"], ["provider", "Provider"], ["route", "Route"], ["key", "Key"], ["user", "User"], ["kind", "Kind"], ["project", "Project"], ["day", "Day"]];
 
 export function total(rows: Usage[]): Usage {
   const sum = (pick: (u: Usage) => number | null) => rows.reduce((all, u) => all + (pick(u) ?? 0), 0);

@@ -1,7 +1,7 @@
 import { useContext, useMemo } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { api, type ApiError } from "../../api/client.ts";
-import type { Key, Page, TimePoint, Usage } from "../../api/types.ts";
+import type { Key, Page, Project, TimePoint, Usage } from "../../api/types.ts";
 import { Card, Facts, Table, Tabs } from "../../components/bits.tsx";
 import { Chart } from "../../components/chart.tsx";
 import { GatewayPage, RangeSelect } from "../../components/gateway.tsx";
@@ -17,24 +17,44 @@ import { DEFAULT_RANGE, windowOf } from "../../lib/time.ts";
 const CHARTED = ["model", "provider", "route", "key"];
 const NOTHING: never[] = [];
 
-function useWindowed<T>(url: string, params: Record<string, string>, range: string) {
+/** The range stays relative in the keys of queries; the window is taken when the question is asked. */
+function useSeries(params: Record<string, string>, range: string) {
   const project = useContext(ProjectContext);
-  return useQuery<T, ApiError>({
-    // The range stays relative in the key; the window is taken when the question is asked.
-    queryKey: [project, url, params, range],
+  return useQuery<Page<TimePoint>, ApiError>({
+    queryKey: [project, "/timeseries", params, range],
     queryFn: ({ signal }) => {
       const window = windowOf({ range });
-      const since = window.since ?? (url === "/timeseries" ? new Date(Date.now() - 90 * 86_400_000).toISOString() : undefined);
-      return api.get<T>(url, { ...params, ...window, since }, signal);
+      const since = window.since ?? new Date(Date.now() - 90 * 86_400_000).toISOString();
+      return api.get<Page<TimePoint>>("/timeseries", { ...params, ...window, since }, signal);
     },
     placeholderData: (old) => old,
     refetchInterval: 15_000,
   });
 }
 
+/** The API counts one project at a time; each project's sum is a row of its own. */
+async function byProject(range: string): Promise<Page<Usage>> {
+  const projects = await api.get<Page<Project>>("/projects");
+  const items = await Promise.all(
+    projects.items.map(async ({ name }) => ({ ...total((await api.get<Page<Usage>>("/usage", { group_by: "kind", project: name, ...windowOf({ range }) })).items), group: name })),
+  );
+  return { items: items.filter((u) => u.calls > 0), next: null };
+}
+
+function useUsage(by: string, range: string) {
+  const project = useContext(ProjectContext);
+  return useQuery<Page<Usage>, ApiError>({
+    queryKey: [project, "/usage", by, range],
+    queryFn: ({ signal }) => (by === "project" ? byProject(range) : api.get<Page<Usage>>("/usage", { group_by: by, ...windowOf({ range }) }, signal)),
+    // Rows of one grouping never stand below the head of another.
+    placeholderData: (old, query) => (query?.queryKey[2] === by ? old : undefined),
+    refetchInterval: 15_000,
+  });
+}
+
 function Curve({ by, only, range }: { by: string; only: string; range: string }) {
   const params: Record<string, string> = only && CHARTED.includes(by) ? { [by]: only } : {};
-  const points = useWindowed<Page<TimePoint>>("/timeseries", params, range);
+  const points = useSeries(params, range);
   const items = points.data?.items ?? NOTHING;
   const x = useMemo(() => items.map((p: TimePoint) => Date.parse(p.time) / 1000), [items]);
   const cost = useMemo(() => [{ label: "cost", values: items.map((p: TimePoint) => p.cost_usd ?? 0), color: "--accent", bars: true, format: (n: number | null) => usd(n) }], [items]);
@@ -111,7 +131,7 @@ export default function Spend() {
   const by = GROUPS.some(([key]) => key === search.by) ? search.by! : "model";
   const range = search.range ?? DEFAULT_RANGE;
   const only = search.only ?? "";
-  const usage = useWindowed<Page<Usage>>("/usage", { group_by: by }, range);
+  const usage = useUsage(by, range);
   const keys = useGet<Page<Key>>("/keys", undefined, { enabled: by === "key", staleTime: 30_000 });
   const names = new Map((keys.data?.items ?? []).map((k) => [k.id, k.name]));
   const named = (group: string) => (by === "key" ? (names.get(group) ?? short(group)) : group);
