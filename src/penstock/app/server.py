@@ -15,6 +15,7 @@ from penstock.evals import api as evals_api
 from penstock.feedback import api as feedback_api
 from penstock.gateway import api as gateway_api
 from penstock.gateway.app import GatewayApp
+from penstock.guardrails import api as guardrails_api
 from penstock.pipelines import api as pipelines_api
 from penstock.prompts import api as prompts_api
 from penstock.registry import api as registry_api
@@ -43,6 +44,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     registry_api.router,
     traces_api.router,
     gateway_api.router,
+    guardrails_api.router,
     feedback_api.router,
     evals_api.router,
     training_api.router,

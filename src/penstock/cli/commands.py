@@ -23,7 +23,9 @@ COMMANDS = (
     Command("demo", "penstock.cli.demo", "Play the whole loop offline, from data to a better model."),
     Command("test", "penstock.cli.test", "Run the test suite of a checkout."),
     Command(
-        "apply", "penstock.cli.apply", "Apply a TOML file of providers, routes, limits, budgets, caches."
+        "apply",
+        "penstock.cli.apply",
+        "Apply a TOML file of providers, routes, limits, budgets, caches, guardrails.",
     ),
     Command("signin", "penstock.cli.signin", "Print a one-time sign-in link for the web UI."),
     Command("keys", "penstock.cli.keys", "API keys: create, list, rotate, revoke."),
@@ -39,6 +41,7 @@ COMMANDS = (
     Command(
         "budgets", "penstock.gateway.limits.cli", "Budgets in US dollars: set, list, show, delete.", "budgets"
     ),
+    Command("guardrails", "penstock.guardrails.cli", "Guardrails: policies, versions, trying texts, kinds."),
     Command("traces", "penstock.traces.cli", "Traces: list, show, export, usage."),
     Command("prices", "penstock.traces.price_cli", "Prices: the book, the project's own, history, import."),
     Command("evals", "penstock.evals.cli", "Evaluations: run suites, compare runs, decide gates."),

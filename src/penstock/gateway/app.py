@@ -1,6 +1,7 @@
 """The gateway as a raw ASGI callable, in front of the router: no middleware, no framework, no SQL on its path."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,12 +29,16 @@ from penstock.gateway.cache.cache import Cache
 from penstock.gateway.call import Call, Headers, Receive, Send
 from penstock.gateway.credentials import check_origin, key_parameter, scope_of, secret_of
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.guarding.guarding import Guarding
+from penstock.gateway.guarding.transport import GuardTransport
 from penstock.gateway.limits.limiter import Limiter
 from penstock.gateway.measuring import Measurer
 from penstock.gateway.opening import Opener
 from penstock.gateway.paths import GEMINI_PREFIX, MODELS, PLACES, PREFIX, Place, listed_model, place_of
 from penstock.gateway.pipeline import DEFAULT_MODELS, Pipeline, require_members
 from penstock.gateway.relaying import Relayer
+from penstock.gateway.responses.app import ResponsesApp
+from penstock.gateway.responses.storing import ResponseStore
 from penstock.gateway.routing.live import LiveRoute
 from penstock.gateway.routing.publisher import HealthPublisher
 from penstock.gateway.settings import GatewaySettings
@@ -43,6 +48,7 @@ from penstock.gateway.tracing import Recorder
 from penstock.gateway.upstream.client import UpstreamClient
 from penstock.gateway.upstream.pool import PoolLimits
 from penstock.gateway.watch import SnapshotWatch
+from penstock.guardrails import service as guardrails
 from penstock.traces.service import PriceTable
 
 _log = log.get("gateway")
@@ -70,9 +76,18 @@ class GatewayApp:
         """Load the configuration of `home`; raises what reading the store raises."""
         self._settings = home.settings.section(GatewaySettings)
         self._telemetry = Telemetry(recorder, capture=self._settings.capture_bodies)
-        self._watch = SnapshotWatch(home)
+        self._guard_transport = GuardTransport()
+        self._guarding = Guarding(
+            partial(guardrails.load_current, home),
+            self._guard_transport,
+            revision=partial(guardrails.revision, home),
+        )
+        self._watch = SnapshotWatch(home, also=self._guarding.refresh)
         self._publisher = HealthPublisher(home, self._watch.health)
+        self._home = home
         self._files = FilesApp(home)
+        self._stored = ResponsesApp(home)
+        self._responses: ResponseStore | None = None
         self._client = client
         self._relayer: Relayer | None = None
         self._pipeline: Pipeline | None = None
@@ -101,7 +116,11 @@ class GatewayApp:
             opener = Opener(client, self._settings.max_answer_mb * 1024 * 1024)
             self._relayer = Relayer(opener, self._settings, record=record, price=price)
             self.cache.embed = Measurer(opener, self._watch, record=record, price=price).embed
-            self._pipeline = Pipeline(self._relayer, self._billing, self.cache)
+            self._guard_transport.client = client
+            self._responses = ResponseStore(self._home)
+            self._pipeline = Pipeline(
+                self._relayer, self._billing, self.cache, guarding=self._guarding, responses=self._responses
+            )
             await asyncio.to_thread(self._open)
         await self._watch.start()
         await self._publisher.start()
@@ -112,10 +131,12 @@ class GatewayApp:
         await self._publisher.stop()
         if self._relayer is not None:
             await self._relayer.close()
+        if self._responses is not None:
+            await self._responses.close()
         if self._client is not None:
             await self._client.close()
             await asyncio.to_thread(self._close)
-        self._client = self._relayer = self._pipeline = None
+        self._client = self._relayer = self._pipeline = self._responses = self._guard_transport.client = None
 
     def _open(self) -> None:
         self._limiter.start()
@@ -142,7 +163,7 @@ class GatewayApp:
         self.in_flight += 1
         self._client.ticker.add(call)
         try:
-            if place.operation is None and self._files.handles(path):
+            if place.operation is None and (self._files.handles(path) or self._stored.handles(path)):
                 await self._serve_files(call, scope)
             else:
                 await self._serve(call, place, scope["method"])
@@ -302,7 +323,8 @@ class GatewayApp:
         caller = call.caller
         actor = Actor(id=caller.key_id, name=caller.name, role=list(Role)[caller.rank], scope=call.scope)
         request = Request(scope["method"], call.path, scope["query_string"], call.headers, receive)
-        await self._files.handle(request, send, actor, call.identity())
+        app = self._stored if self._stored.handles(call.path) else self._files
+        await app.handle(request, send, actor, call.identity())
 
     async def caller_of(self, actor: Actor) -> Caller:
         """Return the caller to name as INTERNAL for calls on behalf of `actor`, a key or a signed-in person.

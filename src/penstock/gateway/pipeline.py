@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from penstock.core.errors import Invalid
 from penstock.gateway.billing import Billing
 from penstock.gateway.cache.cache import Cache, CachePlan
-from penstock.gateway.cache.model import Hit
 from penstock.gateway.cache.replay import replay
 from penstock.gateway.call import Call
 from penstock.gateway.dialects import moderations
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.guarding.guarding import Guarding
+from penstock.gateway.guarding.guards import Guards
 from penstock.gateway.model import Operation, Usage
 from penstock.gateway.relaying import Relayer
+from penstock.gateway.responses.storing import ResponseStore
 from penstock.gateway.routing.live import LiveRoute
 from penstock.traces.prices import Cost
 
@@ -49,25 +51,73 @@ def require_members(operation: Operation, envelope: Envelope) -> None:
 class Pipeline:
     """Carries calls of one process."""
 
-    def __init__(self, relayer: Relayer, billing: Billing, cache: Cache) -> None:
+    def __init__(
+        self,
+        relayer: Relayer,
+        billing: Billing,
+        cache: Cache,
+        *,
+        guarding: Guarding,
+        responses: ResponseStore,
+    ) -> None:
         self._relayer = relayer
         self._billing = billing
         self._cache = cache
+        self._guarding = guarding
+        self._responses = responses
 
     async def run(self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation) -> None:
         """Answer `call`; raises the error that the caller gets."""
+        if operation is Operation.RESPONSES:
+            envelope = await self._expanded(call, envelope)
         await self._billing.reserve(call, route, envelope, operation)
+        guards = self._guarding.for_call(call, route.name)
         try:
-            plan = self._plan(call, route, envelope, operation)
-            if plan is not None and await self._from_cache(call, plan, envelope, operation):
-                return
-            await self._relayer.run(call, route, envelope, operation)
-            if plan is not None and call.error is None and call.output is not None:
-                body = call.output()
-                if body is not None:
-                    await plan.keep(body, streamed=envelope.stream)
+            if guards is None:
+                await self._carry(call, route, envelope, operation)
+            else:
+                await self._guarded(call, route, envelope, operation, guards)
         finally:
             self._billing.settle(call)
+
+    async def _expanded(self, call: Call, envelope: Envelope) -> Envelope:
+        """Return the request with the conversation it goes on from, and let the answer be stored."""
+        assert call.scope is not None and call.caller is not None
+        prepared = await self._responses.prepare(call.scope, call.caller.key_id, envelope)
+        call.envelope = prepared.envelope
+        call.send = prepared.sending(call.send)
+        return prepared.envelope
+
+    async def _guarded(
+        self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation, guards: Guards
+    ) -> None:
+        try:
+            sent = await guards.admit(call, envelope, operation)
+            # Stand-ins for what was taken out mean something else in each call: those are found by what was asked.
+            asked = envelope if call.restores else sent
+            await self._carry(call, route, sent, operation, asked=asked, guards=guards)
+            await guards.afterwards(call)
+        finally:
+            guards.close(call)
+
+    async def _carry(
+        self,
+        call: Call,
+        route: LiveRoute,
+        envelope: Envelope,
+        operation: Operation,
+        *,
+        asked: Envelope | None = None,
+        guards: Guards | None = None,
+    ) -> None:
+        plan = self._plan(call, route, asked or envelope, operation)
+        if plan is not None and await self._from_cache(call, plan, envelope, operation, guards=guards):
+            return
+        await self._relayer.run(call, route, envelope, operation)
+        if plan is not None and call.error is None and call.output is not None:
+            body = call.output()
+            if body is not None:
+                await plan.keep(body, streamed=envelope.stream)
 
     def _plan(
         self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation
@@ -77,7 +127,13 @@ class Pipeline:
         return self._cache.plan(call.scope, route.name, key, operation, call.headers, envelope)
 
     async def _from_cache(
-        self, call: Call, plan: CachePlan, envelope: Envelope, operation: Operation
+        self,
+        call: Call,
+        plan: CachePlan,
+        envelope: Envelope,
+        operation: Operation,
+        *,
+        guards: Guards | None,
     ) -> bool:
         """Answer from the cache if it can; returns whether it did."""
         hit = await plan.find()
@@ -85,19 +141,23 @@ class Pipeline:
         call.extra += plan.headers(hit)
         if hit is None:
             return False
+        # Kept under another key or an older policy, it may never have passed the guards of this call.
+        body = hit.body if guards is None else await guards.recheck(hit.body)
         call.cost, call.usage = _FREE, Usage()
         call.notes["cache"] = hit.kind
+        if hit.kind == "semantic":
+            call.notes["similarity"] = round(hit.similarity, 4)
         call.answered = True
-        call.output = lambda: hit.body
+        call.output = lambda: body
         if envelope.stream:
-            await _replay(call, hit, envelope, operation)
+            await _replay(call, body, envelope, operation)
         else:
-            await call.answer(200, hit.body)
+            await call.answer(200, body)
         return True
 
 
-async def _replay(call: Call, hit: Hit, envelope: Envelope, operation: Operation) -> None:
+async def _replay(call: Call, body: bytes, envelope: Envelope, operation: Operation) -> None:
     await call.begin_stream()
-    for piece in replay(operation, hit.body, include_usage=envelope.include_usage):
+    for piece in replay(operation, body, include_usage=envelope.include_usage):
         await call.send({"type": "http.response.body", "body": piece, "more_body": True})
     await call.send({"type": "http.response.body", "body": b""})

@@ -22,9 +22,10 @@ from penstock.gateway.model import NamedRoute, Provider, Route
 from penstock.gateway.ports import ProviderConfig
 from penstock.gateway.routing.checking import checked
 from penstock.gateway.tables import PROVIDER_KEYS, check_table, route_from_table
+from penstock.guardrails import service as guardrails
 
 TOPIC = "gateway"
-TABLES = ("providers", "routes", "limits", "budgets", "cache")
+TABLES = ("providers", "routes", "limits", "budgets", "cache", "guardrails")
 """Tables of a configuration file that belong to the gateway."""
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
@@ -311,7 +312,8 @@ def plan(uow: UnitOfWork, actor: Actor, tables: Mapping[str, Any]) -> list[Chang
 
 
 def _planned_rules(uow: UnitOfWork, actor: Actor, tables: Mapping[str, Any]) -> list[Change]:
-    return limits.plan(uow, actor, tables) + cache.plan(uow, actor, tables.get("cache", {}))
+    changes = limits.plan(uow, actor, tables) + cache.plan(uow, actor, tables.get("cache", {}))
+    return changes + guardrails.plan(uow, actor, tables.get("guardrails", {}))
 
 
 def apply(uow: UnitOfWork, actor: Actor, tables: Mapping[str, Any]) -> list[Change]:
@@ -330,6 +332,7 @@ def apply(uow: UnitOfWork, actor: Actor, tables: Mapping[str, Any]) -> list[Chan
             _write_route(uow, actor, noun, change)
     limits.apply(uow, actor, tables)
     cache.apply(uow, actor, tables.get("cache", {}))
+    guardrails.apply(uow, actor, tables.get("guardrails", {}))
     return [change for change, _, _ in planned] + rules
 
 

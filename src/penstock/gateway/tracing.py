@@ -6,11 +6,12 @@ import msgspec
 
 from penstock.core.scope import Scope
 from penstock.gateway.asking import MAX_TEXT, header_text
-from penstock.gateway.call import Call, Headers
+from penstock.gateway.call import Call
 from penstock.gateway.model import Operation, Usage
 from penstock.traces.model import SpanRecord
 
 MAX_METADATA = 64
+GUARD_TAG = "guard:"
 _metadata = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 
 
@@ -39,9 +40,15 @@ def metadata_of(call: Call) -> dict[str, str]:
     return found | _pairs(header) if header else found
 
 
-def _tags(headers: Headers) -> tuple[str, ...]:
-    raw = header_text(headers, b"x-penstock-tags")
-    return tuple(tag.strip() for tag in raw.split(",") if tag.strip()) if raw else ()
+def _tags(call: Call) -> tuple[str, ...]:
+    """Return the caller's tags, and one for each verdict of a guard, which callers cannot set."""
+    raw = header_text(call.headers, b"x-penstock-tags")
+    found = [tag.strip() for tag in raw.split(",")] if raw else []
+    tags = [tag for tag in found if tag and not tag.startswith(GUARD_TAG)]
+    for event in call.events:
+        verdict, policy = event.attributes["verdict"], event.attributes["policy"].partition("@")[0]
+        tags += [f"{GUARD_TAG}{verdict}", f"{GUARD_TAG}{verdict}:{policy}"]
+    return tuple(dict.fromkeys(tags))
 
 
 def _attributes(call: Call) -> dict[str, str | int | bool]:
@@ -98,7 +105,7 @@ def span_of(call: Call, *, capture: bool) -> SpanRecord:
         route=call.route or None,
         environment=header_text(call.headers, b"x-penstock-environment"),
         prompt=header_text(call.headers, b"x-penstock-prompt"),
-        tags=_tags(call.headers),
+        tags=_tags(call),
         metadata=metadata_of(call),
         input=envelope.body if capture and envelope is not None else None,
         output=output if capture else None,
