@@ -2,6 +2,7 @@
 
 import msgspec
 
+from penstock.core.errors import LimitExceeded
 from penstock.core.scope import Scope
 from penstock.gateway.call import Call
 from penstock.gateway.dialects.envelope import Envelope
@@ -89,7 +90,11 @@ class Billing:
         )
         if operation in _FREE:
             ask = ask._replace(input_tokens=0, usd=0.0)
-        call.ticket = limiter.try_admit(subject, ask) or await limiter.admit(subject, ask)
+        try:
+            call.ticket = limiter.try_admit(subject, ask) or await limiter.admit(subject, ask)
+        except LimitExceeded:
+            call.extra += limiter.headers(subject, call.family)
+            raise
         call.extra += call.ticket.headers(call.family)
 
     def price(self, call: Call) -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from penstock.core.errors import LimitExceeded
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.gateway.limits.ticket import FREE
@@ -25,3 +28,16 @@ def test_headers_name_what_is_left(home: Home, actor: Actor, make: Make) -> None
     assert FREE.headers() == []
     ticket.settle(10, 10, 0.0)
     assert not ticket.open
+
+
+def test_a_refused_call_hears_the_same(home: Home, actor: Actor, make: Make) -> None:
+    limit(home, actor, requests_per_minute=1)
+    limiter = make(started=True)
+    assert limiter.headers(CALLER) == []
+    asyncio.run(limiter.admit(CALLER, ask())).settle(0, 0, 0.0)
+    with pytest.raises(LimitExceeded):
+        asyncio.run(limiter.admit(CALLER, ask()))
+    headers = dict(limiter.headers(CALLER))
+    assert headers[b"x-ratelimit-limit-requests"] == b"1"
+    assert headers[b"x-ratelimit-remaining-requests"] == b"0"
+    assert b"anthropic-ratelimit-requests-limit" in dict(limiter.headers(CALLER, "anthropic"))

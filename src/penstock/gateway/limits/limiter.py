@@ -8,6 +8,7 @@ from typing import NamedTuple
 from penstock.core import clock
 from penstock.core.errors import Denied, LimitExceeded, Unavailable
 from penstock.core.home import Home
+from penstock.core.http.families import Family
 from penstock.gateway.limits import calendar, leasing
 from penstock.gateway.limits.bucket import Bucket
 from penstock.gateway.limits.estimate import Estimator, Pricer
@@ -27,7 +28,7 @@ from penstock.gateway.limits.purse import Purse
 from penstock.gateway.limits.rules import Rules
 from penstock.gateway.limits.settings import LimitsSettings
 from penstock.gateway.limits.slots import Slots
-from penstock.gateway.limits.ticket import FREE, Ticket
+from penstock.gateway.limits.ticket import FREE, Headers, Ticket
 
 MOST_PLANS = 50_000
 LOOK_SECONDS = 0.25
@@ -103,6 +104,12 @@ class Limiter:
             if left <= 0:
                 raise _too_slow(found[0][0])
             await self._wait(found, left)
+
+    def headers(self, subject: Subject, family: Family = "openai") -> Headers:
+        """Return what is left of a subject's limits per minute, in the family's words: for a call that is refused."""
+        with self._meters.lock:
+            plan = self._plans.get(subject)
+        return Ticket(self._meters.book, plan.meters, ()).headers(family) if plan is not None else []
 
     async def _wait(self, short: Short, seconds: float) -> None:
         """Wait for a turn of the lease thread, but look up now and then whether the database still answers."""
