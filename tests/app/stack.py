@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,8 @@ from penstock.core.auth import service as auth
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.gateway import service as gateway
+from penstock.gateway.limits import service as limits
+from penstock.gateway.limits.model import Budget, Period, Spend, SubjectKind
 from penstock.traces import service as traces
 from penstock.traces.prices import Price
 from tests.architecture.code import ROOT
@@ -125,6 +127,17 @@ class Stack:
             made, secret = auth.create_key(uow, self.actor, name=name)
         return made.id, secret
 
+    def budget(self, usd: float, name: str = "cap", kind: str = "project", subject: str = "default") -> None:
+        """Set a hard budget without a period."""
+        kinds = {"kind": SubjectKind(kind), "subject": subject, "period": Period.TOTAL}
+        with self.home.begin() as uow:
+            limits.put_budget(uow, self.actor, Budget(name=name, usd=usd, **kinds))
+
+    def spent(self, name: str = "cap") -> Spend:
+        """Return the state of a budget."""
+        with self.home.read() as uow:
+            return limits.spend_of(uow, self.actor, name)
+
     # -- the processes ---------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -197,6 +210,16 @@ class Stack:
         finally:
             connection.close()
 
+    def worker_of(self, client: "Client") -> int:
+        """Return the process id of the web worker at the other end of a caller's connection."""
+        local = f":{client.local_port:04X}"
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[2].endswith(local) and fields[1].endswith(f":{self.port:04X}"):
+                wanted = f"socket:[{fields[9]}]"
+                return next(pid for pid in self.webs() if wanted in _open_files(pid))
+        raise AssertionError("the connection is closed")
+
     # -- what is booked ----------------------------------------------------------------------------------------
 
     def traced(self) -> tuple[int, float]:
@@ -204,6 +227,14 @@ class Stack:
         with self.home.read() as uow:
             rows = traces.usage(uow, self.actor, group_by="model")
         return sum(row.calls - row.errors for row in rows), sum(row.cost_usd for row in rows)
+
+
+def _open_files(pid: int) -> set[str]:
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            found.add(os.readlink(link))
+    return found
 
 
 def _read(response: http.client.HTTPResponse) -> Reply:
@@ -223,6 +254,13 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def local_port(self) -> int:
+        """The caller's port."""
+        assert self._connection is not None and self._connection.sock is not None
+        port: int = self._connection.sock.getsockname()[1]
+        return port
 
     def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> Reply:
         """Send one request; it is never repeated."""
@@ -253,7 +291,9 @@ class Client:
             self._connection = None
 
 
-def crowd(stack: Stack, secrets: Sequence[str], work: Callable[[Client, int], list[Reply]]) -> list[Reply]:
+def crowd(
+    stack: Stack, secrets: Sequence[str], work: Callable[[Client, int], list[Reply]]
+) -> list[Reply]:
     """Let as many callers as there are secrets work at once; returns what all of them got."""
 
     def one(number: int) -> list[Reply]:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from penstock.gateway.limits import service as limits
-from penstock.gateway.limits.model import Budget, Period, RateLimits, Spend, SubjectKind
+from penstock.gateway.limits.model import RateLimits, SubjectKind
 from tests.app.conftest import Build
 from tests.app.stack import MOST_TOKENS, TOKEN_USD, Client, Paid, Reply, Stack, crowd, eventually
 
@@ -18,22 +18,11 @@ CALLERS = 100
 DOLLAR = 1.0 + 1e-9
 
 
-def put_budget(stack: Stack, name: str, kind: SubjectKind, subject: str, usd: float) -> None:
-    made = Budget(name=name, kind=kind, subject=subject, period=Period.TOTAL, usd=usd)
-    with stack.home.begin() as uow:
-        limits.put_budget(uow, stack.actor, made)
-
-
-def spent(stack: Stack, name: str) -> Spend:
-    with stack.home.read() as uow:
-        return limits.spend_of(uow, stack.actor, name)
-
-
 def until_refused(client: Client, number: int) -> list[Reply]:
-    """Call until the budget is spent: refused five times in a row; calls that fit in less go on longer."""
+    """Call until the budget is spent: refused three times in a row; calls that fit in less go on longer."""
     dice, replies, refused = random.Random(number), [], 0
     deadline = time.monotonic() + 40
-    while refused < 5 and time.monotonic() < deadline:
+    while refused < 3 and time.monotonic() < deadline:
         replies.append(client.chat(str(number), max_tokens=dice.randint(5, MOST_TOKENS)))
         refused = refused + 1 if replies[-1].status == 429 else 0
         time.sleep(0.2 if replies[-1].status in (0, 429) else 0)
@@ -69,8 +58,8 @@ def assert_refused(stack: Stack, secret: str) -> None:
 def test_a_dollar_is_a_dollar(build: Build, paid: Paid, kill: bool) -> None:
     stack = build(4, PENSTOCK_LIMITS__IDLE_SECONDS="2")
     key_id, secret = stack.key()
-    put_budget(stack, "of-the-key", SubjectKind.KEY, key_id, 1.0)
-    put_budget(stack, "of-the-project", SubjectKind.PROJECT, "default", 1.5)
+    stack.budget(1.0, "of-the-key", "key", key_id)
+    stack.budget(1.5, "of-the-project")
     rates = RateLimits(requests_per_minute=100_000)
     with stack.home.begin() as uow:
         limits.put_limits(uow, stack.actor, kind=SubjectKind.KEY, subject=key_id, limits=rates)
@@ -93,10 +82,10 @@ def test_a_dollar_is_a_dollar(build: Build, paid: Paid, kill: bool) -> None:
     calls, cost = stack.traced()
     if not kill:
         assert (calls, cost) == (len(paid.tokens), pytest.approx(paid.usd))
-        eventually(lambda: spent(stack, "of-the-key").reserved == 0)
-        assert spent(stack, "of-the-key").spent == pytest.approx(paid.usd)
-        assert spent(stack, "of-the-project").spent == pytest.approx(paid.usd)
-    state = spent(stack, "of-the-key")
+        eventually(lambda: stack.spent("of-the-key").reserved == 0)
+        assert stack.spent("of-the-key").spent == pytest.approx(paid.usd)
+        assert stack.spent("of-the-project").spent == pytest.approx(paid.usd)
+    state = stack.spent("of-the-key")
     assert state.spent + state.reserved <= DOLLAR
     assert state.spent + state.reserved >= paid.usd - 1e-9
     before = len(paid.tokens)
@@ -105,6 +94,6 @@ def test_a_dollar_is_a_dollar(build: Build, paid: Paid, kill: bool) -> None:
     stack.start()
     assert_refused(stack, secret)
     assert len(paid.tokens) == before
-    again = spent(stack, "of-the-key")
+    again = stack.spent("of-the-key")
     assert again.spent + again.reserved >= paid.usd - 1e-9
-    assert MOST_TOKENS * TOKEN_USD > again.left
+    assert again.left < MOST_TOKENS * TOKEN_USD
