@@ -1,5 +1,6 @@
 """The gateway's edges over raw HTTP: wrong input, keys, routes that fail over, limits."""
 
+import asyncio
 import concurrent.futures
 import http.client
 import json
@@ -239,6 +240,23 @@ def test_a_body_that_stops_coming(gateway: Running, eventually: Waiter) -> None:
             answer += more
     assert answer.startswith(b"HTTP/1.1 400") and b"body_timeout" in answer
     eventually(lambda: gateway.app.in_flight == 0)
+
+
+def test_a_key_that_must_be_looked_up_for_long_loses_no_body(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = gateway.app._watch.fresh
+
+    async def slowly() -> object:
+        await asyncio.sleep(0.8)
+        return await fresh()
+
+    monkeypatch.setattr(gateway.app._watch, "fresh", slowly)
+    object.__setattr__(gateway.app._settings, "body_seconds", 2.0)
+    with gateway.home.begin() as uow:
+        _, gateway.key = auth.create_key(uow, gateway.actor, name="new")
+    status, _, answer = call(gateway)
+    assert (status, answer["object"]) == (200, "chat.completion")
 
 
 def test_a_caller_who_leaves_while_sending(gateway: Running, eventually: Waiter) -> None:

@@ -275,6 +275,7 @@ class GatewayApp:
             if size > self._max_body:
                 raise self._too_large()
             if not message.get("more_body", False):
+                call.read_at = loop.time()
                 return b"".join([*parts, part]) if parts else part
             parts.append(part)
 

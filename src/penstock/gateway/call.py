@@ -36,7 +36,7 @@ class Call(Outcome):
     __slots__ = (
         "body_by", "caller", "envelope", "extra", "family", "gone", "headers", "hook", "key", "last_sent", "operation",
         "parent_id", "path", "ping_seconds", "pinging", "receive", "request_id", "restores", "route", "scope", "send",
-        "span_id", "stalled", "start_ns", "started", "target", "task", "ticket", "trace_id", "user", "watcher",
+        "read_at", "span_id", "stalled", "start_ns", "started", "target", "task", "ticket", "trace_id", "user", "watcher",
     )  # fmt: skip
 
     def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:
@@ -73,6 +73,8 @@ class Call(Outcome):
         self.gone = False
         self.body_by = 0.0
         """Moment (the loop's clock) by which the next piece of the body must come; 0 while none is awaited."""
+        self.read_at = 0.0
+        """Moment (the loop's clock) at which the body was whole; before it, whoever watches would take it away."""
         self.stalled = False
         self.task: asyncio.Task[Any] | None = asyncio.current_task()
         self.watcher: asyncio.Task[None] | None = None
@@ -100,7 +102,7 @@ class Call(Outcome):
                 self.stalled = True
                 self.task.cancel()
             return
-        if self.watcher is None and clock.now_ns() - self.start_ns > WATCH_AFTER_SECONDS * 1e9:
+        if self.read_at and self.watcher is None and now - self.read_at > WATCH_AFTER_SECONDS:
             self.watcher = asyncio.ensure_future(self._watch())
         if self.ping_seconds and self.pinging is None and now - self.last_sent > self.ping_seconds:
             self.last_sent = now
