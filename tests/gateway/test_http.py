@@ -245,6 +245,7 @@ def test_a_body_that_stops_coming(gateway: Running, eventually: Waiter) -> None:
 def test_a_key_that_must_be_looked_up_for_long_loses_no_body(
     gateway: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert call(gateway)[0] == 200  # from here on the configuration is watched
     fresh = gateway.app._watch.fresh
 
     async def slowly() -> object:
