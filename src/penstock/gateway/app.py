@@ -196,7 +196,7 @@ class GatewayApp:
     def _finish(self, call: Call) -> None:
         if self._client is not None:
             self._client.ticker.discard(call)
-        call.end_ns = clock.now_ns()
+        call.end_ns = max(call.start_ns, clock.now_ns())  # the clock may have been set back
         call.close()
         self._telemetry.ended(call)
 

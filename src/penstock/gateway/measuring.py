@@ -61,7 +61,7 @@ class Measurer:
         finally:
             if opened is not None:
                 opened.close(failure)
-            call.end_ns = clock.now_ns()
+            call.end_ns = max(call.start_ns, clock.now_ns())
             call.close()
             self._price(call)
             self._record(call)

@@ -59,7 +59,7 @@ class Shadows:
             if opened is not None:
                 opened.close(failure)
             shadow.state.in_flight -= 1
-            made.end_ns = clock.now_ns()
+            made.end_ns = max(made.start_ns, clock.now_ns())
             made.close()
             self._charge(made, shadow)
             self._record(made)

@@ -21,7 +21,7 @@ async def deliver(call: Call, opened: Opened) -> None:
     relay = opened.relay
     assert relay is not None
     call.output = relay.output
-    call.first_ns = opened.first_ns
+    call.first_ns = max(call.start_ns, opened.first_ns)
     call.answered = True
     try:
         if call.hook is not None and call.hook.holds:
