@@ -233,7 +233,7 @@ def _open_files(pid: int) -> set[str]:
     found = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
-            found.add(os.readlink(link))
+            found.add(str(link.readlink()))
     return found
 
 
@@ -291,9 +291,7 @@ class Client:
             self._connection = None
 
 
-def crowd(
-    stack: Stack, secrets: Sequence[str], work: Callable[[Client, int], list[Reply]]
-) -> list[Reply]:
+def crowd(stack: Stack, secrets: Sequence[str], work: Callable[[Client, int], list[Reply]]) -> list[Reply]:
     """Let as many callers as there are secrets work at once; returns what all of them got."""
 
     def one(number: int) -> list[Reply]:

@@ -113,12 +113,20 @@ def test_a_full_disk_stops_no_call_and_loses_nothing(small_disk: Path, paid: Pai
         _, secret = stack.key()
         stack.start()
         try:
-            full_disk(stack, paid, secret, small_disk / "filler")
+            replies = full_disk(stack, secret, small_disk / "filler")
+            eventually(lambda: stack.traced()[0] == len(replies) == len(paid.tokens))
+            assert stack.traced()[1] == pytest.approx(paid.usd)
+            eventually(lambda: stack.spent().spent == pytest.approx(paid.usd))
+            assert "No space left" in stack.log
+            assert "Traceback" not in stack.log
+            with Client(stack.port, secret) as client:
+                assert client.post("/api/v1/prompts", {"name": "there-is-room"}).status == 201
         finally:
             stack.stop()
 
 
-def full_disk(stack: Stack, paid: Paid, secret: str, filler: Path) -> None:
+def full_disk(stack: Stack, secret: str, filler: Path) -> list[Reply]:
+    """Call before and while the disk is full; returns all answers."""
     replies = crowd(stack, [secret] * 10, calling(3))
     eventually(lambda: stack.traced()[0] == len(replies))
     with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
@@ -136,10 +144,4 @@ def full_disk(stack: Stack, paid: Paid, secret: str, filler: Path) -> None:
     assert "disk" in refused.json["detail"]
     assert stack.get("/healthz").status == 200
     filler.unlink()
-    eventually(lambda: stack.traced()[0] == len(replies) == len(paid.tokens))
-    assert stack.traced()[1] == pytest.approx(paid.usd)
-    eventually(lambda: stack.spent().spent == pytest.approx(paid.usd))
-    assert "No space left" in stack.log
-    assert "Traceback" not in stack.log
-    with Client(stack.port, secret) as client:
-        assert client.post("/api/v1/prompts", {"name": "there-is-room"}).status == 201
+    return replies

@@ -63,7 +63,9 @@ def many(stack: Stack) -> list[tuple[Key, str]]:
         )  # fmt: skip
         secret = ids.new_secret("psk")
         made.append((key, secret))
-        row = {name: getattr(key, name) for name in ("id", "name", "hint", "owner", "any_project", "created_at")}
+        row = {
+            name: getattr(key, name) for name in ("id", "name", "hint", "owner", "any_project", "created_at")
+        }
         row |= {"role": "member", "tenant": key.scope.tenant, "project": key.scope.project}
         rows.append(row | {"digest": digest(secret)})
     with stack.home.begin() as uow:

@@ -49,7 +49,9 @@ def test_an_answer_of_one_worker_is_given_by_the_other_and_costs_nothing(build: 
     eventually(lambda: stack.traced()[1] == pytest.approx(paid.usd))
 
     # A guard that is put in force now holds for what was kept before.
-    block = GuardConfig(kind="pattern", stage=Stage.OUTPUT, action=Action.BLOCK, options={"patterns": {"sun": "sunny"}})
+    block = GuardConfig(
+        kind="pattern", stage=Stage.OUTPUT, action=Action.BLOCK, options={"patterns": {"sun": "sunny"}}
+    )
     with stack.home.begin() as uow:
         guardrails.put_policy(uow, stack.actor, "sun", Rules(guards=(block,)))
     eventually(lambda: other.chat("What is the weather?").status != 200)

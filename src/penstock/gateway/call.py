@@ -35,8 +35,8 @@ class Call(Outcome):
 
     __slots__ = (
         "body_by", "caller", "envelope", "extra", "family", "gone", "headers", "hook", "key", "last_sent", "operation",
-        "parent_id", "path", "ping_seconds", "pinging", "receive", "request_id", "restores", "route", "scope", "send",
-        "read_at", "span_id", "stalled", "start_ns", "started", "target", "task", "ticket", "trace_id", "user", "watcher",
+        "parent_id", "path", "ping_seconds", "pinging", "read_at", "receive", "request_id", "restores", "route",
+        "scope", "send", "span_id", "stalled", "start_ns", "started", "target", "task", "ticket", "trace_id", "user", "watcher",
     )  # fmt: skip
 
     def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:
