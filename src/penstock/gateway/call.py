@@ -34,9 +34,10 @@ class Call(Outcome):
     """The state of one request. `ids` and times are set at once, the rest as the call gets there."""
 
     __slots__ = (
-        "body_by", "caller", "envelope", "extra", "family", "gone", "headers", "hook", "key", "last_sent", "operation",
-        "parent_id", "path", "ping_seconds", "pinging", "read_at", "receive", "request_id", "restores", "route",
-        "scope", "send", "span_id", "stalled", "start_ns", "started", "target", "task", "ticket", "trace_id", "user", "watcher",
+        "body_by", "caller", "envelope", "extra", "family", "gone", "headers", "hook", "key", "last_sent",
+        "operation", "parent_id", "path", "ping_seconds", "pinging", "read_at", "receive", "request_id", "restores",
+        "route", "scope", "send", "span_id", "stalled", "start_ns", "started", "target", "task", "ticket",
+        "trace_id", "user", "watcher",
     )  # fmt: skip
 
     def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:

@@ -6,7 +6,7 @@ from penstock.core.errors import Unavailable
 from penstock.core.scope import Scope
 from penstock.gateway.limits.estimate import Estimator
 from penstock.gateway.limits.settings import LimitsSettings
-from penstock.traces.prices import Cost, Usage
+from penstock.traces.prices import Cost, Price, Tier, Usage, amount
 from tests.gateway.limits.conftest import ListPrices
 
 
@@ -36,6 +36,34 @@ def test_the_dearest_kind_of_token_is_reserved() -> None:
     assert ask.usd == pytest.approx((100 * 4.5 + 50 * 3) / 1e6)
 
 
+class Own:
+    """One price of a project's own."""
+
+    def __init__(self, price: Price) -> None:
+        self.price = price
+
+    def cost(self, scope: Scope, model: str | None, provider: str | None, usage: Usage) -> Cost | None:
+        return Cost(amount(self.price, usage), "own:test")
+
+
+def test_no_call_within_its_sizes_costs_more_than_was_reserved() -> None:
+    upper = Tier(above=500, input=3.0, output=12.0)
+    price = Price(
+        input=1.0, output=2.0, reasoning=5.0, audio_input=4.0, cached=0.1, request=0.01, tiers=(upper,)
+    )
+    ask = Estimator(Own(price), SETTINGS).ask(Scope(), (("p", "m"),), body_bytes=3996, max_output_tokens=50)
+    assert ask.usd is not None
+    for usage in (
+        Usage(),
+        Usage(input=1000, output=50),
+        Usage(input=1000, output=50, reasoning=50),
+        Usage(input=1000, audio_input=1000, output=50),
+        Usage(input=400, cached=400, output=50, audio_output=50),
+    ):
+        assert amount(price, usage) <= ask.usd + 1e-12
+    assert ask.usd == pytest.approx(0.01 + (1000 * 4.0 + 50 * 12.0) / 1e6)
+
+
 def test_the_dearest_target_counts_and_prices_are_read_once() -> None:
     estimator = Estimator(ListPrices(), SETTINGS)
     cheap, dear = ("openai", "gpt-4o-mini"), ("openai", "gpt-4o")
@@ -49,7 +77,7 @@ def test_the_dearest_target_counts_and_prices_are_read_once() -> None:
     counted = Estimator(pricer, SETTINGS)
     for _ in range(3):
         counted.ask(Scope(), (cheap,), body_bytes=1, max_output_tokens=1)
-    assert pricer.asked == 8  # four kinds of tokens at two sizes
+    assert pricer.asked == 21  # six kinds of tokens read and four written at two sizes, and the call itself
 
 
 def test_large_bodies_are_cut_and_missing_maxima_have_a_default() -> None:

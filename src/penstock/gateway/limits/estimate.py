@@ -35,17 +35,27 @@ class _Book:
         return prices.cost(model, provider, usage)
 
 
+_READ = ("cached", "cache_write", "cache_write_1h", "audio_input", "image_input")
+_WRITTEN = ("reasoning", "audio_output", "image_output")
+
+
 class Rates(NamedTuple):
-    """The highest prices per token of a route's targets, in US dollars."""
+    """The highest prices of a route's targets, in US dollars: per token read and written, and per call."""
 
     input: float
     output: float
+    call: float
 
 
-def _shapes(size: int) -> tuple[Usage, ...]:
-    """Return calls that read `size` tokens of each kind that may be dear, and last one that writes as many."""
-    kinds = (Usage(input=size, cache_write=size), Usage(input=size, cache_write_1h=size))
-    return (Usage(input=size), *kinds, Usage(output=size))
+def _reads(size: int) -> list[Usage]:
+    """Return calls that read `size` tokens, of each kind."""
+    return [Usage(input=size), *(Usage(input=size, **{kind: size}) for kind in _READ)]
+
+
+def _writes(size: int) -> list[Usage]:
+    """Return calls that read and write `size` tokens, of each kind: what is read decides the tier of both."""
+    plain = Usage(input=size, output=size)
+    return [plain, *(Usage(input=size, output=size, **{kind: size}) for kind in _WRITTEN)]
 
 
 class Estimator:
@@ -67,7 +77,8 @@ class Estimator:
         read = min(int(body_bytes / settings.bytes_per_token) + 1, settings.most_input_tokens)
         write = settings.default_output_tokens if max_output_tokens is None else max_output_tokens
         rates = self._rates(scope, targets)
-        return Ask(read, write, None if rates is None else read * rates.input + write * rates.output)
+        usd = None if rates is None else rates.call + read * rates.input + write * rates.output
+        return Ask(read, write, usd)
 
     def _rates(self, scope: Scope, targets: Targets) -> Rates | None:
         key = scope, targets
@@ -90,12 +101,19 @@ class Estimator:
 
     @staticmethod
     def _highest(pricer: Pricer, scope: Scope, targets: Targets) -> Rates | None:
-        read = write = 0.0
+        highest = Rates(0.0, 0.0, 0.0)
         for provider, model in targets:
+
+            def usd(usage: Usage, provider: str = provider, model: str = model) -> float | None:
+                found = pricer.cost(scope, model, provider, usage)
+                return None if found is None else found.usd
+
+            each = usd(Usage())
+            if each is None:
+                return None
             for size in _SIZES:
-                *reads, output = (pricer.cost(scope, model, provider, shape) for shape in _shapes(size))
-                if output is None:
-                    return None
-                read = max(read, *(cost.usd / size for cost in reads if cost is not None))
-                write = max(write, output.usd / size)
-        return Rates(read, write)
+                plain, *others = (usd(usage) or 0.0 for usage in _reads(size))
+                written = max((usd(usage) or 0.0) - plain for usage in _writes(size))
+                found = Rates((max(plain, *others) - each) / size, written / size, each)
+                highest = Rates(*map(max, highest, found))
+        return highest
