@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+from functools import partial
 
 import uvloop
 
@@ -93,11 +94,12 @@ class Whole(asyncio.Protocol):
 class Stream(asyncio.Protocol):
     """Reads one event stream to its end; notes how late each chunk is by the stamp the mock puts into it."""
 
-    STAMP = re.compile(rb'"content":\s?" t(\d+)"')
+    CHUNK = re.compile(rb'(?:"system_fingerprint":\s?"t(\d+)"[^{}\n]{0,60}\{[^{}\n]{0,60})?"delta":')
 
     def __init__(self, request: bytes, done: asyncio.Future) -> None:
         self.request, self.done = request, done
         self.chunks, self.ok, self.rest, self.delays = 0, False, b"", []
+        self.bad = False
 
     def connection_made(self, transport) -> None:
         self.transport = transport
@@ -105,10 +107,12 @@ class Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = time.monotonic_ns()
+        self.bad = self.bad or not (self.chunks or self.rest or data.startswith(b"HTTP/1.1 200"))
         text, last = self.rest + data, 0
-        for found in self.STAMP.finditer(text):
+        for found in self.CHUNK.finditer(text):
             self.chunks += 1
-            self.delays.append(now - int(found[1]))
+            if found[1]:
+                self.delays.append(now - int(found[1]))
             last = found.end()
         self.rest = text[last:][-400:]
         if b"[DONE]" in text[last:]:
@@ -134,7 +138,9 @@ async def whole(
         # A server that ends says `connection: close`, or closes while nothing is under way: callers then connect anew.
         while time.perf_counter() < until:
             done = loop.create_future()
-            _, protocol = await loop.create_connection(lambda: Whole(request, until, done), "127.0.0.1", port)
+            _, protocol = await loop.create_connection(
+                partial(Whole, request, until, done), "127.0.0.1", port
+            )
             protocols.append(protocol)
             await done
 
@@ -151,7 +157,8 @@ async def streams(
     protocols = []
     for _ in range(count):
         done = loop.create_future()
-        _, protocol = await loop.create_connection(lambda done=done: Stream(request, done), "127.0.0.1", port)
+        mine = request.replace(MARK, MARK[:5] + b"%012d" % next(NUMBERS))
+        _, protocol = await loop.create_connection(partial(Stream, mine, done), "127.0.0.1", port)
         protocols.append(protocol)
         await asyncio.sleep(1 / count)
     await asyncio.wait([protocol.done for protocol in protocols], timeout=timeout)
@@ -159,6 +166,7 @@ async def streams(
     return {
         "chunks": sum(p.chunks for p in protocols),
         "finished": sum(p.ok for p in protocols),
+        "bad": sum(p.bad for p in protocols),
         "delay_p50_ms": round(delays[len(delays) // 2] / 1e6, 3) if delays else None,
     }
 

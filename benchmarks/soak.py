@@ -10,7 +10,6 @@ body broken off, in random order (seeded). Resident memory and descriptors of th
 import argparse
 import asyncio
 import json
-import os
 import random
 import tempfile
 import time
@@ -96,6 +95,11 @@ class Client:
         return "broken off"
 
 
+def descriptors(pid: int) -> int:
+    """Return how many descriptors the process has open."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def slope(samples: list[tuple[float, float]]) -> float:
     """Return the least squares slope."""
     middle_x = sum(x for x, _ in samples) / len(samples)
@@ -113,8 +117,7 @@ async def soak(bench: Bench, name: str, clients: int, minutes: float) -> dict:
     pid, samples = bench.pids[name], []
     while time.monotonic() < until:
         await asyncio.sleep(5)
-        descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-        samples.append((time.monotonic() - began, rss_kb(pid) / 1024, descriptors))
+        samples.append((time.monotonic() - began, rss_kb(pid) / 1024, descriptors(pid)))
     await asyncio.gather(*running)
     await asyncio.sleep(3)
     after = await Client(bench.ports[name], bench.keys[name], 0).call()
@@ -131,7 +134,7 @@ async def soak(bench: Bench, name: str, clients: int, minutes: float) -> dict:
             "peak": round(max(s[1] for s in samples), 1),
         },
         "growth_mb_per_hour": round(slope(late) * 3600, 1),
-        "descriptors": {"peak": max(s[2] for s in samples), "after": len(os.listdir(f"/proc/{pid}/fd"))},
+        "descriptors": {"peak": max(s[2] for s in samples), "after": descriptors(pid)},
         "a_call_after": after,
     }
 
