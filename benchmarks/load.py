@@ -33,8 +33,14 @@ def chat_body(model: str, size: int, *, stream: bool = False) -> bytes:
 
 
 PATH = "/v1/chat/completions"
-MARK = b"call 000000000000"
-"""Stands in every body; the digits are counted up, so that no two calls are alike."""
+MARK = b"call aaaaaaaaaaaa"
+"""Stands in every body; its letters count up, so that no two calls are alike (digits would look like somebody's number)."""
+LETTERS = bytes.maketrans(b"0123456789", b"aeiourstln")
+
+
+def own_mark() -> bytes:
+    """Return a mark that no other call has."""
+    return MARK[:5] + (b"%012d" % next(NUMBERS)).translate(LETTERS)
 
 
 def request_bytes(host: str, key: str, body: bytes, path: str = PATH) -> bytes:
@@ -54,8 +60,8 @@ class Whole(asyncio.Protocol):
     """Sends the same request again as soon as its answer is complete, until `until`."""
 
     def __init__(self, request: bytes, until: float, done: asyncio.Future) -> None:
-        head, self.tail = request.split(MARK)
-        self.head, self.until, self.done = head + MARK[:5], until, done
+        self.head, self.tail = request.split(MARK)
+        self.until, self.done = until, done
         self.count, self.bad, self.lost, self.buffer = 0, 0, 0, b""
         self.waiting = False
 
@@ -65,7 +71,7 @@ class Whole(asyncio.Protocol):
 
     def send(self) -> None:
         self.waiting = True
-        self.transport.write(self.head + b"%012d" % next(NUMBERS) + self.tail)
+        self.transport.write(self.head + own_mark() + self.tail)
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -157,7 +163,7 @@ async def streams(
     protocols = []
     for _ in range(count):
         done = loop.create_future()
-        mine = request.replace(MARK, MARK[:5] + b"%012d" % next(NUMBERS))
+        mine = request.replace(MARK, own_mark())
         _, protocol = await loop.create_connection(partial(Stream, mine, done), "127.0.0.1", port)
         protocols.append(protocol)
         await asyncio.sleep(1 / count)

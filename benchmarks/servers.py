@@ -1,4 +1,4 @@
-"""The servers of a benchmark run: a mock provider in C, nginx as a plain proxy, Penstock with more or less switched on."""
+"""The servers of a run: a mock provider in C, nginx as a plain proxy, Penstock with more or less switched on."""
 
 import json
 import signal

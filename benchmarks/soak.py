@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from load import chat_body, request_bytes
+from load import MARK, chat_body, own_mark, request_bytes
 from servers import VARIANTS, Bench, rss_kb
 
 
@@ -43,7 +43,7 @@ class Client:
     def request(self, model: str, *, stream: bool) -> bytes:
         """Return a request of its own."""
         body = chat_body(model, self.dice.choice((500, 2000, 20_000)), stream=stream)
-        body = body.replace(b"call 000000000000", b"call %012d" % self.dice.randrange(10**12))
+        body = body.replace(MARK, own_mark())
         return request_bytes(f"127.0.0.1:{self.port}", self.key, body)
 
     async def open(self, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
