@@ -4,6 +4,7 @@ Finds of guards that change text (mask, tokenise) do not overlap: where they wou
 order wins, within a guard the rule that is listed earlier. Guards that block or flag count their finds for themselves.
 """
 
+import re
 import unicodedata
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +32,7 @@ _UNANCHORED = _re2.RE2.Anchor.UNANCHORED
 _CHANGING = frozenset({Action.MASK, Action.TOKENISE})
 _UNSEEN = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, *range(0xE0000, 0xE0080)])
 """Characters that show nothing and are put between letters to hide words: soft hyphen, zero-width ones, tags."""
+_unseen = re.compile(f"[{''.join(map(chr, _UNSEEN))}]")
 
 
 class Bound(NamedTuple):
@@ -109,8 +111,10 @@ def _options() -> re2.Options:
 
 
 def hidden(text: str) -> str:
-    """Return `text` with compatible characters made plain (NFKC) and unseen ones taken out."""
-    return unicodedata.normalize("NFKC", text.translate(_UNSEEN))
+    """Return `text` with compatible characters made plain (NFKC) and unseen ones taken out; itself when it is so."""
+    if _unseen.search(text) is not None:
+        text = text.translate(_UNSEEN)
+    return text if unicodedata.is_normalized("NFKC", text) else unicodedata.normalize("NFKC", text)
 
 
 class Program:
