@@ -4,7 +4,6 @@ Finds of guards that change text (mask, tokenise) do not overlap: where they wou
 order wins, within a guard the rule that is listed earlier. Guards that block or flag count their finds for themselves.
 """
 
-import re
 import unicodedata
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +31,7 @@ _UNANCHORED = _re2.RE2.Anchor.UNANCHORED
 _CHANGING = frozenset({Action.MASK, Action.TOKENISE})
 _UNSEEN = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, *range(0xE0000, 0xE0080)])
 """Characters that show nothing and are put between letters to hide words: soft hyphen, zero-width ones, tags."""
-_unseen = re.compile(f"[{''.join(map(chr, _UNSEEN))}]")
+_unseen = re2.compile(f"[{''.join(map(chr, _UNSEEN))}]")._regexp
 
 
 class Bound(NamedTuple):
@@ -112,7 +111,8 @@ def _options() -> re2.Options:
 
 def hidden(text: str) -> str:
     """Return `text` with compatible characters made plain (NFKC) and unseen ones taken out; itself when it is so."""
-    if _unseen.search(text) is not None:
+    data = text.encode(errors="replace")
+    if _unseen.Match(_UNANCHORED, data, 0, len(data))[0][0] >= 0:
         text = text.translate(_UNSEEN)
     return text if unicodedata.is_normalized("NFKC", text) else unicodedata.normalize("NFKC", text)
 
