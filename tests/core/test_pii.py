@@ -23,6 +23,7 @@ EVERYTHING = Detector()
         ("IBAN GB82WEST12345698765432", "IBAN [IBAN]"),
         ("Call +49 30 1234567 today", "Call [PHONE] today"),
         ("Call (212) 555-0123 or 212-555-0123", "Call [PHONE] or [PHONE]"),
+        ("Call (212)555-0123", "Call [PHONE]"),
         ("Ruf 0171-1234567 an", "Ruf [PHONE] an"),
         ("Appelez le 06 12 34 56 78.", "Appelez le [PHONE]."),
         ("from 192.168.0.1.", "from [IP]."),
