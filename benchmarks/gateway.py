@@ -5,6 +5,8 @@
 A mock provider in C and the load run on core 0, the measured servers on core 1. The gateway with everything switched off
 (`bare`), with traces, with everything on (`full`), plain nginx and, with --peers, other gateways take turns within one
 run, so that ratios hold whatever the machine does. Every call has a body of its own, so that the cache never answers.
+`background_ms` is what
+moving a call's trace into the database costs the background process, on core 0.
 CPU is /proc/PID/task/*/schedstat, summed over threads. Needs `cc`, `nginx`, `taskset` and two cores.
 """
 
@@ -46,9 +48,14 @@ def measure(bench: Bench, names: list[str], cycles: int, seconds: float) -> Samp
     for cycle in range(cycles + 1):
         for figure, (kind, per, arguments, scale) in kinds(seconds).items():
             for name in names:
+                recorder = bench.background.get(name)
+                before = cpu_ns(recorder) if recorder else 0
                 cost, said = bench.cost(name, kind, per, **arguments)
                 if not cycle:
                     continue
+                if recorder and figure == "call_ms":
+                    used = (cpu_ns(recorder) - before) / said[per] / scale
+                    samples[name].setdefault("background_ms", []).append(used)
                 samples[name].setdefault(figure, []).append(cost / scale)
                 if figure == "chunk_us":
                     samples[name].setdefault("delay_ms", []).append(said["delay_p50_ms"])
@@ -101,7 +108,9 @@ def summary(samples: Samples) -> dict:
     }
     floor = medians["nginx"]
     ratios = {
-        name: {figure: round(found / floor[figure], 2) for figure, found in figures.items() if floor[figure]}
+        name: {
+            figure: round(found / floor[figure], 2) for figure, found in figures.items() if floor.get(figure)
+        }
         for name, figures in medians.items()
         if name != "nginx"
     }

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+from functools import partial
 
 import uvloop
 
@@ -32,8 +33,14 @@ def chat_body(model: str, size: int, *, stream: bool = False) -> bytes:
 
 
 PATH = "/v1/chat/completions"
-MARK = b"call 000000000000"
-"""Stands in every body; the digits are counted up, so that no two calls are alike."""
+MARK = b"call aaaaaaaaaaaa"
+"""Stands in every body; its letters count up, so that no two calls are alike (digits would look like somebody's number)."""
+LETTERS = bytes.maketrans(b"0123456789", b"aeiourstln")
+
+
+def own_mark() -> bytes:
+    """Return a mark that no other call has."""
+    return MARK[:5] + (b"%012d" % next(NUMBERS)).translate(LETTERS)
 
 
 def request_bytes(host: str, key: str, body: bytes, path: str = PATH) -> bytes:
@@ -53,8 +60,8 @@ class Whole(asyncio.Protocol):
     """Sends the same request again as soon as its answer is complete, until `until`."""
 
     def __init__(self, request: bytes, until: float, done: asyncio.Future) -> None:
-        head, self.tail = request.split(MARK)
-        self.head, self.until, self.done = head + MARK[:5], until, done
+        self.head, self.tail = request.split(MARK)
+        self.until, self.done = until, done
         self.count, self.bad, self.lost, self.buffer = 0, 0, 0, b""
         self.waiting = False
 
@@ -64,7 +71,7 @@ class Whole(asyncio.Protocol):
 
     def send(self) -> None:
         self.waiting = True
-        self.transport.write(self.head + b"%012d" % next(NUMBERS) + self.tail)
+        self.transport.write(self.head + own_mark() + self.tail)
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -93,11 +100,12 @@ class Whole(asyncio.Protocol):
 class Stream(asyncio.Protocol):
     """Reads one event stream to its end; notes how late each chunk is by the stamp the mock puts into it."""
 
-    STAMP = re.compile(rb'"content":\s?" t(\d+)"')
+    CHUNK = re.compile(rb'(?:"system_fingerprint":\s?"t(\d+)"[^{}\n]{0,60}\{[^{}\n]{0,60})?"delta":')
 
     def __init__(self, request: bytes, done: asyncio.Future) -> None:
         self.request, self.done = request, done
         self.chunks, self.ok, self.rest, self.delays = 0, False, b"", []
+        self.bad = False
 
     def connection_made(self, transport) -> None:
         self.transport = transport
@@ -105,10 +113,12 @@ class Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = time.monotonic_ns()
+        self.bad = self.bad or not (self.chunks or self.rest or data.startswith(b"HTTP/1.1 200"))
         text, last = self.rest + data, 0
-        for found in self.STAMP.finditer(text):
+        for found in self.CHUNK.finditer(text):
             self.chunks += 1
-            self.delays.append(now - int(found[1]))
+            if found[1]:
+                self.delays.append(now - int(found[1]))
             last = found.end()
         self.rest = text[last:][-400:]
         if b"[DONE]" in text[last:]:
@@ -134,7 +144,9 @@ async def whole(
         # A server that ends says `connection: close`, or closes while nothing is under way: callers then connect anew.
         while time.perf_counter() < until:
             done = loop.create_future()
-            _, protocol = await loop.create_connection(lambda: Whole(request, until, done), "127.0.0.1", port)
+            _, protocol = await loop.create_connection(
+                partial(Whole, request, until, done), "127.0.0.1", port
+            )
             protocols.append(protocol)
             await done
 
@@ -151,7 +163,8 @@ async def streams(
     protocols = []
     for _ in range(count):
         done = loop.create_future()
-        _, protocol = await loop.create_connection(lambda done=done: Stream(request, done), "127.0.0.1", port)
+        mine = request.replace(MARK, own_mark())
+        _, protocol = await loop.create_connection(partial(Stream, mine, done), "127.0.0.1", port)
         protocols.append(protocol)
         await asyncio.sleep(1 / count)
     await asyncio.wait([protocol.done for protocol in protocols], timeout=timeout)
@@ -159,6 +172,7 @@ async def streams(
     return {
         "chunks": sum(p.chunks for p in protocols),
         "finished": sum(p.ok for p in protocols),
+        "bad": sum(p.bad for p in protocols),
         "delay_p50_ms": round(delays[len(delays) // 2] / 1e6, 3) if delays else None,
     }
 

@@ -1,7 +1,6 @@
-"""The servers of a benchmark run: a mock provider in C, nginx as a plain proxy, Penstock with more or less switched on."""
+"""The servers of a run: a mock provider in C, nginx as a plain proxy, Penstock with more or less switched on."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -116,6 +115,19 @@ def serve(home: str, port: int, recording: bool) -> None:
         EdgeServer(app, Edge()).run([listener])
 
 
+def take_in(home: str) -> None:
+    """Move recorded spans into the database, as the background process of `penstock up` does."""
+    import threading
+
+    from penstock.core.home import Home
+    from penstock.traces.intake import Intake
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with Home.open(home) as opened:
+        Intake(opened).run(stop)
+
+
 def prepare(home: str, mock: int, variant: str = "traces") -> str:
     """Configure a home: the mock as a provider, its models as routes, 10,000 keys. Returns one of the keys."""
     from penstock.core.auth import service as auth
@@ -178,6 +190,8 @@ class Bench:
         self.ports: dict[str, int] = {}
         self.pids: dict[str, int] = {}
         self.keys: dict[str, str] = {}
+        self.background: dict[str, int] = {}
+        """Processes that move what a server recorded into its database."""
         self.extra: dict[str, dict[str, str]] = {}
         """Further arguments of the load for a server: `path`, `prefix`."""
 
@@ -210,6 +224,11 @@ class Bench:
         recording = str(int(variant != "bare"))
         self.start(variant, core, [sys.executable, __file__, "serve", home, str(port), recording], port)
         self.keys[variant] = key
+        if variant != "bare":
+            background = [sys.executable, __file__, "intake", home]
+            child = subprocess.Popen(["taskset", "-c", "0", *background], stdout=subprocess.DEVNULL)
+            self.children.append(child)
+            self.background[variant] = child.pid
 
     def start_up(self, mock: int, variant: str, workers: int) -> None:
         """Start `penstock up` as the variant says, on any core; the server is called `up<workers>`."""
@@ -246,5 +265,6 @@ class Bench:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        sys.path[0] = str(HERE.parent / "src") if not os.environ.get("PYTHONPATH") else sys.path[0]
         serve(sys.argv[2], int(sys.argv[3]), sys.argv[4] == "1")
+    elif sys.argv[1:2] == ["intake"]:
+        take_in(sys.argv[2])

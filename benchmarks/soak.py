@@ -10,13 +10,12 @@ body broken off, in random order (seeded). Resident memory and descriptors of th
 import argparse
 import asyncio
 import json
-import os
 import random
 import tempfile
 import time
 from pathlib import Path
 
-from load import chat_body, request_bytes
+from load import MARK, chat_body, own_mark, request_bytes
 from servers import VARIANTS, Bench, rss_kb
 
 
@@ -44,7 +43,7 @@ class Client:
     def request(self, model: str, *, stream: bool) -> bytes:
         """Return a request of its own."""
         body = chat_body(model, self.dice.choice((500, 2000, 20_000)), stream=stream)
-        body = body.replace(b"call 000000000000", b"call %012d" % self.dice.randrange(10**12))
+        body = body.replace(MARK, own_mark())
         return request_bytes(f"127.0.0.1:{self.port}", self.key, body)
 
     async def open(self, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -96,6 +95,11 @@ class Client:
         return "broken off"
 
 
+def descriptors(pid: int) -> int:
+    """Return how many descriptors the process has open."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def slope(samples: list[tuple[float, float]]) -> float:
     """Return the least squares slope."""
     middle_x = sum(x for x, _ in samples) / len(samples)
@@ -113,8 +117,7 @@ async def soak(bench: Bench, name: str, clients: int, minutes: float) -> dict:
     pid, samples = bench.pids[name], []
     while time.monotonic() < until:
         await asyncio.sleep(5)
-        descriptors = len(os.listdir(f"/proc/{pid}/fd"))
-        samples.append((time.monotonic() - began, rss_kb(pid) / 1024, descriptors))
+        samples.append((time.monotonic() - began, rss_kb(pid) / 1024, descriptors(pid)))
     await asyncio.gather(*running)
     await asyncio.sleep(3)
     after = await Client(bench.ports[name], bench.keys[name], 0).call()
@@ -131,7 +134,7 @@ async def soak(bench: Bench, name: str, clients: int, minutes: float) -> dict:
             "peak": round(max(s[1] for s in samples), 1),
         },
         "growth_mb_per_hour": round(slope(late) * 3600, 1),
-        "descriptors": {"peak": max(s[2] for s in samples), "after": len(os.listdir(f"/proc/{pid}/fd"))},
+        "descriptors": {"peak": max(s[2] for s in samples), "after": descriptors(pid)},
         "a_call_after": after,
     }
 

@@ -23,8 +23,11 @@ from tests.schedule import pytest_collection_modifyitems as pytest_collection_mo
 POSTGRES = "PENSTOCK_TEST_POSTGRES"
 """URL of a PostgreSQL server on which the tests may create databases."""
 
-hypothesis.settings.register_profile("penstock", deadline=None)  # machines are shared: slow is not wrong
-hypothesis.settings.load_profile("penstock")
+# Machines are shared: slow is not wrong. Repeatable, so that a change is not refused for what it did not do;
+# `HYPOTHESIS_PROFILE=search` looks for new failures.
+hypothesis.settings.register_profile("penstock", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "penstock"))
 
 _connect = socket.socket.connect
 

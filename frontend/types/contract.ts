@@ -44,4 +44,7 @@ export const contract: [
   Fits<Schemas["SpendModel"], ui.BudgetState>,
   Fits<Schemas["BookModel"], ui.PriceBook>,
   Fits<Schemas["OwnPriceModel"], ui.OwnPrice>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
+  Fits<Schemas["PolicyModel-Output"], ui.GuardPolicy>,
+  Fits<Schemas["KindModel"], ui.GuardKind>,
+  Fits<Schemas["CheckedModel"], ui.GuardCheck>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from penstock.core.errors import LimitExceeded, NotFound, PenstockError, Unauthenticated
+from penstock.core.errors import Invalid, LimitExceeded, NotFound, PenstockError, Unauthenticated
 from penstock.core.http import render_error
 
 
@@ -36,6 +36,17 @@ def test_gemini_clients_get_a_status() -> None:
     assert told(NotFound("Gone."), "gemini")[2] == {
         "error": {"code": 404, "message": "Gone.", "status": "NOT_FOUND"}
     }
+
+
+@pytest.mark.parametrize("family", ["openai", "anthropic", "gemini"])
+def test_what_guardrails_refused_is_told_from_other_errors(family: str) -> None:
+    error = told(Invalid("No.", details={"code": "content_filter"}), family)[2]["error"]
+    assert isinstance(error, dict)
+    assert (
+        error["details"][0]["reason"] == "CONTENT_FILTER"
+        if family == "gemini"
+        else error["code"] == "content_filter"
+    )
 
 
 def test_the_management_api_speaks_rfc_9457() -> None:

@@ -1,13 +1,14 @@
 from itertools import pairwise
 
 import pytest
+import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.core.errors import Invalid
 from penstock.core.pii import Detector, PiiKind, placeholder
 from penstock.core.pii.checksums import is_card, is_iban, is_ip, is_ssn, luhn
-from penstock.core.pii.rules import RULES
+from penstock.core.pii.rules import RULES, Rule
 
 EVERYTHING = Detector()
 
@@ -22,6 +23,7 @@ EVERYTHING = Detector()
         ("IBAN GB82WEST12345698765432", "IBAN [IBAN]"),
         ("Call +49 30 1234567 today", "Call [PHONE] today"),
         ("Call (212) 555-0123 or 212-555-0123", "Call [PHONE] or [PHONE]"),
+        ("Call (212)555-0123", "Call [PHONE]"),
         ("Ruf 0171-1234567 an", "Ruf [PHONE] an"),
         ("Appelez le 06 12 34 56 78.", "Appelez le [PHONE]."),
         ("from 192.168.0.1.", "from [IP]."),
@@ -128,3 +130,19 @@ def test_number_plans() -> None:
     assert is_ip("1.1.1.1")
     assert not is_ip("0.0.0.0")
     assert not is_ip("::1")
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.kind}:{rule.prefilter[:12]}")
+@given(data=st.data())
+def test_prefilters_hit_wherever_there_is_a_find(rule: Rule, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(rule.exact)) + data.draw(st.sampled_from(["", " ", "_x", ", 2003"]))
+    text = data.draw(st.sampled_from(["", " ", "_", "(", "x: ", "é"])) + text
+    if any(rule.check(match[0]) for match in rule.exact.finditer(text)):
+        assert re2.search(rule.prefilter, text)
+
+
+NEVER = "In 2003, 998 of 10000 ships; std::string and Vec::new(); 12:30:45 on 2024-01-01, typescript@5.4.2, 01-02-2024"
+
+
+def test_dates_numbers_and_code_do_not_wake_the_expressions() -> None:
+    assert [rule.prefilter for rule in RULES if re2.search(rule.prefilter, NEVER)] == []

@@ -69,7 +69,7 @@ class Call(Outcome):
         self.extra: list[tuple[bytes, bytes]] = []
         """Headers of the answer: what is left of limits, what the cache did."""
         self.restores = False
-        """Whether guards put back into the answer what they took out of the request."""
+        """Whether guards put back into the answer what they took out of the request; `output` has stand-ins then."""
         self.hook: AnswerHook | None = None
         self.gone = False
         self.body_by = 0.0

@@ -23,6 +23,10 @@ class AnswerHook(Protocol):
         """
         ...
 
+    def recorded(self) -> bytes | None:
+        """Return the last whole answer for traces and caches: with stand-ins where the caller got originals back."""
+        ...
+
     async def release(self, stream: bytes) -> bytes:
         """Return the whole held-back stream, perhaps changed; raises the error that the caller gets instead."""
         ...

@@ -93,9 +93,7 @@ class Pipeline:
     ) -> None:
         try:
             sent = await guards.admit(call, envelope, operation)
-            # Stand-ins for what was taken out mean something else in each call: those are found by what was asked.
-            asked = envelope if call.restores else sent
-            await self._carry(call, route, sent, operation, asked=asked, guards=guards)
+            await self._carry(call, route, sent, operation, guards=guards)
             await guards.afterwards(call)
         finally:
             guards.close(call)
@@ -107,10 +105,10 @@ class Pipeline:
         envelope: Envelope,
         operation: Operation,
         *,
-        asked: Envelope | None = None,
         guards: Guards | None = None,
     ) -> None:
-        plan = self._plan(call, route, asked or envelope, operation)
+        # What is kept holds stand-ins, as does the request by which it is found: each caller gets his own originals.
+        plan = self._plan(call, route, envelope, operation, "" if guards is None else guards.stand_ins)
         if plan is not None and await self._from_cache(call, plan, envelope, operation, guards=guards):
             return
         await self._relayer.run(call, route, envelope, operation)
@@ -120,11 +118,13 @@ class Pipeline:
                 await plan.keep(body, streamed=envelope.stream)
 
     def _plan(
-        self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation
+        self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation, stand_ins: str
     ) -> CachePlan | None:
         assert call.scope is not None
         key = call.caller.key_id if call.caller is not None else None
-        return self._cache.plan(call.scope, route.name, key, operation, call.headers, envelope)
+        return self._cache.plan(
+            call.scope, route.name, key, operation, call.headers, envelope, variant=stand_ins
+        )
 
     async def _from_cache(
         self,
@@ -148,7 +148,7 @@ class Pipeline:
         if hit.kind == "semantic":
             call.notes["similarity"] = round(hit.similarity, 4)
         call.answered = True
-        call.output = lambda: body
+        call.output = (lambda: body) if call.hook is None else call.hook.recorded
         if envelope.stream:
             await _replay(call, body, envelope, operation)
         else:

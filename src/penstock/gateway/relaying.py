@@ -122,7 +122,7 @@ class Relayer:
         if call.hook is not None:
             answer = await call.hook.answer(answer)
         body = answer.body
-        call.output = lambda: body
+        call.output = (lambda: body) if call.hook is None else call.hook.recorded
         call.ping_seconds = 0.0
         if call.pinging is not None:
             await call.pinging

@@ -34,7 +34,7 @@ class Rule:
 
     name: str
     prefilter: str
-    """RE2 expression that hits at least wherever `exact` does; cheap rather than precise."""
+    """RE2 expression that hits in or at everything that `exact` matches and `check` accepts: cheap, not precise."""
     exact: Any
     """What finds it: a compiled `re` (or RE2) pattern without back references."""
     check: Callable[[str], int] = len

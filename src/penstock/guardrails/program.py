@@ -31,6 +31,13 @@ _UNANCHORED = _re2.RE2.Anchor.UNANCHORED
 _CHANGING = frozenset({Action.MASK, Action.TOKENISE})
 _UNSEEN = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, *range(0xE0000, 0xE0080)])
 """Characters that show nothing and are put between letters to hide words: soft hyphen, zero-width ones, tags."""
+_COMPATIBLE = (
+    r"\x{2B0}-\x{2E4}\x{300}-\x{36F}\x{1D2C}-\x{1D6A}\x{2070}-\x{209C}\x{2100}-\x{214F}\x{2160}-\x{2188}"
+    r"\x{2460}-\x{24FF}\x{3200}-\x{33FF}\x{F900}-\x{FAFF}\x{FB00}-\x{FB4F}\x{FF03}\x{FF0F}-\x{FF19}"
+    r"\x{FF1C}-\x{FF1E}\x{FF21}-\x{FF3D}\x{FF41}-\x{FF5E}\x{FF66}-\x{FF9F}\x{1D400}-\x{1D7FF}\x{1F100}-\x{1F1FF}"
+)
+"""Characters that stand for letters and signs of others; not the punctuation that East Asian texts are full of."""
+_disguise = re2.compile(rf"[{''.join(map(chr, _UNSEEN))}{_COMPATIBLE}]|[A-Za-z]\x{{FF1A}}")._regexp
 
 
 class Bound(NamedTuple):
@@ -109,7 +116,10 @@ def _options() -> re2.Options:
 
 
 def hidden(text: str) -> str:
-    """Return `text` with compatible characters made plain (NFKC) and unseen ones taken out."""
+    """Return `text` with compatible letters made plain (NFKC) and unseen ones taken out; itself when it has none."""
+    data = text.encode(errors="replace")
+    if _disguise.Match(_UNANCHORED, data, 0, len(data))[0][0] < 0:
+        return text
     return unicodedata.normalize("NFKC", text.translate(_UNSEEN))
 
 

@@ -19,6 +19,12 @@ class Tokens:
         self.originals: dict[str, str] = {}
         """Stand-in → original."""
 
+    def hidden(self, text: str) -> str:
+        """Return `text` with every original that stands in it replaced by its stand-in."""
+        for token, original in sorted(self.originals.items(), key=lambda item: -len(item[1])):
+            text = text.replace(original, token)
+        return text
+
     def token(self, label: str, original: str) -> str:
         """Return the stand-in of `original`, for example `<EMAIL_1>`."""
         label = re.sub("[^A-Z0-9_]", "_", label.upper())[:30]

@@ -17,6 +17,7 @@ from penstock.gateway.model import Operation
 from penstock.gateway.ports import Provider, ProviderConfig
 from tests.fakes import anthropic, bedrock, cohere, gemini, openai
 
+EXAMPLES = max(120, settings.default.max_examples) if settings.default else 120
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 CHAT = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 MESSAGES = CHAT | {"max_tokens": 10}
@@ -129,7 +130,7 @@ def changed(data: bytes, change: tuple[str, int, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize(("kind", "operation"), PAIRS)
-@settings(max_examples=120)
+@settings(max_examples=EXAMPLES)
 @given(
     changes=st.lists(CHANGES, min_size=1, max_size=3),
     cuts=st.lists(st.integers(min_value=0, max_value=10**6), max_size=5),
@@ -149,7 +150,7 @@ def test_broken_streams_never_break_the_gateway(
 
 
 @pytest.mark.parametrize(("kind", "operation"), PAIRS)
-@settings(max_examples=120)
+@settings(max_examples=EXAMPLES)
 @given(
     body=st.one_of(
         st.binary(max_size=200),
@@ -185,7 +186,7 @@ def test_any_whole_answer_and_any_error_is_understood_or_refused(
 
 
 @pytest.mark.parametrize("kind", [*KINDS])
-@settings(max_examples=150)
+@settings(max_examples=EXAMPLES)
 @given(
     members=st.dictionaries(
         st.sampled_from(

@@ -47,6 +47,9 @@ _GEMINI = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+FILTERED = "content_filter"
+"""The code of what guardrails refused; in Anthropic's and Google's errors, which have no codes, it is an addition."""
+_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
 def _openai(error: PenstockError, text: str) -> dict[str, Any]:
@@ -70,10 +73,16 @@ def _body(error: PenstockError, family: Family, request_id: str) -> dict[str, An
         return _openai(error, text)
     if family == "anthropic":
         kind = _ANTHROPIC.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
-        return {"type": "error", "error": {"type": kind, "message": text}, "request_id": request_id}
+        told = {"type": kind, "message": text}
+        if error.details.get("code") == FILTERED:
+            told["code"] = FILTERED
+        return {"type": "error", "error": told, "request_id": request_id}
     if family == "gemini":
         state = _GEMINI.get(error.status, "INTERNAL" if error.status >= 500 else "INVALID_ARGUMENT")
-        return {"error": {"code": error.status, "message": text, "status": state}}
+        status: dict[str, Any] = {"code": error.status, "message": text, "status": state}
+        if error.details.get("code") == FILTERED:
+            status["details"] = [{"@type": _INFO, "reason": FILTERED.upper(), "domain": "penstock"}]
+        return {"error": status}
     return {
         "type": f"urn:penstock:error:{error.code}",
         "title": error.code.replace("_", " ").capitalize(),

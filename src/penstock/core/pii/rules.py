@@ -30,7 +30,8 @@ class Rule:
 
     kind: PiiKind
     prefilter: str
-    """RE2 expression that hits at least wherever `exact` does; it has to be cheap, not precise."""
+    """RE2 expression that hits in or at everything that `exact` matches and `check` accepts; it has to be cheap, and
+    rare in texts without finds: only where it hits are the others tried."""
     exact: re.Pattern[str]
     check: Check
 
@@ -101,7 +102,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         PiiKind.EMAIL,
-        r"@[A-Za-z0-9\-]+\.[A-Za-z0-9]",
+        r"[A-Za-z0-9._%+\-]@(?:[A-Za-z0-9\-]+\.)+[A-Za-z]{2}",
         _compiled(
             r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
         ),
@@ -133,13 +134,14 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         PiiKind.IP,
-        r":[0-9A-Fa-f]{0,4}:",
+        # Either :: or all of its colons: not every time of day.
+        r"\B::|(?:\b|[_:])[0-9A-Fa-f]{1,4}::|(?:[0-9A-Fa-f]{1,4}:){7}",
         _compiled(rf"(?<![0-9A-Za-z:.])(?:{_HEX}:){{2,7}}{_HEX}(?![0-9A-Za-z:])"),
         _ip,
     ),
     Rule(
         PiiKind.PHONE,
-        r"(?:\+|00)[0-9]",
+        r"(?:\+|00)[1-9](?:[ ./()\-]{0,3}[0-9]){6}",
         _compiled(
             r"(?<![0-9A-Za-z+])(?:\+|(?<![0-9][ -])00)[1-9][0-9]{0,2}(?:[ ./()-]{0,3}[0-9]){6,12}(?![0-9A-Za-z])"
         ),
@@ -147,7 +149,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         PiiKind.PHONE,
-        r"[0-9]{3}\)?[ .\-][0-9]{3}[ .\-][0-9]{4}",
+        r"[0-9]{3}(?:\) ?|[ .\-])[0-9]{3}[ .\-][0-9]{4}",
         _compiled(
             r"(?<![0-9A-Za-z+.-])(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])"
             r"[0-9]{3}[ .-][0-9]{4}(?![0-9A-Za-z])"
@@ -156,7 +158,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         PiiKind.PHONE,
-        r"0[1-9][0-9]{0,4}\)?[ /\-][0-9]",
+        # As many digits as the check wants: not every date.
+        r"(?:\b|_)0[1-9](?:\)?[ /\-]{0,3}[0-9]){7}",
         _compiled(
             r"(?<![0-9A-Za-z+.,-])(?<![0-9] )"
             r"\(?0[1-9][0-9]{0,4}\)?(?:[ /-]{1,3}[0-9]{2,8}){1,5}(?![0-9A-Za-z]|[-./][0-9])"

@@ -88,7 +88,7 @@ class Cache:
 
         `envelope` is the request as it would go out, after the guards on input. `key_id` is the key's or, without
         one, the person's id. `variant` tells apart calls whose answers differ for a reason outside of the request:
-        the guards that an answer must have passed.
+        which stand-ins the caller's guards can put originals back for.
         """
         if not self.shared.policies:
             return None

@@ -287,7 +287,10 @@ def stops_of(body: Mapping[str, Any]) -> list[str]:
     stop = body.get("stop")
     if not stop:
         return []
-    return [stop] if isinstance(stop, str) else list(stop)
+    found = [stop] if isinstance(stop, str) else stop
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise bad("stop must be a string or a list of strings.", "stop")
+    return found
 
 
 def limit_of(body: Mapping[str, Any]) -> Any:

@@ -222,7 +222,7 @@ def _effort(body: Mapping[str, Any], out: dict[str, Any]) -> None:
     effort = body.get("reasoning_effort")
     if effort is None:
         return
-    if effort != "none" and effort not in EFFORTS:
+    if effort != "none" and (not isinstance(effort, str) or effort not in EFFORTS):
         raise refused("reasoning_effort", WHOM, f"{effort!r} is none of none, {', '.join(EFFORTS)}")
     if effort == "none":
         out.setdefault("thinking", {"type": "disabled"})

@@ -12,10 +12,10 @@ import msgspec
 from penstock.core import clock
 from penstock.core.errors import Invalid, Upstream
 from penstock.gateway.dialects.base import CAPTURE_LIMIT, Answer, Fault
+from penstock.gateway.dialects.chat_chunks import ChatChunks
 from penstock.gateway.dialects.chat_reading import bad, decoded
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.dialects.openai import OpenAIUsage, read_fault, usage_json
-from penstock.gateway.dialects.sse import EventBuffer, payload
 from penstock.gateway.model import Usage
 
 HARMLESS: Mapping[str, tuple[Any, ...]] = {
@@ -124,50 +124,19 @@ def translate_answer(body: bytes, alias: str) -> Answer:
     return Answer(_encode(out), usage, found.model or "")
 
 
-class CompletionsOverChatRelay:
+class CompletionsOverChatRelay(ChatChunks):
     """Reads chunks of chat completions, writes those of completions."""
 
-    __slots__ = (
-        "_alias", "_created", "_events", "_finish", "_id", "_room", "_texts", "_with_usage", "complete", "fault",
-        "model", "usage",
-    )  # fmt: skip
+    __slots__ = ("_alias", "_created", "_finish", "_room", "_texts", "_with_usage")
 
     def __init__(self, alias: str, with_usage: bool) -> None:
+        super().__init__(_completion)
         self._alias = alias
         self._with_usage = with_usage
         self._created = clock.now_ns() // 1_000_000_000
-        self._events = EventBuffer()
-        self._id: str | None = None
         self._texts: dict[int, list[str]] = {}
         self._finish: dict[int, str] = {}
         self._room = CAPTURE_LIMIT
-        self.usage: Usage | None = None
-        self.model = ""
-        self.fault: Fault | None = None
-        self.complete = False
-
-    def feed(self, data: bytes) -> bytes:
-        """Return the chunks for those that `data` completes."""
-        return b"".join([self._take(payload(event)) for event in self._events.feed(data)])
-
-    def _take(self, data: bytes) -> bytes:
-        if not data or self.complete:
-            return b""
-        if data == b"[DONE]":
-            return self._end()
-        try:
-            chunk = _completion.decode(data)
-        except _ERRORS as error:
-            raise Upstream("The provider sent a chunk that is not JSON.", body=data[:2000]) from error
-        if chunk.error is not None:
-            self.fault = read_fault(data)
-            return b""
-        if chunk.usage is not None:
-            self.usage = chunk.usage.usage()
-        self.model = self.model or chunk.model or ""
-        self._id = self._id or chunk.id
-        made = [made for each in chunk.choices or () if (made := self._read(each)) is not None]
-        return self._event(made) if made else b""
 
     def _read(self, choice: _Choice) -> dict[str, Any] | None:
         text = _text(choice.delta)
@@ -190,6 +159,9 @@ class CompletionsOverChatRelay:
             "choices": choices,
         }
 
+    def _written(self, made: list[dict[str, Any]], size: int) -> bytes:  # noqa: ARG002 - what every relay gets
+        return self._event(made)
+
     def _event(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bytes:
         body = self._body(choices)
         if self._with_usage:
@@ -203,7 +175,7 @@ class CompletionsOverChatRelay:
 
     def finish(self) -> bytes:
         """Return the end of the answer when the provider left its own out."""
-        out = self._take(payload(self._events.rest.strip()))
+        out = self._rest()
         if not self.complete and self._finish:
             out += self._end()
         return out

@@ -6,13 +6,13 @@ import msgspec
 
 from penstock.core.errors import Upstream
 from penstock.gateway.dialects.base import Answer, Fault
+from penstock.gateway.dialects.chat_chunks import ChatChunks
 from penstock.gateway.dialects.chat_reading import decoded
 from penstock.gateway.dialects.chat_to_gemini import signature_of
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.dialects.gemini import ERRORS, Candidate, Response, ResponseAssembler
 from penstock.gateway.dialects.gemini_request import translate_request
 from penstock.gateway.dialects.openai import OpenAIUsage, read_fault
-from penstock.gateway.dialects.sse import EventBuffer, payload
 from penstock.gateway.model import Usage
 
 FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
@@ -184,48 +184,18 @@ class _Open:
         call["function"]["arguments"] += function.get("arguments") or ""
 
 
-class GeminiOverChatRelay:
+class GeminiOverChatRelay(ChatChunks):
     """Reads OpenAI's chunks, writes Gemini's events."""
 
-    __slots__ = (
-        "_alias", "_assembler", "_events", "_id", "_open", "complete", "fault", "model", "usage",
-    )  # fmt: skip
+    __slots__ = ("_alias", "_assembler", "_open")
 
     def __init__(self, alias: str) -> None:
+        super().__init__(_completion)
         self._alias = alias
-        self._events = EventBuffer()
         self._assembler = ResponseAssembler()
         self._open: dict[int, _Open] = {}
-        self._id = ""
-        self.usage: Usage | None = None
-        self.model = ""
-        self.fault: Fault | None = None
-        self.complete = False
 
-    def feed(self, data: bytes) -> bytes:
-        """Return the events for the chunks that `data` completes."""
-        return b"".join([self._take(payload(event)) for event in self._events.feed(data)])
-
-    def _take(self, data: bytes) -> bytes:
-        if not data or self.complete:
-            return b""
-        if data == b"[DONE]":
-            return self._end()
-        try:
-            chunk = _completion.decode(data)
-        except ERRORS as error:
-            raise Upstream("The provider sent a chunk that is not JSON.", body=data[:2000]) from error
-        if chunk.error is not None:
-            self.fault = read_fault(data)
-            return b""
-        if chunk.usage is not None:
-            self.usage = chunk.usage.usage()
-        self.model = self.model or chunk.model or ""
-        self._id = self._id or chunk.id or ""
-        made = [made for choice in chunk.choices or () if (made := self._choice(choice)) is not None]
-        return self._event(made, len(data)) if made else b""
-
-    def _choice(self, choice: _Choice) -> dict[str, Any] | None:
+    def _read(self, choice: _Choice) -> dict[str, Any] | None:
         opened = self._open.setdefault(choice.index, _Open())
         opened.finish = choice.finish_reason or opened.finish
         said = choice.delta or _Said()
@@ -235,8 +205,12 @@ class GeminiOverChatRelay:
         parts = _parts(said)
         return _candidate(choice.index, parts, more) if parts or more else None
 
+    def _written(self, made: list[dict[str, Any]], size: int) -> bytes:
+        return self._event(made, size)
+
     def _event(self, candidates: list[dict[str, Any]], size: int, usage: Usage | None = None) -> bytes:
-        body = _response(candidates, self._alias, self._id, usage)
+        identity = self._id or ""
+        body = _response(candidates, self._alias, identity, usage)
         kept = [
             Candidate(
                 index=each["index"],
@@ -247,7 +221,7 @@ class GeminiOverChatRelay:
             )
             for each in candidates
         ]
-        self._assembler.add(Response(candidates=kept, model_version=self._alias, response_id=self._id), size)
+        self._assembler.add(Response(candidates=kept, model_version=self._alias, response_id=identity), size)
         return b"data: " + _encode(body) + b"\n\n"
 
     def _end(self) -> bytes:
@@ -263,7 +237,7 @@ class GeminiOverChatRelay:
 
     def finish(self) -> bytes:
         """Return the end of the answer when the provider left its own out."""
-        out = self._take(payload(self._events.rest.strip()))
+        out = self._rest()
         if not self.complete and self._open and all(each.finish for each in self._open.values()):
             out += self._end()
         return out

@@ -41,7 +41,7 @@ class Guarded(Protocol):
 class Guards:
     """Made per call by `Guarding.for_call`."""
 
-    __slots__ = ("_answer", "_count", "_key_id", "_programs", "_route", "_transport")
+    __slots__ = ("_answer", "_count", "_key_id", "_programs", "_route", "_transport", "stand_ins")
 
     def __init__(
         self, programs: Programs, *, route: str, key_id: str, transport: Transport, count: Count
@@ -52,6 +52,8 @@ class Guards:
         self._transport = transport
         self._count = count
         self._answer: AnswerGuards | None = None
+        self.stand_ins = ""
+        """Names of what stands in the request for originals, in order."""
 
     async def admit(self, call: Guarded, envelope: Envelope, operation: Operation) -> Envelope:
         """Return the request as the guards let it pass, and set `call.hook` for its answer; raises what refuses it.
@@ -76,6 +78,7 @@ class Guards:
                 # Written anew even where no text changed: of members given twice only the one that was read is left.
                 sent = call.envelope = reading.envelope()
         call.restores = bool(tokens.originals)
+        self.stand_ins = "".join(sorted(tokens.originals))
         self._look_at_answer(call, envelope, operation, tokens)
         return sent
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from penstock.gateway.dialects.base import Answer, Relay
-from penstock.gateway.guarding.answers import document_of, edit_answer, forget_tokens, read, texts
+from penstock.gateway.guarding.answers import document_of, edit_answer, edit_leaf, forget_tokens, read, texts
 from penstock.gateway.guarding.held import judged
 from penstock.gateway.guarding.leaves import Kind
 from penstock.gateway.guarding.programs import Side
@@ -35,10 +35,15 @@ class AnswerGuards:
         self._checkers: list[Checker] = []
         self._relays: list[GuardedRelay] = []
         self._became: Mapping[str, str] = {}
+        self._recorded: bytes | None = None
         self._asked = False
 
     def _checker(self) -> Checker:
         return Checker(self._side.program, self._about, self._tokens)
+
+    def _unrestoring(self) -> Checker:
+        """Return a checker that leaves stand-ins where they are; what it finds is known already."""
+        return Checker(self._side.program, self._about, Tokens())
 
     @property
     def holds(self) -> bool:
@@ -60,6 +65,7 @@ class AnswerGuards:
 
     async def body(self, body: bytes) -> bytes:
         """Return a whole answer's body as the guards let it pass; raises what refuses it."""
+        self._recorded = body
         if not self._side.concerned(body):
             return body
         found = read(body)
@@ -74,18 +80,49 @@ class AnswerGuards:
             self._asked = True
             changed |= await self._judge_tree(found, checker)
             _raise(checker)
-        return _encode(found) if changed else body
+        if not changed:
+            return body
+        out = _encode(found)
+        self._recorded = self._with_stand_ins(body) if self._tokens.originals else out
+        return out
 
-    async def _judge_tree(self, found: Any, checker: Checker) -> bool:
+    def _with_stand_ins(self, body: bytes) -> bytes:
+        """Return the answer `body` as guards let it pass, but for originals that were put back."""
+        if not self._side.concerned(body) or (found := read(body)) is None:
+            return body
+        restoring, plain = self._checker(), self._unrestoring()
         changed = False
         for leaf in list(texts(found, self._operation)):
-            new = await self._judged(checker, leaf.text, leaf.kind)
-            if new != leaf.text:
-                leaf.holder[leaf.name] = new
-                changed = True
-        if changed:
+            old = leaf.text
+            if self._became:
+                edit_leaf(leaf, restoring.text)
+            new = self._became.get(leaf.text)
+            if new is None:
+                leaf.holder[leaf.name] = old
+                edit_leaf(leaf, plain.text)
+            else:
+                leaf.holder[leaf.name] = self._tokens.hidden(new)
+            changed |= leaf.text != old
+        if not changed:
+            return body
+        forget_tokens(found)
+        return _encode(found)
+
+    def recorded(self) -> bytes | None:
+        """Return the last whole answer with stand-ins where originals were put back."""
+        return self._recorded
+
+    async def _judge_tree(self, found: Any, checker: Checker) -> bool:
+        became: dict[str, str] = {}
+        for leaf in list(texts(found, self._operation)):
+            old = leaf.text
+            new = await self._judged(checker, old, leaf.kind)
+            if new != old:
+                leaf.holder[leaf.name] = became[old] = new
+        self._became = became
+        if became:
             forget_tokens(found)
-        return changed
+        return bool(became)
 
     async def _judged(self, checker: Checker, text: str, kind: Kind) -> str:
         if not text:
@@ -98,9 +135,7 @@ class AnswerGuards:
 
     def relay(self, relay: Relay) -> Relay:
         """Return `relay` behind the guards."""
-        guarded = GuardedRelay(
-            relay, self._operation, self._checker, lambda text: self._became.get(text, text)
-        )
+        guarded = GuardedRelay(relay, self._operation, self._checker, self._with_stand_ins)
         self._relays.append(guarded)
         return guarded
 

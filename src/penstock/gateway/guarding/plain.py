@@ -1,5 +1,6 @@
 """A JSON body's text without its escapes, for a scan that must not miss what `\\u0040` or `\\/` would hide."""
 
+from codecs import escape_decode
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,10 +32,21 @@ def unescaped(body: bytes) -> bytes:
 
     There may be more in it (punctuation of the JSON itself). No string runs into another: a quote stands between them.
     """
-    count = body.count(b"\\")
-    if not count:
+    if b"\\" not in body:
         return body
-    if count > _FEW or b"\\u" in body:
+    # Python's escapes mean what JSON's mean, but for \u and \/: those keep their backslash, as escaped ones leave one.
+    try:
+        plain: bytes = escape_decode(body)[0]
+    except (
+        ValueError,
+        DeprecationWarning,
+    ):  # the warning, of \u and \/, is an error where somebody wants it to be
+        return _rewritten(body)
+    return _rewritten(body) if b"\\" in plain else plain
+
+
+def _rewritten(body: bytes) -> bytes:
+    if body.count(b"\\") > _FEW or b"\\u" in body:
         return '"'.join(_strings(decoded(body))).encode(errors="replace")
     parts = body.split(b"\\")
     at, size = 1, len(parts)

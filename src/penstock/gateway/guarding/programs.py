@@ -44,7 +44,8 @@ class Side:
             return True
         if program.scored and not plain.isascii():
             text = plain.decode(errors="replace")
-            if program.touches(hidden(text).encode(errors="replace")):
+            shown = hidden(text)
+            if shown is not text and program.touches(shown.encode(errors="replace")):
                 return True
         return any(
             not (markers := entry.guard.markers)

@@ -11,7 +11,7 @@ from typing import Any
 from penstock.core.errors import PenstockError
 from penstock.gateway.dialects.base import Fault, Relay
 from penstock.gateway.dialects.sse import EventBuffer
-from penstock.gateway.guarding.answers import document_of, edit_answer, edit_tree, forget_tokens, read
+from penstock.gateway.guarding.answers import document_of, edit_tree, forget_tokens, read
 from penstock.gateway.guarding.events import READERS, Key
 from penstock.gateway.guarding.leaves import Kind
 from penstock.gateway.guarding.segments import Slot, SourceStream, Stream, TextStream
@@ -22,7 +22,7 @@ from penstock.guardrails.checking import Checker
 from penstock.guardrails.model import Document, ToolCall
 from penstock.guardrails.tally import Tally
 
-Rewrite = Callable[[str], str]
+Recorded = Callable[[bytes], bytes]
 REFUSED = b'{"refused":"content_filter"}'
 """What the trace of a refused answer holds."""
 
@@ -55,9 +55,9 @@ class GuardedRelay:
     """Wraps a relay whose bytes have the caller's shape."""
 
     def __init__(
-        self, source: Relay, operation: Operation, checkers: Callable[[], Checker], rewrite: Rewrite
+        self, source: Relay, operation: Operation, checkers: Callable[[], Checker], recorded: Recorded
     ) -> None:
-        """`checkers` makes checkers for this answer; `rewrite` is what was done to whole texts after all."""
+        """`checkers` makes checkers for this answer; `recorded` tells how a whole one is shown in traces."""
         self._source = source
         self._operation = operation
         self._reader = READERS[operation]
@@ -66,7 +66,7 @@ class GuardedRelay:
         """Sees what repeats streamed texts: its finds are counted only where they are new."""
         self._checkers = checkers
         self._whole: Checker | None = None
-        self._rewrite = rewrite
+        self._recorded = recorded
         self._events = EventBuffer()
         self._streams: dict[Key, Stream] = {}
         self._queue: deque[_Entry] = deque()
@@ -112,19 +112,10 @@ class GuardedRelay:
         return self._pass(self._source.finish()) if self.fault is None else b""
 
     def output(self) -> bytes:
-        """Return the answer put together, as the caller got it."""
+        """Return the answer put together as the guards let it pass, with stand-ins for what was put back."""
         if self.fault is not None:
             return REFUSED
-        body = self._source.output()
-        answer = read(body)
-        checker = self._checkers()
-
-        def edit(text: str) -> str:
-            return self._rewrite(checker.text(text))
-
-        if answer is None or not edit_answer(answer, self._operation, edit):
-            return body
-        return written_event(b"data:", answer)[6:]
+        return self._recorded(self._source.output())
 
     # -- events --------------------------------------------------------------------------------------------
 

@@ -59,6 +59,9 @@ class Reading:
         for name, part in self.parts.items():
             if isinstance(part, str):
                 yield Leaf(self.parts, name, _TEXT, roles[name] or "system", (name,))
+            elif roles[name] == "system":
+                # Whatever role is written in it: google-genai puts `user` into system instructions.
+                yield from (leaf._replace(role="system") for leaf in leaves(part))
             elif roles[name]:
                 yield from leaves(part, role=roles[name])
             else:
