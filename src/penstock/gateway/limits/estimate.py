@@ -1,6 +1,7 @@
 """What a call may cost: the reservation, from prices and sizes alone, in microseconds."""
 
-from typing import NamedTuple, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 from penstock.core import log
 from penstock.core.errors import PenstockError
@@ -47,15 +48,21 @@ class Rates(NamedTuple):
     call: float
 
 
+def _finer(usage: Usage, kind: str, size: int) -> Usage:
+    finer: dict[str, Any] = {kind: size}
+    return replace(usage, **finer)
+
+
 def _reads(size: int) -> list[Usage]:
     """Return calls that read `size` tokens, of each kind."""
-    return [Usage(input=size), *(Usage(input=size, **{kind: size}) for kind in _READ)]
+    plain = Usage(input=size)
+    return [plain, *(_finer(plain, kind, size) for kind in _READ)]
 
 
 def _writes(size: int) -> list[Usage]:
     """Return calls that read and write `size` tokens, of each kind: what is read decides the tier of both."""
     plain = Usage(input=size, output=size)
-    return [plain, *(Usage(input=size, output=size, **{kind: size}) for kind in _WRITTEN)]
+    return [plain, *(_finer(plain, kind, size) for kind in _WRITTEN)]
 
 
 class Estimator:
