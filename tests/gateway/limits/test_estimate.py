@@ -49,7 +49,7 @@ def test_the_dearest_target_counts_and_prices_are_read_once() -> None:
     counted = Estimator(pricer, SETTINGS)
     for _ in range(3):
         counted.ask(Scope(), (cheap,), body_bytes=1, max_output_tokens=1)
-    assert pricer.asked == 6
+    assert pricer.asked == 8
 
 
 def test_large_bodies_are_cut_and_missing_maxima_have_a_default() -> None:

@@ -57,7 +57,7 @@ def test_a_budget_keeps_its_id_and_its_subject(home: Home, actor: Actor) -> None
 )
 def test_wrong_budgets_are_refused(home: Home, actor: Actor, wrong: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
-        put(home, actor, budget(wrong.pop("usd", 1.0), **wrong))
+        put(home, actor, budget(**{"usd": 1.0, **wrong}))
 
 
 def test_one_project_never_reaches_into_another(home: Home, actor: Actor) -> None:
