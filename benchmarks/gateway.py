@@ -2,7 +2,7 @@
 
     python benchmarks/gateway.py [--cycles 3] [--seconds 3] [--peers]
 
-A mock provider in C and the load run on core 0, the measured servers on core 1. The gateway with everything switched off
+A mock provider in C and the load run on core 0, the measured servers on core 1. The gateway with all switched off
 (`bare`), with traces, with everything on (`full`), plain nginx and, with --peers, other gateways take turns within one
 run, so that ratios hold whatever the machine does. Every call has a body of its own, so that the cache never answers.
 `background_ms` is what

@@ -34,7 +34,7 @@ def chat_body(model: str, size: int, *, stream: bool = False) -> bytes:
 
 PATH = "/v1/chat/completions"
 MARK = b"call aaaaaaaaaaaa"
-"""Stands in every body; its letters count up, so that no two calls are alike (digits would look like somebody's number)."""
+"""Stands in every body; its letters count up, so that no two calls are alike (digits look like somebody's number)."""
 LETTERS = bytes.maketrans(b"0123456789", b"aeiourstln")
 
 

@@ -4,9 +4,9 @@
 
 `penstock up` with one and with two workers take turns behind the same load. On a machine with more than two cores the
 mock provider and the load have cores of their own and calls per second count. On two cores they share them with the
-workers, so that what counts is CPU: `capacity` is what two workers could serve on two free cores of their own, by the CPU
-a call costs them, relative to one worker on one core; `rate` is what was seen. Then `penstock restart` replaces every
-process twice while calls and streams go on: `bad` counts those that failed.
+workers, so that what counts is CPU: `capacity` is what two workers could serve on two free cores of their own, by the
+CPU that a call costs them, relative to one worker on one core; `rate` is what was seen. Then `penstock restart`
+replaces every process twice while calls and streams go on: `bad` and `lost` count those that failed.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python benchmarks/soak.py [--minutes 10] [--clients 100] [--variant full]
 
-Every client repeats: a whole call, a stream read to its end, a stream left in the middle, a call left before its answer, a
-body broken off, in random order (seeded). Resident memory and descriptors of the web process are noted every five seconds;
-`growth_mb_per_hour` is the slope of memory (least squares) after the first fifth, `calls_after` a call at the end.
+Every client repeats: a whole call, a stream read to its end, a stream left in the middle, a call left before its
+answer, a body broken off, in random order (seeded). Resident memory and descriptors of the web process are noted every
+five seconds; `growth_mb_per_hour` is the slope of memory (least squares) after the first fifth.
 """
 
 import argparse
