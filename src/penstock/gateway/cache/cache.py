@@ -127,8 +127,8 @@ class CachePlan:
     """What the cache does for one call: look, and later keep the answer."""
 
     __slots__ = (
-        "_asked", "_bucket", "_cache", "_digest", "_envelope", "_headers", "_operation", "_policy", "_route",
-        "_scope", "_vector", "_whose", "state",
+        "_asked", "_bucket", "_cache", "_digest", "_envelope", "_headers", "_measured", "_operation", "_policy",
+        "_route", "_scope", "_vector", "_whose", "state",
     )  # fmt: skip
 
     def __init__(
@@ -149,6 +149,7 @@ class CachePlan:
         self._digest = b""
         self._bucket: bytes | None = None
         self._vector: Any = None
+        self._measured = False
         self.state = "bypass"
         """`hit`, `miss` or `bypass`: the answer's header `x-penstock-cache`, and what the trace says."""
 
@@ -208,9 +209,10 @@ class CachePlan:
         return None
 
     async def _measure(self) -> bool:
-        """Work out bucket and vector of the request; returns whether it has any."""
-        if self._vector is not None:
-            return True
+        """Work out bucket and vector of the request, once; returns whether it has any."""
+        if self._vector is not None or self._measured:
+            return self._vector is not None
+        self._measured = True
         embedder = self._policy.embedder
         found = digests.meaning(self._whose, self._operation, self._headers, self._envelope)
         if found is None:
