@@ -119,7 +119,7 @@ def _gemini_parts(body: dict[str, Any]) -> list[dict[str, Any]]:
     declared = [each["name"] for tool in body.get("tools") or () for each in tool.get("functionDeclarations", ())]
     rule = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
     answered = any("functionResponse" in part for part in body["contents"][-1]["parts"])
-    mode = rule.get("mode", "AUTO")
+    mode = rule.get("mode", "AUTO").replace("VALIDATED", "AUTO")
     if declared and mode != "NONE" and not (answered and mode == "AUTO"):
         name = (rule.get("allowedFunctionNames") or declared)[0]
         call = {"name": name, "args": {"city": "Oslo"}}
@@ -130,7 +130,7 @@ def _gemini_parts(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def gemini_script(request: Received) -> Iterable[Step]:
     """Answer generateContent, checked as tests/fakes does, and leave the rest to it."""
-    found = re.fullmatch(r"/v1beta/models/client:(generateContent|streamGenerateContent)(\?alt=sse)?", request.path)
+    found = re.fullmatch(r"/v1beta/models/gemini-3-client:(generateContent|streamGenerateContent)(\?alt=sse)?", request.path)
     if found is None or gemini.complaint(request.json):
         yield from gemini.script(request)
         return

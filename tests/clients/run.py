@@ -47,11 +47,18 @@ def configuration(urls: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]
     }
     routes: dict[str, Any] = {}
     for name in urls:
-        routes[name] = routes_for(name, "", ["client"])["client"]
+        model = "gemini-3-client" if name == "ge" else "client"  # from Gemini 3 on calls must be signed
+        routes[name] = routes_for(name, "", [model])[model]
     routes["limited"] = routes_for("oa", "", ["status-429"])["status-429"]
     routes["embed-oa"] = routes_for("oa", "", ["embed"])["embed"]
     routes["embed-ge"] = routes_for("ge", "", ["embed"])["embed"]
     return made, routes
+
+
+def command_of(python: Path, client: str) -> list[Path | str]:
+    """Return what runs a client's script: Python's or Node's."""
+    script = HERE / f"{client}.py"
+    return [python, script] if script.exists() else [_node(), HERE / f"{client}.mjs"]
 
 
 def run(python: Path, client: str, url: str, key: str) -> dict[str, Any]:
@@ -59,7 +66,7 @@ def run(python: Path, client: str, url: str, key: str) -> dict[str, Any]:
     env = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     with tempfile.TemporaryDirectory() as folder:
         env |= {"HOME": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [python, HERE / f"{client}.py", url, key]
+        command = [*command_of(python, client), url, key]
         try:
             done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=240, cwd=folder)
         except subprocess.TimeoutExpired:
