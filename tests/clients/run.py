@@ -3,8 +3,10 @@
 The packages go into an environment of their own in a cache folder, never into yours. Exits with 1 on any failure.
 """
 
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,7 +60,23 @@ def configuration(urls: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]
 def command_of(python: Path, client: str) -> list[Path | str]:
     """Return what runs a client's script: Python's or Node's."""
     script = HERE / f"{client}.py"
-    return [python, script] if script.exists() else [_node(), HERE / f"{client}.mjs"]
+    return [python, script] if script.exists() else ["node", node_modules() / f"{client}.mjs"]
+
+
+@functools.cache
+def node_modules() -> Path:
+    """Return a folder with the scripts for Node beside their packages: Node looks for packages there."""
+    folder = CACHE / "node"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = (HERE / "package.json").read_text()
+    done = folder / "installed.json"
+    for path in HERE.glob("*.mjs"):
+        shutil.copy(path, folder)
+    if not (done.exists() and done.read_text() == wanted):
+        shutil.copy(HERE / "package.json", folder)
+        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], check=True, cwd=folder)
+        done.write_text(wanted)
+    return folder
 
 
 def run(python: Path, client: str, url: str, key: str) -> dict[str, Any]:
@@ -80,6 +98,14 @@ def _broken(error: str) -> dict[str, Any]:
     return {"check": "script", "model": "", "ok": False, "error": error}
 
 
+def _scripts() -> list[Path]:
+    """Return every script that can run here: those for Node only where there is npm."""
+    if shutil.which("npm") is None:
+        print("no npm: the clients for Node are left out")
+        return [*HERE.glob("*.py")]
+    return [*HERE.glob("*.py"), *HERE.glob("*.mjs")]
+
+
 def show(client: str, result: dict[str, Any]) -> int:
     """Print a client's results; returns how many checks failed."""
     failed = [each for each in result["checks"] if not each["ok"]]
@@ -93,7 +119,7 @@ def show(client: str, result: dict[str, Any]) -> int:
 
 def main(wanted: list[str]) -> int:
     """Run the clients that are named, or all."""
-    clients = wanted or sorted(path.stem for path in HERE.glob("*.py") if path.stem not in SHARED)
+    clients = wanted or sorted(path.stem for path in _scripts() if path.stem not in SHARED)
     python = Path(os.environ.get("PENSTOCK_CLIENTS_PYTHON") or environment())
     failed = 0
     with ExitStack() as stack:
