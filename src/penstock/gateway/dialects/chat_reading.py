@@ -282,6 +282,20 @@ def choice_of(body: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
+def check_single_calls(body: Mapping[str, Any], whom: str) -> None:
+    """Raise Invalid when one call per answer is wanted of a model that may always make several.
+
+    A single function that must be called passes: clients get structured output so, and it is called once as a rule.
+    """
+    if left_out("parallel_tool_calls", body.get("parallel_tool_calls")):
+        return
+    kind, _ = choice_of(body)
+    tools = body.get("tools")
+    if kind == "named" or (kind == "required" and isinstance(tools, list) and len(tools) == 1):
+        return
+    raise refused("parallel_tool_calls", whom, "it may always call several tools, unless one must be called")
+
+
 def stops_of(body: Mapping[str, Any]) -> list[str]:
     """Return the stop sequences."""
     stop = body.get("stop")

@@ -11,6 +11,7 @@ from penstock.gateway.dialects.chat_reading import (
     bad,
     calls_of,
     check_members,
+    check_single_calls,
     choice_of,
     functions_of,
     inner_of,
@@ -134,8 +135,7 @@ def _tools(body: Mapping[str, Any], out: dict[str, Any]) -> None:
         out["tool_choice"] = "REQUIRED"
     elif kind == "none":
         out["tool_choice"] = "NONE"
-    if not left_out("parallel_tool_calls", body.get("parallel_tool_calls")):
-        raise refused("parallel_tool_calls", WHOM, "a model may always call several tools there")
+    check_single_calls(body, WHOM)
 
 
 def _function(function: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from penstock.gateway.dialects.chat_reading import (
     bad,
     calls_of,
     check_members,
+    check_single_calls,
     choice_of,
     data_url,
     functions_of,
@@ -260,8 +261,7 @@ def _tools(body: Mapping[str, Any], out: dict[str, Any]) -> None:
     if tools:
         out["toolConfig"] = {"tools": tools}
         _choice(choice, out)
-        if not left_out("parallel_tool_calls", body.get("parallel_tool_calls")):
-            raise refused("parallel_tool_calls", WHOM, "a model may always call several tools there")
+        check_single_calls(body, WHOM)
 
 
 def _choice(choice: tuple[str, str], out: dict[str, Any]) -> None:

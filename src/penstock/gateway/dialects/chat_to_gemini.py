@@ -17,6 +17,7 @@ from penstock.gateway.dialects.chat_reading import (
     bad,
     calls_of,
     check_members,
+    check_single_calls,
     choice_of,
     functions_of,
     left_out,
@@ -344,8 +345,8 @@ def _choice(choice: tuple[str, str], out: dict[str, Any], *, strict: bool, decla
 
 
 def _parallel(body: Mapping[str, Any], out: dict[str, Any]) -> None:
-    if "tools" in out and not left_out("parallel_tool_calls", body.get("parallel_tool_calls")):
-        raise refused("parallel_tool_calls", WHOM, "it may always call several tools")
+    if "tools" in out:
+        check_single_calls(body, WHOM)
 
 
 def _google(body: Mapping[str, Any]) -> Mapping[str, Any]:
