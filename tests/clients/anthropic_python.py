@@ -31,8 +31,14 @@ with Checks("anthropic") as checks:
         call = next(block for block in first.content if block.type == "tool_use")
         equal((call.name, call.input, first.stop_reason), ("weather", {"city": "Oslo"}, "tool_use"))
         result = {"type": "tool_result", "tool_use_id": call.id, "content": "-4"}
-        back = [*ASKED, {"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
-        equal(messages.create(model=model, messages=back, max_tokens=50, tools=[WEATHER]).content[0].text, TEXT)
+        back = [
+            *ASKED,
+            {"role": "assistant", "content": first.content},
+            {"role": "user", "content": [result]},
+        ]
+        equal(
+            messages.create(model=model, messages=back, max_tokens=50, tools=[WEATHER]).content[0].text, TEXT
+        )
 
     def streamed_tools(model: str) -> None:
         with messages.stream(model=model, messages=ASKED, max_tokens=50, tools=[WEATHER]) as events:

@@ -51,7 +51,9 @@ with Checks("google-genai") as checks:
 
     def structured(model: str) -> None:
         config = types.GenerateContentConfig(response_mime_type="application/json", response_schema=City)
-        equal(models.generate_content(model=model, contents="Where?", config=config).parsed, City(city="Oslo"))
+        equal(
+            models.generate_content(model=model, contents="Where?", config=config).parsed, City(city="Oslo")
+        )
 
     def counting(model: str) -> None:
         true(models.count_tokens(model=model, contents="How cold is Oslo?").total_tokens)
@@ -74,4 +76,6 @@ with Checks("google-genai") as checks:
     checks.each("embeddings", embeddings, EMBEDDERS)
     checks.once("401", lambda model: equal(failing("psk_wrong", model).code, 401))
     checks.once("404", lambda model: equal(failing(checks.key, "nothing").status, "NOT_FOUND"))
-    checks.once("429", lambda model: equal(failing(checks.key, model).status, "RESOURCE_EXHAUSTED"), "limited")
+    checks.once(
+        "429", lambda model: equal(failing(checks.key, model).status, "RESOURCE_EXHAUSTED"), "limited"
+    )

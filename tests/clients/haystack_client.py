@@ -9,7 +9,9 @@ from haystack.tools import Tool
 from haystack.utils import Secret
 
 ASKED = ChatMessage.from_user("How cold is Oslo?")
-WEATHER = Tool(name="weather", description="The weather.", parameters=CITY, function=lambda city: f"-4 in {city}")
+WEATHER = Tool(
+    name="weather", description="The weather.", parameters=CITY, function=lambda city: f"-4 in {city}"
+)
 
 with Checks("haystack-ai") as checks:
     key = Secret.from_token(checks.key)
@@ -35,7 +37,9 @@ with Checks("haystack-ai") as checks:
     def embeddings(model: str) -> None:
         made = OpenAITextEmbedder(model=model, api_base_url=checks.v1, api_key=key).run("a")
         equal(made["embedding"][:3], [0.25, -1.5, 3.0])
-        documents = OpenAIDocumentEmbedder(model=model, api_base_url=checks.v1, api_key=key, progress_bar=False)
+        documents = OpenAIDocumentEmbedder(
+            model=model, api_base_url=checks.v1, api_key=key, progress_bar=False
+        )
         made = documents.run([Document(content="a"), Document(content="b")])["documents"]
         equal(made[1].embedding[:3], [0.5, -1.5, 3.0])
 
@@ -44,4 +48,6 @@ with Checks("haystack-ai") as checks:
     checks.each("tools", tools)
     checks.each("embeddings", embeddings, ("embed-oa", "embed-ge"))
     checks.once("404", lambda model: raised(openai.NotFoundError, lambda: llm("nothing").run([ASKED])))
-    checks.once("429", lambda model: raised(openai.RateLimitError, lambda: llm(model).run([ASKED])), "limited")
+    checks.once(
+        "429", lambda model: raised(openai.RateLimitError, lambda: llm(model).run([ASKED])), "limited"
+    )

@@ -72,4 +72,6 @@ with Checks("langchain-openai", "langchain-core") as checks:
     checks.each("responses", responses)
     checks.each("embeddings", embeddings, ("embed-oa", "embed-ge"))
     checks.once("404", lambda model: raised(openai.NotFoundError, lambda: llm("nothing").invoke("Hello")))
-    checks.once("429", lambda model: raised(openai.RateLimitError, lambda: llm(model).invoke("Hello")), "limited")
+    checks.once(
+        "429", lambda model: raised(openai.RateLimitError, lambda: llm(model).invoke("Hello")), "limited"
+    )

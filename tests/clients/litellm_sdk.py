@@ -4,10 +4,13 @@ import os
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-import litellm  # noqa: E402
-from checks import CITY, TEXT, Checks, equal, raised, true  # noqa: E402
+import litellm
+from checks import CITY, TEXT, Checks, equal, raised, true
 
-WEATHER = {"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": CITY}}
+WEATHER = {
+    "type": "function",
+    "function": {"name": "weather", "description": "The weather.", "parameters": CITY},
+}
 ASKED = [{"role": "user", "content": "How cold is Oslo?"}]
 FORMAT = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY, "strict": True}}
 
@@ -16,7 +19,12 @@ with Checks("litellm") as checks:
     def ask(model: str, side: str = "openai", messages: list = ASKED, **more: object):
         base = checks.v1 if side == "openai" else checks.url
         return litellm.completion(
-            model=f"{side}/{model}", messages=messages, api_base=base, api_key=checks.key, num_retries=0, **more
+            model=f"{side}/{model}",
+            messages=messages,
+            api_base=base,
+            api_key=checks.key,
+            num_retries=0,
+            **more,
         )
 
     def plain(side: str):
@@ -45,19 +53,27 @@ with Checks("litellm") as checks:
         return check
 
     def structured(model: str) -> None:
-        equal(ask(model, response_format=FORMAT).choices[0].message.content.replace(" ", ""), '{"city":"Oslo"}')
+        equal(
+            ask(model, response_format=FORMAT).choices[0].message.content.replace(" ", ""), '{"city":"Oslo"}'
+        )
 
     def embeddings(model: str) -> None:
-        made = litellm.embedding(model=f"openai/{model}", input=["a", "b"], api_base=checks.v1, api_key=checks.key)
+        made = litellm.embedding(
+            model=f"openai/{model}", input=["a", "b"], api_base=checks.v1, api_key=checks.key
+        )
         equal(made.data[1]["embedding"][:3], [0.5, -1.5, 3.0])
 
     for side in ("openai", "anthropic"):
         checks.each(f"{side}: chat", plain(side))
         checks.each(f"{side}: stream", stream(side))
         checks.each(f"{side}: tools", tools(side))
-        checks.once(f"{side}: 404", lambda model, side=side: raised(litellm.NotFoundError, lambda: ask("no", side)))
         checks.once(
-            f"{side}: 429", lambda model, side=side: raised(litellm.RateLimitError, lambda: ask(model, side)), "limited"
+            f"{side}: 404", lambda model, side=side: raised(litellm.NotFoundError, lambda: ask("no", side))
+        )
+        checks.once(
+            f"{side}: 429",
+            lambda model, side=side: raised(litellm.RateLimitError, lambda: ask(model, side)),
+            "limited",
         )
     checks.each("openai: structured", structured)
     checks.each("openai: embeddings", embeddings, ("embed-oa", "embed-ge"))

@@ -22,7 +22,9 @@ def weather(city: str) -> str:
     return f"-4 in {city}"
 
 
-with Checks("llama-index-core", "llama-index-llms-openai-like", "llama-index-embeddings-openai-like") as checks:
+with Checks(
+    "llama-index-core", "llama-index-llms-openai-like", "llama-index-embeddings-openai-like"
+) as checks:
 
     def llm(model: str) -> OpenAILike:
         return OpenAILike(

@@ -33,7 +33,7 @@ def parts(text: str) -> list[str]:
 def _openai_tool(body: dict[str, Any]) -> str | None:
     tools = [tool["function"]["name"] for tool in body.get("tools") or ()]
     choice = body.get("tool_choice")
-    if not tools or choice == "none" or body["messages"][-1]["role"] == "tool" and choice != "required":
+    if not tools or choice == "none" or (body["messages"][-1]["role"] == "tool" and choice != "required"):
         return None
     return choice["function"]["name"] if isinstance(choice, dict) else tools[0]
 
@@ -56,7 +56,9 @@ def openai_script(request: Received) -> Iterable[Step]:
     if tool:
         begun = call | {"index": 0, "function": {"name": tool, "arguments": ""}}
         deltas.append({"tool_calls": [begun]})
-        deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": part}}]} for part in parts(ARGUMENTS)]
+        deltas += [
+            {"tool_calls": [{"index": 0, "function": {"arguments": part}}]} for part in parts(ARGUMENTS)
+        ]
     else:
         deltas += [{"content": part} for part in parts(text)]
     yield stream_head()
@@ -98,7 +100,10 @@ def anthropic_script(request: Received) -> Iterable[Step]:
     if not body.get("stream"):
         yield answer(anthropic.message("client-2026", [block], stop))
         return
-    begun, deltas = block | {"text": ""}, [{"type": "text_delta", "text": part} for part in parts(block.get("text", ""))]
+    begun, deltas = (
+        block | {"text": ""},
+        [{"type": "text_delta", "text": part} for part in parts(block.get("text", ""))],
+    )
     if stop == "tool_use":
         begun = block | {"input": {}}
         deltas = [{"type": "input_json_delta", "partial_json": part} for part in parts(ARGUMENTS)]
@@ -116,7 +121,9 @@ def anthropic_script(request: Received) -> Iterable[Step]:
 
 
 def _gemini_parts(body: dict[str, Any]) -> list[dict[str, Any]]:
-    declared = [each["name"] for tool in body.get("tools") or () for each in tool.get("functionDeclarations", ())]
+    declared = [
+        each["name"] for tool in body.get("tools") or () for each in tool.get("functionDeclarations", ())
+    ]
     rule = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
     answered = any("functionResponse" in part for part in body["contents"][-1]["parts"])
     mode = rule.get("mode", "AUTO").replace("VALIDATED", "AUTO")
@@ -130,7 +137,9 @@ def _gemini_parts(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def gemini_script(request: Received) -> Iterable[Step]:
     """Answer generateContent, checked as tests/fakes does, and leave the rest to it."""
-    found = re.fullmatch(r"/v1beta/models/gemini-3-client:(generateContent|streamGenerateContent)(\?alt=sse)?", request.path)
+    found = re.fullmatch(
+        r"/v1beta/models/gemini-3-client:(generateContent|streamGenerateContent)(\?alt=sse)?", request.path
+    )
     if found is None or gemini.complaint(request.json):
         yield from gemini.script(request)
         return

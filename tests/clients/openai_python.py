@@ -4,7 +4,10 @@ import openai
 from checks import CITY, EMBEDDERS, FAMILIES, TEXT, Checks, equal, raised, true
 from pydantic import BaseModel
 
-WEATHER = {"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": CITY}}
+WEATHER = {
+    "type": "function",
+    "function": {"name": "weather", "description": "The weather.", "parameters": CITY},
+}
 ASKED = [{"role": "user", "content": "How cold is Oslo?"}]
 
 
@@ -17,7 +20,9 @@ with Checks("openai") as checks:
     chat = client.chat.completions
 
     def plain(model: str) -> None:
-        answer = chat.create(model=model, messages=ASKED, max_completion_tokens=50, user="u", metadata={"a": "b"})
+        answer = chat.create(
+            model=model, messages=ASKED, max_completion_tokens=50, user="u", metadata={"a": "b"}
+        )
         equal((answer.choices[0].message.content, answer.model), (TEXT, model))
         true(answer.usage.prompt_tokens and answer.usage.completion_tokens and answer._request_id)
 
@@ -30,7 +35,11 @@ with Checks("openai") as checks:
         true(chunks[-1].usage.total_tokens and not chunks[-1].choices)
 
     def tools(model: str) -> None:
-        message = chat.create(model=model, messages=ASKED, tools=[WEATHER], tool_choice="required").choices[0].message
+        message = (
+            chat.create(model=model, messages=ASKED, tools=[WEATHER], tool_choice="required")
+            .choices[0]
+            .message
+        )
         call = message.tool_calls[0]
         equal((call.function.name, call.function.arguments.replace(" ", "")), ("weather", '{"city":"Oslo"}'))
         back = [*ASKED, message, {"role": "tool", "tool_call_id": call.id, "content": "-4"}]
@@ -60,12 +69,17 @@ with Checks("openai") as checks:
         first = client.responses.create(model=model, input=ASKED, tools=[tool], store=False)
         call = next(item for item in first.output if item.type == "function_call")
         result = {"type": "function_call_output", "call_id": call.call_id, "output": "-4"}
-        last = client.responses.create(model=model, input=[*ASKED, *first.output, result], tools=[tool], store=False)
+        last = client.responses.create(
+            model=model, input=[*ASKED, *first.output, result], tools=[tool], store=False
+        )
         equal(last.output_text, TEXT)
 
     def stored(model: str) -> None:
         first = client.responses.create(model=model, input="How cold is Oslo?")
-        equal(client.responses.create(model=model, input="Why?", previous_response_id=first.id).output_text, TEXT)
+        equal(
+            client.responses.create(model=model, input="Why?", previous_response_id=first.id).output_text,
+            TEXT,
+        )
 
     def embeddings(model: str) -> None:
         made = client.embeddings.create(model=model, input=["a", "b"]).data

@@ -124,7 +124,9 @@ def main(wanted: list[str]) -> int:
     failed = 0
     with ExitStack() as stack:
         urls = {name: stack.enter_context(server).url for name, server in providers().items()}
-        home = stack.enter_context(Home.open(Path(stack.enter_context(tempfile.TemporaryDirectory()), "home")))
+        home = stack.enter_context(
+            Home.open(Path(stack.enter_context(tempfile.TemporaryDirectory()), "home"))
+        )
         running = Running(home, owner_of(home))
         running.start()
         stack.callback(running.stop)
