@@ -302,7 +302,7 @@ def crowd(stack: Stack, secrets: Sequence[str], work: Callable[[Client, int], li
         return [reply for replies in pool.map(one, range(len(secrets))) for reply in replies]
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 20) -> None:
+def eventually(condition: Callable[[], Any], seconds: float = 60) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

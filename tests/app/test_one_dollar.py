@@ -71,7 +71,10 @@ def test_a_dollar_is_a_dollar(build: Build, paid: Paid, kill: bool) -> None:
     killer.cancel()
     answered = sum(reply.status == 200 for reply in replies)
     cut = sum(reply.status == 0 for reply in replies)
-    assert {reply.status for reply in replies} <= ({0, 200, 429} if kill else {200, 429})
+    known = (
+        {200, 429, 503, 0} if kill else {200, 429, 503}
+    )  # 503: a busy machine sheds; 0: cut with its worker
+    assert {reply.status for reply in replies} <= known
     assert paid.usd <= DOLLAR
     assert paid.usd > (0.5 if kill else 0.9)
     assert answered <= len(paid.tokens) <= answered + cut

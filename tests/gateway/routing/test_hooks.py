@@ -47,11 +47,16 @@ class Hook:
         self.holds = holds
         self._stop = stop
         self._refuse = refuse
+        self._body: bytes | None = None
 
     async def answer(self, answer: Answer) -> Answer:
         if self._refuse:
             raise Unprocessable("The answer is not for you.", details={"code": "content_filter"})
-        return answer._replace(body=answer.body.replace(b"quick", b"q***k"))
+        self._body = answer.body.replace(b"quick", b"q***k")
+        return answer._replace(body=self._body)
+
+    def recorded(self) -> bytes | None:
+        return self._body
 
     def relay(self, relay: Relay) -> Relay:
         return relay if self.holds else Filter(relay, self._stop)
