@@ -1,7 +1,8 @@
 """dspy: signatures and embeddings."""
 
 import dspy
-from checks import Checks, equal, raised
+from checks import Checks, equal, raised, true
+from dspy.utils.exceptions import LMUnsupportedModelError
 
 with Checks("dspy") as checks:
 
@@ -16,6 +17,10 @@ with Checks("dspy") as checks:
         made = dspy.Embedder(f"openai/{model}", api_base=checks.v1, api_key=checks.key, caching=False)
         equal([float(value) for value in made(["a", "b"])[1][:3]], [0.5, -1.5, 3.0])
 
+    def no_model(model: str) -> None:
+        error = raised(LMUnsupportedModelError, lambda: llm("nothing")("Hello"))
+        true("does not exist" in str(error))
+
     checks.each("predict", predict)
     checks.each("embeddings", embeddings, ("embed-oa", "embed-ge"))
-    checks.once("404", lambda model: raised(Exception, lambda: llm("nothing")("Hello")))
+    checks.once("404", no_model)
