@@ -57,7 +57,7 @@ def measure(bench: Bench, names: list[str], cycles: int, seconds: float) -> Samp
                     used = (cpu_ns(recorder) - before) / said[per] / scale
                     samples[name].setdefault("background_ms", []).append(used)
                 samples[name].setdefault(figure, []).append(cost / scale)
-                if figure == "chunk_us":
+                if figure == "chunk_us" and said["delay_p50_ms"] is not None:  # some gateways drop the stamps
                     samples[name].setdefault("delay_ms", []).append(said["delay_p50_ms"])
     return samples
 
