@@ -1,7 +1,7 @@
 """HTTP of traces, under /api/v1: traces, spans, usage, time series, export, and prices (price_api)."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -20,17 +20,13 @@ from penstock.core.http import (
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import price_api, service
+from penstock.traces import price_api, report_api, service
 from penstock.traces.lines import as_line, as_object
-from penstock.traces.model import Kind, SeriesFilters, Status, TraceFilters
+from penstock.traces.model import Kind, Status, TraceFilters
 
 router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
-
-Since = Annotated[
-    datetime | None, Query(description="Only what started at or after this time (ISO 8601, UTC)")
-]
-Until = Annotated[datetime | None, Query(description="Only what started before this time")]
+router.include_router(report_api.router)
 
 
 class SummaryModel(BaseModel):
@@ -123,39 +119,6 @@ class SpanDetail(SpanModel):
     events: list[EventModel]
     tags: list[str]
     metadata: dict[str, str]
-
-
-class UsageModel(BaseModel):
-    """Sums of one group."""
-
-    group: str
-    calls: int
-    errors: int
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cache_write_tokens: int
-    reasoning_tokens: int
-    cost_usd: float
-    unpriced: int
-    mean_latency_ms: float
-
-
-class PointModel(BaseModel):
-    """One bucket of a time series."""
-
-    time: datetime
-    """Start of the bucket."""
-    calls: int
-    errors: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    ttft_p50_ms: float | None
-    ttft_p95_ms: float | None
 
 
 class TraceQuery(BaseModel):
@@ -279,42 +242,3 @@ def get_span(
     """Show one span in full."""
     span = service.get_span_body(uow, actor, trace_id=trace_id, span_id=span_id)
     return SpanDetail(**as_object(span))
-
-
-@router.get("/usage")
-def usage(
-    uow: ReadUow,
-    actor: CurrentActor,
-    group_by: Literal["model", "kind", "provider", "user", "key", "route", "day"] = "model",
-    since: Since = None,
-    until: Until = None,
-) -> Page[UsageModel]:
-    """Sum calls, tokens and cost per group, exactly. By kind every span counts, otherwise calls of models."""
-    rows = service.usage(uow, actor, group_by=group_by, since=_aware(since), until=_aware(until))
-    return Page(items=[UsageModel(**msgspec.structs.asdict(row)) for row in rows])
-
-
-@router.get("/timeseries")
-def timeseries(
-    uow: ReadUow,
-    actor: CurrentActor,
-    since: Since = None,
-    until: Until = None,
-    bucket: Annotated[int | None, Query(ge=1, description="Seconds per point; default: fitting")] = None,
-    kind: Kind | None = None,
-    model: str | None = None,
-    provider: str | None = None,
-    route: str | None = None,
-    key: str | None = None,
-) -> Page[PointModel]:
-    """Calls, errors, tokens, cost and latency over time; the last 24 hours when no range is given."""
-    end = _aware(until) or clock.now()
-    points = service.timeseries(
-        uow,
-        actor,
-        since=_aware(since) or end - timedelta(hours=24),
-        until=end,
-        bucket=None if bucket is None else timedelta(seconds=bucket),
-        filters=SeriesFilters(kind=kind, model=model, provider=provider, route=route, key=key),
-    )
-    return Page(items=[PointModel(**msgspec.structs.asdict(point)) for point in points])

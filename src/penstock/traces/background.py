@@ -35,7 +35,7 @@ def _roll(home: Home, batches: int) -> int:
         up_to = rollup.safe_mark(uow.conn)
     for done in range(batches):
         with home.read() as uow:
-            if rollup.mark(uow.conn, rollup.ROLLED) >= up_to:
+            if not rollup.behind(uow.conn, up_to):
                 return done
         with home.begin() as uow:
             rollup.roll(uow.conn, up_to=up_to, limit=_ROLL_BATCH)

@@ -144,7 +144,11 @@ def export(
 @console.guarded
 def usage(
     by: Annotated[
-        str, typer.Option("--by", help="model, kind, provider, user, key, route or day.")
+        str,
+        typer.Option(
+            "--by",
+            help="model, kind, provider, user, key, route, environment, prompt, status, project or day.",
+        ),
     ] = "model",
     since: SinceOption = None,
     until: UntilOption = None,

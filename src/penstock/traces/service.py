@@ -1,24 +1,17 @@
 """The verbs of traces: the only door into this slice."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
-from typing import cast, get_args
 
-from penstock.core import clock
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
 from penstock.traces import background, writer
 from penstock.traces.model import (
-    GroupBy,
-    SeriesFilters,
-    SeriesPoint,
     SpanRecord,
     Trace,
     TraceFilters,
     TracePage,
-    UsageRow,
 )
 from penstock.traces.price_service import (
     delete_price,
@@ -31,13 +24,13 @@ from penstock.traces.price_service import (
 from penstock.traces.prices import OwnPrice, Price
 from penstock.traces.pricing import PriceTable
 from penstock.traces.recorder import Recorder
+from penstock.traces.reports import group_named, timeseries, usage
 from penstock.traces.store import erase as erasing
-from penstock.traces.store import read, sums
+from penstock.traces.store import read
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
 
 MAX_PAGE = 1000
-MAX_POINTS = 3000
 _INGEST_GROUP = 2000
 
 
@@ -136,75 +129,6 @@ def export_spans(
         left = None if left is None else left - len(page.items)
         if after is None:
             return
-
-
-def group_named(name: str) -> GroupBy:
-    """Return `name` as a GroupBy; raises Invalid for anything that usage cannot be grouped by."""
-    for known in get_args(GroupBy):
-        if name == known:
-            return cast(GroupBy, known)
-    raise Invalid(f"Cannot group by {name!r}.", hint="Use model, kind, provider, user, key, route or day.")
-
-
-def usage(
-    uow: UnitOfWork,
-    actor: Actor,
-    *,
-    group_by: GroupBy = "model",
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> list[UsageRow]:
-    """Return exact sums per group over spans that started in [since, until), the costliest first (days in order).
-
-    Grouped by kind every span counts, otherwise only calls of models (kinds llm and embedding).
-    """
-    uow.may(actor, "traces.read")
-    return sums.usage(
-        uow.conn,
-        actor.scope,
-        group_by,
-        since_ns=None if since is None else clock.to_ns(since),
-        until_ns=None if until is None else clock.to_ns(until),
-    )
-
-
-def timeseries(
-    uow: UnitOfWork,
-    actor: Actor,
-    *,
-    since: datetime,
-    until: datetime,
-    bucket: timedelta | None = None,
-    filters: SeriesFilters | None = None,
-) -> list[SeriesPoint]:
-    """Return calls, errors, tokens, cost and latency quantiles per `bucket` (default: fitting the range).
-
-    The range is widened to whole buckets, which start at multiples of `bucket` since the epoch. Raises Invalid for a
-    bucket that is neither a divisor of an hour nor whole hours or days, or for more than 3,000 of them.
-    """
-    uow.may(actor, "traces.read")
-    since_s, until_s = clock.to_ns(since) // 10**9, -(-clock.to_ns(until) // 10**9)
-    if since_s >= until_s:
-        raise Invalid("`since` must be before `until`.")
-    step = int(bucket.total_seconds()) if bucket else _fitting(until_s - since_s)
-    if step <= 0 or (3600 % step and step % 3600) or (step > 86400 and step % 86400):
-        raise Invalid(
-            f"A bucket of {step} seconds is not possible.", hint="Use 60, 300, 900, 3600 or 86400 seconds."
-        )
-    first, last = since_s - since_s % step, -(-until_s // step) * step
-    if (last - first) // step > MAX_POINTS:
-        raise Invalid(f"That would be more than {MAX_POINTS} points.", hint="Choose a larger bucket.")
-    wanted = filters or SeriesFilters()
-    if sum(value is not None for value in (wanted.model, wanted.provider, wanted.route, wanted.key)) > 1:
-        raise Invalid("A time series is by model, provider, route or key: give one of them.")
-    return sums.timeseries(uow.conn, actor.scope, wanted, since_s=first, until_s=last, step=step)
-
-
-def _fitting(seconds: int) -> int:
-    for limit, step in ((2 * 3600, 60), (6 * 3600, 300), (8 * 86400, 3600)):
-        if seconds <= limit:
-            return step
-    return 86400
 
 
 def put_price(

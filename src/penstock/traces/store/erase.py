@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, text
 
 from penstock.core.scope import Scope
-from penstock.traces.store import read, rollup
+from penstock.traces.store import people, read, rollup
+from penstock.traces.store.folding import DIMENSIONS
 from penstock.traces.store.prepare import facets_of
 from penstock.traces.store.write import forget, remove_facets
 
 _EXPIRED = (
     "FROM traces_traces t WHERE t.at_ms < :before AND NOT EXISTS (SELECT 1 FROM traces_spans s WHERE s.trace = t.id "
-    "AND s.id > (SELECT value FROM traces_marks WHERE name = 'rolled'))"
+    "AND s.id > (SELECT value FROM traces_marks WHERE name = 'gathered'))"
 )
 
 
@@ -60,7 +61,8 @@ def erase_user(conn: Connection, scope: Scope, user: str) -> int:
         removed += 1
     values = {"scope": read.scope_id(conn, scope), "user": user}
     sums = "DELETE FROM traces_sums WHERE scope_id = :scope AND dimension = :dimension AND value = :user"
-    conn.execute(text(sums), values | {"dimension": rollup.DIMENSIONS["user"]})
+    conn.execute(text(sums), values | {"dimension": DIMENSIONS["user"]})
+    people.erase_user(conn, scope, user)
     name = "scope_id = :scope AND key = 'user' AND value = :user"
     conn.execute(
         text(f"DELETE FROM traces_facets WHERE facet IN (SELECT id FROM traces_facet_names WHERE {name})"),
@@ -79,7 +81,6 @@ def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
     query = text("SELECT id FROM traces_spans WHERE trace = :trace")
     numbers = [found[0] for found in conn.execute(query, {"trace": row})]
     if not keep_sums:
-        for number in numbers:
-            rollup.retract(conn, number)
+        rollup.retract_all(conn, numbers)
     forget(conn, numbers)
     conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})

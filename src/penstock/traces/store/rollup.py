@@ -4,121 +4,20 @@ Two marks say up to which row the roll-ups and the index have come; they move in
 them. A span that is replaced or erased after it was rolled up is subtracted in the transaction that removes it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
 from penstock.core.db import is_sqlite
-from penstock.traces import body, histogram, words
-from penstock.traces.histogram import Counts
-from penstock.traces.store.prepare import ERROR
-from penstock.traces.store.sql import WRITERS_LOCK, placeholder, quoted
+from penstock.traces import body, words
+from penstock.traces.store import people
+from penstock.traces.store.folding import COLUMNS, DIMENSIONS, OLD, apply, fold, only_hits
+from penstock.traces.store.sql import WRITERS_LOCK, quoted
 
-HOUR, DAY = 3600, 86400
-GRAINS = (HOUR, DAY)
-DIMENSIONS = {"": 0, "model": 1, "provider": 2, "route": 3, "key": 4, "environment": 5, "user": 6}
-"""What sums are kept by; "" is all together. Numbers are stored: they never change."""
-
-KEYS = ("scope_id", "dimension", "grain", "bucket", "kind", "value")
-SUMS = (
-    "calls",
-    "errors",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "cost_nano",
-    "unpriced",
-    "latency_us",
-)
-ROLLED, INDEXED = "rolled", "indexed"
-_SOURCE = (
-    'id, scope_id, kind, status, start_ns, end_ns, ttft_ns, model, provider, route, key_id, environment, "user", '
-    "input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost_nano"
-)
-
-
-class Sums:
-    """What is added up for one group."""
-
-    __slots__ = ("latency", "ttft", "values")
-
-    def __init__(self) -> None:
-        self.values = [0] * len(SUMS)
-        self.latency: Counts = {}
-        self.ttft: Counts = {}
-
-    def add(self, change: Sequence[int], sign: int, elapsed: int, ttft: int | None) -> None:
-        """Add (or with -1 take back) one span: its `change` to the sums, and the buckets of its times."""
-        self.values = [old + sign * new for old, new in zip(self.values, change, strict=True)]
-        if elapsed >= 0:
-            histogram.merge(self.latency, {elapsed: 1}, sign)
-            if ttft is not None:
-                histogram.merge(self.ttft, {ttft: 1}, sign)
-
-    def merge(self, other: "Sums") -> None:
-        """Add another group's sums."""
-        self.values = [old + new for old, new in zip(self.values, other.values, strict=True)]
-        histogram.merge(self.latency, other.latency)
-        histogram.merge(self.ttft, other.ttft)
-
-
-Groups = dict[tuple[Any, ...], Sums]
-_NO_TIMES = -1
-"""Users are many: their sums go without histograms."""
-
-
-def _fold(rows: Iterable[Any], sign: int) -> Groups:
-    groups: Groups = {}
-    for row in rows:
-        took = row.end_ns - row.start_ns
-        change = (
-            1,
-            int(row.status == ERROR),
-            *row[13:18],
-            row.cost_nano or 0,
-            int(row.cost_nano is None),
-            took // 1000,
-        )
-        elapsed, ttft = histogram.bucket(took), None if row.ttft_ns is None else histogram.bucket(row.ttft_ns)
-        second = row.start_ns // 1_000_000_000
-        hour = second - second % HOUR
-        for dimension, value in enumerate(("", *row[7:12])):
-            key = (row.scope_id, dimension, HOUR, hour, row.kind, value or "")
-            groups.setdefault(key, Sums()).add(change, sign, elapsed, ttft)
-        if row.user:
-            key = (row.scope_id, DIMENSIONS["user"], HOUR, hour, row.kind, row.user)
-            groups.setdefault(key, Sums()).add(change, sign, _NO_TIMES, None)
-    for (scope_id, dimension, _, hour, kind, value), sums in list(groups.items()):
-        groups.setdefault((scope_id, dimension, DAY, hour - hour % DAY, kind, value), Sums()).merge(sums)
-    return groups
-
-
-def _apply(conn: Connection, groups: Groups) -> None:
-    mark = placeholder(conn)
-    where = " AND ".join(f'"{name}" = {mark}' for name in KEYS)
-    ordered = sorted(groups.items(), key=lambda item: item[0])
-    for key, sums in ordered:
-        if key[1] == DIMENSIONS["user"]:
-            continue
-        old = conn.exec_driver_sql(f"SELECT latency, ttft FROM traces_sums WHERE {where}", key).first()
-        if old is not None:
-            for mine, theirs in ((sums.latency, old[0]), (sums.ttft, old[1])):
-                histogram.merge(mine, histogram.decode(bytes(theirs)))
-    columns = (*KEYS, *SUMS, "latency", "ttft")
-    sets = ", ".join(f"{name} = traces_sums.{name} + excluded.{name}" for name in SUMS)
-    statement = (
-        f"INSERT INTO traces_sums ({quoted(columns)}) VALUES ({', '.join([mark] * len(columns))}) "
-        f"ON CONFLICT ({quoted(KEYS)}) DO UPDATE SET {sets}, latency = excluded.latency, ttft = excluded.ttft"
-    )
-    rows = [
-        (*key, *sums.values, histogram.encode(sums.latency), histogram.encode(sums.ttft))
-        for key, sums in ordered
-    ]
-    if rows:
-        conn.exec_driver_sql(statement, rows)
+ROLLED, GATHERED, INDEXED = "rolled", "gathered", "indexed"
+ALL = frozenset(DIMENSIONS.values())
+_SOURCE = quoted(COLUMNS)
 
 
 def mark(conn: Connection, name: str, *, lock: str = "") -> int:
@@ -144,27 +43,92 @@ def safe_mark(conn: Connection) -> int:
     return int(conn.execute(text("SELECT coalesce(max(id), 0) FROM traces_spans")).scalar_one())
 
 
+def _spans(conn: Connection, low: int, high: int, limit: int) -> Sequence[Any]:
+    query = text(
+        f"SELECT {_SOURCE} FROM traces_spans WHERE id > :low AND id <= :high ORDER BY id LIMIT :limit"
+    )
+    return conn.execute(query, {"low": low, "high": high, "limit": limit}).all()
+
+
 def roll(conn: Connection, *, up_to: int, limit: int) -> int:
-    """Roll up at most `limit` spans in the caller's transaction; returns how many rows are certainly left (0: none)."""
+    """Roll up at most `limit` spans of every scope in the caller's transaction; returns how many rows are left.
+
+    First those that were rolled up before there were users, sessions and the younger dimensions.
+    """
     done = mark(conn, ROLLED, lock="FOR UPDATE")
+    gathered = mark(conn, GATHERED)
+    people.freshen(conn, limit=limit)
+    if gathered < done:
+        rows = _spans(conn, gathered, done, limit)
+        apply(conn, fold(rows, 1, ALL - OLD) | only_hits(fold(rows, 1, OLD), 1))
+        people.gather(conn, rows, gathered)
+        reached = rows[-1].id if len(rows) == limit else done
+        _move(conn, GATHERED, reached)
+        return int(up_to - reached)
     if done >= up_to:
         return 0
-    query = text(
-        f"SELECT {_SOURCE} FROM traces_spans WHERE id > :done AND id <= :up_to ORDER BY id LIMIT :limit"
-    )
-    rows = conn.execute(query, {"done": done, "up_to": up_to, "limit": limit}).all()
-    _apply(conn, _fold(rows, 1))
+    rows = _spans(conn, done, up_to, limit)
+    apply(conn, fold(rows, 1, ALL))
+    people.gather(conn, rows, done)
     reached = rows[-1].id if len(rows) == limit else up_to
     _move(conn, ROLLED, reached)
+    _move(conn, GATHERED, reached)
     return int(up_to - reached)
 
 
+def behind(conn: Connection, up_to: int) -> bool:
+    """Whether `roll` has something to do: spans of every scope up to `up_to`, or people to look at again."""
+    rolled, gathered = mark(conn, ROLLED), mark(conn, GATHERED)
+    return rolled < up_to or gathered < rolled or people.stale(conn)
+
+
 def retract(conn: Connection, number: int) -> None:
-    """Take the span `number` out of the roll-ups if it is in them."""
-    if number > mark(conn, ROLLED, lock="FOR SHARE"):
+    """Take the span `number`, whatever its scope, out of the roll-ups (every scope has its own) if it is in them."""
+    retract_all(conn, [number])
+
+
+def retract_all(conn: Connection, numbers: Sequence[int]) -> None:
+    """Take spans, while they still stand in their tables, out of the roll-ups and their users' totals.
+
+    Give the spans of a trace that go together at once: a user has lost the trace when the last of them is gone.
+    Sessions are left by `leave`. Works in every scope: a row number has its own.
+    """
+    rolled = mark(conn, ROLLED, lock="FOR SHARE")
+    rows = _numbered(conn, [number for number in numbers if number <= rolled])
+    if not rows:
         return
-    query = text(f"SELECT {_SOURCE} FROM traces_spans WHERE id = :id")
-    _apply(conn, _fold(conn.execute(query, {"id": number}).all(), -1))
+    gathered = mark(conn, GATHERED)
+    new = [row for row in rows if row.id <= gathered]
+    old = [row for row in rows if row.id > gathered]
+    groups = fold(new, -1, ALL)
+    apply(conn, groups)
+    if old:
+        groups = fold(old, -1, OLD)
+        for sums in groups.values():
+            sums.values[-1] = 0
+        apply(conn, groups)
+    people.withdraw(conn, new, people.USER, gathered)
+
+
+def leave(conn: Connection, numbers: Sequence[int]) -> None:
+    """Take spans that are about to be deleted out of their sessions; of every scope, as `retract_all`."""
+    mark(conn, ROLLED, lock="FOR SHARE")
+    gathered = mark(conn, GATHERED)
+    rows = _numbered(conn, [number for number in numbers if number <= gathered])
+    people.withdraw(conn, rows, people.SESSION, gathered)
+
+
+_CHUNK = 500
+
+
+def _numbered(conn: Connection, numbers: Sequence[int]) -> list[Any]:
+    query = text(f"SELECT {_SOURCE} FROM traces_spans WHERE id IN :ids").bindparams(
+        bindparam("ids", expanding=True)
+    )
+    found: list[Any] = []
+    for start in range(0, len(numbers), _CHUNK):
+        found.extend(conn.execute(query, {"ids": list(numbers[start : start + _CHUNK])}))
+    return found
 
 
 def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[tuple[int, str]]:

@@ -308,8 +308,12 @@ def recompute(conn: Connection, trace: int) -> None:
 
 
 def forget(conn: Connection, numbers: Sequence[int]) -> None:
-    """Delete the spans with these row numbers, their bodies and their words; sums are the caller's business."""
+    """Delete the spans with these row numbers, their bodies and their words; sums are the caller's business.
+
+    Their sessions lose them.
+    """
     rollup.unindex(conn, numbers)
+    rollup.leave(conn, numbers)
     for number in numbers:
         conn.execute(text("DELETE FROM traces_bodies WHERE id = :id"), {"id": number})
         conn.execute(text("DELETE FROM traces_spans WHERE id = :id"), {"id": number})
