@@ -21,6 +21,7 @@ from penstock.prompts import api as prompts_api
 from penstock.registry import api as registry_api
 from penstock.serving import api as serving_api
 from penstock.traces import api as traces_api
+from penstock.traces import people_api as traces_people_api
 from penstock.traces.intake import Intake
 from penstock.traces.otlp_app import OtlpApp
 from penstock.traces.recorder import Recorder
@@ -42,6 +43,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     prompts_api.router,
     datasets_api.router,
     registry_api.router,
+    traces_people_api.router,
     traces_api.router,
     gateway_api.router,
     guardrails_api.router,
@@ -117,7 +119,7 @@ class Penstock:
 
     def begin_drain(self) -> None:
         """Say on /readyz that this process takes no new work."""
-        self._draining = True
+        self._draining = self.api.state.draining = True
 
     def _why_not_ready(self) -> str | None:
         if self._draining:

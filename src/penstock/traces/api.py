@@ -20,7 +20,7 @@ from penstock.core.http import (
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import price_api, report_api, service
+from penstock.traces import price_api, report_api, service, trees
 from penstock.traces.lines import as_line, as_object
 from penstock.traces.model import Kind, Status, TraceFilters
 
@@ -99,6 +99,8 @@ class TraceTree(SummaryModel):
     """A trace with its spans by start time."""
 
     spans: list[SpanModel]
+    next: str | None
+    """Cursor to the spans that follow; null when these are all."""
 
 
 class EventModel(BaseModel):
@@ -222,11 +224,19 @@ def export(home: HomeDep, actor: CurrentActor, query: Annotated[TraceQuery, Quer
 
 
 @router.get("/traces/{trace_id}")
-def get_trace(uow: ReadUow, actor: CurrentActor, trace_id: Annotated[str, Path()]) -> TraceTree:
-    """Show a trace with its spans."""
-    found = service.get_trace(uow, actor, trace_id=trace_id)
-    spans = [SpanModel(**msgspec.structs.asdict(span)) for span in found.spans]
-    return TraceTree(**(_trace(found.summary) | {"spans": spans}))
+def get_trace(
+    uow: ReadUow,
+    actor: CurrentActor,
+    trace_id: Annotated[str, Path()],
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=trees.MAX_PAGE)] = 5000,
+) -> TraceTree:
+    """Show a trace with its spans, by start time and page by page."""
+    after = None if cursor is None else _cursor(cursor)
+    summary, found, following = trees.page_of_spans(uow, actor, trace_id=trace_id, after=after, limit=limit)
+    spans = [SpanModel(**msgspec.structs.asdict(span)) for span in found]
+    page = {"spans": spans, "next": None if following is None else encode_cursor(*following)}
+    return TraceTree(**(_trace(summary) | page))
 
 
 @router.delete("/traces/{trace_id}", status_code=204)

@@ -13,6 +13,7 @@ from penstock.core.errors import Invalid
 from penstock.traces import service
 from penstock.traces.lines import as_line
 from penstock.traces.model import SpanRow, TraceFilters
+from penstock.traces.outline import outline
 
 app = console.group("traces", "Look at traces, and at what they cost.")
 
@@ -95,26 +96,22 @@ def show(
     console.emit(trace, as_json, lambda: "\n".join(_tree(trace.spans)))
 
 
+_DEEPEST = 40
+"""Steps to the right that still can be read."""
+
+
 def _tree(spans: tuple[SpanRow, ...]) -> list[str]:
-    children: dict[str | None, list[SpanRow]] = {}
-    known = {span.span_id for span in spans}
-    for span in spans:
-        children.setdefault(span.parent_id if span.parent_id in known else None, []).append(span)
+    tree = outline([(span.span_id, span.parent_id) for span in spans])
     lines: list[str] = []
-    stack = [(0, span) for span in reversed(children.get(None, []))]
-    shown: set[str] = set()
-    while stack:
-        depth, span = stack.pop()
-        if span.span_id in shown:
-            continue
-        shown.add(span.span_id)
+    for index in tree.order:
+        span, depth = spans[index], tree.depth[index]
         tokens = (
             f"  {span.input_tokens}+{span.output_tokens} tokens" if span.kind in ("llm", "embedding") else ""
         )
         failed = f"  ERROR {span.error or ''}".rstrip() if span.status == "error" else ""
         took = _duration(span.end_ns - span.start_ns)
-        lines.append(f"{'  ' * depth}{span.name}  [{span.kind}]  {took}{tokens}{failed}")
-        stack.extend((depth + 1, child) for child in reversed(children.get(span.span_id, [])))
+        margin = "  " * depth if depth <= _DEEPEST else "  " * _DEEPEST + f"({depth} deep) "
+        lines.append(f"{margin}{span.name}  [{span.kind}]  {took}{tokens}{failed}")
     return lines
 
 

@@ -44,7 +44,7 @@ def usage(
     """Return exact sums per group over spans that started in [since, until), the costliest first (days in order).
 
     Grouped by kind every span counts, otherwise only calls of models (kinds llm and embedding). By project: every
-    project that the actor may enter. Raises Unavailable when single spans must be read and are too many.
+    project that the actor may enter. Raises Unprocessable when single spans must be read and are too many.
     """
     uow.may(actor, "traces.read")
     return sums.usage(

@@ -19,3 +19,5 @@ class TracesSettings:
     """Largest OTLP request in megabytes, after decompression."""
     otlp_waiting_mb: int = 128
     """OTLP requests that may be worked on at once, in megabytes; beyond it clients are told to come back."""
+    tails: int = 20
+    """Live tails that one web process serves at once; who comes later is told to come back."""

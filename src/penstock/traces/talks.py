@@ -3,14 +3,14 @@
 from datetime import datetime
 
 from penstock.core import clock
-from penstock.core.errors import Invalid, NotFound, Unavailable
+from penstock.core.errors import Invalid, NotFound, Unprocessable
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.traces.model import PeoplePage, Person, SessionPage, TraceFilters, TraceSummary
 from penstock.traces.store import read, talks
 from penstock.traces.store.talks import SESSION, USER, Listing, Order
 
-MAX_PAGE, MAX_TURNS = 500, 200
+MAX_PAGE, MAX_TURNS = 1000, 200
 _PAGE, _SECONDS = 500, 5.0
 
 
@@ -75,7 +75,7 @@ def find_people(
 ) -> tuple[tuple[Person, ...], tuple[int, int] | None]:
     """Return sessions (or users) that have a trace which `filters` match, by their newest such trace, and a cursor.
 
-    Walks the matching traces; raises Unavailable when that takes longer than five seconds without finding anybody.
+    Walks the matching traces; raises Unprocessable when that takes longer than five seconds without finding anybody.
     A later page may name somebody again whose older traces match too.
     """
     uow.may(actor, "traces.read")
@@ -93,7 +93,9 @@ def find_people(
             break
         if clock.monotonic() > end:
             if not names:
-                raise Unavailable("Looking through the traces took too long.", hint="Shorten the time range.")
+                raise Unprocessable(
+                    "Looking through the traces took too long.", hint="Shorten the time range."
+                )
             break
     found = {}
     listing = Listing(uow.conn, actor.scope, kind, "last")
@@ -135,3 +137,16 @@ def get_session(
     if page is None:
         raise NotFound(f"There is no session {session!r} in the project {actor.scope.project!r}.")
     return talks.find(uow.conn, actor.scope, SESSION, session), page
+
+
+__all__ = [
+    "MAX_PAGE",
+    "MAX_TURNS",
+    "SESSION",
+    "USER",
+    "find_people",
+    "get_session",
+    "get_user",
+    "list_sessions",
+    "list_users",
+]

@@ -229,6 +229,14 @@ def _meeting(conn: Connection, conditions: _Conditions, rows: Sequence[int]) -> 
     return {row.id: _summary(row) for row in conn.execute(query, conditions.values)}
 
 
+def meeting(
+    conn: Connection, scope: Scope, filters: TraceFilters, rows: Sequence[int]
+) -> dict[int, TraceSummary]:
+    """Return those of the traces with these row numbers that meet `filters` (words are not looked for)."""
+    conditions = _Conditions(conn, scope, filters)
+    return {} if conditions.impossible or not rows else _meeting(conn, conditions, rows)
+
+
 def _span_fields(row: Any) -> dict[str, Any]:
     fields = {name: getattr(row, name) for name in SPAN_COLUMNS if name != "cost_nano"}
     fields["span_id"] = bytes(row.span_id).hex()
@@ -237,6 +245,11 @@ def _span_fields(row: Any) -> dict[str, Any]:
     fields["tokens_estimated"] = bool(row.tokens_estimated)
     fields["cost_usd"] = None if row.cost_nano is None else row.cost_nano / 1e9
     return fields
+
+
+def span_row(row: Any) -> SpanRow:
+    """Return a row of SPAN_COLUMNS as a noun."""
+    return SpanRow(**_span_fields(row))
 
 
 def get_trace(
@@ -252,7 +265,7 @@ def get_trace(
     spans = text(
         f"SELECT {quoted(SPAN_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY start_ns, id"
     )
-    rows = [SpanRow(**_span_fields(row)) for row in conn.execute(spans, {"trace": found.id})]
+    rows = [span_row(row) for row in conn.execute(spans, {"trace": found.id})]
     return found.id, _summary(found), rows
 
 

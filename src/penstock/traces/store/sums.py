@@ -15,7 +15,7 @@ from penstock.traces import histogram
 from penstock.traces.histogram import Counts
 from penstock.traces.model import GroupBy, SeriesFilters, SeriesPoint, UsageRow
 from penstock.traces.store.cuts import NS, ROLLED_SUMS, ROW_SUMS, Cut, Range
-from penstock.traces.store.deadline import deadline
+from penstock.traces.store.deadline import limited
 from penstock.traces.store.folding import DAY, DIMENSIONS, HOUR, SUMS
 from penstock.traces.store.prepare import KIND_CODES
 from penstock.traces.store.read import scope_id
@@ -95,7 +95,7 @@ def usage(
     projects = _scopes(conn, scopes)
     cut = Cut(tuple(projects), group_by, filters)
     span = Range(since_ns, until_ns)
-    with deadline(conn, _SECONDS, "Adding this up"):
+    with limited(conn, _SECONDS):
         totals = _usage_totals(conn, cut, span)
         order = sorted(
             totals, key=lambda key: (-totals[key].sums["cost_nano"], -totals[key].sums["calls"], key)
@@ -169,7 +169,7 @@ def timeseries(
     """
     projects = _scopes(conn, scopes)
     steps = range(since_s, until_s, step)
-    with deadline(conn, _SECONDS, "Adding this up"):
+    with limited(conn, _SECONDS):
         everything = _points(conn, Cut(tuple(projects), "", filters), steps)[""]
         if by is None:
             return _series(None, everything)

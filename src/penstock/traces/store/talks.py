@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from penstock.core import clock
 from penstock.core.scope import Scope
-from penstock.traces import body, messages
+from penstock.traces import body, transcript
 from penstock.traces.model import PeoplePage, Person, SessionPage, Turn
 from penstock.traces.store.people import SESSION, USER
 from penstock.traces.store.prepare import ERROR, KIND_CODES
@@ -203,7 +203,7 @@ class _Texts:
         if span is None:
             return ""
         opened = self._opened(span)
-        return (span.preview or "") if opened is None else messages.question(opened.input)
+        return (span.preview or "") if opened is None else transcript.question(opened.input)
 
     def answered(self, trace: Any) -> str:
         """Return the answer: of the root, else of the last model call that did not fail; else the error."""
@@ -211,7 +211,7 @@ class _Texts:
         if span is None:
             return self._error(trace)
         opened = self._opened(span)
-        return (span.preview or "") if opened is None else messages.answer(opened.output)
+        return (span.preview or "") if opened is None else transcript.answer(opened.output)
 
     def _span(self, trace: Any, side: str, order: str, condition: str) -> Any:
         columns = f"s.id, s.{side}_preview AS preview"

@@ -24,6 +24,7 @@ _TEXT = frozenset({"text", "input_text", "output_text", "refusal"})
 _REASONING = frozenset({"reasoning", "thinking", "redacted_thinking", "summary_text"})
 _CALLS = frozenset({"tool_call", "tool_use", "function_call", "function", "tool-call"})
 _RESULTS = frozenset({"tool_call_response", "tool_result", "function_call_output", "tool-result"})
+_SAID = frozenset({"message", "human", "ai"})
 _DEEPEST = 12
 
 
@@ -99,13 +100,23 @@ def _of_list(value: list[Any], role: str, depth: int) -> list[Message]:
 
 
 def _is_message(item: Mapping[str, Any]) -> bool:
-    return "role" in item or "message" in item or item.get("type") == "message"
+    if "role" in item or "message" in item or item.get("type") in _SAID:
+        return True
+    return _holds_message(item)
+
+
+def _holds_message(item: Mapping[str, Any]) -> bool:
+    """Whether `item` is a candidate of Gemini: a message below `content`."""
+    inner = item.get("content")
+    return isinstance(inner, Mapping) and ("role" in inner or "parts" in inner)
 
 
 _WRAPPED = ("messages", "contents", "choices", "candidates", "input", "output", "prompt", "message")
 
 
 def _of_object(value: Mapping[str, Any], role: str, depth: int) -> list[Message]:
+    if _holds_message(value):
+        return _messages(value["content"], role, depth + 1)
     if "role" in value or "parts" in value or _is_answer(value):
         return _message(value, role, depth)
     for name in _WRAPPED:
@@ -118,7 +129,7 @@ def _of_object(value: Mapping[str, Any], role: str, depth: int) -> list[Message]
 
 
 def _is_answer(value: Mapping[str, Any]) -> bool:
-    return "tool_calls" in value or ("content" in value and value.get("type") in ("message", "human", "ai"))
+    return "tool_calls" in value or ("content" in value and value.get("type") in _SAID)
 
 
 def _is_part(value: Mapping[str, Any]) -> bool:
@@ -237,3 +248,15 @@ def _text(value: Any) -> str:
 
 def _json(value: Any) -> str:
     return documents.encode(value).decode("utf-8", "replace")
+
+
+def shown(messages: list[Message]) -> str:
+    """Return messages as one text to read and compare."""
+    return "\n\n".join(f"{message.role}: {_shown(message)}" for message in messages)
+
+
+def _shown(message: Message) -> str:
+    return "\n".join(
+        part.text if part.type == "text" else f"[{part.type} {part.name or ''}] {part.text}"
+        for part in message.parts
+    )
