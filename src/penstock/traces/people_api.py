@@ -342,11 +342,13 @@ async def _events(request: Request, tail: Tail) -> AsyncIterator[bytes]:
             if await request.is_disconnected():
                 return
             news = await run_in_threadpool(tail.poll)
+            if news.skipped:
+                yield b'event: skipped\ndata: {"traces":%d}\n\n' % news.skipped
             for found in news.traces:
                 data = TraceModel(**_summary(found)).model_dump_json().encode()
-                yield b"event: trace\nid: %d\ndata: %b\n\n" % (news.position, data)
-            if news.skipped:
-                yield b'event: skipped\nid: %d\ndata: {"traces":%d}\n\n' % (news.position, news.skipped)
+                # Only behind the last of them is the place from which a broken connection may go on.
+                place = b"id: %d\n" % news.position if found is news.traces[-1] else b""
+                yield b"event: trace\n%bdata: %b\n\n" % (place, data)
             if news.traces or news.skipped:
                 spoke = clock.monotonic()
             elif clock.monotonic() - spoke > _QUIET:
