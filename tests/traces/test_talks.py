@@ -65,10 +65,11 @@ def _stored(home: Home, actor: Actor, kind: int) -> dict[str, dict[str, Any]]:
             return found
 
 
-def _all_agree(home: Home, actor: Actor, spans: list[SpanRecord]) -> None:
+def _both_agree(home: Home, actor: Actor, spans: list[SpanRecord]) -> bool:
     background.catch_up(home)
     assert _stored(home, actor, USER) == _totals(spans, "user")
     assert _stored(home, actor, SESSION) == _totals(spans, "session")
+    return True
 
 
 def _some(rng: random.Random, count: int) -> list[list[SpanRecord]]:
@@ -93,21 +94,21 @@ def test_totals_hold_whatever_is_sent_again_changed_split_or_deleted(home: Home,
     background.catch_up(home)
     service.ingest(home, actor.scope, late[:60])
     service.ingest(home, actor.scope, early[:5])
-    _all_agree(home, actor, early + late[:60])
+    assert _both_agree(home, actor, early + late[:60])
     service.ingest(home, actor.scope, late)
-    _all_agree(home, actor, early + late)
+    assert _both_agree(home, actor, early + late)
 
     moved = {span.span_id: msgspec.structs.replace(span, user="eve", session="s9") for span in traces[3]}
     dearer = {late[0].span_id: msgspec.structs.replace(late[0], cost_usd=1.0, status="error")}
     service.ingest(home, actor.scope, [*moved.values(), *dearer.values()])
     now = [(moved | dearer).get(span.span_id, span) for span in early + late]
-    _all_agree(home, actor, now)
+    assert _both_agree(home, actor, now)
 
     gone = {traces[0][0].trace_id, traces[-1][0].trace_id, traces[3][0].trace_id}
     with home.begin() as uow:
         for trace_id in gone:
             service.delete_trace(uow, actor, trace_id=trace_id)
-    _all_agree(home, actor, [span for span in now if span.trace_id not in gone])
+    assert _both_agree(home, actor, [span for span in now if span.trace_id not in gone])
 
 
 def test_spans_deleted_before_they_were_gathered_leave_nothing(home: Home, actor: Actor) -> None:
@@ -116,7 +117,7 @@ def test_spans_deleted_before_they_were_gathered_leave_nothing(home: Home, actor
     with home.begin() as uow:
         service.delete_trace(uow, actor, trace_id=one.trace_id)
     service.ingest(home, actor.scope, [two])
-    _all_agree(home, actor, [two])
+    assert _both_agree(home, actor, [two])
 
 
 def test_erasing_a_user_removes_the_name_everywhere(home: Home, actor: Actor) -> None:
@@ -235,7 +236,7 @@ def test_what_was_rolled_up_before_there_were_people_is_gathered(home: Home, act
         service.delete_trace(uow, actor, trace_id=more[0].trace_id)
         service.delete_trace(uow, actor, trace_id=spans[0].trace_id)
     service.ingest(home, actor.scope, spans[:4])
-    _all_agree(home, actor, [*spans, *cached])
+    assert _both_agree(home, actor, [*spans, *cached])
     with home.read() as uow:
         assert {by: service.usage(uow, actor, group_by=by) for by in wanted} == wanted
 

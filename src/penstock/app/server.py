@@ -21,7 +21,6 @@ from penstock.prompts import api as prompts_api
 from penstock.registry import api as registry_api
 from penstock.serving import api as serving_api
 from penstock.traces import api as traces_api
-from penstock.traces import people_api as traces_people_api
 from penstock.traces.intake import Intake
 from penstock.traces.otlp_app import OtlpApp
 from penstock.traces.recorder import Recorder
@@ -43,7 +42,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     prompts_api.router,
     datasets_api.router,
     registry_api.router,
-    traces_people_api.router,
     traces_api.router,
     gateway_api.router,
     guardrails_api.router,

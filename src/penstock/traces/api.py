@@ -1,15 +1,12 @@
 """HTTP of traces, under /api/v1: traces, spans, usage, time series, export, and prices (price_api)."""
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
 
-from penstock.core import clock
 from penstock.core.errors import Invalid
 from penstock.core.http import (
     CurrentActor,
@@ -20,172 +17,14 @@ from penstock.core.http import (
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import price_api, report_api, service, trees
+from penstock.traces import people_api, price_api, report_api, service, trees
 from penstock.traces.lines import as_line, as_object
-from penstock.traces.model import Kind, Status, TraceFilters
+from penstock.traces.wire import SpanDetail, SpanModel, TraceModel, TraceQuery, TraceTree, trace_fields
 
 router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
 router.include_router(report_api.router)
-
-
-class SummaryModel(BaseModel):
-    """What is known of a trace; sums are over its model calls."""
-
-    trace_id: str
-    name: str
-    started_at: datetime
-    start_ns: int
-    end_ns: int
-    duration_ms: float
-    status: Status
-    calls: int
-    errors: int
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cost_usd: float
-    model: str | None
-    user: str | None
-    session: str | None
-    route: str | None
-    key_id: str | None
-    environment: str | None
-    input_preview: str | None
-    output_preview: str | None
-
-
-class TraceModel(SummaryModel):
-    """One trace in a list."""
-
-    spans: int
-    """How many spans it has."""
-
-
-class SpanModel(BaseModel):
-    """One span without its body."""
-
-    span_id: str
-    parent_id: str | None
-    name: str
-    kind: Kind
-    status: Status
-    error: str | None
-    start_ns: int
-    end_ns: int
-    ttft_ns: int | None
-    model: str | None
-    requested_model: str | None
-    provider: str | None
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cache_write_tokens: int
-    reasoning_tokens: int
-    tokens_estimated: bool
-    cost_usd: float | None
-    price_version: str | None
-    user: str | None
-    session: str | None
-    key_id: str | None
-    route: str | None
-    environment: str | None
-    prompt: str | None
-    input_preview: str | None = None
-    output_preview: str | None = None
-
-
-class TraceTree(SummaryModel):
-    """A trace with its spans by start time."""
-
-    spans: list[SpanModel]
-    next: str | None
-    """Cursor to the spans that follow; null when these are all."""
-
-
-class EventModel(BaseModel):
-    """Something that happened during a span."""
-
-    name: str
-    at_ns: int
-    attributes: dict[str, Any]
-
-
-class SpanDetail(SpanModel):
-    """One span in full; input and output are JSON as they were recorded."""
-
-    trace_id: str
-    input: Any = None
-    output: Any = None
-    attributes: dict[str, Any]
-    events: list[EventModel]
-    tags: list[str]
-    metadata: dict[str, str]
-
-
-class TraceQuery(BaseModel):
-    """Conditions on traces: each must be met by some span of the trace."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    since: datetime | None = None
-    until: datetime | None = None
-    kind: Kind | None = None
-    model: str | None = None
-    provider: str | None = None
-    status: Literal["ok", "error"] | None = None
-    user: str | None = None
-    session: str | None = None
-    key: str | None = None
-    route: str | None = None
-    environment: str | None = None
-    prompt: str | None = None
-    tag: list[str] = []
-    metadata: list[str] = Field(default=[], description="`name=value`, may be repeated")
-    q: str | None = Field(default=None, description="Words in name, error, input or output of one span")
-    min_latency_ms: float | None = Field(default=None, ge=0)
-    cursor: str | None = None
-    limit: int = Field(default=50, ge=1, le=1000)
-    project: str | None = Field(default=None, description="Project to work in; default: the key's own")
-
-    def filters(self) -> TraceFilters:
-        """Return the conditions as the service takes them; raises Invalid for metadata that is not name=value."""
-        return TraceFilters(
-            since=_aware(self.since),
-            until=_aware(self.until),
-            kind=self.kind,
-            model=self.model,
-            provider=self.provider,
-            status=self.status,
-            user=self.user,
-            session=self.session,
-            key=self.key,
-            route=self.route,
-            environment=self.environment,
-            prompt=self.prompt,
-            tags=tuple(self.tag),
-            metadata=dict(_pair(item) for item in self.metadata),
-            min_latency_ms=self.min_latency_ms,
-            q=self.q,
-        )
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    return None if moment is None else clock.parse_iso(moment.isoformat())
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise Invalid(f"{text!r} is not name=value.")
-    return name, value
-
-
-def _trace(found: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.structs.asdict(found)
-    fields["duration_ms"] = fields.pop("duration_ns") / 1e6
-    fields["started_at"] = clock.from_ns(found.start_ns)
-    return fields
+router.include_router(people_api.router)
 
 
 @router.get("/traces")
@@ -194,7 +33,7 @@ def list_traces(uow: ReadUow, actor: CurrentActor, query: Annotated[TraceQuery, 
     after = None if query.cursor is None else _cursor(query.cursor)
     page = service.list_traces(uow, actor, filters=query.filters(), after=after, limit=query.limit)
     following = None if page.next is None else encode_cursor(*page.next)
-    return Page(items=[TraceModel(**_trace(item)) for item in page.items], next=following)
+    return Page(items=[TraceModel(**trace_fields(item)) for item in page.items], next=following)
 
 
 def _cursor(text: str) -> tuple[int, int]:
@@ -236,7 +75,7 @@ def get_trace(
     summary, found, following = trees.page_of_spans(uow, actor, trace_id=trace_id, after=after, limit=limit)
     spans = [SpanModel(**msgspec.structs.asdict(span)) for span in found]
     page = {"spans": spans, "next": None if following is None else encode_cursor(*following)}
-    return TraceTree(**(_trace(summary) | page))
+    return TraceTree(**(trace_fields(summary) | page))
 
 
 @router.delete("/traces/{trace_id}", status_code=204)

@@ -1,6 +1,6 @@
 """The verb that lays two traces beside each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -40,7 +40,6 @@ _FIELDS = (
     "environment",
     "prompt",
 )
-_BODIES = {"tags", "input", "output"}
 
 Change = tuple[Any, Any]
 
@@ -80,10 +79,9 @@ def diff_traces(
     rows = [side[2] for side in sides]
     pairs = align(rows[0], rows[1])
     page = pairs[after : after + limit]
+    both = [(rows[0][i].span_id, rows[1][j].span_id) for i, j in page if i is not None and j is not None]
     bodies = [
-        spans.bodies(
-            uow.conn, actor.scope, side[0], [side[2][pair[place]].span_id for pair in page if _both(pair)]
-        )
+        spans.bodies(uow.conn, actor.scope, side[0], [pair[place] for pair in both])
         for place, side in enumerate(sides)
     ]
     made = []
@@ -98,10 +96,6 @@ def diff_traces(
         total=len(pairs),
         next=after + limit if after + limit < len(pairs) else None,
     )
-
-
-def _both(pair: Sequence[int | None]) -> bool:
-    return pair[0] is not None and pair[1] is not None
 
 
 def _load(uow: UnitOfWork, actor: Actor, trace_id: str) -> tuple[int, TraceSummary, list[SpanRow]]:

@@ -17,13 +17,13 @@ from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, decode_curs
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.traces import comparing, talks, trees
-from penstock.traces.api import SpanModel, SummaryModel, TraceModel, TraceQuery
-from penstock.traces.model import PeoplePage, Person, SpanRow, Status, TraceFilters, TraceSummary
+from penstock.traces.model import PeoplePage, Person, SpanRow, Status, TraceFilters
 from penstock.traces.settings import TracesSettings
 from penstock.traces.tail import Tail
 from penstock.traces.talks import SESSION, USER
+from penstock.traces.wire import SpanModel, SummaryModel, TraceModel, TraceQuery, trace_fields
 
-router = APIRouter(tags=["traces"])
+router = APIRouter()
 
 
 class TotalsModel(BaseModel):
@@ -260,13 +260,6 @@ def get_user(uow: ReadUow, actor: CurrentActor, user: Annotated[str, Path()]) ->
     return _user(talks.get_user(uow, actor, user=user))
 
 
-def _summary(found: TraceSummary) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.structs.asdict(found)
-    fields["duration_ms"] = fields.pop("duration_ns") / 1e6
-    fields["started_at"] = clock.from_ns(found.start_ns)
-    return fields
-
-
 def _span(span: SpanRow | None) -> SpanModel | None:
     return None if span is None else SpanModel(**msgspec.structs.asdict(span))
 
@@ -286,8 +279,8 @@ def diff_traces(
         uow, actor, left=left, right=right, after=0 if after is None else after[0], limit=limit
     )
     return DiffModel(
-        left=SummaryModel(**_summary(found.left)),
-        right=SummaryModel(**_summary(found.right)),
+        left=SummaryModel(**trace_fields(found.left)),
+        right=SummaryModel(**trace_fields(found.right)),
         spans=[
             PairModel(left=_span(pair.left), right=_span(pair.right), changes=pair.changes, texts=pair.texts)
             for pair in found.pairs
@@ -345,7 +338,7 @@ async def _events(request: Request, tail: Tail) -> AsyncIterator[bytes]:
             if news.skipped:
                 yield b'event: skipped\ndata: {"traces":%d}\n\n' % news.skipped
             for found in news.traces:
-                data = TraceModel(**_summary(found)).model_dump_json().encode()
+                data = TraceModel(**trace_fields(found)).model_dump_json().encode()
                 # Only behind the last of them is the place from which a broken connection may go on.
                 place = b"id: %d\n" % news.position if found is news.traces[-1] else b""
                 yield b"event: trace\n%bdata: %b\n\n" % (place, data)

@@ -8,6 +8,7 @@ import msgspec
 from penstock.core import clock
 from penstock.core.home import Home
 from penstock.core.scope import Actor
+from penstock.core.uow import UnitOfWork
 from penstock.traces.model import TraceFilters, TraceSummary
 from penstock.traces.store import arrivals, read
 
@@ -52,18 +53,18 @@ class Tail:
             rows = arrivals.arrived(uow.conn, self._actor.scope, after=self._floor, limit=_SPANS)
             fresh = [row for row in rows if row[0] not in self._told]
             traces = list(dict.fromkeys(trace for _, trace in fresh))
-            found = self._meeting(uow.conn, traces[:MOST])
+            found = self._meeting(uow, traces[:MOST])
         self._settle(rows)
         told = tuple(found[trace] for trace in reversed(traces[:MOST]) if trace in found)
         return News(told, max(0, len(traces) - MOST), self._floor)
 
-    def _meeting(self, conn: read.Connection, traces: list[int]) -> dict[int, TraceSummary]:
+    def _meeting(self, uow: UnitOfWork, traces: list[int]) -> dict[int, TraceSummary]:
         if not traces:
             return {}
         scope, filters = self._actor.scope, self._filters
-        found = read.meeting(conn, scope, msgspec.structs.replace(filters, q=None), traces)
+        found = read.meeting(uow.conn, scope, msgspec.structs.replace(filters, q=None), traces)
         if filters.q and filters.q.strip() and found:
-            saying = arrivals.saying(conn, scope, list(found), filters.q)
+            saying = arrivals.saying(uow.conn, scope, list(found), filters.q)
             found = {trace: summary for trace, summary in found.items() if trace in saying}
         return found
 
