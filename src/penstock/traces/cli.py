@@ -1,4 +1,4 @@
-"""`penstock traces`: list, show, export, usage."""
+"""`penstock traces`: list, show, export, usage (people_cli: sessions, users, diff, tail)."""
 
 import sys
 from datetime import datetime
@@ -10,7 +10,7 @@ import typer
 from penstock.core import clock, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
-from penstock.traces import service
+from penstock.traces import people_cli, service
 from penstock.traces.lines import as_line
 from penstock.traces.model import SpanRow, TraceFilters
 from penstock.traces.outline import outline
@@ -164,3 +164,7 @@ def usage(
     ]
     columns = [by, "calls", "errors", "input tokens", "output tokens", "cost"]
     console.emit(rows, as_json, lambda: console.rows(columns, lines))
+
+
+for _command in (people_cli.sessions, people_cli.users, people_cli.diff, people_cli.tail):
+    app.command()(_command)
