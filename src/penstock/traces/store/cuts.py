@@ -60,6 +60,8 @@ class Cut:
         needed = set(named) | ({self.group} & set(DIMENSIONS) - {""})
         if len(needed) <= 1:
             self.dimension = DIMENSIONS[next(iter(needed), "")]
+        if self.dimension == DIMENSIONS["user"] and self.filters.kind not in (None, "llm", "embedding"):
+            self.dimension = None
         scopes = ", ".join(str(int(number)) for number in self.scopes) or "-1"
         self.rolled = f"r.scope_id IN ({scopes})"
         # The plus keeps the planner on the row number or the time, whichever the source names.

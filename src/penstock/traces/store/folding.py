@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from penstock.traces import histogram
 from penstock.traces.histogram import Counts
 from penstock.traces.model import STATUSES
-from penstock.traces.store.prepare import ERROR
+from penstock.traces.store.prepare import CALL_KINDS, ERROR
 from penstock.traces.store.sql import placeholder, quoted
 
 HOUR, DAY = 3600, 86400
@@ -157,8 +157,8 @@ def fold(rows: Iterable[Any], sign: int, dimensions: frozenset[int]) -> Groups:
         values = ("", *key[3:-1], STATUSES[key[-1]])
         for dimension in dimensions:
             value = values[dimension]
-            if dimension == _USER and not value:
-                continue
+            if dimension == _USER and (not value or kind not in CALL_KINDS):
+                continue  # users are many: only their model calls are summed
             group = (scope_id, dimension, HOUR, hour, kind, value or "")
             # Users are many: their sums go without histograms.
             groups.setdefault(group, Sums()).merge(leaf, times=dimension != _USER)

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, bindparam, text
 
 from penstock.core import clock
 from penstock.core.scope import Scope
 from penstock.traces import body, transcript
 from penstock.traces.model import PeoplePage, Person, SessionPage, Turn
-from penstock.traces.store.people import SESSION, USER
+from penstock.traces.store.people import USER
 from penstock.traces.store.prepare import ERROR, KIND_CODES
 from penstock.traces.store.read import scope_id
 
@@ -109,13 +109,12 @@ def users(conn: Connection, scope: Scope, listing: Listing, *, after: Any, limit
     """Return a page of users with how many sessions each has."""
     rows = listing.rows(conn, after, limit + 1)
     count = text(
-        'SELECT count(*) FROM traces_people WHERE scope_id = :scope AND kind = 1 AND "user" = :name AND traces > 0'
-    )
-    number = scope_id(conn, scope)
-    items = tuple(
-        _person(row, sessions=conn.execute(count, {"scope": number, "name": row.name}).scalar_one())
-        for row in rows[:limit]
-    )
+        'SELECT "user" AS name, count(*) AS sessions FROM traces_people WHERE scope_id = :scope AND kind = 1 '
+        'AND "user" IN :names AND traces > 0 GROUP BY "user"'
+    ).bindparams(bindparam("names", expanding=True))
+    values = {"scope": scope_id(conn, scope), "names": [row.name for row in rows[:limit]]}
+    theirs = {row.name: row.sessions for row in conn.execute(count, values)}
+    items = tuple(_person(row, sessions=theirs.get(row.name, 0)) for row in rows[:limit])
     return PeoplePage(items=items, next=_following(rows, limit))
 
 
@@ -190,6 +189,25 @@ def _traces(
 _LLM = KIND_CODES["llm"]
 
 
+def _text_of(side: str, condition: str) -> TextClause:
+    return text(
+        f"SELECT s.{side}_preview AS preview, CASE WHEN length(b.data) <= :most THEN b.data END AS data "
+        f"FROM traces_spans s JOIN traces_bodies b ON b.id = s.id "
+        f"WHERE s.trace = :trace AND s.{side}_preview IS NOT NULL {condition}"
+    )
+
+
+_ROOT_OF = {side: _text_of(side, "AND s.span_id = :root") for side in ("input", "output")}
+_FIRST = f"ORDER BY CASE WHEN s.kind = {_LLM} THEN 0 ELSE 1 END"
+_CALL_OF = {
+    "input": _text_of("input", f"{_FIRST}, s.start_ns, s.id LIMIT 1"),
+    "output": _text_of("output", f"AND s.status <> {ERROR} {_FIRST}, s.end_ns DESC, s.id DESC LIMIT 1"),
+}
+_ERROR_OF = text(
+    "SELECT error FROM traces_spans WHERE trace = :trace AND error IS NOT NULL ORDER BY id LIMIT 1"
+)
+
+
 class _Texts:
     """Finds what a trace was asked and answered, opening only so many bytes of bodies."""
 
@@ -199,7 +217,7 @@ class _Texts:
 
     def asked(self, trace: Any) -> str:
         """Return the user's text: of the root, else of the first model call."""
-        span = self._span(trace, "input", "s.start_ns, s.id", "")
+        span = self._span(trace, "input")
         if span is None:
             return ""
         opened = self._opened(span)
@@ -207,41 +225,19 @@ class _Texts:
 
     def answered(self, trace: Any) -> str:
         """Return the answer: of the root, else of the last model call that did not fail; else the error."""
-        span = self._span(trace, "output", "s.end_ns DESC, s.id DESC", f"AND s.status <> {ERROR}")
+        span = self._span(trace, "output")
         if span is None:
-            return self._error(trace)
+            return self._conn.execute(_ERROR_OF, {"trace": trace.id}).scalar() or ""
         opened = self._opened(span)
         return (span.preview or "") if opened is None else transcript.answer(opened.output)
 
-    def _span(self, trace: Any, side: str, order: str, condition: str) -> Any:
-        columns = f"s.id, s.{side}_preview AS preview"
-        root = text(
-            f"SELECT {columns} FROM traces_spans s WHERE s.trace = :trace AND s.span_id = :root "
-            f"AND s.{side}_preview IS NOT NULL"
-        )
-        found = self._conn.execute(root, {"trace": trace.id, "root": trace.root}).first()
-        if found is None:
-            call = text(
-                f"SELECT {columns} FROM traces_spans s WHERE s.trace = :trace AND s.{side}_preview IS NOT NULL "
-                f"{condition} ORDER BY CASE WHEN s.kind = {_LLM} THEN 0 ELSE 1 END, {order} LIMIT 1"
-            )
-            found = self._conn.execute(call, {"trace": trace.id}).first()
-        return found
+    def _span(self, trace: Any, side: str) -> Any:
+        values = {"trace": trace.id, "most": min(_BODY_BYTES, self._left)}
+        found = self._conn.execute(_ROOT_OF[side], values | {"root": trace.root}).first()
+        return found or self._conn.execute(_CALL_OF[side], values).first()
 
     def _opened(self, span: Any) -> body.SpanBody | None:
-        size = text("SELECT length(data) FROM traces_bodies WHERE id = :id")
-        length = self._conn.execute(size, {"id": span.id}).scalar() or 0
-        if not 0 < length <= min(_BODY_BYTES, self._left):
+        if span.data is None:
             return None
-        self._left -= length
-        query = text("SELECT data FROM traces_bodies WHERE id = :id")
-        return body.unpack(bytes(self._conn.execute(query, {"id": span.id}).scalar_one()))
-
-    def _error(self, trace: Any) -> str:
-        query = text(
-            "SELECT error FROM traces_spans WHERE trace = :trace AND error IS NOT NULL ORDER BY id LIMIT 1"
-        )
-        return self._conn.execute(query, {"trace": trace.id}).scalar() or ""
-
-
-__all__ = ["SESSION", "USER", "Listing", "Order", "cut", "find", "sessions", "turns", "users"]
+        self._left -= len(span.data)
+        return body.unpack(bytes(span.data))
