@@ -89,6 +89,17 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.end_ns - self.start_ns)
 
 
+class Snippet(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a search found its words."""
+
+    span_id: str
+    field: Literal["name", "error", "input", "output"]
+    text: str
+    """About 160 characters around the first word found."""
+    marks: tuple[tuple[int, int], ...] = ()
+    """[start, end) of each word found, in characters of `text`."""
+
+
 class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One trace as it is listed; sums are over its model calls (kinds llm and embedding)."""
 
@@ -115,6 +126,8 @@ class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
     environment: str | None = None
     input_preview: str | None = None
     output_preview: str | None = None
+    snippet: Snippet | None = None
+    """Of a trace that was found by words."""
 
 
 class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +192,8 @@ class TraceFilters(msgspec.Struct, frozen=True, kw_only=True):
     min_latency_ms: float | None = None
     q: str | None = None
     """Words that all occur in the name, error, input or output of one span."""
+    query: str | None = None
+    """A query in the language of `traces.query`, beside the filters above."""
 
 
 class TracePage(msgspec.Struct, frozen=True, kw_only=True):

@@ -176,7 +176,7 @@ def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[tup
     for row in conn.execute(query, values):
         unpacked = body.unpack(bytes(row.data))
         said = words.of_span(row.name, row.error, unpacked.input, unpacked.output)
-        found.append((row.id, words.indexed(said, row.scope_id)))
+        found.append((row.id, words.indexed(said, row.scope_id, unpacked.attributes)))
     return found
 
 
