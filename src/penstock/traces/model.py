@@ -249,3 +249,46 @@ class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None
     ttft_p50_ms: float | None
     ttft_p95_ms: float | None
+
+
+class TraceScore(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upper slice knows of a trace's quality, for queries such as `score.faithfulness<0.5`."""
+
+    trace_id: str
+    ref: str
+    """The upper slice's own id of it: storing it again replaces it."""
+    origin: str
+    """The upper slice: `feedback`, `evals`, …"""
+    name: str
+    value: float | None = None
+    """None for what is no number, such as a comment."""
+
+
+class HistogramBar(msgspec.Struct, frozen=True, kw_only=True):
+    """How many traces started in a stretch of time."""
+
+    at: datetime
+    """Start of the stretch."""
+    traces: int
+    errors: int
+    """Those of them in which a span failed."""
+
+
+class FacetCount(msgspec.Struct, frozen=True, kw_only=True):
+    """A value (or the name of a field) and how many traces have it, counted up to 1,000."""
+
+    value: str
+    traces: int
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A saved query."""
+
+    name: str
+    query: str
+    columns: tuple[str, ...]
+    """What a list shows, in order; empty: the usual."""
+    shared: bool
+    """Whether everybody in the project sees it."""
+    owner: str
+    changed_at: datetime

@@ -11,6 +11,7 @@ from penstock.core.scope import Actor, Scope
 from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
 from penstock.traces import background, query, writer
+from penstock.traces.find_service import facets, histogram, put_scores, remove_score, scores_of
 from penstock.traces.model import (
     GroupBy,
     SeriesFilters,
@@ -268,9 +269,11 @@ __all__ = [
     "erase",
     "export",
     "export_spans",
+    "facets",
     "get_span_body",
     "get_trace",
     "group_named",
+    "histogram",
     "import_prices",
     "ingest",
     "known",
@@ -278,6 +281,9 @@ __all__ = [
     "list_traces",
     "price_history",
     "put_price",
+    "put_scores",
+    "remove_score",
+    "scores_of",
     "set_price",
     "show_price",
     "spans_of",

@@ -95,6 +95,13 @@ def attribute_pairs(
                 yield name, str(item)
 
 
+def attribute_keys(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names under which the index knows the attributes, without NUL and lone surrogates, cut to 200."""
+    pairs = itertools.islice(attribute_pairs(attributes), _ATTRIBUTES)
+    cut = (key[:_VALUE_CHARS].replace("\x00", "\ufffd") for key, _ in pairs)
+    return tuple(dict.fromkeys(key.encode("utf-8", "replace").decode() for key in cut))
+
+
 def indexed(text: str, scope_id: int, attributes: Mapping[str, Any]) -> str:
     """Return what the index is told about a span of a scope: each word once, marked with the scope.
 

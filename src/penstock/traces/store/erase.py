@@ -82,4 +82,9 @@ def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
         for number in numbers:
             rollup.retract(conn, number)
     forget(conn, numbers)
+    scores = (
+        "DELETE FROM traces_scores WHERE (scope_id, trace_id) IN "
+        "(SELECT scope_id, trace_id FROM traces_traces WHERE id = :id)"
+    )
+    conn.execute(text(scores), {"id": row})
     conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})

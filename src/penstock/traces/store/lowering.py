@@ -35,7 +35,7 @@ _NUMBERS = {
     "errors": ("t.errors", 1),
 }
 """Field → (column, stored units per unit asked for)."""
-_LISTED = frozenset({"latency", "cost", "tokens"})
+_LISTED = frozenset({"latency", "cost"})
 _COLUMNS = {"input": "s.input_preview", "output": "s.output_preview", "error": "s.error"}
 _LARGEST = (1 << 63) - 1
 

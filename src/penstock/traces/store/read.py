@@ -33,6 +33,19 @@ def scope_id(conn: Connection, scope: Scope) -> int:
     return -1 if found is None else int(found)
 
 
+def made_scope_id(conn: Connection, scope: Scope) -> int:
+    """Return the number of `scope`, which is given one if it has none."""
+    row = {"tenant": scope.tenant, "project": scope.project}
+    statement = (
+        "INSERT INTO traces_scopes (tenant, project) VALUES (:tenant, :project) "
+        "ON CONFLICT (tenant, project) DO NOTHING"
+    )
+    if (found := scope_id(conn, scope)) < 0:
+        conn.execute(text(statement), row)
+        found = scope_id(conn, scope)
+    return found
+
+
 def summary(row: Any) -> TraceSummary:
     """Return the summary in a row of `SUMMARY`."""
     return TraceSummary(

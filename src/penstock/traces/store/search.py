@@ -181,22 +181,53 @@ class Search:
         """Return those of the traces (row numbers) that meet the query, everything counted."""
         if not rows:
             return {}
-        asking, bodies = self.asking, list(self.term.bodies())
-        if bodies:
-            rows = [row.id for row in self._among(rows, "t.id", relaxed=True)]
-            asking.found = {id(body): set() for body in bodies}
-            for number in rows:
-                self._deadline.check()
-                open_ = list(bodies)
-                for record in read.records(self._conn, number, ""):
-                    for body in [body for body in open_ if body.check(record)]:
-                        asking.found[id(body)].add(number)
-                        open_.remove(body)
-                    if not open_:
-                        break
-        if not rows:
-            return {}
+        self._try_bodies(rows)
         return {row.id: read.summary(row) for row in self._among(rows, read.SUMMARY, relaxed=None)}
+
+    def _try_bodies(self, rows: Sequence[int]) -> None:
+        """Note which of the traces meet the body terms."""
+        bodies = list(self.term.bodies())
+        if not bodies or not rows:
+            return
+        found = {id(body): set[int]() for body in bodies}
+        for row in self._among(rows, "t.id", relaxed=True):
+            self._deadline.check()
+            missing = list(bodies)
+            for record in read.records(self._conn, row.id, ""):
+                for body in [body for body in missing if body.check(record)]:
+                    found[id(body)].add(row.id)
+                    missing.remove(body)
+                if not missing:
+                    break
+        self.asking.found = found
+
+    def grouped(self, since: int, step: int) -> Sequence[Any]:
+        """Return (stretch, traces, those with errors) of what is found without looking into bodies."""
+        for one in self._texts():
+            one.common = False  # all of them are needed: one look into the index, however many it lists
+        columns = (
+            f"(t.at_ms - {int(since)}) / {int(step)} AS at, count(*), "
+            "sum(CASE WHEN t.errors > 0 THEN 1 ELSE 0 END)"
+        )
+        query = f"{self._every(columns)} GROUP BY at"
+        return [tuple(map(int, row)) for row in self._conn.execute(text(query), self.asking.values)]
+
+    def possible(self) -> list[int]:
+        """Return the row numbers of all traces that meet everything but, perhaps, the bodies."""
+        rows = self._conn.execute(text(self._every("t.id")), self.asking.values)
+        return [row[0] for row in rows]
+
+    def times(self, rows: Sequence[int]) -> list[tuple[int, int]]:
+        """Return (at_ms, errors) of those of the traces that meet the query, everything counted."""
+        self._try_bodies(rows)
+        return [(row[0], row[1]) for row in self._among(rows, "t.at_ms, t.errors", relaxed=None)]
+
+    def _every(self, columns: str) -> str:
+        condition = self.term.sql(self.asking, relaxed=True)
+        return (
+            f"SELECT {columns} FROM traces_traces t WHERE t.scope_id = :scope AND {condition}"
+            f"{self.asking.window('t.at_ms')}"
+        )
 
     def _among(self, rows: Sequence[int], columns: str, relaxed: bool | None) -> Sequence[Any]:
         numbers = ", ".join(str(int(row)) for row in dict.fromkeys(rows))

@@ -14,9 +14,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy import (
-    text as sql_text,
-)
 
 from penstock.core.db import Json, UtcTime, metadata
 
@@ -62,7 +59,6 @@ traces = Table(
     Index("ix_traces_traces_at", "scope_id", "at_ms", "id"),
     Index("ix_traces_traces_slow", "scope_id", "duration_ns"),
     Index("ix_traces_traces_cost", "scope_id", "cost_nano"),
-    Index("ix_traces_traces_tokens", "scope_id", sql_text("(input_tokens + output_tokens)")),
     sqlite_autoincrement=True,
 )
 """`at_ms` is the start of the part that arrived first: it never changes, so that lists and cursors hold still."""
@@ -195,7 +191,7 @@ scores = Table(
     metadata,
     Column("scope_id", Integer, primary_key=True, autoincrement=False),
     Column("trace_id", LargeBinary(16), primary_key=True),
-    Column("ref", String(64), primary_key=True),
+    Column("ref", String(128), primary_key=True),
     Column("origin", String(32), nullable=False),
     Column("name", String(64), nullable=False),
     Column("value", Float),
@@ -211,6 +207,7 @@ views = Table(
     Column("project", String(64), primary_key=True),
     Column("name", String(100), primary_key=True),
     Column("owner", String(200), primary_key=True),
+    Column("owner_name", String(200), nullable=False),
     Column("query", Text, nullable=False),
     Column("columns", Json, nullable=False),
     Column("shared", Boolean, nullable=False),

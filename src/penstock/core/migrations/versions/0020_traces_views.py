@@ -17,7 +17,7 @@ def upgrade() -> None:
         "traces_scores",
         sa.Column("scope_id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("trace_id", sa.LargeBinary(16), primary_key=True),
-        sa.Column("ref", sa.String(64), primary_key=True),
+        sa.Column("ref", sa.String(128), primary_key=True),
         sa.Column("origin", sa.String(32), nullable=False),
         sa.Column("name", sa.String(64), nullable=False),
         sa.Column("value", sa.Float),
@@ -30,14 +30,13 @@ def upgrade() -> None:
         sa.Column("project", sa.String(64), primary_key=True),
         sa.Column("name", sa.String(100), primary_key=True),
         sa.Column("owner", sa.String(200), primary_key=True),
+        sa.Column("owner_name", sa.String(200), nullable=False),
         sa.Column("query", sa.Text, nullable=False),
         sa.Column("columns", Json, nullable=False),
         sa.Column("shared", sa.Boolean, nullable=False),
         sa.Column("changed_at", UtcTime, nullable=False),
     )
-    total = sa.text("(input_tokens + output_tokens)")
     op.create_index("ix_traces_traces_cost", "traces_traces", ["scope_id", "cost_nano"])
-    op.create_index("ix_traces_traces_tokens", "traces_traces", ["scope_id", total])
     _names()
     _words()
 
