@@ -85,6 +85,7 @@ class TraceConditions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    query: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     kind: TraceKind | None = None

@@ -107,8 +107,8 @@ def collect(
     route: Annotated[str | None, typer.Option("--route", help="Route of the gateway.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Model.")] = None,
     user: Annotated[str | None, typer.Option("--user", help="User.")] = None,
-    session: Annotated[str | None, typer.Option("--session", help="Session.")] = None,
     search: Annotated[str | None, typer.Option("--search", help="Words to find.")] = None,
+    query: Annotated[str | None, typer.Option("--query", "-q", help="Query, as of `traces list`.")] = None,
     each: Annotated[Each, typer.Option("--each", help="A row per trace, or per model call.")] = Each.LAST,
     limit: Annotated[int | None, typer.Option("--limit", help="Only the newest so many traces.")] = None,
     home: HomeOption = None,
@@ -116,7 +116,7 @@ def collect(
     as_json: JsonOption = False,
 ) -> None:
     """Add recorded calls to a dataset: of traces by id, or of all that match."""
-    filters = TraceFilters(route=route, model=model, user=user, session=session, q=search)
+    filters = TraceFilters(route=route, model=model, user=user, q=search, query=query)
     with console.open_home(home, project) as (opened, actor):
         found = collecting.collect(
             opened,

@@ -12,26 +12,35 @@ from penstock.core.http import (
     CurrentActor,
     HomeDep,
     Page,
+    PatientRead,
     ReadUow,
     WriteUow,
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import people_api, price_api, report_api, service, trees
+from penstock.traces import find_api, people_api, price_api, report_api, service, trees
 from penstock.traces.lines import as_line, as_object
 from penstock.traces.wire import SpanDetail, SpanModel, TraceModel, TraceQuery, TraceTree, trace_fields
 
 router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
+router.include_router(find_api.router)
 router.include_router(report_api.router)
 router.include_router(people_api.router)
 
 
 @router.get("/traces")
-def list_traces(uow: ReadUow, actor: CurrentActor, query: Annotated[TraceQuery, Query()]) -> Page[TraceModel]:
+async def list_traces(
+    read: PatientRead, actor: CurrentActor, query: Annotated[TraceQuery, Query()]
+) -> Page[TraceModel]:
     """List traces, newest first."""
     after = None if query.cursor is None else _cursor(query.cursor)
-    page = service.list_traces(uow, actor, filters=query.filters(), after=after, limit=query.limit)
+    filters = query.filters()
+    page = await read(
+        lambda uow, stop: service.list_traces(
+            uow, actor, filters=filters, after=after, limit=query.limit, stop=stop
+        )
+    )
     following = None if page.next is None else encode_cursor(*page.next)
     return Page(items=[TraceModel(**trace_fields(item)) for item in page.items], next=following)
 
@@ -41,7 +50,7 @@ def _cursor(text: str) -> tuple[int, int]:
     if (
         not isinstance(at, int)
         or not isinstance(number, int)
-        or not (0 <= at < 1 << 62 and 0 <= number < 1 << 62)
+        or not (-1 <= at < 1 << 62 and 0 <= number < 1 << 62)
     ):
         raise Invalid("The cursor is not valid.", hint="Use the `next` of the page before.")
     return at, number

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -112,19 +113,22 @@ def tail(
     user: Annotated[str | None, typer.Option("--user", help="User.")] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Only traces in which something failed.")] = False,
     search: Annotated[str | None, typer.Option("--search", help="Words to find.")] = None,
+    query: Annotated[str | None, typer.Option("--query", "-q", help="Query, as of `traces list`.")] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Stop then; default: at Ctrl-C.")] = None,
     home: HomeOption = None,
     project: ProjectOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Show traces as they arrive."""
-    filters = TraceFilters(model=model, route=route, user=user, status="error" if errors else None, q=search)
+    filters = TraceFilters(
+        model=model, route=route, user=user, status="error" if errors else None, q=search, query=query
+    )
     end = None if seconds is None else clock.monotonic() + seconds
     with console.open_home(home, project) as (opened, actor):
         following = Tail(opened, actor, filters=filters)
         while end is None or clock.monotonic() < end:
             for found in following.poll().traces:
-                console.emit(found, as_json, lambda found=found: _line(found))
+                console.emit(found, as_json, partial(_line, found))
             threading.Event().wait(_PAUSE)
 
 

@@ -3,14 +3,15 @@
 from collections import deque
 from dataclasses import dataclass
 
-import msgspec
-
 from penstock.core import clock
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
+from penstock.traces import query
 from penstock.traces.model import TraceFilters, TraceSummary
-from penstock.traces.store import arrivals, read
+from penstock.traces.settings import TracesSettings
+from penstock.traces.store import arrivals
+from penstock.traces.store.deadline import limited
 
 MOST = 200
 """Traces told at a time; a listener who cannot keep up is told how many were left out."""
@@ -35,10 +36,10 @@ class Tail:
     def __init__(
         self, home: Home, actor: Actor, *, filters: TraceFilters | None = None, after: int | None = None
     ) -> None:
-        """Begin now, or behind the row `after` (the `position` of earlier news); raises Denied."""
+        """Begin now, or behind the row `after` (the `position` of earlier news); raises Denied, Invalid for a query."""
         self._home = home
         self._actor = actor
-        self._filters = filters or TraceFilters()
+        self._node = query.of_filters(filters or TraceFilters())
         with home.read() as uow:
             uow.may(actor, "traces.read")
             newest = arrivals.newest(uow.conn)
@@ -61,12 +62,10 @@ class Tail:
     def _meeting(self, uow: UnitOfWork, traces: list[int]) -> dict[int, TraceSummary]:
         if not traces:
             return {}
-        scope, filters = self._actor.scope, self._filters
-        found = read.meeting(uow.conn, scope, msgspec.structs.replace(filters, q=None), traces)
-        if filters.q and filters.q.strip() and found:
-            saying = arrivals.saying(uow.conn, scope, list(found), filters.q)
-            found = {trace: summary for trace, summary in found.items() if trace in saying}
-        return found
+        seconds = uow.home.settings.section(TracesSettings).query_seconds
+        with limited(uow.conn, seconds) as deadline:
+            scope, now = self._actor.scope, clock.now()
+            return arrivals.meeting(uow.conn, scope, self._node, traces, now=now, deadline=deadline)
 
     def _settle(self, rows: list[tuple[int, int]]) -> None:
         if rows and self._home.db.sqlite:

@@ -3,15 +3,17 @@
 from datetime import datetime
 
 from penstock.core import clock
-from penstock.core.errors import Invalid, NotFound, Unprocessable
+from penstock.core.errors import Invalid, NotFound
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
+from penstock.traces import query
 from penstock.traces.model import PeoplePage, Person, SessionPage, TraceFilters, TraceSummary
-from penstock.traces.store import read, talks
+from penstock.traces.settings import TracesSettings
+from penstock.traces.store import search, talks
+from penstock.traces.store.deadline import limited
 from penstock.traces.store.talks import SESSION, USER, Listing, Order
 
 MAX_PAGE, MAX_TURNS = 1000, 200
-_PAGE, _SECONDS = 500, 5.0
 
 
 def _check(limit: int, largest: int) -> None:
@@ -75,28 +77,22 @@ def find_people(
 ) -> tuple[tuple[Person, ...], tuple[int, int] | None]:
     """Return sessions (or users) that have a trace which `filters` match, by their newest such trace, and a cursor.
 
-    Walks the matching traces; raises Unprocessable when that takes longer than five seconds without finding anybody.
-    A later page may name somebody again whose older traces match too.
+    Walks the matching traces for half of `[traces] query_seconds`; raises Unprocessable when nobody is found in all of
+    it. A page may hold more than `limit`, and a later one may name somebody again whose older traces match too.
     """
     uow.may(actor, "traces.read")
     _check(limit, MAX_PAGE)
     names: dict[str, None] = {}
-    end = clock.monotonic() + _SECONDS
-    while len(names) < limit:
-        page = read.list_traces(uow.conn, actor.scope, filters, after=after, limit=_PAGE)
-        after = page.next
-        for trace in page.items:
-            name = _name(trace, kind)
-            if name:
-                names.setdefault(name)
-        if after is None:
-            break
-        if clock.monotonic() > end:
-            if not names:
-                raise Unprocessable(
-                    "Looking through the traces took too long.", hint="Shorten the time range."
-                )
-            break
+    node = query.of_filters(filters)
+    with limited(uow.conn, uow.home.settings.section(TracesSettings).query_seconds) as deadline:
+        while len(names) < limit:
+            page = search.list_traces(
+                uow.conn, actor.scope, node, now=clock.now(), deadline=deadline, after=after, limit=2 * limit
+            )
+            after = page.next
+            names |= dict.fromkeys(name for trace in page.items if (name := _name(trace, kind)))
+            if after is None or (names and deadline.near()):
+                break
     found = {}
     listing = Listing(uow.conn, actor.scope, kind, "last")
     listing.named(list(names))

@@ -37,11 +37,23 @@ class SummaryModel(BaseModel):
     output_preview: str | None
 
 
+class SnippetModel(BaseModel):
+    """Where a search found its words."""
+
+    span_id: str
+    field: Literal["name", "error", "input", "output"]
+    text: str
+    marks: list[tuple[int, int]]
+    """[start, end) of each word found, in characters of the text."""
+
+
 class TraceModel(SummaryModel):
     """One trace in a list."""
 
     spans: int
     """How many spans it has."""
+    snippet: SnippetModel | None = None
+    """Of traces found by words."""
 
 
 class SpanModel(BaseModel):
@@ -110,6 +122,7 @@ class TraceQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    query: str | None = Field(default=None, description="A query, as in docs/trace-queries.md")
     since: datetime | None = None
     until: datetime | None = None
     kind: Kind | None = None
@@ -149,6 +162,7 @@ class TraceQuery(BaseModel):
             metadata=dict(_pair(item) for item in self.metadata),
             min_latency_ms=self.min_latency_ms,
             q=self.q,
+            query=self.query,
         )
 
 
@@ -169,4 +183,5 @@ def trace_fields(found: TraceSummary) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.structs.asdict(found)
     fields["duration_ms"] = fields.pop("duration_ns") / 1e6
     fields["started_at"] = clock.from_ns(found.start_ns)
+    fields["snippet"] = None if found.snippet is None else msgspec.structs.asdict(found.snippet)
     return fields

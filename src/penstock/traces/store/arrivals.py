@@ -1,13 +1,16 @@
 """What has just arrived."""
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, text
 
 from penstock.core.scope import Scope
-from penstock.traces import body, words
+from penstock.traces.model import TraceSummary
+from penstock.traces.query.nodes import Node
+from penstock.traces.store.deadline import Deadline
 from penstock.traces.store.read import scope_id
+from penstock.traces.store.search import Search
 
 
 def newest(conn: Connection) -> int:
@@ -24,20 +27,15 @@ def arrived(conn: Connection, scope: Scope, *, after: int, limit: int) -> list[t
     return [(row.id, row.trace) for row in conn.execute(query, values)]
 
 
-def saying(conn: Connection, scope: Scope, traces: Sequence[int], q: str) -> set[int]:
-    """Return those of the traces in which one span holds all words of `q`: for what is not in the index yet."""
-    number = scope_id(conn, scope)
-    wanted = set(words.wanted(q, number))
-    query = text(
-        "SELECT s.trace, s.name, s.error, b.data FROM traces_spans s JOIN traces_bodies b ON b.id = s.id "
-        "WHERE s.trace IN :traces AND s.scope_id = :scope"
-    ).bindparams(bindparam("traces", expanding=True))
-    found: set[int] = set()
-    row: Any
-    for row in conn.execute(query, {"traces": list(traces), "scope": number}):
-        if row.trace not in found:
-            unpacked = body.unpack(bytes(row.data))
-            said = words.of_span(row.name, row.error, unpacked.input, unpacked.output)
-            if wanted and wanted <= set(words.indexed(said, number).split()):
-                found.add(row.trace)
-    return found
+def meeting(
+    conn: Connection,
+    scope: Scope,
+    node: Node | None,
+    traces: Sequence[int],
+    *,
+    now: datetime,
+    deadline: Deadline,
+) -> dict[int, TraceSummary]:
+    """Return those of the traces that `node` asks for, also where the full-text index does not know them yet."""
+    search = Search(conn, scope, node, now=now, deadline=deadline, fresh=True)
+    return search.meeting(traces)

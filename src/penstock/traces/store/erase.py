@@ -83,4 +83,9 @@ def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
     if not keep_sums:
         rollup.retract_all(conn, numbers)
     forget(conn, numbers)
+    scores = (
+        "DELETE FROM traces_scores WHERE (scope_id, trace_id) IN "
+        "(SELECT scope_id, trace_id FROM traces_traces WHERE id = :id)"
+    )
+    conn.execute(text(scores), {"id": row})
     conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from penstock.core.scope import Scope
-from penstock.traces.model import KINDS, STATUSES, SpanRecord, SpanRow, TraceFilters, TraceSummary
+from penstock.traces.model import KINDS, STATUSES, SpanRecord, SpanRow, TraceSummary
 from penstock.traces.store import read
 from penstock.traces.store.prepare import SPAN_COLUMNS
 from penstock.traces.store.sql import quoted
@@ -18,8 +18,11 @@ def summary(conn: Connection, scope: Scope, trace_id: str) -> tuple[int, TraceSu
         key = bytes.fromhex(trace_id)
     except ValueError:
         return None
-    row = read.trace_row(conn, scope, key)
-    return None if row is None else (row, read.meeting(conn, scope, TraceFilters(), [row])[row])
+    query = text(
+        f"SELECT {read.SUMMARY} FROM traces_traces t {read.ROOT} WHERE t.scope_id = :scope AND t.trace_id = :id"
+    )
+    row = conn.execute(query, {"scope": read.scope_id(conn, scope), "id": key}).first()
+    return None if row is None else (row.id, read.summary(row))
 
 
 def page(
@@ -70,7 +73,8 @@ def narrow(conn: Connection, scope: Scope, trace: int, *, limit: int) -> list[di
 
 def bodies(conn: Connection, scope: Scope, trace: int, wanted: Sequence[str]) -> dict[str, SpanRecord]:
     """Return spans of the trace with row number `trace` in full, by span id."""
-    if not read.meeting(conn, scope, TraceFilters(), [trace]):
+    query = text("SELECT 1 FROM traces_traces WHERE id = :trace AND scope_id = :scope")
+    if conn.execute(query, {"trace": trace, "scope": read.scope_id(conn, scope)}).first() is None:
         return {}
     found = (record for span_id in wanted for record in read.records(conn, trace, "", bytes.fromhex(span_id)))
     return {record.span_id: record for record in found}

@@ -10,7 +10,7 @@ from penstock.core import clock
 from penstock.core.scope import Scope
 from penstock.traces import body, transcript
 from penstock.traces.model import PeoplePage, Person, SessionPage, Turn
-from penstock.traces.store.people import USER
+from penstock.traces.store.people import SESSION, USER
 from penstock.traces.store.prepare import ERROR, KIND_CODES
 from penstock.traces.store.read import scope_id
 
@@ -241,3 +241,6 @@ class _Texts:
             return None
         self._left -= len(span.data)
         return body.unpack(bytes(span.data))
+
+
+__all__ = ["SESSION", "USER", "Listing", "Order", "cut", "find", "sessions", "turns", "users"]
