@@ -40,8 +40,8 @@ def create(
             models=models or (),
             expires_in=timedelta(days=days) if days else None,
         )
-    shown = {"id": key.id, "key": secret, "name": key.name, "role": key.role, "project": key.scope.project}
-    shown["models"] = list(key.models)
+    shown: dict[str, object] = {"id": key.id, "key": secret, "name": key.name, "role": key.role}
+    shown |= {"project": key.scope.project, "models": list(key.models)}
     console.emit(
         shown, as_json, lambda: f"{secret}\n(id {key.id}, role {key.role}; the key is shown this once)"
     )

@@ -284,15 +284,16 @@ class GatewayApp:
 
     async def _route(self, call: Call, model: str) -> LiveRoute:
         """Return the route of a model name; raises NotFound with a suggestion."""
+        caller = call.caller
+        assert caller is not None
         for attempt in range(2):
             table = self._table(call)
-            assert call.caller is not None
-            route = table.routes.get(model) or snapshot.direct(table, call.caller, model, self._watch.health)
-            if route is not None and call.caller.may_call(model):
+            route = table.routes.get(model) or snapshot.direct(table, caller, model, self._watch.health)
+            if route is not None and caller.may_call(model):
                 return route
             if attempt == 0:
                 await self._watch.fresh()
-        allowed = [name for name in table.routes if call.caller.may_call(name)]
+        allowed = [name for name in table.routes if caller.may_call(name)]
         hint = did_you_mean(model, allowed) if table.routes else "No route is configured yet."
         raise NotFound(
             f"The model {model!r} does not exist or this key may not use it.",
