@@ -228,12 +228,13 @@ def test_a_full_disk_asks_to_come_back_and_stores_nothing(
 
 
 def test_too_much_at_once_is_refused_until_there_is_room(app: OtlpApp, key: str) -> None:
-    app._waiting = app._waiting_limit
+    room = app.receiver.room
+    room.taken = room.limit
     answer = post(app, b"", PROTOBUF | {"x-api-key": key})
     assert (answer.status, answer.headers["retry-after"]) == (429, "1")
-    app._waiting = 0
+    room.taken = 0
     assert post(app, b"", PROTOBUF | {"x-api-key": key}).status == 200
-    assert app._waiting == 0
+    assert room.taken == 0
 
 
 @pytest.fixture
