@@ -4,12 +4,13 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, cast
 
-from penstock.core import clock, log
+from penstock.core import clock, log, plugins
 from penstock.core.errors import Invalid, LimitExceeded, PenstockError, StorageFull, TooLarge, Unavailable
 from penstock.core.home import Home
 from penstock.core.scope import Scope
+from penstock.core.settings import ServerSettings
 from penstock.traces import otlp, otlp_logs, otlp_metrics, spool, times
 from penstock.traces.keys import KeyTable
 from penstock.traces.mapping import to_record
@@ -71,6 +72,16 @@ class Room:
         """Give `size` bytes back (or take more without asking, when negative)."""
         with self._lock:
             self.taken -= size
+
+
+class Door(Protocol):
+    """Another way in than HTTP."""
+
+    def start(self) -> None:
+        """Take requests."""
+
+    def stop(self) -> None:
+        """Take no more, and finish what was begun."""
 
 
 class Receiver:
@@ -175,3 +186,15 @@ def refusal(error: PenstockError) -> tuple[int, int, float | None]:
     elif status == 503:
         retry = retry or _RETRY_SECONDS
     return status, _GRPC_CODES.get(status, 13), retry
+
+
+def grpc_door(home: Home, receiver: Receiver) -> Door | None:
+    """Return the gRPC door before `receiver`, not yet started; None while `[traces] grpc_port` is 0.
+
+    Raises MissingExtra without grpcio, Invalid when the port cannot be had.
+    """
+    port = home.settings.section(TracesSettings).grpc_port
+    if not port:
+        return None
+    host = home.settings.section(ServerSettings).host
+    return cast(Door, plugins.load("doors", "grpc")(receiver, host, port))
