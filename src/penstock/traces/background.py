@@ -1,4 +1,4 @@
-"""What the background process does for traces: telling doubles of calls apart, roll-ups, the full-text index, retention."""
+"""What the background process does for traces: doubles of calls, roll-ups, the full-text index, retention."""
 
 from penstock.core import clock, log
 from penstock.core.home import Home

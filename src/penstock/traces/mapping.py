@@ -34,6 +34,7 @@ class OtlpSpan(msgspec.Struct, frozen=True, kw_only=True):
 
 _KINDS = {key: table for dialect in dialects.DIALECTS for key, table in dialect.kind_keys.items()}
 _STATUS: tuple[Status, Status, Status] = ("unset", "ok", "error")
+_TIMED = frozenset({"ttft_s", "ttft_ms", "first_token_at"})
 _CONVERSATIONS = frozenset(
     {
         "gen_ai.input.messages",
@@ -76,6 +77,8 @@ def _documents(reading: Reading, span: OtlpSpan, kind: Kind) -> tuple[bytes | No
 
 
 def _ttft(reading: Reading, span: OtlpSpan) -> int | None:
+    if not span.events and _TIMED.isdisjoint(reading.values):
+        return None
     for name, unit in (("ttft_s", 1e9), ("ttft_ms", 1e6)):
         value = reading.value(name)
         if isinstance(value, int | float) and 0 <= value < 1e9:
@@ -113,17 +116,19 @@ def to_record(span: OtlpSpan, pricing: Pricing) -> SpanRecord:
     counted = kind in ("llm", "embedding")
     reading = Reading(span.attributes, counted)
     given, answer, events = _documents(reading, span, kind)
-    model, requested = settled.models(reading, kind)
-    provider = settled.provider(reading)
     status = settled.status(reading, _STATUS[span.status_code] if 0 <= span.status_code <= 2 else "unset")
-    counts = tokens.of(reading, span.attributes) if counted else Counts()
-    estimated = counted and not counts.any and status != "error" and bool(model)
-    if estimated:
-        counts = estimate.counts(kind, model, given, answer)
-        estimated = counts.any
-    cost = _cost(reading, counts, model, provider, pricing) if counted else None
     metadata = settled.metadata(reading, span.resource)
     evaluations, events = settled.evaluations(reading, events)
+    model, requested = settled.models(reading, kind)
+    provider = settled.provider(reading)
+    record: dict[str, Any] = {}
+    if counted:
+        counts, estimated = _counts(
+            reading, span, kind, model if status != "error" else None, (given, answer)
+        )
+        record = _billed(counts, _cost(reading, counts, model, provider, pricing)) | {
+            "tokens_estimated": estimated
+        }
     return SpanRecord(
         trace_id=span.trace_id,
         span_id=span.span_id,
@@ -138,33 +143,42 @@ def to_record(span: OtlpSpan, pricing: Pricing) -> SpanRecord:
         model=model,
         requested_model=requested,
         provider=provider,
-        input_tokens=counts.input,
-        output_tokens=counts.output,
-        cached_tokens=counts.cached,
-        cache_write_tokens=counts.cache_write,
-        reasoning_tokens=counts.reasoning,
-        finer_tokens=counts.finer,
-        tokens_estimated=estimated,
-        cost_usd=None if cost is None else cost.usd,
-        price_version=None if cost is None else cost.version,
         user=reading.text("user") or settled.person(metadata, settled.USER_KEYS),
         session=reading.text("session") or settled.person(metadata, settled.SESSION_KEYS),
         environment=_environment(reading, span),
-        prompt=settled.prompt(reading),
-        tags=settled.tags(reading),
         metadata=metadata,
         input=given,
         output=answer,
-        response_id=settled.response_id(reading, kind),
-        finish_reasons=settled.finish_reasons(reading),
-        parameters=settled.parameters(reading),
-        agent=reading.text("agent"),
-        tool=reading.text("tool") if kind == "tool" else None,
-        tools=settled.tools(reading),
         evaluations=evaluations,
+        **settled.details(reading, kind),
+        **record,
         attributes=_rest(reading, span),
         events=tuple(SpanEvent(name=name, at_ns=at, attributes=held) for name, at, held in events),
     )
+
+
+def _counts(
+    reading: Reading, span: OtlpSpan, kind: Kind, model: str | None, said: tuple[bytes | None, bytes | None]
+) -> tuple[Counts, bool]:
+    """Return what the call used, and whether that had to be estimated (only for a `model` that is known)."""
+    counts = tokens.of(reading, span.attributes)
+    if counts.any or not model:
+        return counts, False
+    counts = estimate.counts(kind, model, *said)
+    return counts, counts.any
+
+
+def _billed(counts: Counts, cost: Cost | None) -> dict[str, Any]:
+    return {
+        "input_tokens": counts.input,
+        "output_tokens": counts.output,
+        "cached_tokens": counts.cached,
+        "cache_write_tokens": counts.cache_write,
+        "reasoning_tokens": counts.reasoning,
+        "finer_tokens": counts.finer,
+        "cost_usd": None if cost is None else cost.usd,
+        "price_version": None if cost is None else cost.version,
+    }
 
 
 def _given_cost(reading: Reading) -> float | None:

@@ -114,7 +114,7 @@ def _unwrapped(value: Mapping[str, Any]) -> Any:
 
 
 def _is_message(value: Mapping[str, Any]) -> bool:
-    if isinstance(value.get("role"), str) and not value["role"] == "":
+    if isinstance(value.get("role"), str) and value["role"]:
         return True
     if value.get("type") in _ROLES and "content" in value:
         return True

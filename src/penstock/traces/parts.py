@@ -226,17 +226,20 @@ def _document(value: Mapping[str, Any]) -> dict[str, Any] | None:
     return _media(value, "document")
 
 
+def _sourced(source: Mapping[str, Any], modality: str) -> dict[str, Any] | None:
+    """Return a file as Anthropic's API gives it."""
+    if source.get("data") is not None:
+        plain = "text/plain" if source.get("type") == "text" else None
+        return _blob(source.get("media_type", plain), source["data"], modality)
+    if source.get("file_id"):
+        return {"type": "file", "modality": modality, "file_id": source["file_id"]}
+    return _located(source.get("url"), modality)
+
+
 def _media(value: Mapping[str, Any], modality: str) -> dict[str, Any] | None:
     modality = value.get("modality") or modality
-    source = value.get("source")
-    if isinstance(source, Mapping):
-        if source.get("type") == "text":
-            return _blob(source.get("media_type", "text/plain"), source.get("data"), modality)
-        if source.get("data") is not None:
-            return _blob(source.get("media_type"), source["data"], modality)
-        if source.get("file_id"):
-            return {"type": "file", "modality": modality, "file_id": source["file_id"]}
-        return _located(source.get("url"), modality)
+    if isinstance(value.get("source"), Mapping):
+        return _sourced(value["source"], modality)
     mime = _first(value, ("mime_type", "mimeType", "mediaType", "media_type"))
     for name in ("image_url", "image", "audio", "video", "document", "url", "uri", "file", "data"):
         held = value.get(name)

@@ -97,58 +97,57 @@ def _found(key: str) -> _Route:
 class Reading:
     """One span while it is read: the best value of each field, and what is left."""
 
-    __slots__ = ("fields", "keyed", "lists", "ranks", "rest")
+    __slots__ = ("keyed", "keys", "lists", "ranks", "rest", "values")
 
     def __init__(self, attributes: Mapping[str, Any], counted: bool) -> None:
-        self.fields: dict[str, tuple[str, Any]] = {}
+        self.values: dict[str, Any] = {}
+        """Field → its best value."""
+        self.keys: dict[str, str] = {}
+        """Field → the attribute that holds it."""
         self.ranks: dict[str, int] = {}
         self.lists: dict[str, dict[str, Any]] = {}
         self.keyed: dict[str, dict[str, Any]] = {"metadata": {}, "parameters": {}}
         self.rest: dict[str, Any] = {}
         routes = _routes
         for key, value in attributes.items():
-            route = routes.get(key) or _routed(key)
-            to = route.to
+            to, name, detail, rank = routes.get(key) or _routed(key)
             if to == "field":
-                if counted or route.name not in COUNTED:
-                    self._offer(key, value, route.name, route.rank)
-                else:
+                if not counted and name in COUNTED:
                     self.rest[key] = value
+                elif name in self.values:
+                    self._contend(key, value, name, rank)
+                else:
+                    self.values[name], self.keys[name], self.ranks[name] = value, key, rank
             elif to == "rest":
                 self.rest[key] = documents.shortened(key, value)
             elif to == "list":
-                self.lists.setdefault(route.name, {})[route.detail] = value
+                self.lists.setdefault(name, {})[detail] = value
             else:
-                self.keyed[route.name][route.detail] = value
+                self.keyed[name][detail] = value
 
-    def _offer(self, key: str, value: Any, name: str, rank: int) -> None:
-        best = self.ranks.get(name)
-        if best is None:
-            self.fields[name] = (key, value)
-            self.ranks[name] = rank
-            return
-        held_key, held = self.fields[name]
-        if rank < best:
-            self.fields[name] = (key, value)
-            self.ranks[name] = rank
+    def _contend(self, key: str, value: Any, name: str, rank: int) -> None:
+        """Keep the better of two attributes for a field; what the other says differently stays an attribute."""
+        held_key, held = self.keys[name], self.values[name]
+        if rank < self.ranks[name]:
+            self.values[name], self.keys[name], self.ranks[name] = value, key, rank
             key, value, held = held_key, held, value
         if value != held:
             self.rest[key] = value
 
     def value(self, name: str) -> Any:
         """Return the best value of a field, or None."""
-        found = self.fields.get(name)
-        return None if found is None else found[1]
+        return self.values.get(name)
 
     def key(self, name: str) -> str:
         """Return the attribute that holds the best value of a field, or ""."""
-        found = self.fields.get(name)
-        return "" if found is None else found[0]
+        return self.keys.get(name, "")
 
     def text(self, name: str) -> str | None:
         """Return a field as text; None when it is missing or empty."""
-        value = self.value(name)
-        return None if value is None or value == "" else documents.as_text(value)
+        value = self.values.get(name)
+        if value is None or value == "":
+            return None
+        return value if isinstance(value, str) else documents.as_text(value)
 
     def listed(self, name: str) -> Any:
         """Return the first flattened list of a kind, or None; what others of it hold is kept."""
@@ -162,6 +161,8 @@ class Reading:
         return [(prefix, documents.unflattened(self.lists[prefix])) for prefix in self._prefixes(name)]
 
     def _prefixes(self, name: str) -> list[str]:
+        if not self.lists:
+            return []
         return [
             prefix
             for _, prefix in sorted((_LISTS[prefix][1], prefix) for prefix in self.lists)
@@ -171,15 +172,15 @@ class Reading:
     def document(self, name: str, shape: documents.Shape) -> bytes | None:
         """Return the input or output: structured messages first, then flattened lists, then plain values."""
         found: bytes | None
-        held = self.fields.get(name)
+        value, key = self.values.get(name), self.keys.get(name)
         prefixes = self._prefixes(name)
-        if prefixes and (held is None or held[0] in _PLAIN_DOCUMENTS):
+        if prefixes and (key is None or key in _PLAIN_DOCUMENTS):
             chosen = prefixes.pop(0)
-            if held is not None:
-                documents.keep_unless_repeated(self.rest, held, self.lists[chosen])
+            if key is not None:
+                documents.keep_unless_repeated(self.rest, (key, value), self.lists[chosen])
             found = documents.shaped(documents.unflattened(self.lists[chosen]), shape)
         else:
-            found = None if held is None else documents.from_value(held[1], shape)
+            found = None if key is None else documents.from_value(value, shape)
         for prefix in prefixes:
             documents.keep_list_unless_repeated(self.rest, prefix, self.lists[prefix], found)
         return found

@@ -66,11 +66,10 @@ def provider(reading: Reading) -> str | None:
 
 def status(reading: Reading, said: Status) -> Status:
     """Return the status: some instrumentations leave OpenTelemetry's unset and say elsewhere that a call failed."""
-    if said == "unset" and (
-        reading.text("level") == "ERROR" or reading.key("error") in ("error.type", "error.message")
-    ):
-        return "error"
-    return said
+    if said != "unset":
+        return said
+    failed = reading.text("level") == "ERROR" or reading.key("error") in ("error.type", "error.message")
+    return "error" if failed else said
 
 
 def error(reading: Reading, found: Status, message: str, events: Sequence[Event]) -> str | None:
@@ -86,10 +85,31 @@ def error(reading: Reading, found: Status, message: str, events: Sequence[Event]
     return message or reading.text("error")
 
 
-def response_id(reading: Reading, kind: Kind) -> str | None:
+def details(reading: Reading, kind: Kind) -> dict[str, Any]:
+    """Return those fields of a SpanRecord that most spans leave empty, as far as this one has them."""
+    fields, keyed = reading.values, reading.keyed
+    found: dict[str, Any] = {}
+    if kind in ("llm", "embedding"):
+        found["response_id"] = response_id(reading)
+    if "finish" in fields:
+        found["finish_reasons"] = finish_reasons(reading)
+    if keyed["parameters"] or "settings" in fields or "stream" in fields:
+        found["parameters"] = parameters(reading)
+    if "prompt_name" in fields:
+        found["prompt"] = prompt(reading)
+    if "tags" in fields:
+        found["tags"] = tags(reading)
+    if "agent" in fields:
+        found["agent"] = reading.text("agent")
+    if "tool" in fields and kind == "tool":
+        found["tool"] = reading.text("tool")
+    if "tools" in fields or "settings" in fields or reading.lists:
+        found["tools"] = tools(reading)
+    return found
+
+
+def response_id(reading: Reading) -> str | None:
     """Return what the provider calls its answer, also from the answer itself where only that was recorded."""
-    if kind not in ("llm", "embedding"):
-        return None
     found = reading.text("response_id")
     if found is None:
         head = _head_of(reading, "output")
@@ -185,13 +205,15 @@ def metadata(reading: Reading, resource: Mapping[str, Any]) -> dict[str, str]:
         value = resource.get(key)
         if value and value != _NO_SERVICE:
             found[label] = documents.as_text(value)
-    for label, key in _TRACE_LABELS:
-        if value := reading.rest.get(key):
+    rest = reading.rest
+    for label, key in _TRACE_LABELS if rest else ():
+        if value := rest.get(key):
             found[label] = documents.as_text(value)
     said = reading.value("metadata")
     if said is not None:
         found.update((str(k), documents.as_text(v)) for k, v in documents.as_object(said).items())
-    found.update((name, documents.as_text(value)) for name, value in reading.keyed["metadata"].items())
+    for name, value in reading.keyed["metadata"].items():
+        found[name] = documents.as_text(value)
     return found
 
 

@@ -12,7 +12,7 @@ from penstock.traces import dialects, documents
 from penstock.traces.reading import Reading
 
 _MOST = 1 << 40
-_FINER = ("audio_input", "image_input", "audio_output", "image_output")
+_FINER = frozenset({"audio_input", "image_input", "audio_output", "image_output"})
 _CONDITIONS = tuple(
     (dialect, tuple(dialect.cache_beside.items())) for dialect in dialects.DIALECTS if dialect.cache_beside
 )
@@ -48,7 +48,7 @@ def number(value: Any) -> int:
 
 def of(reading: Reading, attributes: Mapping[str, Any]) -> Counts:
     """Return what the call used; all 0 when its instrumentation does not say."""
-    value = reading.value
+    value = reading.values.get
     found = Counts(
         input=number(value("input_tokens")),
         output=number(value("output_tokens")),
@@ -56,14 +56,13 @@ def of(reading: Reading, attributes: Mapping[str, Any]) -> Counts:
         cache_write=number(value("cache_write_tokens")),
         reasoning=number(value("reasoning_tokens")),
     )
-    found.finer = {name: count for name in _FINER if (count := number(value(name)))}
-    total = number(value("total_tokens"))
-    usage = documents.as_object(value("usage"))
-    if usage and not found.any:
+    if not _FINER.isdisjoint(reading.values):
+        found.finer = {name: count for name in sorted(_FINER) if (count := number(value(name)))}
+    total, beside = number(value("total_tokens")), False
+    if "usage" in reading.values and not found.any and (usage := documents.as_object(value("usage"))):
         found, total, beside = _of_object(usage)
-    else:
-        beside = False
-    return _whole(found, total, beside or _counts_beside(reading, attributes))
+    cache = found.cached + found.cache_write
+    return _whole(found, total, bool(cache) and (beside or _counts_beside(reading, attributes)))
 
 
 def _counts_beside(reading: Reading, attributes: Mapping[str, Any]) -> bool:

@@ -9,9 +9,9 @@ from penstock.traces.dialects.langfuse import LANGFUSE
 from penstock.traces.dialects.langsmith import LANGSMITH
 from penstock.traces.dialects.mlflow import MLFLOW
 from penstock.traces.dialects.openinference import OPENINFERENCE
-from penstock.traces.dialects.providers import normalised
 from penstock.traces.dialects.terms import Dialect
 from penstock.traces.dialects.traceloop import TRACELOOP
+from penstock.traces.dialects.vendors import normalised
 from penstock.traces.dialects.vercel import VERCEL
 from penstock.traces.model import Kind
 

@@ -242,7 +242,8 @@ def _summaries(conn: Connection, rows: Sequence[int], sign: int) -> None:
     if changes:
         statement = (
             "UPDATE traces_traces SET calls = calls + :calls, input_tokens = input_tokens + :read, output_tokens = "
-            "output_tokens + :wrote, cached_tokens = cached_tokens + :cached, cost_nano = cost_nano + :cost WHERE id = :id"
+            "output_tokens + :wrote, cached_tokens = cached_tokens + :cached, cost_nano = cost_nano + :cost "
+            "WHERE id = :id"
         )
         conn.execute(text(statement), changes)
 

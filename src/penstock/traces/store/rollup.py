@@ -132,7 +132,7 @@ def mark(conn: Connection, name: str, *, lock: str = "") -> int:
 
 
 def move(conn: Connection, name: str, value: int) -> None:
-    """Set a mark; in the transaction of what it stands for."""
+    """Set a mark, which stands for every scope, in the transaction of what it stands for."""
     query = text("UPDATE traces_marks SET value = :value WHERE name = :name")
     conn.execute(query, {"name": name, "value": value})
 
