@@ -297,7 +297,20 @@ json_values = st.recursive(
 known_keys = sorted(
     {key for dialect in mapping.dialects.DIALECTS for keys in dialect.fields.values() for key in keys}
     | set(mapping.dialects.KIND_ORDER)
+    | {
+        f"{prefix}.0.x"
+        for dialect in mapping.dialects.DIALECTS
+        for names in dialect.lists.values()
+        for prefix in names
+    }
+    | {
+        f"{prefix}x"
+        for dialect in mapping.dialects.DIALECTS
+        for names in dialect.prefixes.values()
+        for prefix in names
+    }
     | {"llm.input_messages.0.message.content", "gen_ai.prompt.0", "gen_ai.prompt.0.1.2.x", "llm.prompts.²"}
+    | {"llm.input_messages.0.message.contents.0.message_content.image", "evaluations.0.evaluation.name"}
 )
 
 

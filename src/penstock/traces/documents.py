@@ -36,6 +36,16 @@ def parsed(value: Any) -> Any:
     return value
 
 
+def unquoted(value: Any) -> Any:
+    """Return the text that a JSON text in quotes stands for (MLflow's attributes); anything else as it is."""
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+        try:
+            return msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeError):
+            return value
+    return value
+
+
 def as_object(value: Any) -> dict[str, Any]:
     """Return an object, or the object that a JSON text holds; {} for anything else."""
     found = parsed(value)
@@ -152,11 +162,12 @@ def unflattened(flat: Mapping[str, Any]) -> Any:
 def _folded(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
-    if len(node) == 1 and (name := next(iter(node))) in _WRAPPERS:
-        return _folded(node[name])
-    if node and all(key.isascii() and key.isdigit() and len(key) < 8 for key in node):
-        return [_folded(node[key]) for key in sorted(node, key=int)]
-    return {key: _folded(value) for key, value in node.items()}
+    first = next(iter(node), "")
+    if len(node) == 1 and first in _WRAPPERS:
+        return _folded(node[first])
+    if first[:1].isdigit() and all(key.isascii() and key.isdigit() and len(key) < 8 for key in node):
+        return [_folded(node[key]) for key in (node if len(node) == 1 else sorted(node, key=int))]
+    return {key: _folded(value) if isinstance(value, dict) else value for key, value in node.items()}
 
 
 def keep_unless_repeated(rest: dict[str, Any], held: tuple[str, Any], flat: Mapping[str, Any]) -> None:

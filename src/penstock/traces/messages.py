@@ -21,6 +21,7 @@ from penstock.traces import parts
 MAX_MESSAGES = 10_000
 _CONTAINERS = ("messages", "input", "contents", "prompt")
 _ANSWERS = ("choices", "output", "candidates", "generations", "message", "outputs")
+_USUAL = frozenset({"user", "assistant", "system"})
 _ROLES = {
     "human": "user",
     "humanmessage": "user",
@@ -33,6 +34,8 @@ _ROLES = {
     "systemmessage": "system",
     "developer": "system",
     "toolmessage": "tool",
+    "system": "system",
+    "tool": "tool",
     "function": "tool",
     "functionmessage": "tool",
 }
@@ -43,6 +46,13 @@ def canonical(value: Any, role: str) -> list[dict[str, Any]] | None:
 
     `role` is who speaks where nothing says so: "user" for what a model was asked, "assistant" for what it said.
     """
+    try:
+        return _canonical(value, role)
+    except RecursionError:
+        return None  # nested beyond any message
+
+
+def _canonical(value: Any, role: str) -> list[dict[str, Any]] | None:
     if isinstance(value, str):
         decoded = parts.decoded(value)
         if isinstance(decoded, str):
@@ -50,6 +60,10 @@ def canonical(value: Any, role: str) -> list[dict[str, Any]] | None:
         value = decoded
     if isinstance(value, list):
         return _listed(value, role)
+    if isinstance(value, dict) and len(value) == 2:
+        said, content = value.get("role"), value.get("content")
+        if isinstance(content, str) and content[:1] != "[" and isinstance(said, str) and said in _USUAL:
+            return [{"role": said, "parts": [parts.text(content)] if content else []}]
     return _held(value, role) if isinstance(value, Mapping) else None
 
 
@@ -64,25 +78,30 @@ def of_document(document: bytes | None, role: str) -> list[dict[str, Any]] | Non
 
 
 def _listed(values: list[Any], role: str) -> list[dict[str, Any]] | None:
-    if values and all(isinstance(one, list) for one in values):
+    if values and isinstance(values[0], list) and all(isinstance(one, list) for one in values):
         # LangChain sends one list of messages per prompt of a batch.
         values = [item for one in values for item in one]
-    if values and all(_is_part(one) for one in values):
+    if values and _is_part(values[0]) and all(_is_part(one) for one in values):
         return [{"role": role, "parts": parts.of_content(values)}]
     found: list[dict[str, Any]] = []
     for one in values[:MAX_MESSAGES]:
-        said = canonical(one, role) if not isinstance(one, list) else _listed(one, role)
+        said = _canonical(one, role)
         if said is None:
             return None
         found.extend(said)
     return found
 
 
+def _type(value: Mapping[str, Any]) -> str:
+    kind = value.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
 def _is_part(value: Any) -> bool:
     return (
         isinstance(value, Mapping)
         and "role" not in value
-        and value.get("type") in parts.TYPES
+        and _type(value) in parts.TYPES
         and ("data" not in value or not isinstance(value["data"], Mapping))
     )
 
@@ -91,10 +110,10 @@ def _held(value: Mapping[str, Any], role: str) -> list[dict[str, Any]] | None:
     """Return the messages of a message, a request, a response or a wrapper of one."""
     unwrapped = _unwrapped(value)
     if unwrapped is not None:
-        return canonical(unwrapped, role)
+        return _canonical(unwrapped, role)
     if _is_message(value):
         return [message(value, role)]
-    if value.get("type") in ("function_call", "function_call_output", "reasoning"):
+    if _type(value) in ("function_call", "function_call_output", "reasoning"):
         return [_item(value)]
     return _request(value) if role == "user" else _response(value)
 
@@ -104,19 +123,21 @@ def _unwrapped(value: Mapping[str, Any]) -> Any:
     if value.get("type") == "constructor" and isinstance(value.get("kwargs"), Mapping):
         kind = str((value.get("id") or [""])[-1]).lower()
         return {"type": kind, **value["kwargs"]} if kind in _ROLES else value["kwargs"]
-    if isinstance(value.get("data"), Mapping) and value.get("type") in _ROLES:
+    if isinstance(value.get("data"), Mapping) and _type(value) in _ROLES:
         return {"type": value["type"], **value["data"]}
-    if isinstance(value.get("message"), Mapping) and "role" not in value:
-        rest = {key: item for key, item in value.items() if key in ("finish_reason", "finishReason")}
-        inner = _unwrapped(value["message"]) or value["message"]
-        return {**inner, **rest} if isinstance(inner, Mapping) else inner
+    for name in ("message", "content"):
+        held = value.get(name)
+        if isinstance(held, Mapping) and "role" not in value and (name == "message" or "parts" in held):
+            rest = {key: item for key, item in value.items() if key in ("finish_reason", "finishReason")}
+            inner = _unwrapped(held) or held
+            return {**inner, **rest} if isinstance(inner, Mapping) else inner
     return None
 
 
 def _is_message(value: Mapping[str, Any]) -> bool:
     if isinstance(value.get("role"), str) and value["role"]:
         return True
-    if value.get("type") in _ROLES and "content" in value:
+    if _type(value) in _ROLES and "content" in value:
         return True
     return "parts" in value or "tool_calls" in value or ("content" in value and value.get("type") is None)
 
@@ -155,7 +176,7 @@ def _request(value: Mapping[str, Any]) -> list[dict[str, Any]] | None:
             found.append({"role": "system", "parts": parts.of_content(content)})
     for name in _CONTAINERS:
         held = value.get(name)
-        if held is not None and held != "" and (said := canonical(held, "user")) is not None:
+        if held is not None and held != "" and (said := _canonical(held, "user")) is not None:
             return found + said
     for name in ("question", "query", "user_input"):
         if isinstance(value.get(name), str):
@@ -167,7 +188,7 @@ def _response(value: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     """Return the messages of a response; None when it holds none."""
     for name in _ANSWERS:
         held = value.get(name)
-        if held is not None and (said := canonical(held, "assistant")) is not None:
+        if held is not None and (said := _canonical(held, "assistant")) is not None:
             return said
     for name in ("text", "output_text", "completion", "answer"):
         if isinstance(value.get(name), str):
@@ -175,4 +196,4 @@ def _response(value: Mapping[str, Any]) -> list[dict[str, Any]] | None:
             if value.get("finish_reason"):
                 made["finish_reason"] = value["finish_reason"]
             return [made]
-    return canonical(value["messages"], "assistant") if isinstance(value.get("messages"), list) else None
+    return _canonical(value["messages"], "assistant") if isinstance(value.get("messages"), list) else None

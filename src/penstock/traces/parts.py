@@ -154,7 +154,10 @@ def _tool_answer(value: Mapping[str, Any]) -> dict[str, Any] | None:
         made["id"] = number
     if value.get("name") or value.get("toolName"):
         made["name"] = value.get("name") or value["toolName"]
-    made["response"] = decoded(_first(value, ("response", "result", "content", "output")))
+    said = decoded(_first(value, ("response", "result", "content", "output")))
+    if isinstance(said, Mapping) and set(said) == {"type", "value"}:
+        said = said["value"]  # as the Vercel AI SDK wraps what tools say
+    made["response"] = said
     if value.get("is_error"):
         made["is_error"] = True
     return made

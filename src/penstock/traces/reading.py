@@ -29,6 +29,9 @@ _PLAIN_DOCUMENTS = frozenset(
 )
 """Documents that repeat what structured messages say better: used only when there are none."""
 
+_JSON_TEXTS = ("traceloop.entity.", "mlflow.span")
+"""Attributes that are always JSON texts, so that a text in quotes is meant without them."""
+
 _ENVIRONMENT = "LANGSMITH_"
 """LangSmith sends its own settings as metadata of every run."""
 
@@ -80,8 +83,8 @@ def _routed(key: str) -> _Route:
 
 
 def _found(key: str) -> _Route:
-    if key.endswith(".vector"):
-        return _REST  # kept as its length
+    if key.endswith(".vector") or key in dialects.KIND_ORDER:
+        return _REST  # a vector is kept as its length
     for prefix in _LISTS:
         place = len(prefix) + 1
         if key.startswith(prefix) and key[place - 1 : place] == "." and key[place : place + 1].isdigit():
@@ -147,7 +150,9 @@ class Reading:
         value = self.values.get(name)
         if value is None or value == "":
             return None
-        return value if isinstance(value, str) else documents.as_text(value)
+        if not isinstance(value, str):
+            return documents.as_text(value)
+        return documents.unquoted(value) if value[0] == '"' else value
 
     def listed(self, name: str) -> Any:
         """Return the first flattened list of a kind, or None; what others of it hold is kept."""
@@ -180,6 +185,8 @@ class Reading:
                 documents.keep_unless_repeated(self.rest, (key, value), self.lists[chosen])
             found = documents.shaped(documents.unflattened(self.lists[chosen]), shape)
         else:
+            if key is not None and key.startswith(_JSON_TEXTS):
+                value = documents.unquoted(value)
             found = None if key is None else documents.from_value(value, shape)
         for prefix in prefixes:
             documents.keep_list_unless_repeated(self.rest, prefix, self.lists[prefix], found)

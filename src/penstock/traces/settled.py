@@ -74,6 +74,14 @@ def status(reading: Reading, said: Status) -> Status:
 
 def error(reading: Reading, found: Status, message: str, events: Sequence[Event]) -> str | None:
     """Return what went wrong: the exception, then the status, then the error's type."""
+    said = _failure(reading, found, message, events)
+    kind = reading.text("error")
+    if kind is not None and kind not in (said or ""):
+        reading.rest[reading.key("error")] = kind
+    return said
+
+
+def _failure(reading: Reading, found: Status, message: str, events: Sequence[Event]) -> str | None:
     if found != "error":
         return None
     for name, _, attributes in events:
