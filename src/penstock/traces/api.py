@@ -20,12 +20,13 @@ from penstock.core.http import (
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import messages, price_api, service
+from penstock.traces import messages, price_api, reprice_api, service
 from penstock.traces.lines import as_line, as_object
 from penstock.traces.model import Kind, SeriesFilters, Status, TraceFilters
 
 router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
+router.include_router(reprice_api.router)
 
 Since = Annotated[
     datetime | None, Query(description="Only what started at or after this time (ISO 8601, UTC)")

@@ -7,7 +7,7 @@ import msgspec
 
 from penstock.traces import dialects, documents
 from penstock.traces.documents import Event
-from penstock.traces.model import Evaluation, Kind, Status
+from penstock.traces.model import Evaluation, Kind, SpanRecord, Status
 from penstock.traces.reading import Reading
 
 SESSION_KEYS = ("session_id", "thread_id", "conversation_id", "langfuse_session_id", "sessionId")
@@ -123,6 +123,18 @@ def response_id(reading: Reading) -> str | None:
         head = _head_of(reading, "output")
         found = next((one for one in (head.id, head.response_id) if isinstance(one, str)), None)
     return found[:_MOST_ID] if found else None
+
+
+def named(span: SpanRecord) -> SpanRecord:
+    """Return a recorded call with its answer's name, which it takes from the answer itself."""
+    if span.kind != "llm" or span.response_id is not None or not span.output or span.output[:1] != b"{":
+        return span
+    try:
+        head = _head.decode(span.output)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return span
+    found = next((one for one in (head.id, head.response_id) if isinstance(one, str) and one), None)
+    return span if found is None else msgspec.structs.replace(span, response_id=found[:_MOST_ID])
 
 
 def finish_reasons(reading: Reading) -> tuple[str, ...]:

@@ -46,23 +46,24 @@ def _worth_a_look(conn: Connection, rows: Sequence[Any]) -> set[int]:
     found = {row.trace for row in rows if row.kind in CALL_KINDS}
     all_traces = sorted({row.trace for row in rows})
     query = "SELECT id FROM traces_traces WHERE calls > 1 AND id IN :ids"
-    found.update(row.id for row in _each(conn, query, [trace for trace in all_traces if trace not in found]))
+    found.update(row.id for row in each(conn, query, [trace for trace in all_traces if trace not in found]))
     query = "SELECT 1 FROM traces_spans WHERE duplicate_of IS NOT NULL LIMIT 1"
     if conn.execute(text(query)).first() is not None:
         # A span that took the place of one with its ids may no longer be what its duplicates point at.
         names = _trace_ids(conn, all_traces)
         pointed = [f"{names[row.trace]}/{bytes(row.span_id).hex()}" for row in rows if row.trace in names]
         query = "SELECT trace FROM traces_spans WHERE duplicate_of IN :ids"
-        found.update(row.trace for row in _each(conn, query, pointed))
+        found.update(row.trace for row in each(conn, query, pointed))
     return found
 
 
 def _trace_ids(conn: Connection, traces: Sequence[int]) -> dict[int, str]:
-    rows = _each(conn, "SELECT id, trace_id FROM traces_traces WHERE id IN :ids", traces)
+    rows = each(conn, "SELECT id, trace_id FROM traces_traces WHERE id IN :ids", traces)
     return {row.id: bytes(row.trace_id).hex() for row in rows}
 
 
-def _each(conn: Connection, query: str, values: Sequence[Any], **more: Any) -> Iterable[Any]:
+def each(conn: Connection, query: str, values: Sequence[Any], **more: Any) -> Iterable[Any]:
+    """Yield the rows of a query whose `:ids` are given in portions; its numbers have their scopes: every scope."""
     statement = text(query).bindparams(bindparam("ids", expanding=True))
     for start in range(0, len(values), _CHUNK):
         yield from conn.execute(statement, more | {"ids": list(values[start : start + _CHUNK])})
@@ -90,7 +91,7 @@ def _traces(conn: Connection, numbers: Iterable[int], reached: int) -> dict[int,
     kinds = ", ".join(str(code) for code, name in enumerate(KINDS) if name in duplicates.THROUGH)
     query = f"SELECT {_REPORT} FROM traces_spans WHERE trace IN :ids AND id <= :reached AND kind IN ({_CALLS}, {kinds})"
     found: dict[int, list[Report]] = {}
-    for row in _each(conn, query, sorted(numbers), reached=reached):
+    for row in each(conn, query, sorted(numbers), reached=reached):
         found.setdefault(row.trace, []).append(_report(row))
     return found
 
@@ -138,7 +139,7 @@ def _named_alike(conn: Connection, calls: Iterable[Report], reached: int) -> lis
     named = [call for call in calls if call.response_id]
     by_row = {call.row: call for call in named}
     found: dict[tuple[int, str], dict[int, Report]] = {}
-    for row in _each(conn, query, sorted(by_row), reached=reached):
+    for row in each(conn, query, sorted(by_row), reached=reached):
         group = found.setdefault((row.scope_id, row.response_id), {})
         group[row.id] = _report(row)
         group[row.other] = by_row[row.other]
@@ -167,7 +168,7 @@ _OWN = frozenset(name for name in _REPORT_NAMES if " " not in name)
 def _emitters(conn: Connection, reports: Sequence[Report]) -> list[Named]:
     """Return the reports with the names of the instrumentations that sent them."""
     found: dict[int, str] = {}
-    for row in _each(
+    for row in each(
         conn, "SELECT id, data FROM traces_bodies WHERE id IN :ids", [one.row for one in reports]
     ):
         attributes = body.unpack(bytes(row.data)).attributes
@@ -200,11 +201,18 @@ def mark(conn: Connection, changes: Mapping[int, str | None]) -> None:
     Row numbers have their scopes themselves: it works in every scope.
     """
     rows = sorted(changes)
+    statement = "UPDATE traces_spans SET duplicate_of = :said WHERE id = :id"
+    amend(conn, rows, statement, [{"id": row, "said": changes[row]} for row in rows])
+
+
+def amend(conn: Connection, rows: Sequence[int], statement: str, values: Sequence[dict[str, Any]]) -> None:
+    """Run `statement` with each of `values` on the spans `rows`, of every scope, and let all sums follow."""
+    if not rows:
+        return
     _hold(conn, rows)
     rollup.retract_all(conn, rows)
     _summaries(conn, rows, -1)
-    statement = text("UPDATE traces_spans SET duplicate_of = :said WHERE id = :id")
-    conn.execute(statement, [{"id": row, "said": changes[row]} for row in rows])
+    conn.execute(text(statement), list(values))
     _summaries(conn, rows, 1)
     rollup.restore_all(conn, rows)
 
@@ -237,7 +245,7 @@ def _summaries(conn: Connection, rows: Sequence[int], sign: int) -> None:
             "cached": sign * int(row.cached),
             "cost": sign * int(row.cost),
         }
-        for row in list(_each(conn, query, rows))
+        for row in list(each(conn, query, rows))
     ]
     if changes:
         statement = (
@@ -251,7 +259,7 @@ def _summaries(conn: Connection, rows: Sequence[int], sign: int) -> None:
 def release(conn: Connection, references: Sequence[str]) -> None:
     """Let spans of every scope count again whose counterpart, named in `references`, has been deleted from all sums."""
     rows = [
-        row.id for row in _each(conn, "SELECT id FROM traces_spans WHERE duplicate_of IN :ids", references)
+        row.id for row in each(conn, "SELECT id FROM traces_spans WHERE duplicate_of IN :ids", references)
     ]
     if rows:
         mark(conn, dict.fromkeys(rows))
