@@ -86,6 +86,11 @@ def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
         for number in numbers:
             rollup.retract(conn, number)
     forget(conn, numbers)
+    scores = (
+        "DELETE FROM traces_scores WHERE (scope_id, trace_id) IN "
+        "(SELECT scope_id, trace_id FROM traces_traces WHERE id = :id)"
+    )
+    conn.execute(text(scores), {"id": row})
     conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})
     if not keep_sums:
         bill.release(conn, [f"{bytes(head.trace_id).hex()}/{bytes(span.span_id).hex()}" for span in spans])
