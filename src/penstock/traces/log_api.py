@@ -126,9 +126,7 @@ def list_logs(uow: ReadUow, actor: CurrentActor, query: Annotated[LogQuery, Quer
         min_severity=query.min_severity,
         q=query.q,
     )
-    found = log_service.list_logs(
-        uow, actor, filters=filters, after=_after(query.cursor), limit=query.limit
-    )
+    found = log_service.list_logs(uow, actor, filters=filters, after=_after(query.cursor), limit=query.limit)
     following = None if found.next is None else encode_cursor(*found.next)
     return Page(items=[_log(record) for record in found.items], next=following)
 
