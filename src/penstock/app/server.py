@@ -22,8 +22,7 @@ from penstock.registry import api as registry_api
 from penstock.serving import api as serving_api
 from penstock.traces import api as traces_api
 from penstock.traces.intake import Intake
-from penstock.traces.otlp_app import OtlpApp
-from penstock.traces.receiver import grpc_door
+from penstock.traces.otlp_app import OtlpApp, grpc_door
 from penstock.traces.recorder import Recorder
 from penstock.training import api as training_api
 from penstock.version import __version__

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core import clock
 from penstock.core.errors import Invalid
@@ -95,33 +95,38 @@ def _after(cursor: str | None) -> tuple[int, int] | None:
     return at, number
 
 
+class LogQuery(BaseModel):
+    """Which records to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: datetime | None = Field(default=None, description="Only records from this time on")
+    until: datetime | None = Field(default=None, description="Only records before this time")
+    trace_id: str | None = Field(default=None, description="Only records of this trace")
+    span_id: str | None = Field(default=None, description="Only records of this span")
+    event: str | None = Field(default=None, description="Only events of this name")
+    service: str | None = Field(default=None, description="Only records of this service.name")
+    min_severity: int = Field(default=0, ge=0, le=24, description="9 info, 13 warning, 17 error")
+    q: str | None = Field(default=None, max_length=200, description="Text in the first 1,000 characters")
+    cursor: str | None = None
+    limit: int = Field(default=100, ge=1, le=log_service.MAX_LOGS)
+    project: str | None = Field(default=None, description="Another project than the key's own")
+
+
 @router.get("/logs")
-def list_logs(
-    uow: ReadUow,
-    actor: CurrentActor,
-    since: Annotated[datetime | None, Query(description="Only records from this time on")] = None,
-    until: Annotated[datetime | None, Query(description="Only records before this time")] = None,
-    trace_id: Annotated[str | None, Query(description="Only records of this trace")] = None,
-    span_id: Annotated[str | None, Query(description="Only records of this span")] = None,
-    event: Annotated[str | None, Query(description="Only events of this name")] = None,
-    service: Annotated[str | None, Query(description="Only records of this service.name")] = None,
-    min_severity: Annotated[int, Query(ge=0, le=24, description="9 info, 13 warning, 17 error")] = 0,
-    q: Annotated[str | None, Query(max_length=200, description="Text in the first 1,000 characters")] = None,
-    cursor: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=log_service.MAX_LOGS)] = 100,
-) -> Page[LogModel]:
+def list_logs(uow: ReadUow, actor: CurrentActor, query: Annotated[LogQuery, Query()]) -> Page[LogModel]:
     """Log records of the project, newest first; those of a trace are kept with it here too."""
     filters = LogFilters(
-        since=since,
-        until=until,
-        trace_id=_hex(trace_id, 32, "trace id"),
-        span_id=_hex(span_id, 16, "span id"),
-        event=event,
-        service=service,
-        min_severity=min_severity,
-        q=q,
+        since=query.since,
+        until=query.until,
+        trace_id=_hex(query.trace_id, 32, "trace id"),
+        span_id=_hex(query.span_id, 16, "span id"),
+        event=query.event,
+        service=query.service,
+        min_severity=query.min_severity,
+        q=query.q,
     )
-    found = log_service.list_logs(uow, actor, filters=filters, after=_after(cursor), limit=limit)
+    found = log_service.list_logs(uow, actor, filters=filters, after=_after(query.cursor), limit=query.limit)
     following = None if found.next is None else encode_cursor(*found.next)
     return Page(items=[_log(record) for record in found.items], next=following)
 

@@ -4,7 +4,7 @@ Source: OpenTelemetry semantic conventions for generative AI, "Events" (both the
 `gen_ai.client.inference.operation.details` since), and `gen_ai.evaluation.result`. Joining again changes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -121,9 +121,9 @@ def _events(held: Sequence[SpanEvent], logs: Iterable[LogRecord]) -> tuple[SpanE
     return tuple(sorted(found, key=lambda event: event.at_ns)) if len(found) > len(held) else tuple(held)
 
 
-def _scores(logs: Iterable[LogRecord]) -> Mapping[str, str]:
+def _scores(logs: Iterable[LogRecord]) -> dict[str, str]:
     """Return evaluations as metadata, by which traces are found: the label, else the score."""
-    found = {}
+    found: dict[str, str] = {}
     for log in logs:
         if log.event != EVALUATION:
             continue

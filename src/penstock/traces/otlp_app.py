@@ -8,14 +8,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from penstock.core import log
+from penstock.core import log, plugins
 from penstock.core.errors import Invalid, PenstockError, Unavailable
 from penstock.core.home import Home
+from penstock.core.settings import ServerSettings
 from penstock.traces import otlp
 from penstock.traces.otlp import Encoding, Signal
-from penstock.traces.receiver import Receiver, Room, Work, refusal, secret_of
+from penstock.traces.receiver import Door, Receiver, Room, Work, refusal, secret_of
+from penstock.traces.settings import TracesSettings
 from penstock.traces.writer import Item
 
 logger = log.get("traces.otlp")
@@ -201,4 +203,16 @@ async def _reply(
     await send({"type": "http.response.body", "body": body})
 
 
-__all__ = ["SIGNALS", "OtlpApp"]
+def grpc_door(home: Home, receiver: Receiver) -> Door | None:
+    """Return the gRPC door before `receiver`, not yet started; None while `[traces] grpc_port` is 0.
+
+    Raises MissingExtra without grpcio, Invalid when the port cannot be had.
+    """
+    port = home.settings.section(TracesSettings).grpc_port
+    if not port:
+        return None
+    host = home.settings.section(ServerSettings).host
+    return cast(Door, plugins.load("doors", "grpc")(receiver, host, port))
+
+
+__all__ = ["SIGNALS", "OtlpApp", "grpc_door"]

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
-from google.protobuf.json_format import ParseDict
-from google.protobuf.json_format import ParseError as JsonError
-from google.protobuf.message import DecodeError
+from google.protobuf import json_format  # type: ignore[import-untyped]  # protobuf ships no types
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -78,7 +77,7 @@ def _from_json(data: bytes) -> Decoded:
     request = values.json_request(data)
     try:
         return iter(list(_json_points(request)))
-    except (*values.BROKEN_JSON, JsonError) as error:
+    except (*values.BROKEN_JSON, json_format.ParseError) as error:
         raise Invalid(
             f"The body is not an ExportMetricsServiceRequest: {error}.", hint="Send OTLP JSON."
         ) from error
@@ -88,7 +87,9 @@ def _json_points(request: Mapping[str, Any]) -> Decoded:
     for resource, _, metrics in values.json_groups(request, "resourceMetrics", "scopeMetrics", "metrics"):
         for given in metrics:
             # Metrics hold no ids, so that protobuf's own JSON is OTLP's; exemplars do, and are not kept.
-            yield from _points(ParseDict(_plain(given), Metric(), ignore_unknown_fields=True), resource)
+            yield from _points(
+                json_format.ParseDict(_plain(given), Metric(), ignore_unknown_fields=True), resource
+            )
 
 
 def _plain(given: Any) -> Any:

@@ -4,13 +4,12 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from penstock.core import clock, log, plugins
+from penstock.core import clock, log
 from penstock.core.errors import Invalid, LimitExceeded, PenstockError, StorageFull, TooLarge, Unavailable
 from penstock.core.home import Home
 from penstock.core.scope import Scope
-from penstock.core.settings import ServerSettings
 from penstock.traces import otlp, otlp_logs, otlp_metrics, spool, times
 from penstock.traces.keys import KeyTable
 from penstock.traces.mapping import to_record
@@ -186,15 +185,3 @@ def refusal(error: PenstockError) -> tuple[int, int, float | None]:
     elif status == 503:
         retry = retry or _RETRY_SECONDS
     return status, _GRPC_CODES.get(status, 13), retry
-
-
-def grpc_door(home: Home, receiver: Receiver) -> Door | None:
-    """Return the gRPC door before `receiver`, not yet started; None while `[traces] grpc_port` is 0.
-
-    Raises MissingExtra without grpcio, Invalid when the port cannot be had.
-    """
-    port = home.settings.section(TracesSettings).grpc_port
-    if not port:
-        return None
-    host = home.settings.section(ServerSettings).host
-    return cast(Door, plugins.load("doors", "grpc")(receiver, host, port))

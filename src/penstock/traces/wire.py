@@ -87,6 +87,8 @@ def groups(data: bytes, tree: Tree) -> Iterator[Group]:
     seen = 0
     for number, start, end in _parts(data, 0, len(data)):
         seen += 1
+        if seen > MAX_ITEMS:
+            raise too_many()
         if number != 1:
             continue
         resource, scopes = b"", []
@@ -95,6 +97,8 @@ def groups(data: bytes, tree: Tree) -> Iterator[Group]:
                 resource += data[low:high]
             elif inner == 2:
                 scopes.append((low, high))
+                if len(scopes) > MAX_ITEMS:
+                    raise too_many()
         for low, high in scopes:
             seen += 1
             group = Group(resource, *_scope(data, low, high, MAX_ITEMS - seen))
@@ -104,8 +108,6 @@ def groups(data: bytes, tree: Tree) -> Iterator[Group]:
             check_fields(group.resource, {1: _KEY_VALUE})
             check_fields(group.scope, {3: _KEY_VALUE})
             yield group
-        if seen > MAX_ITEMS:
-            raise too_many()
 
 
 def _scope(data: bytes, start: int, end: int, left: int) -> tuple[bytes, list[bytes]]:
@@ -114,9 +116,9 @@ def _scope(data: bytes, start: int, end: int, left: int) -> tuple[bytes, list[by
         if number == 1:
             scope += data[low:high]
         elif number == 2:
-            items.append(data[low:high])
-            if len(items) > left:
+            if len(items) >= left:
                 raise too_many()
+            items.append(data[low:high])
     return scope, items
 
 
@@ -135,14 +137,14 @@ def check_fields(data: bytes, tree: Tree) -> None:
         start, end, shape, depth = stack.pop()
         for number, low, high in _parts(data, start, end):
             seen += 1
+            if seen > MAX_FIELDS:
+                raise TooLarge(
+                    f"One span, log record or metric holds more than {MAX_FIELDS} values.",
+                    hint="Send fewer attributes.",
+                )
             inner = shape.get(number)
             if inner and depth < _MAX_DEPTH:
                 stack.append((low, high, inner, depth + 1))
-        if seen > MAX_FIELDS:
-            raise TooLarge(
-                f"One span, log record or metric holds more than {MAX_FIELDS} values.",
-                hint="Send fewer attributes.",
-            )
 
 
 def varint(number: int) -> bytes:

@@ -247,6 +247,7 @@ def list_logs(
     rows = conn.execute(query, values | {"limit": scanned}).all()
     wanted = (filters.q or "").casefold()
     hits = [row for row in rows if wanted in row.preview.casefold()] if wanted else list(rows)
+    following: tuple[int, int] | None
     if len(hits) > limit:
         following = (hits[limit - 1].at_ns, hits[limit - 1].id)
     else:

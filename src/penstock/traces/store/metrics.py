@@ -195,7 +195,7 @@ def _remember(conn: Connection, number: int, prepared: PreparedPoint, series: in
 
 
 def _add(conn: Connection, series: int, point: OtlpPoint, added: tuple[int, float, Buckets]) -> None:
-    values = {"series": series, "hour": point.at_ns // _HOUR_NS * 3600}
+    values: dict[str, Any] = {"series": series, "hour": point.at_ns // _HOUR_NS * 3600}
     query = text(
         "SELECT count, sum, low, high, buckets FROM traces_metric_points WHERE series = :series AND hour = :hour"
     )
@@ -204,7 +204,7 @@ def _add(conn: Connection, series: int, point: OtlpPoint, added: tuple[int, floa
     lows, highs = [point.low], [point.high]
     merged = dict(buckets)
     if old is not None:
-        count, total = count + old.count, total + old.sum
+        count, total = count + old[0], total + old[1]
         lows.append(old.low)
         highs.append(old.high)
         for upper, seen in msgspec.msgpack.decode(bytes(old.buckets)):
@@ -250,9 +250,9 @@ def points(
 ) -> list[MetricPoint]:
     """Return a metric hour by hour, one point per value of the label `by` ("" is all together)."""
     query = text(
-        "SELECT s.labels, p.hour, p.count, p.sum, p.low, p.high, p.buckets FROM traces_metric_series s "
-        "JOIN traces_metric_points p ON p.series = s.id WHERE s.scope_id = :scope AND s.name = :name "
-        "AND p.hour >= :since AND p.hour < :until ORDER BY p.hour"
+        "SELECT s.labels, p.hour, p.count AS points, p.sum AS total, p.low, p.high, p.buckets "
+        "FROM traces_metric_series s JOIN traces_metric_points p ON p.series = s.id "
+        "WHERE s.scope_id = :scope AND s.name = :name AND p.hour >= :since AND p.hour < :until ORDER BY p.hour"
     )
     values = {"scope": read.scope_id(conn, scope), "name": name}
     values |= {"since": int(since.timestamp()) // 3600 * 3600, "until": int(until.timestamp())}
@@ -274,8 +274,8 @@ def _summed(hour: int, group: str, rows: Sequence[Any]) -> MetricPoint:
     return MetricPoint(
         time=clock.from_ns(hour * 10**9),
         group=group,
-        count=sum(row.count for row in rows),
-        sum=sum(row.sum for row in rows),
+        count=sum(row.points for row in rows),
+        sum=sum(row.total for row in rows),
         low=low,
         high=high,
         p50=p50,

@@ -229,10 +229,20 @@ class Writing:
             )
         } & set(numbers)
         packed = dict(bodies)
+        repeated: dict[int, list[tuple[Any, ...]]] = {}
+        changed: set[int] = set()
         for row in rows:
-            if row[0] not in fresh and self._replace(row, packed[row[0]]):
+            if row[0] in fresh:
+                continue
+            if self._replace(row, packed[row[0]]):
                 fresh.add(row[0])
-        for trace in {row[2] for row in rows}:
+                changed.add(row[2])
+            else:
+                repeated.setdefault(row[2], []).append(row)
+        for trace, same in repeated.items():
+            if trace not in changed:
+                _take_back(conn, trace, same)
+        for trace in changed:
             recompute(conn, trace)
         return fresh
 
@@ -337,6 +347,17 @@ def recompute(conn: Connection, trace: int) -> None:
     sets = ", ".join(f'"{name}" = :{name}' for name in columns)
     values = dict(zip(columns, summary.values(), strict=True)) | {"trace_row": trace}
     conn.execute(text(f"UPDATE traces_traces SET {sets} WHERE id = :trace_row"), values)
+
+
+def _take_back(conn: Connection, trace: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Take spans that were counted in the summary of their trace a second time out of it again."""
+    summary = _Summary(rows[0][3:])
+    for row in rows:
+        summary.add(row[3:])
+    counted = dict(zip(_TRACE_COLUMNS[3:], summary.values(), strict=True))
+    sets = ", ".join(f"{name} = {name} - :{name}" for name in _ADDED)
+    values = {name: counted[name] for name in _ADDED} | {"trace": trace}
+    conn.execute(text(f"UPDATE traces_traces SET {sets} WHERE id = :trace"), values)
 
 
 def forget(conn: Connection, numbers: Sequence[int]) -> None:
