@@ -18,12 +18,24 @@ from penstock.core.http import (
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import find_api, people_api, price_api, report_api, service, trees
+from penstock.traces import (
+    find_api,
+    log_api,
+    messages,
+    people_api,
+    price_api,
+    report_api,
+    reprice_api,
+    service,
+    trees,
+)
 from penstock.traces.lines import as_line, as_object
-from penstock.traces.wire import SpanDetail, SpanModel, TraceModel, TraceQuery, TraceTree, trace_fields
+from penstock.traces.shapes import SpanDetail, SpanModel, TraceModel, TraceQuery, TraceTree, trace_fields
 
 router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
+router.include_router(log_api.router)
+router.include_router(reprice_api.router)
 router.include_router(find_api.router)
 router.include_router(report_api.router)
 router.include_router(people_api.router)
@@ -99,4 +111,7 @@ def get_span(
 ) -> SpanDetail:
     """Show one span in full."""
     span = service.get_span_body(uow, actor, trace_id=trace_id, span_id=span_id)
-    return SpanDetail(**as_object(span))
+    asked = said = None
+    if span.kind in ("llm", "agent"):
+        asked, said = messages.of_document(span.input, "user"), messages.of_document(span.output, "assistant")
+    return SpanDetail(**as_object(span), messages_in=asked, messages_out=said)

@@ -39,6 +39,7 @@ _FIELDS = (
     "route",
     "environment",
     "prompt",
+    "duplicate_of",
 )
 
 Change = tuple[Any, Any]
@@ -51,7 +52,7 @@ class SpanPair(msgspec.Struct, frozen=True, kw_only=True):
     right: SpanRow | None
     changes: dict[str, Change]
     """Field → (left, right) where they differ: fields of spans, `duration_ns`, `input` and `output` as text, `tags`,
-    `metadata.…`, `attributes.…` (model parameters among them)."""
+    `parameters.…`, `metadata.…`, `attributes.…`."""
     texts: dict[str, list[Step]]
     """For a changed `input` or `output`, the steps from left to right."""
 
@@ -139,6 +140,7 @@ def _bodies(
             changes[name] = (said[0], said[1])
             texts[name] = wording.steps(said[0], said[1])
     _note(changes, "tags", list(left.tags), list(right.tags))
+    _maps("parameters", left.parameters, right.parameters, changes)
     _maps("metadata", left.metadata, right.metadata, changes)
     _maps("attributes", left.attributes, right.attributes, changes)
 

@@ -19,9 +19,9 @@ from penstock.core.uow import UnitOfWork
 from penstock.traces import comparing, talks, trees
 from penstock.traces.model import PeoplePage, Person, SpanRow, Status, TraceFilters
 from penstock.traces.settings import TracesSettings
+from penstock.traces.shapes import SpanModel, SummaryModel, TraceModel, TraceQuery, trace_fields
 from penstock.traces.tail import Tail
 from penstock.traces.talks import SESSION, USER
-from penstock.traces.wire import SpanModel, SummaryModel, TraceModel, TraceQuery, trace_fields
 
 router = APIRouter()
 

@@ -1,187 +1,162 @@
-"""What traces look like over HTTP."""
+"""Protobuf's framing, read without building the message: what comes out is bounded before anything is made of it.
 
-from datetime import datetime
-from typing import Any, Literal
+Format: https://protobuf.dev/programming-guides/encoding/. A few bytes can stand for a million empty messages, so
+requests are cut into their items here and each item is counted before the protobuf library makes objects of it.
+"""
 
-import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from penstock.core import clock
-from penstock.core.errors import Invalid
-from penstock.traces.model import Kind, Status, TraceFilters, TraceSummary
+from penstock.core.errors import Invalid, TooLarge
 
+MAX_ITEMS = 100_000
+"""Spans, log records or metrics in one request."""
+MAX_FIELDS = 500_000
+"""Messages inside one item."""
+_COUNTED_BYTES = 1 << 20
+"""Items up to this size cannot hold enough to be worth counting."""
+_MAX_DEPTH = 100
 
-class SummaryModel(BaseModel):
-    """What is known of a trace; sums are over its model calls."""
+Tree = Mapping[int, Any]
+"""Field number → Tree of the message in it: where to look for messages inside messages."""
 
-    trace_id: str
-    name: str
-    started_at: datetime
-    start_ns: int
-    end_ns: int
-    duration_ms: float
-    status: Status
-    calls: int
-    errors: int
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cost_usd: float
-    model: str | None
-    user: str | None
-    session: str | None
-    route: str | None
-    key_id: str | None
-    environment: str | None
-    input_preview: str | None
-    output_preview: str | None
+_ANY: dict[int, Any] = {}
+_KEY_VALUE: Tree = {2: _ANY}
+_ANY |= {5: {1: _ANY}, 6: {1: _KEY_VALUE}}
+_POINT: Tree = {1: _KEY_VALUE, 7: _KEY_VALUE, 9: _KEY_VALUE, 5: {}, 8: {}, 11: {}}
+SPAN: Tree = {9: _KEY_VALUE, 11: {3: _KEY_VALUE}, 13: {4: _KEY_VALUE}}
+LOG: Tree = {5: _ANY, 6: _KEY_VALUE}
+METRIC: Tree = {number: {1: _POINT} for number in (5, 7, 9, 10, 11)}
 
 
-class SnippetModel(BaseModel):
-    """Where a search found its words."""
+class Group(NamedTuple):
+    """The items that one resource and scope sent, each still as bytes."""
 
-    span_id: str
-    field: Literal["name", "error", "input", "output"]
-    text: str
-    marks: list[tuple[int, int]]
-    """[start, end) of each word found, in characters of the text."""
+    resource: bytes
+    scope: bytes
+    items: list[bytes]
 
 
-class TraceModel(SummaryModel):
-    """One trace in a list."""
-
-    spans: int
-    """How many spans it has."""
-    snippet: SnippetModel | None = None
-    """Of traces found by words."""
+def _broken() -> Invalid:
+    return Invalid("The body is not an OTLP request: it ends too early.", hint="Send OTLP protobuf.")
 
 
-class SpanModel(BaseModel):
-    """One span without its body."""
-
-    span_id: str
-    parent_id: str | None
-    name: str
-    kind: Kind
-    status: Status
-    error: str | None
-    start_ns: int
-    end_ns: int
-    ttft_ns: int | None
-    model: str | None
-    requested_model: str | None
-    provider: str | None
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cache_write_tokens: int
-    reasoning_tokens: int
-    tokens_estimated: bool
-    cost_usd: float | None
-    price_version: str | None
-    user: str | None
-    session: str | None
-    key_id: str | None
-    route: str | None
-    environment: str | None
-    prompt: str | None
-    input_preview: str | None = None
-    output_preview: str | None = None
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while shift < 70:
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, at
+        shift += 7
+    raise Invalid("The body is not an OTLP request: a number in it is too long.", hint="Send OTLP protobuf.")
 
 
-class TraceTree(SummaryModel):
-    """A trace with its spans by start time."""
-
-    spans: list[SpanModel]
-    next: str | None
-    """Cursor to the spans that follow; null when these are all."""
-
-
-class EventModel(BaseModel):
-    """Something that happened during a span."""
-
-    name: str
-    at_ns: int
-    attributes: dict[str, Any]
-
-
-class SpanDetail(SpanModel):
-    """One span in full; input and output are JSON as they were recorded."""
-
-    trace_id: str
-    input: Any = None
-    output: Any = None
-    attributes: dict[str, Any]
-    events: list[EventModel]
-    tags: list[str]
-    metadata: dict[str, str]
+def _parts(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (field number, start, end) of each length-delimited field; raises Invalid for broken framing."""
+    while at < end:
+        try:
+            key, at = _varint(data, at)
+            kind = key & 7
+            if kind == 2:
+                size, at = _varint(data, at)
+                if at + size > end:
+                    raise _broken()
+                yield key >> 3, at, at + size
+                at += size
+            elif kind == 0:
+                _, at = _varint(data, at)
+            elif kind in (1, 5):
+                at += 8 if kind == 1 else 4
+            else:
+                raise Invalid("The body is not an OTLP request.", hint="Send OTLP protobuf.")
+        except IndexError:
+            raise _broken() from None
+    if at > end:
+        raise _broken()
 
 
-class TraceQuery(BaseModel):
-    """Conditions on traces: each must be met by some span of the trace."""
+def groups(data: bytes, tree: Tree) -> Iterator[Group]:
+    """Yield what an export request of any signal holds, in order.
 
-    model_config = ConfigDict(extra="forbid")
-
-    query: str | None = Field(default=None, description="A query, as in docs/trace-queries.md")
-    since: datetime | None = None
-    until: datetime | None = None
-    kind: Kind | None = None
-    model: str | None = None
-    provider: str | None = None
-    status: Literal["ok", "error"] | None = None
-    user: str | None = None
-    session: str | None = None
-    key: str | None = None
-    route: str | None = None
-    environment: str | None = None
-    prompt: str | None = None
-    tag: list[str] = []
-    metadata: list[str] = Field(default=[], description="`name=value`, may be repeated")
-    q: str | None = Field(default=None, description="Words in name, error, input or output of one span")
-    min_latency_ms: float | None = Field(default=None, ge=0)
-    cursor: str | None = None
-    limit: int = Field(default=50, ge=1, le=1000)
-    project: str | None = Field(default=None, description="Project to work in; default: the key's own")
-
-    def filters(self) -> TraceFilters:
-        """Return the conditions as the service takes them; raises Invalid for metadata that is not name=value."""
-        return TraceFilters(
-            since=aware(self.since),
-            until=aware(self.until),
-            kind=self.kind,
-            model=self.model,
-            provider=self.provider,
-            status=self.status,
-            user=self.user,
-            session=self.session,
-            key=self.key,
-            route=self.route,
-            environment=self.environment,
-            prompt=self.prompt,
-            tags=tuple(self.tag),
-            metadata=dict(_pair(item) for item in self.metadata),
-            min_latency_ms=self.min_latency_ms,
-            q=self.q,
-            query=self.query,
-        )
+    All three have one shape: requests hold groups by resource (1: resource, 2: groups by scope), those hold (1: scope,
+    2: items). `tree` tells where an item holds messages. Raises Invalid for broken framing and TooLarge for more
+    than MAX_ITEMS items or MAX_FIELDS messages in one.
+    """
+    seen = 0
+    for number, start, end in _parts(data, 0, len(data)):
+        seen += 1
+        if seen > MAX_ITEMS:
+            raise too_many()
+        if number != 1:
+            continue
+        resource, scopes = b"", []
+        for inner, low, high in _parts(data, start, end):
+            if inner == 1:
+                resource += data[low:high]
+            elif inner == 2:
+                scopes.append((low, high))
+                if len(scopes) > MAX_ITEMS:
+                    raise too_many()
+        for low, high in scopes:
+            seen += 1
+            group = Group(resource, *_scope(data, low, high, MAX_ITEMS - seen))
+            seen += len(group.items)
+            for item in group.items:
+                check_fields(item, tree)
+            check_fields(group.resource, {1: _KEY_VALUE})
+            check_fields(group.scope, {3: _KEY_VALUE})
+            yield group
 
 
-def aware(moment: datetime | None) -> datetime | None:
-    """Return a moment in UTC, which it is in unless it says otherwise."""
-    return None if moment is None else clock.parse_iso(moment.isoformat())
+def _scope(data: bytes, start: int, end: int, left: int) -> tuple[bytes, list[bytes]]:
+    scope, items = b"", list[bytes]()
+    for number, low, high in _parts(data, start, end):
+        if number == 1:
+            scope += data[low:high]
+        elif number == 2:
+            if len(items) >= left:
+                raise too_many()
+            items.append(data[low:high])
+    return scope, items
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise Invalid(f"{text!r} is not name=value.")
-    return name, value
+def too_many() -> TooLarge:
+    """Return the error for a request of more items than are taken at once."""
+    return TooLarge(f"The request holds more than {MAX_ITEMS} items.", hint="Send smaller batches.")
 
 
-def trace_fields(found: TraceSummary) -> dict[str, Any]:
-    """Return the fields of SummaryModel and TraceModel."""
-    fields: dict[str, Any] = msgspec.structs.asdict(found)
-    fields["duration_ms"] = fields.pop("duration_ns") / 1e6
-    fields["started_at"] = clock.from_ns(found.start_ns)
-    fields["snippet"] = None if found.snippet is None else msgspec.structs.asdict(found.snippet)
-    return fields
+def check_fields(data: bytes, tree: Tree) -> None:
+    """Raise TooLarge when `data`, a message shaped like `tree`, holds more than MAX_FIELDS messages."""
+    if len(data) <= _COUNTED_BYTES:
+        return
+    stack: list[tuple[int, int, Tree, int]] = [(0, len(data), tree, 0)]
+    seen = 0
+    while stack:
+        start, end, shape, depth = stack.pop()
+        for number, low, high in _parts(data, start, end):
+            seen += 1
+            if seen > MAX_FIELDS:
+                raise TooLarge(
+                    f"One span, log record or metric holds more than {MAX_FIELDS} values.",
+                    hint="Send fewer attributes.",
+                )
+            inner = shape.get(number)
+            if inner and depth < _MAX_DEPTH:
+                stack.append((low, high, inner, depth + 1))
+
+
+def varint(number: int) -> bytes:
+    """Return a whole number ≥ 0 as protobuf writes it."""
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
+
+
+def field(number: int, data: bytes) -> bytes:
+    """Return one length-delimited field."""
+    return varint(number << 3 | 2) + varint(len(data)) + data

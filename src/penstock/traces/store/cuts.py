@@ -65,7 +65,7 @@ class Cut:
         scopes = ", ".join(str(int(number)) for number in self.scopes) or "-1"
         self.rolled = f"r.scope_id IN ({scopes})"
         # The plus keeps the planner on the row number or the time, whichever the source names.
-        self.single = f"+s.scope_id IN ({scopes})"
+        self.single = f"+s.scope_id IN ({scopes}) AND s.duplicate_of IS NULL"
         self._kinds()
         for name, value in named.items():
             self.rolled += f" AND r.value = :{name}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, text
 
 from penstock.core.scope import Scope
-from penstock.traces.store import people, read, rollup
+from penstock.traces.store import bill, logs, people, read, rollup
 from penstock.traces.store.folding import DIMENSIONS
 from penstock.traces.store.prepare import facets_of
 from penstock.traces.store.write import forget, remove_facets
@@ -73,15 +73,19 @@ def erase_user(conn: Connection, scope: Scope, user: str) -> int:
 
 
 def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
-    head = conn.execute(text("SELECT trace_id FROM traces_traces WHERE id = :id"), {"id": row}).one()
+    head = conn.execute(
+        text("SELECT scope_id, trace_id FROM traces_traces WHERE id = :id"), {"id": row}
+    ).one()
+    logs.forget_trace(conn, head.scope_id, bytes(head.trace_id))
     pairs = {
         pair for record in read.records(conn, row, bytes(head.trace_id).hex()) for pair in facets_of(record)
     }
     remove_facets(conn, row, pairs)
-    query = text("SELECT id FROM traces_spans WHERE trace = :trace")
-    numbers = [found[0] for found in conn.execute(query, {"trace": row})]
+    query = text("SELECT id, span_id FROM traces_spans WHERE trace = :trace")
+    spans = conn.execute(query, {"trace": row}).all()
+    numbers = [span.id for span in spans]
     if not keep_sums:
-        rollup.retract_all(conn, numbers)
+        rollup.drop_all(conn, numbers)
     forget(conn, numbers)
     scores = (
         "DELETE FROM traces_scores WHERE (scope_id, trace_id) IN "
@@ -89,3 +93,5 @@ def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
     )
     conn.execute(text(scores), {"id": row})
     conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})
+    if not keep_sums:
+        bill.release(conn, [f"{bytes(head.trace_id).hex()}/{bytes(span.span_id).hex()}" for span in spans])

@@ -71,6 +71,7 @@ COLUMNS = (
     "cache_write_tokens",
     "reasoning_tokens",
     "cost_nano",
+    "duplicate_of",
 )
 """What is read of a span."""
 
@@ -124,6 +125,8 @@ def _leaves(rows: Iterable[Any], sign: int) -> dict[tuple[Any, ...], Sums]:
     """Fold spans that are alike in everything first: what follows is then paid per likeness, not per span."""
     leaves: dict[tuple[Any, ...], Sums] = {}
     for row in rows:
+        if row.duplicate_of is not None:
+            continue  # another span stands for this call
         second = row.start_ns // 1_000_000_000
         key = (
             row.scope_id,

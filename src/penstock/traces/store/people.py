@@ -38,7 +38,7 @@ class _Change:
 def _counts(row: Any) -> tuple[int, ...]:
     """Return what a span adds to _TOTALS beside its trace: tokens and cost only of model calls, as in trace lists."""
     failed = 1 if row.status == ERROR else 0
-    if row.kind not in CALL_KINDS:
+    if row.kind not in CALL_KINDS or row.duplicate_of is not None:
         return 0, failed, 0, 0, 0, 0
     return 1, failed, row.input_tokens, row.output_tokens, row.cached_tokens, row.cost_nano or 0
 
@@ -156,10 +156,17 @@ def withdraw(conn: Connection, rows: Sequence[Any], kind: int, gathered: int) ->
         if there.get((key, trace), 0) <= spans:
             changes[key].totals[0] -= 1
             changes[key].stale = 1
-    _subtract(conn, changes)
+    _add(conn, changes)
 
 
-def _subtract(conn: Connection, changes: Mapping[Key, _Change]) -> None:
+def recount(conn: Connection, rows: Sequence[Any], sign: int) -> None:
+    """Add or take back what spans (rows of folding.COLUMNS) count for; of every scope, their traces stay counted."""
+    changes = _folded(rows, tuple(_NAMES), sign)
+    if changes:
+        _add(conn, changes)
+
+
+def _add(conn: Connection, changes: Mapping[Key, _Change]) -> None:
     mark = placeholder(conn)
     sets = ", ".join(f"{name} = {name} + {mark}" for name in _TOTALS)
     statement = (

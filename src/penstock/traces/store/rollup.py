@@ -15,7 +15,8 @@ from penstock.traces.store import people
 from penstock.traces.store.folding import COLUMNS, DIMENSIONS, OLD, apply, fold, only_hits
 from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, quoted
 
-ROLLED, GATHERED, INDEXED = "rolled", "gathered", "indexed"
+ROLLED, GATHERED, INDEXED, SIGNALS = "rolled", "gathered", "indexed", "signals"
+_CHUNK = 500
 ALL = frozenset(DIMENSIONS.values())
 _SOURCE = quoted(COLUMNS)
 
@@ -27,7 +28,8 @@ def mark(conn: Connection, name: str, *, lock: str = "") -> int:
     return int(conn.execute(query, {"name": name}).scalar_one())
 
 
-def _move(conn: Connection, name: str, value: int) -> None:
+def move(conn: Connection, name: str, value: int) -> None:
+    """Set a mark, which stands for every scope, in the transaction of what it stands for."""
     query = text("UPDATE traces_marks SET value = :value WHERE name = :name")
     conn.execute(query, {"name": name, "value": value})
 
@@ -63,7 +65,7 @@ def roll(conn: Connection, *, up_to: int, limit: int) -> int:
         apply(conn, fold(rows, 1, ALL - OLD) | only_hits(fold(rows, 1, OLD), 1))
         people.gather(conn, rows, gathered)
         reached = rows[-1].id if len(rows) == limit else done
-        _move(conn, GATHERED, reached)
+        move(conn, GATHERED, reached)
         return int(up_to - reached)
     if done >= up_to:
         return 0
@@ -71,8 +73,8 @@ def roll(conn: Connection, *, up_to: int, limit: int) -> int:
     apply(conn, fold(rows, 1, ALL))
     people.gather(conn, rows, done)
     reached = rows[-1].id if len(rows) == limit else up_to
-    _move(conn, ROLLED, reached)
-    _move(conn, GATHERED, reached)
+    move(conn, ROLLED, reached)
+    move(conn, GATHERED, reached)
     return int(up_to - reached)
 
 
@@ -83,31 +85,45 @@ def behind(conn: Connection, up_to: int) -> bool:
 
 
 def retract(conn: Connection, number: int) -> None:
-    """Take the span `number`, whatever its scope, out of the roll-ups (every scope has its own) if it is in them."""
-    retract_all(conn, [number])
+    """Take the span `number`, whatever its scope, which is about to be deleted, out of the roll-ups."""
+    drop_all(conn, [number])
+
+
+def drop_all(conn: Connection, numbers: Sequence[int]) -> None:
+    """Take spans, which are about to be deleted, out of the roll-ups and their users' totals; those of every scope.
+
+    Give the spans of a trace that go together at once: a user has lost the trace when the last of them is gone.
+    Sessions are left by `leave`.
+    """
+    found = _again(conn, numbers, -1)
+    people.withdraw(conn, found, people.USER, mark(conn, GATHERED))
 
 
 def retract_all(conn: Connection, numbers: Sequence[int]) -> None:
-    """Take spans, while they still stand in their tables, out of the roll-ups and their users' totals.
+    """Take what spans of every scope, as they stand in their table, count for out of all sums that hold them."""
+    people.recount(conn, _again(conn, numbers, -1), -1)
 
-    Give the spans of a trace that go together at once: a user has lost the trace when the last of them is gone.
-    Sessions are left by `leave`. Works in every scope: a row number has its own.
-    """
+
+def restore_all(conn: Connection, numbers: Sequence[int]) -> None:
+    """Put what spans of every scope, as they stand in their table, count for back where `retract_all` took it out."""
+    people.recount(conn, _again(conn, numbers, 1), 1)
+
+
+def _again(conn: Connection, numbers: Sequence[int], sign: int) -> list[Any]:
+    """Add or take back spans in the roll-ups that hold them; returns those that people's totals hold too."""
     rolled = mark(conn, ROLLED, lock="FOR SHARE")
     rows = _numbered(conn, [number for number in numbers if number <= rolled])
-    if not rows:
-        return
     gathered = mark(conn, GATHERED)
     new = [row for row in rows if row.id <= gathered]
     old = [row for row in rows if row.id > gathered]
-    groups = fold(new, -1, ALL)
-    apply(conn, groups)
+    if new:
+        apply(conn, fold(new, sign, ALL))
     if old:
-        groups = fold(old, -1, OLD)
+        groups = fold(old, sign, OLD)
         for sums in groups.values():
             sums.values[-1] = 0
         apply(conn, groups)
-    people.withdraw(conn, new, people.USER, gathered)
+    return new
 
 
 def leave(conn: Connection, numbers: Sequence[int]) -> None:
@@ -116,9 +132,6 @@ def leave(conn: Connection, numbers: Sequence[int]) -> None:
     gathered = mark(conn, GATHERED)
     rows = _numbered(conn, [number for number in numbers if number <= gathered])
     people.withdraw(conn, rows, people.SESSION, gathered)
-
-
-_CHUNK = 500
 
 
 def _numbered(conn: Connection, numbers: Sequence[int]) -> list[Any]:
@@ -178,18 +191,13 @@ def index(conn: Connection, done: int, reached: int, texts: Sequence[Said]) -> b
         )
     }
     kept = [said for said in texts if said.span in there]
-    rows = [(said.span, said.words) for said in kept]
     # Names without entries: so that people can be told which attributes there are.
     named = sorted({(said.scope_id, "attributes", name) for said in kept for name in said.attributes})
     columns = ("scope_id", "key", "value")
     insert_rows(conn, "traces_facet_names", columns, named, keys=columns)
-    if is_sqlite(conn):
-        if rows:
-            conn.exec_driver_sql("INSERT INTO traces_text (rowid, words) VALUES (?, ?)", rows)
-    elif rows:
-        statement = "INSERT INTO traces_text (id, words) VALUES (%s, to_tsvector('simple', %s)) ON CONFLICT DO NOTHING"
-        conn.exec_driver_sql(statement, rows)
-    _move(conn, INDEXED, reached)
+    if kept:
+        _insert_texts(conn, kept)
+    move(conn, INDEXED, reached)
     return True
 
 
@@ -206,3 +214,22 @@ def unindex(conn: Connection, numbers: Sequence[int]) -> None:
         for said in _texts(conn, "s.id = :id", {"id": number}):
             statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
             conn.exec_driver_sql(statement, (said.span, said.words))
+
+
+def reindex(conn: Connection, number: int) -> None:
+    """Put a span whose text has changed back into the full-text index, unless its turn is still to come.
+
+    The caller loaded the span under its scope or works on every scope, and has called `unindex` before the change.
+    """
+    if number > mark(conn, INDEXED, lock="FOR SHARE"):
+        return
+    _insert_texts(conn, _texts(conn, "s.id = :id", {"id": number}))
+
+
+def _insert_texts(conn: Connection, texts: Sequence[Said]) -> None:
+    statement = (
+        "INSERT INTO traces_text (rowid, words) VALUES (?, ?)"
+        if is_sqlite(conn)
+        else "INSERT INTO traces_text (id, words) VALUES (%s, to_tsvector('simple', %s)) ON CONFLICT DO NOTHING"
+    )
+    conn.exec_driver_sql(statement, [(said.span, said.words) for said in texts])

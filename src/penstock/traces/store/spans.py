@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from penstock.core.scope import Scope
 from penstock.traces.model import KINDS, STATUSES, SpanRecord, SpanRow, TraceSummary
 from penstock.traces.store import read
-from penstock.traces.store.prepare import SPAN_COLUMNS
+from penstock.traces.store.prepare import READ_COLUMNS
 from penstock.traces.store.sql import quoted
 
 
@@ -31,7 +31,7 @@ def page(
     """Return up to `limit` spans of the trace with row number `trace` by start time, and the cursor behind them."""
     later = "" if after is None else "AND (start_ns, id) > (:start, :id)"
     query = text(
-        f"SELECT id, {quoted(SPAN_COLUMNS)} FROM traces_spans WHERE trace = :trace AND +scope_id = :scope {later} "
+        f"SELECT id, {quoted(READ_COLUMNS)} FROM traces_spans WHERE trace = :trace AND +scope_id = :scope {later} "
         "ORDER BY start_ns, id LIMIT :limit"
     )
     values = {"trace": trace, "scope": read.scope_id(conn, scope), "limit": limit + 1}
