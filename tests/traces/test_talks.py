@@ -253,6 +253,31 @@ def _as_before(home: Home) -> None:
             uow.conn.exec_driver_sql(statement)
 
 
+def test_a_call_told_twice_counts_once_and_both_traces_count(home: Home, actor: Actor) -> None:
+    given = {"user": "ada", "session": "s", "response_id": "msg_1"}
+    told = [
+        call(attributes={"scope": {"name": name}}, start_ns=BASE + n, **given)
+        for n, name in enumerate(("openinference", "com.anthropic.sdk.python"))
+    ]
+    for span in told:
+        service.ingest(home, actor.scope, [span])
+        background.catch_up(home)
+    for verb in (talks.list_users, talks.list_sessions):
+        with home.read() as uow:
+            (one,) = verb(uow, actor).items
+        assert (one.traces, one.calls, one.input_tokens) == (2, 1, 100)
+    with home.read() as uow:
+        (row,) = service.usage(uow, actor, group_by="status")
+    assert row.calls == 1
+    with home.begin() as uow:
+        service.delete_trace(uow, actor, trace_id=told[0].trace_id)
+    background.catch_up(home)
+    for verb in (talks.list_users, talks.list_sessions):
+        with home.read() as uow:
+            (one,) = verb(uow, actor).items
+        assert (one.traces, one.calls, one.input_tokens) == (1, 1, 100)
+
+
 def test_another_project_sees_none_of_it(home: Home, actor: Actor) -> None:
     service.ingest(home, actor.scope, [call(user="ada", session="s")])
     background.catch_up(home)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, TextClause, bindparam, text
+from sqlalchemy import Connection, Text, TextClause, bindparam, text
 
 from penstock.core import clock
 from penstock.core.scope import Scope
@@ -111,7 +111,7 @@ def users(conn: Connection, scope: Scope, listing: Listing, *, after: Any, limit
     count = text(
         'SELECT "user" AS name, count(*) AS sessions FROM traces_people WHERE scope_id = :scope AND kind = 1 '
         'AND "user" IN :names AND traces > 0 GROUP BY "user"'
-    ).bindparams(bindparam("names", expanding=True))
+    ).bindparams(bindparam("names", type_=Text, expanding=True))
     values = {"scope": scope_id(conn, scope), "names": [row.name for row in rows[:limit]]}
     theirs = {row.name: row.sessions for row in conn.execute(count, values)}
     items = tuple(_person(row, sessions=theirs.get(row.name, 0)) for row in rows[:limit])
