@@ -17,7 +17,8 @@ from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, decode_curs
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.traces import comparing, talks, trees
-from penstock.traces.model import PeoplePage, Person, SpanRow, Status, TraceFilters
+from penstock.traces.model import SpanRow, Status, TraceFilters
+from penstock.traces.persons import PeoplePage, Person
 from penstock.traces.settings import TracesSettings
 from penstock.traces.shapes import SpanModel, SummaryModel, TraceModel, TraceQuery, trace_fields
 from penstock.traces.tail import Tail

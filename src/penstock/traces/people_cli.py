@@ -11,7 +11,8 @@ from penstock.core import clock, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.traces import comparing, talks
 from penstock.traces.comparing import SpanPair
-from penstock.traces.model import Person, TraceFilters, TraceSummary, Turn
+from penstock.traces.model import TraceFilters, TraceSummary
+from penstock.traces.persons import Person, Turn
 from penstock.traces.tail import Tail
 
 Order = Annotated[bool, typer.Option("--by-cost", help="The costliest first, not the last seen.")]
@@ -33,6 +34,7 @@ _COLUMNS = ["last seen", "traces", "calls", "errors", "tokens", "cost"]
 
 @console.guarded
 def sessions(
+    *,
     session: Annotated[str | None, typer.Argument(help="Show this one as a chat.")] = None,
     user: Annotated[str | None, typer.Option("--user", help="Sessions of this user.")] = None,
     by_cost: Order = False,
@@ -62,6 +64,7 @@ def _chat(turns: Iterable[Turn]) -> Iterable[str]:
 
 @console.guarded
 def users(
+    *,
     prefix: Annotated[str | None, typer.Option("--prefix", help="Names that begin so.")] = None,
     by_cost: Order = False,
     limit: Limit = 50,
@@ -81,6 +84,7 @@ def users(
 def diff(
     left: str,
     right: str,
+    *,
     home: HomeOption = None,
     project: ProjectOption = "default",
     as_json: JsonOption = False,
@@ -108,6 +112,7 @@ def _pair(pair: SpanPair) -> Iterable[str]:
 
 @console.guarded
 def tail(
+    *,
     model: Annotated[str | None, typer.Option("--model", help="Model.")] = None,
     route: Annotated[str | None, typer.Option("--route", help="Route of the gateway.")] = None,
     user: Annotated[str | None, typer.Option("--user", help="User.")] = None,

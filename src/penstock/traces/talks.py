@@ -7,7 +7,8 @@ from penstock.core.errors import Invalid, NotFound
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.traces import query
-from penstock.traces.model import PeoplePage, Person, SessionPage, TraceFilters, TraceSummary
+from penstock.traces.model import TraceFilters, TraceSummary
+from penstock.traces.persons import PeoplePage, Person, SessionPage
 from penstock.traces.settings import TracesSettings
 from penstock.traces.store import search, talks
 from penstock.traces.store.deadline import limited

@@ -85,7 +85,7 @@ def behind(conn: Connection, up_to: int) -> bool:
 
 
 def retract(conn: Connection, number: int) -> None:
-    """Take the span `number`, whatever its scope, which is about to be deleted, out of the roll-ups."""
+    """Take a span of every scope, which is about to be deleted, out of the roll-ups and its user's totals."""
     drop_all(conn, [number])
 
 

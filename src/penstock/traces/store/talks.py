@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Text, TextClause, bindparam, text
 from penstock.core import clock
 from penstock.core.scope import Scope
 from penstock.traces import body, transcript
-from penstock.traces.model import PeoplePage, Person, SessionPage, Turn
+from penstock.traces.persons import PeoplePage, Person, SessionPage, Turn
 from penstock.traces.store.people import SESSION, USER
 from penstock.traces.store.prepare import ERROR, KIND_CODES
 from penstock.traces.store.read import scope_id
