@@ -4,22 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.traces import wording
-from penstock.traces.alignment import _longest, _occurrences, align
-from penstock.traces.model import SpanRow
-from tests.traces.build import call
+from penstock.traces.alignment import Step, _longest, _occurrences, align
 
 
-def row(span_id: str, parent: str | None, name: str, kind: str = "chain") -> SpanRow:
-    record = call(span_id=span_id, parent_id=parent, name=name, kind=kind)
-    fields = {name: getattr(record, name) for name in SpanRow.__struct_fields__ if hasattr(record, name)}
-    return SpanRow(**fields, input_preview=None, output_preview=None)
+def row(span_id: str, parent: str | None, name: str, kind: str = "chain") -> Step:
+    return Step(span_id, parent, kind, name)
 
 
-def tree(*spans: tuple[str, str | None, str]) -> list[SpanRow]:
+def tree(*spans: tuple[str, str | None, str]) -> list[Step]:
     return [row(*span) for span in spans]
 
 
-def named(left: list[SpanRow], right: list[SpanRow]) -> list[tuple[str | None, str | None]]:
+def named(left: list[Step], right: list[Step]) -> list[tuple[str | None, str | None]]:
     return [
         (None if i is None else left[i].name, None if j is None else right[j].name)
         for i, j in align(left, right)

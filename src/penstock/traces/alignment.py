@@ -7,8 +7,8 @@ subsequence); long ones by the n-th occurrence of each key, of which the longest
 
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
 
-from penstock.traces.model import SpanRow
 from penstock.traces.outline import Outline, outline
 
 _CELLS = 1_000_000
@@ -18,10 +18,19 @@ Pair = tuple[int | None, int | None]
 """Indices into the left and the right spans; None where there is no counterpart."""
 
 
+class Step(NamedTuple):
+    """What of a span decides where it belongs."""
+
+    span_id: str
+    parent_id: str | None
+    kind: str
+    name: str
+
+
 class _Side:
     """One trace: its spans in the order of the drawn tree, with their keys."""
 
-    def __init__(self, spans: Sequence[SpanRow], known: dict[tuple[int, str, str], int]) -> None:
+    def __init__(self, spans: Sequence[Step], known: dict[tuple[int, str, str], int]) -> None:
         tree = outline([(span.span_id, span.parent_id) for span in spans])
         self.order = tree.order
         self.by_path = _paths(spans, tree, known)
@@ -34,7 +43,7 @@ class _Side:
         return [keys[index] for index in self.order]
 
 
-def _paths(spans: Sequence[SpanRow], tree: Outline, known: dict[tuple[int, str, str], int]) -> list[int]:
+def _paths(spans: Sequence[Step], tree: Outline, known: dict[tuple[int, str, str], int]) -> list[int]:
     """Return a number for each span, shared by those with equal names and kinds along equal paths."""
     found = [0] * len(spans)
     for index in tree.order:
@@ -44,7 +53,7 @@ def _paths(spans: Sequence[SpanRow], tree: Outline, known: dict[tuple[int, str, 
     return found
 
 
-def align(left: Sequence[SpanRow], right: Sequence[SpanRow]) -> list[Pair]:
+def align(left: Sequence[Step], right: Sequence[Step]) -> list[Pair]:
     """Return all spans of both, matched where they belong together, in the order of the trees."""
     known: dict[tuple[int, str, str], int] = {}
     sides = _Side(left, known), _Side(right, known)

@@ -9,6 +9,7 @@ from penstock.core.errors import Invalid, NotFound
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.traces import transcript, wording
+from penstock.traces.alignment import Step as SpanStep
 from penstock.traces.alignment import align
 from penstock.traces.model import SpanRecord, SpanRow, TraceSummary
 from penstock.traces.store import spans
@@ -77,19 +78,20 @@ def diff_traces(
     if not 1 <= limit <= MAX_PAGE:
         raise Invalid(f"limit must be 1 to {MAX_PAGE}, not {limit}.")
     sides = [_load(uow, actor, trace_id) for trace_id in (left, right)]
-    rows = [side[2] for side in sides]
-    pairs = align(rows[0], rows[1])
+    pairs = align(sides[0][2], sides[1][2])
     page = pairs[after : after + limit]
-    both = [(rows[0][i].span_id, rows[1][j].span_id) for i, j in page if i is not None and j is not None]
-    bodies = [
-        spans.bodies(uow.conn, actor.scope, side[0], [pair[place] for pair in both])
-        for place, side in enumerate(sides)
-    ]
+    both = [pair for pair in page if None not in pair]
+    rows, bodies = [], []
+    for place, (number, _, steps) in enumerate(sides):
+        shown = [steps[pair[place] or 0].span_id for pair in page if pair[place] is not None]
+        matched = [steps[pair[place] or 0].span_id for pair in both]
+        rows.append(spans.rows(uow.conn, actor.scope, number, shown))
+        bodies.append(spans.bodies(uow.conn, actor.scope, number, matched))
     made = []
     for pair in page:
-        one, two = (None if index is None else rows[side][index] for side, index in enumerate(pair))
-        full = (bodies[0].get(one.span_id), bodies[1].get(two.span_id)) if one and two else (None, None)
-        made.append(_pair(one, two, full))
+        names = ["" if index is None else sides[place][2][index].span_id for place, index in enumerate(pair)]
+        one, two = rows[0].get(names[0]), rows[1].get(names[1])
+        made.append(_pair(one, two, (bodies[0].get(names[0]), bodies[1].get(names[1]))))
     return Difference(
         left=sides[0][1],
         right=sides[1][1],
@@ -99,13 +101,13 @@ def diff_traces(
     )
 
 
-def _load(uow: UnitOfWork, actor: Actor, trace_id: str) -> tuple[int, TraceSummary, list[SpanRow]]:
+def _load(uow: UnitOfWork, actor: Actor, trace_id: str) -> tuple[int, TraceSummary, list[SpanStep]]:
     found = spans.summary(uow.conn, actor.scope, trace_id)
     if found is None:
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
     if found[1].spans > MAX_SPANS:
         raise Invalid(f"The trace {trace_id} has {found[1].spans} spans: too many to compare ({MAX_SPANS}).")
-    return *found, spans.page(uow.conn, actor.scope, found[0], after=None, limit=MAX_SPANS)[0]
+    return *found, spans.steps(uow.conn, actor.scope, found[0])
 
 
 def _pair(

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, LargeBinary, bindparam, text
 
 from penstock.core.scope import Scope
+from penstock.traces.alignment import Step
 from penstock.traces.model import KINDS, STATUSES, SpanRecord, SpanRow, TraceSummary
 from penstock.traces.store import read
 from penstock.traces.store.prepare import READ_COLUMNS
@@ -69,6 +70,34 @@ def narrow(conn: Connection, scope: Scope, trace: int, *, limit: int) -> list[di
         }
         for row in conn.execute(query, values)
     ]
+
+
+def steps(conn: Connection, scope: Scope, trace: int) -> list[Step]:
+    """Return what decides where the spans of a trace belong, by start time."""
+    query = text(
+        "SELECT span_id, parent_id, kind, name FROM traces_spans WHERE trace = :trace AND +scope_id = :scope "
+        "ORDER BY start_ns, id"
+    )
+    return [
+        Step(
+            bytes(row.span_id).hex(),
+            None if row.parent_id is None else bytes(row.parent_id).hex(),
+            KINDS[row.kind],
+            row.name,
+        )
+        for row in conn.execute(query, {"trace": trace, "scope": read.scope_id(conn, scope)})
+    ]
+
+
+def rows(conn: Connection, scope: Scope, trace: int, wanted: Sequence[str]) -> dict[str, SpanRow]:
+    """Return spans of a trace, at most a page of them, by span id."""
+    query = text(
+        f"SELECT {quoted(READ_COLUMNS)} FROM traces_spans WHERE trace = :trace AND +scope_id = :scope "
+        "AND span_id IN :spans"
+    ).bindparams(bindparam("spans", type_=LargeBinary, expanding=True))
+    values = {"trace": trace, "scope": read.scope_id(conn, scope)}
+    found = conn.execute(query, values | {"spans": [bytes.fromhex(span_id) for span_id in wanted]})
+    return {row.span_id: row for row in map(read.span_row, found)}
 
 
 def bodies(conn: Connection, scope: Scope, trace: int, wanted: Sequence[str]) -> dict[str, SpanRecord]:
