@@ -13,6 +13,7 @@ from typing import Any
 
 from penstock.core import log
 from penstock.core.errors import (
+    Busy,
     Invalid,
     LimitExceeded,
     PenstockError,
@@ -25,6 +26,7 @@ from penstock.traces import otlp
 from penstock.traces.keys import KeyTable
 from penstock.traces.mapping import to_record
 from penstock.traces.otlp import Encoding
+from penstock.traces.policy_service import MaskTable
 from penstock.traces.pricing import PriceTable
 from penstock.traces.settings import TracesSettings
 from penstock.traces.store.prepare import Prepared, prepare
@@ -80,6 +82,7 @@ class OtlpApp:
         self._waiting = 0
         self._keys = KeyTable(home)
         self._prices = PriceTable(home)
+        self._masks = MaskTable(home)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="penstock-otlp")
         self._writer = Writer(home, linger=0.0)
 
@@ -180,10 +183,12 @@ class OtlpApp:
         work = _Work([], 0, "", len(data))
         for span in otlp.decode(data, encoding):
             try:
-                work.batch.append(prepare(scope, to_record(span, pricing)))
+                work.batch.append(prepare(scope, self._masks.masked(scope, to_record(span, pricing))))
             except Invalid as error:
                 work.rejected += 1
                 work.message = work.message or str(error)
+            except (Busy, StorageFull, Unavailable):
+                raise  # the policies could not be read: the client sends all of it again
             except Exception as error:
                 logger.exception("a span could not be read", extra={"span": span.span_id})
                 work.rejected += 1

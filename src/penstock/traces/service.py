@@ -9,7 +9,8 @@ from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
-from penstock.traces import background, writer
+from penstock.traces import writer
+from penstock.traces.erasure import erase_traces, trace_key
 from penstock.traces.model import (
     GroupBy,
     SeriesFilters,
@@ -20,6 +21,7 @@ from penstock.traces.model import (
     TracePage,
     UsageRow,
 )
+from penstock.traces.policy_service import MaskTable, get_policies, judge, let_go, put_policies
 from penstock.traces.price_service import (
     delete_price,
     import_prices,
@@ -47,7 +49,8 @@ def ingest(home: Home, scope: Scope, spans: Iterable[SpanRecord]) -> None:
     Sending a span again changes nothing; sending another with the same trace and span id replaces it, and no
     sum counts it twice. Raises Invalid for malformed ids (nothing is stored then), StorageFull, Busy, Unavailable.
     """
-    ready = [prepare(scope, span) for span in spans]
+    masks = MaskTable(home)
+    ready = [prepare(scope, masks.masked(scope, span)) for span in spans]
     known = ScopeIds()
     for start in range(0, len(ready), _INGEST_GROUP):
         writer.write(home, known, ready[start : start + _INGEST_GROUP])
@@ -68,26 +71,16 @@ def list_traces(
     return read.list_traces(uow.conn, actor.scope, filters or TraceFilters(), after=after, limit=limit)
 
 
-def _trace_key(trace_id: str) -> bytes:
-    try:
-        raw = bytes.fromhex(trace_id)
-    except ValueError:
-        raw = b""
-    if len(raw) != 16:
-        raise NotFound(f"There is no trace {trace_id!r}.", hint="A trace id is 32 hex digits.")
-    return raw
-
-
 def known(uow: UnitOfWork, actor: Actor, *, trace_ids: Iterable[str]) -> set[str]:
     """Return which of the traces are stored; raises NotFound for what is not a trace id."""
     uow.may(actor, "traces.read")
-    return {t for t in trace_ids if read.trace_row(uow.conn, actor.scope, _trace_key(t)) is not None}
+    return {t for t in trace_ids if read.trace_row(uow.conn, actor.scope, trace_key(t)) is not None}
 
 
 def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
     """Return a trace with all its spans, without their bodies; raises NotFound."""
     uow.may(actor, "traces.read", trace_id)
-    found = read.get_trace(uow.conn, actor.scope, _trace_key(trace_id))
+    found = read.get_trace(uow.conn, actor.scope, trace_key(trace_id))
     if found is None:
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
     return Trace(summary=found[1], spans=tuple(found[2]))
@@ -96,7 +89,7 @@ def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
 def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str) -> SpanRecord:
     """Return one span in full, with input, output, attributes, events, tags and metadata; raises NotFound."""
     uow.may(actor, "traces.read", trace_id)
-    row = read.trace_row(uow.conn, actor.scope, _trace_key(trace_id))
+    row = read.trace_row(uow.conn, actor.scope, trace_key(trace_id))
     try:
         span = bytes.fromhex(span_id)
     except ValueError:
@@ -110,7 +103,7 @@ def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str)
 def spans_of(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> list[SpanRecord]:
     """Return all spans of a trace in full, by start time; raises NotFound."""
     uow.may(actor, "traces.read", trace_id)
-    row = read.trace_row(uow.conn, actor.scope, _trace_key(trace_id))
+    row = read.trace_row(uow.conn, actor.scope, trace_key(trace_id))
     if row is None:
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
     return list(read.records(uow.conn, row, trace_id.lower()))
@@ -224,7 +217,7 @@ def put_price(
 def delete_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> None:
     """Delete a trace and take it out of all sums; raises NotFound."""
     uow.may(actor, "traces.admin", trace_id)
-    if not erasing.remove(uow.conn, actor.scope, _trace_key(trace_id)):
+    if not erasing.remove(uow.conn, actor.scope, trace_key(trace_id)):
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
     uow.audit(actor, "traces.delete", trace_id)
 
@@ -234,12 +227,7 @@ def erase(home: Home, actor: Actor, *, user: str) -> int:
 
     What the project spent stays in its sums, without the name.
     """
-    background.roll_up(home)
-    with home.begin() as uow:
-        uow.may(actor, "traces.admin", "erase")
-        removed = erasing.erase_user(uow.conn, actor.scope, user)
-        uow.audit(actor, "traces.erase", "user", traces=removed)
-    return removed
+    return erase_traces(home, actor, user=user).traces
 
 
 def export(home: Home, actor: Actor, *, user: str) -> Iterator[SpanRecord]:
@@ -253,17 +241,22 @@ __all__ = [
     "delete_price",
     "delete_trace",
     "erase",
+    "erase_traces",
     "export",
     "export_spans",
+    "get_policies",
     "get_span_body",
     "get_trace",
     "group_named",
     "import_prices",
     "ingest",
+    "judge",
     "known",
+    "let_go",
     "list_prices",
     "list_traces",
     "price_history",
+    "put_policies",
     "put_price",
     "set_price",
     "show_price",

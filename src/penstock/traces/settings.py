@@ -8,7 +8,11 @@ class TracesSettings:
     """Section `[traces]`: the trace store and OTLP."""
 
     retention_days: int = 0
-    """Delete traces older than this many days; 0 keeps them. Usage sums stay."""
+    """Delete traces older than this many days; 0 keeps them. Usage sums stay. A project's own policy wins."""
+    retention_traces: int = 0
+    """Keep at most this many traces per project, the newest; 0 keeps all. A project's own policy wins."""
+    sampling_seconds: int = 60
+    """How long after a trace came its project's sampling rules decide about it, in seconds; at least 5."""
     buffer_spans: int = 20_000
     """Spans that may wait in memory for the disk; what the gateway records beyond is dropped and counted."""
     commit_ms: int = 100

@@ -95,6 +95,14 @@ class ScopeIds:
         self.scopes: dict[Scope, int] = {}
         self.facets: dict[tuple[int, str, str], int] = {}
         self._limit = limit
+        self._removals = -1
+
+    def check(self, conn: Connection) -> None:
+        """Forget the facets' numbers when names were removed since: they hold in no scope any more."""
+        removals = rollup.mark(conn, "facet_names")
+        if removals != self._removals:
+            self.facets.clear()
+            self._removals = removals
 
     def remember(self, scopes: Mapping[Scope, int], facets: Mapping[tuple[int, str, str], int]) -> None:
         """Keep what a transaction that has committed looked up."""
@@ -132,6 +140,7 @@ class Writing:
         conn = self._conn
         if not is_sqlite(conn):
             conn.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": WRITERS_LOCK})
+        self._known.check(conn)
         for scope in {span.scope for span in ordered}:
             self._scope_id(scope)
         homes = self._upsert_traces(ordered)
