@@ -7,7 +7,7 @@ import pytest
 from penstock.core.errors import Denied, Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Role
-from penstock.traces import background, keeper, service
+from penstock.traces import background, body, keeper, service
 from penstock.traces.model import TraceFilters
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
@@ -44,7 +44,8 @@ def test_nothing_of_a_user_is_left_in_the_files(sqlite_home: Home) -> None:
     for start in range(0, 40, 10):
         service.ingest(home, actor.scope, [*hers[start : start + 10], *others[start * 10 : start * 10 + 100]])
         background.catch_up(home)
-    secrets = (b"zyxwvu", b"xyzzyfrob", b"quuxmarker", b"plugh-1")
+    packed = [body.pack(span)[30:] for span in hers]  # bodies are compressed: their words cannot be looked for
+    secrets = (b"zyxwvu", b"xyzzyfrob", b"quuxmarker", b"plugh-1", *packed)
     before = bytes_of(home.path)
     assert all(secret in before for secret in secrets)
     assert service.erase_traces(home, actor, user="zyxwvu") == (40, 40)
@@ -103,6 +104,17 @@ def test_an_erased_user_who_comes_back_is_found_again(home: Home, actor: Actor) 
     service.erase_traces(home, actor, user="ada")
     write(home, known, [prepare(actor.scope, second)])
     assert listed(home, actor, user="ada") == [second.trace_id]
+
+
+def test_a_trace_of_many_spans_goes_in_several_steps(home: Home, actor: Actor) -> None:
+    first = call(user="ada", metadata={"n": "0"})
+    more = [call(trace_id=first.trace_id, metadata={"n": str(n)}) for n in range(1, 450)]
+    service.ingest(home, actor.scope, [first, *more])
+    assert service.erase_traces(home, actor, user="ada") == (1, 450)
+    with home.read() as uow:
+        for table in ("spans", "bodies", "facets", "facet_names", "traces"):
+            assert uow.conn.exec_driver_sql(f"SELECT count(*) FROM traces_{table}").scalar_one() == 0
+        assert [row.calls for row in service.usage(uow, actor)] == [450]
 
 
 def test_another_projects_namesake_stays(home: Home, actor: Actor) -> None:

@@ -49,9 +49,9 @@ def let_go(uow: UnitOfWork, actor: Actor, *, limit: int = 100) -> list[LetGo]:
 
 
 def judge(uow: UnitOfWork, scope: Scope, *, trace_id: str, name: str, value: float | None) -> None:
-    """Remember a score or feedback about a trace, for sampling; upper slices tell of theirs. Unknown traces are ignored.
+    """Remember a score or feedback about a trace, for sampling: upper slices tell of theirs.
 
-    `value` is None for feedback that is no number.
+    `value` is None for feedback that is no number. Unknown traces are ignored.
     """
     keeping.judge(uow.conn, scope, bytes.fromhex(trace_id), name, value, clock.now())
 

@@ -33,6 +33,7 @@ from penstock.traces.price_service import (
 from penstock.traces.prices import OwnPrice, Price
 from penstock.traces.pricing import PriceTable
 from penstock.traces.recorder import Recorder
+from penstock.traces.redaction import redact_traces
 from penstock.traces.store import erase as erasing
 from penstock.traces.store import read, sums
 from penstock.traces.store.prepare import prepare
@@ -258,6 +259,7 @@ __all__ = [
     "price_history",
     "put_policies",
     "put_price",
+    "redact_traces",
     "set_price",
     "show_price",
     "spans_of",

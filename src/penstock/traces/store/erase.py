@@ -10,11 +10,11 @@ from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
 from penstock.traces.store import keeping, read, rollup
 from penstock.traces.store.prepare import clean, facets_of
-from penstock.traces.store.sql import WRITERS_LOCK
+from penstock.traces.store.sql import WRITERS_LOCK, placeholder
 from penstock.traces.store.write import forget
 
 Subject = Literal["user", "session"]
-LABEL_CHARS = 200
+LABEL_CHARS, _SPANS = 200, 200
 SCRUBBED = (
     "traces_traces",
     "traces_spans",
@@ -103,45 +103,62 @@ def remove_rows(
 ) -> None:
     """Delete the traces with these row numbers, adding to `done`; with `keep_sums` the roll-ups keep what they know."""
     for row in rows:
-        found = _remove(conn, scope, row, keep_sums=keep_sums)
-        if found is not None:
-            done.traces += 1
-            done.spans += found[0]
-            done.facets |= found[1]
+        while not remove_some(conn, scope, row, done, keep_sums=keep_sums):
+            pass
 
 
-def _remove(conn: Connection, scope: Scope, row: int, *, keep_sums: bool) -> tuple[int, set[int]] | None:
-    query = text("SELECT scope_id, trace_id, at_ms FROM traces_traces WHERE id = :id AND scope_id = :scope")
+def remove_some(conn: Connection, scope: Scope, row: int, done: Removed, *, keep_sums: bool) -> bool:
+    """Delete up to 200 spans of the trace with this row number, then the trace; returns whether all of it is gone."""
+    query = text("SELECT trace_id, at_ms FROM traces_traces WHERE id = :id AND scope_id = :scope")
     head = conn.execute(query, {"id": row, "scope": read.scope_id(conn, scope)}).first()
     if head is None:
-        return None
-    pairs = {
-        pair for record in read.records(conn, row, bytes(head.trace_id).hex()) for pair in facets_of(record)
-    }
-    facets = _facet_ids(conn, head.scope_id, pairs)
-    drop = text("DELETE FROM traces_facets WHERE facet = :facet AND at_ms = :at AND trace = :trace")
-    for facet in facets:
-        conn.execute(drop, {"facet": facet, "at": head.at_ms, "trace": row})
-    spans = text("SELECT id FROM traces_spans WHERE trace = :trace")
-    numbers = [found[0] for found in conn.execute(spans, {"trace": row})]
+        return True
+    trace_id = bytes(head.trace_id)
+    spans = conn.execute(
+        text("SELECT id, span_id FROM traces_spans WHERE trace = :trace ORDER BY id LIMIT :limit"),
+        {"trace": row, "limit": _SPANS + 1},
+    ).all()
+    going = spans[:_SPANS]
+    facets = facet_ids(conn, scope, _pairs(conn, row, trace_id, None if going == spans else going))
+    if facets:
+        mark = placeholder(conn)
+        drop = f"DELETE FROM traces_facets WHERE facet = {mark} AND at_ms = {mark} AND trace = {mark}"
+        conn.exec_driver_sql(drop, [(facet, head.at_ms, row) for facet in facets])
+    numbers = [span.id for span in going]
     if not keep_sums:
         for number in numbers:
             rollup.retract(conn, number)
     forget(conn, numbers)
+    done.spans += len(numbers)
+    done.facets |= facets
+    if going != spans:
+        return False
     conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})
-    keeping.forget_judgements(conn, scope, bytes(head.trace_id))
+    keeping.forget_judgements(conn, scope, trace_id)
     keeping.waited(conn, scope, row)
-    return len(numbers), facets
+    done.traces += 1
+    return True
 
 
-def _facet_ids(conn: Connection, scope_id: int, pairs: Iterable[tuple[str, str]]) -> set[int]:
-    query = text(
-        "SELECT id FROM traces_facet_names WHERE scope_id = :scope AND key = :key AND value = :value"
-    )
-    found = (
-        conn.execute(query, {"scope": scope_id, "key": key, "value": value}).scalar() for key, value in pairs
-    )
-    return {number for number in found if number is not None}
+def _pairs(
+    conn: Connection, row: int, trace_id: bytes, spans: Sequence[Any] | None
+) -> set[tuple[str, str]]:
+    """Return the facets of a whole trace, or of some of its spans."""
+    name = trace_id.hex()
+    if spans is None:
+        records = list(read.records(conn, row, name))
+    else:
+        records = [record for span in spans for record in read.records(conn, row, name, bytes(span.span_id))]
+    return {pair for record in records for pair in facets_of(record)}
+
+
+def facet_ids(conn: Connection, scope: Scope, pairs: Iterable[tuple[str, str]]) -> set[int]:
+    """Return the numbers of those facets (key, value) that the project knows."""
+    mark = placeholder(conn)
+    query = f"SELECT id FROM traces_facet_names WHERE scope_id = {mark} AND key = {mark} AND value = {mark}"
+    number = read.scope_id(conn, scope)
+    found = (conn.exec_driver_sql(query, (number, *pair)).scalar() for pair in pairs)
+    return {facet for facet in found if facet is not None}
 
 
 def forget_names(conn: Connection, scope: Scope, facets: Iterable[int]) -> int:

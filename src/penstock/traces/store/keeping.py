@@ -128,7 +128,8 @@ def count(conn: Connection, scope: Scope, reason: str, *, traces: int, spans: in
     """Add to what the policies of a project removed today."""
     day = clock.now_ns() // 10**9 // 86_400 * 86_400
     statement = (
-        "INSERT INTO traces_let_go (scope_id, day, reason, traces, spans) VALUES (:scope, :day, :reason, :traces, :spans) "
+        "INSERT INTO traces_let_go (scope_id, day, reason, traces, spans) "
+        "VALUES (:scope, :day, :reason, :traces, :spans) "
         "ON CONFLICT (scope_id, day, reason) DO UPDATE SET traces = traces_let_go.traces + excluded.traces, "
         "spans = traces_let_go.spans + excluded.spans"
     )

@@ -216,13 +216,19 @@ def index(conn: Connection, done: int, reached: int, texts: Sequence[tuple[int, 
 def unindex(conn: Connection, numbers: Sequence[int]) -> None:
     """Take spans out of the full-text index; their bodies must still be there."""
     done = mark(conn, INDEXED, lock="FOR SHARE")
-    for number in numbers:
-        if number > done:
-            continue
-        if not is_sqlite(conn):
-            conn.execute(text("DELETE FROM traces_text WHERE id = :id"), {"id": number})
+    known = [number for number in numbers if number <= done]
+    sqlite = is_sqlite(conn)
+    for start in range(0, len(known), _UNINDEX):
+        some = known[start : start + _UNINDEX]
+        if not sqlite:
+            conn.exec_driver_sql("DELETE FROM traces_text WHERE id = ANY(%s)", (some,))
             continue
         # An index without a copy of its text is told what to forget by handing it the same text again.
-        for pair in _texts(conn, "s.id = :id", {"id": number}):
-            statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
-            conn.exec_driver_sql(statement, pair)
+        pairs = _texts(conn, f"s.id IN ({', '.join(map(str, some))})", {})
+        statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
+        if pairs:
+            conn.exec_driver_sql(statement, pairs)
+
+
+_UNINDEX = 200
+"""Spans whose text is held at once."""

@@ -319,9 +319,10 @@ def recompute(conn: Connection, trace: int) -> None:
 def forget(conn: Connection, numbers: Sequence[int]) -> None:
     """Delete the spans with these row numbers, their bodies and their words; sums are the caller's business."""
     rollup.unindex(conn, numbers)
-    for number in numbers:
-        conn.execute(text("DELETE FROM traces_bodies WHERE id = :id"), {"id": number})
-        conn.execute(text("DELETE FROM traces_spans WHERE id = :id"), {"id": number})
+    if numbers:
+        for table in ("traces_bodies", "traces_spans"):
+            statement = f"DELETE FROM {table} WHERE id = {placeholder(conn)}"
+            conn.exec_driver_sql(statement, [(number,) for number in numbers])
 
 
 def remove_facets(conn: Connection, trace: int, pairs: Iterable[tuple[str, str]]) -> None:
