@@ -44,7 +44,9 @@ def test_nothing_of_a_user_is_left_in_the_files(sqlite_home: Home) -> None:
     for start in range(0, 40, 10):
         service.ingest(home, actor.scope, [*hers[start : start + 10], *others[start * 10 : start * 10 + 100]])
         background.catch_up(home)
-    packed = [body.pack(span)[30:] for span in hers]  # bodies are compressed: their words cannot be looked for
+    packed = [
+        body.pack(span)[30:] for span in hers
+    ]  # bodies are compressed: their words cannot be looked for
     secrets = (b"zyxwvu", b"xyzzyfrob", b"quuxmarker", b"plugh-1", *packed)
     before = bytes_of(home.path)
     assert all(secret in before for secret in secrets)

@@ -49,7 +49,12 @@ def test_everything_that_is_read_later_is_redacted(home: Home, actor: Actor) -> 
     assert (summary.output_preview, summary.user, summary.spans) == ("write to [EMAIL] please", "[EMAIL]", 1)
     background.catch_up(home)
     assert listed(home, actor, q="example") == listed(home, actor, user="ada@example.com") == []
-    for filters in ({"q": "write please"}, {"user": "[EMAIL]"}, {"metadata": {"shop": "7"}}, {"tags": ("t",)}):
+    for filters in (
+        {"q": "write please"},
+        {"user": "[EMAIL]"},
+        {"metadata": {"shop": "7"}},
+        {"tags": ("t",)},
+    ):
         assert listed(home, actor, **filters) == [span.trace_id]
     assert usage(home, actor, "model") == before
     assert "ada@example.com" not in usage(home, actor, "user")
@@ -123,7 +128,11 @@ def test_nothing_redacted_is_left_in_the_files(sqlite_home: Home) -> None:
 
 
 def test_wrong_requests_are_refused(home: Home, actor: Actor) -> None:
-    for masking, filters, ids in (({}, TraceFilters(), []), (MAIL, None, []), (MAIL, TraceFilters(), ["ab" * 16])):
+    for masking, filters, ids in (
+        ({}, TraceFilters(), []),
+        (MAIL, None, []),
+        (MAIL, TraceFilters(), ["ab" * 16]),
+    ):
         with pytest.raises(Invalid):
             service.redact_traces(home, actor, masking=masking, filters=filters, trace_ids=ids)
     hashing = {"keys": [{"key": "user", "action": "hash"}]}

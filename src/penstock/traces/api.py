@@ -1,12 +1,11 @@
 """HTTP of traces, under /api/v1: traces, spans, usage, time series, export, and prices (price_api)."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core import clock
@@ -20,12 +19,13 @@ from penstock.core.http import (
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import price_api, service
-from penstock.traces.lines import as_line, as_object
+from penstock.traces import keep_api, price_api, service
+from penstock.traces.lines import as_object
 from penstock.traces.model import Kind, SeriesFilters, Status, TraceFilters
 
 router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
+router.include_router(keep_api.router)
 
 Since = Annotated[
     datetime | None, Query(description="Only what started at or after this time (ISO 8601, UTC)")
@@ -243,19 +243,16 @@ def _cursor(text: str) -> tuple[int, int]:
     return at, number
 
 
+class ExportQuery(TraceQuery):
+    """Which traces to export, and how."""
+
+    format: Literal["jsonl", "parquet", "otlp", "otlp-protobuf"] = "jsonl"
+
+
 @router.get("/traces/export", response_class=StreamingResponse)
-def export(home: HomeDep, actor: CurrentActor, query: Annotated[TraceQuery, Query()]) -> StreamingResponse:
-    """Download the spans of all matching traces as JSON lines (`cursor` and `limit` are not used)."""
-    with home.read() as uow:
-        uow.may(actor, "traces.read")
-    found = service.export_spans(home, actor, filters=query.filters())
-
-    def lines() -> Iterator[bytes]:
-        for span in found:
-            yield as_line(span)
-
-    headers = {"content-disposition": 'attachment; filename="traces.jsonl"'}
-    return StreamingResponse(lines(), media_type="application/x-ndjson", headers=headers)
+def export(home: HomeDep, actor: CurrentActor, query: Annotated[ExportQuery, Query()]) -> Response:
+    """Download the spans of all matching traces (`cursor` and `limit` are not used)."""
+    return keep_api.download(home, actor, query.filters(), query.format)
 
 
 @router.get("/traces/{trace_id}")

@@ -19,3 +19,15 @@ def as_object(span: SpanRecord) -> dict[str, Any]:
 def as_line(span: SpanRecord) -> bytes:
     """Return `span` as a line of JSON."""
     return documents.encode(as_object(span)) + b"\n"
+
+
+def as_columns(span: SpanRecord) -> bytes:
+    """Return `span` as a line of JSON whose nested values are JSON texts: a row of a table."""
+    fields: dict[str, Any] = msgspec.structs.asdict(span)
+    for name in ("input", "output"):
+        document = fields[name]
+        fields[name] = None if document is None else document.decode("utf-8", "replace")
+    fields["events"] = [msgspec.structs.asdict(event) for event in span.events]
+    for name in ("tags", "metadata", "attributes", "events"):
+        fields[name] = documents.encode(fields[name]).decode()
+    return documents.encode(fields) + b"\n"

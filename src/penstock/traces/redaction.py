@@ -9,6 +9,7 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.traces import policy
 from penstock.traces.erasure import MAX_IDS, PAUSE_SECONDS, trace_key
+from penstock.traces.exporter import listed
 from penstock.traces.masking import SpanMasker
 from penstock.traces.model import SpanRecord, TraceFilters
 from penstock.traces.policy import Masking
@@ -85,7 +86,7 @@ def _selected(
     after: tuple[int, int] | None = None
     while filters is not None:
         with home.read() as uow:
-            page = read.list_traces(uow.conn, actor.scope, filters, after=after, limit=_PAGE)
+            page = listed(uow, actor, filters, after, _PAGE)
         yield from _rows(home, actor, [bytes.fromhex(item.trace_id) for item in page.items])
         after = page.next
         if after is None:
@@ -116,4 +117,3 @@ def _rewrite(home: Home, actor: Actor, row: int, spans: Sequence[SpanRecord], ma
         threading.Event().wait(PAUSE_SECONDS)
     with home.begin() as uow:
         erase.forget_names(uow.conn, actor.scope, erase.facet_ids(uow.conn, actor.scope, pairs))
-

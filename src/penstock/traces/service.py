@@ -1,6 +1,6 @@
 """The verbs of traces: the only door into this slice."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import cast, get_args
 
@@ -8,9 +8,11 @@ from penstock.core import clock
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
+from penstock.core.settings import CoreSettings
 from penstock.core.uow import UnitOfWork
-from penstock.traces import writer
+from penstock.traces import exporter, writer
 from penstock.traces.erasure import erase_traces, trace_key
+from penstock.traces.importer import import_traces
 from penstock.traces.model import (
     GroupBy,
     SeriesFilters,
@@ -34,6 +36,7 @@ from penstock.traces.prices import OwnPrice, Price
 from penstock.traces.pricing import PriceTable
 from penstock.traces.recorder import Recorder
 from penstock.traces.redaction import redact_traces
+from penstock.traces.replay import Replayed, replay
 from penstock.traces.store import erase as erasing
 from penstock.traces.store import read, sums
 from penstock.traces.store.prepare import prepare
@@ -115,21 +118,25 @@ def export_spans(
 ) -> Iterator[SpanRecord]:
     """Yield the spans of the matching traces in full, newest trace first, at most `limit` traces.
 
-    Reads page by page in short transactions, so that a long export blocks nobody.
+    Reads in short transactions and holds little at once, so that a long export blocks nobody.
     """
-    after: tuple[int, int] | None = None
-    left = limit
-    while left is None or left > 0:
-        with home.read() as uow:
-            size = 200 if left is None else min(200, left)
-            page = list_traces(uow, actor, filters=filters, after=after, limit=size)
-            found = [spans_of(uow, actor, trace_id=trace.trace_id) for trace in page.items]
-        for spans in found:
-            yield from spans
-        after = page.next
-        left = None if left is None else left - len(page.items)
-        if after is None:
-            return
+    return exporter.spans(home, actor, filters=filters, limit=limit)
+
+
+def replay_traces(
+    home: Home,
+    actor: Actor,
+    *,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    filters: TraceFilters | None = None,
+) -> Replayed:
+    """Send the spans of the matching traces to another OTLP/HTTP endpoint; see `replay.replay` for what it raises."""
+    with home.begin() as uow:
+        uow.may(actor, "traces.admin", "replay")
+        uow.audit(actor, "traces.replay", url[:300])
+    allowed = home.settings.section(CoreSettings).allow_private_urls
+    return replay(export_spans(home, actor, filters=filters), url, headers=headers, allow_private=allowed)
 
 
 def group_named(name: str) -> GroupBy:
@@ -250,6 +257,7 @@ __all__ = [
     "get_trace",
     "group_named",
     "import_prices",
+    "import_traces",
     "ingest",
     "judge",
     "known",
@@ -260,6 +268,7 @@ __all__ = [
     "put_policies",
     "put_price",
     "redact_traces",
+    "replay_traces",
     "set_price",
     "show_price",
     "spans_of",

@@ -140,9 +140,7 @@ def remove_some(conn: Connection, scope: Scope, row: int, done: Removed, *, keep
     return True
 
 
-def _pairs(
-    conn: Connection, row: int, trace_id: bytes, spans: Sequence[Any] | None
-) -> set[tuple[str, str]]:
+def _pairs(conn: Connection, row: int, trace_id: bytes, spans: Sequence[Any] | None) -> set[tuple[str, str]]:
     """Return the facets of a whole trace, or of some of its spans."""
     name = trace_id.hex()
     if spans is None:
