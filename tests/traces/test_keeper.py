@@ -7,8 +7,9 @@ import pytest
 from penstock.core import clock
 from penstock.core.home import Home
 from penstock.core.scope import Actor
+from penstock.core.uow import UnitOfWork
 from penstock.traces import background, keeper, policy, service
-from penstock.traces.model import SpanEvent, SpanRecord, TraceFilters
+from penstock.traces.model import SpanEvent, SpanRecord, TraceFilters, TraceScore
 from penstock.traces.store import keeping
 from tests.traces.build import HOUR_NS, call
 
@@ -37,8 +38,13 @@ def gone(home: Home, actor: Actor) -> dict[str, tuple[int, int]]:
         return {row.reason: (row.traces, row.spans) for row in service.let_go(uow, actor)}
 
 
+def give(uow: UnitOfWork, actor: Actor, trace_id: str, name: str, value: float | None) -> None:
+    score = TraceScore(trace_id=trace_id, ref=f"fb:{name}", origin="feedback", name=name, value=value)
+    service.put_scores(uow, actor, scores=[score])
+
+
 def left_over(home: Home) -> dict[str, int]:
-    tables = ("traces_spans", "traces_bodies", "traces_facets", "traces_waiting", "traces_judgements")
+    tables = ("traces_spans", "traces_bodies", "traces_facets", "traces_waiting", "traces_scores")
     with home.read() as uow:
         return {
             table: uow.conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() for table in tables
@@ -161,12 +167,12 @@ def test_tail_sampling_keeps_errors_slow_costly_and_judged_traces(home: Home, ac
     service.ingest(home, actor.scope, spans.values())
     with home.begin() as uow:
         for name, value in (("scored low", 0.1), ("scored high", 0.9)):
-            service.judge(uow, actor.scope, trace_id=spans[name].trace_id, name="helpful", value=value)
+            give(uow, actor, spans[name].trace_id, "helpful", value)
     later(home)
     found = set(listed(home, actor))
     assert [name for name, span in spans.items() if span.trace_id not in found] == ["plain", "scored high"]
     assert spent(home, actor) == (7, 700)
-    assert left_over(home)["traces_judgements"] == 1
+    assert left_over(home)["traces_scores"] == 1
 
 
 def test_any_feedback_may_keep_a_trace(home: Home, actor: Actor) -> None:
@@ -174,8 +180,8 @@ def test_any_feedback_may_keep_a_trace(home: Home, actor: Actor) -> None:
     put(home, actor, sampling=[{"name": "tail", "rate": 0, "keep": {"judged": True}}])
     service.ingest(home, actor.scope, spans)
     with home.begin() as uow:
-        service.judge(uow, actor.scope, trace_id=spans[0].trace_id, name="comment", value=None)
-        service.judge(uow, actor.scope, trace_id="ab" * 16, name="comment", value=None)
+        give(uow, actor, spans[0].trace_id, "comment", None)
+        give(uow, actor, "ab" * 16, "comment", None)
     later(home)
     assert listed(home, actor) == [spans[0].trace_id]
 

@@ -5,16 +5,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from penstock.core import clock
 from penstock.core.deferred import deferred
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.traces import otlp_out
+from penstock.traces import otlp_out, query
 from penstock.traces.lines import as_columns, as_line
 from penstock.traces.model import SpanRecord, TraceFilters, TracePage, TraceSummary
 from penstock.traces.store import export as exporting
-from penstock.traces.store import read
+from penstock.traces.store import search
+from penstock.traces.store.deadline import limited
 
 if TYPE_CHECKING:
     from penstock.traces import parquet
@@ -31,6 +33,8 @@ MEDIA_TYPES: dict[ExportFormat, tuple[str, str]] = {
 }
 """Format → media type and file ending."""
 _PAGE, _SPANS, _REQUEST = 200, 200, 200
+_LISTING_SECONDS = 300.0
+"""Longest time to find the next page: what goes through everything has more time than a list that people wait for."""
 
 
 def format_named(name: str) -> ExportFormat:
@@ -45,7 +49,11 @@ def listed(
     uow: UnitOfWork, actor: Actor, filters: TraceFilters, after: tuple[int, int] | None, limit: int
 ) -> TracePage:
     """Return the next of the matching traces, for work that goes through all of them."""
-    return read.list_traces(uow.conn, actor.scope, filters, after=after, limit=limit)
+    node = query.of_filters(filters)
+    with limited(uow.conn, _LISTING_SECONDS, None) as deadline:
+        return search.list_traces(
+            uow.conn, actor.scope, node, now=clock.now(), deadline=deadline, after=after, limit=limit
+        )
 
 
 def spans(

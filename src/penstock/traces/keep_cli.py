@@ -20,11 +20,9 @@ SinceOption = Annotated[
 ]
 UntilOption = Annotated[str | None, typer.Option("--until", help="ISO 8601 time.")]
 RouteOption = Annotated[str | None, typer.Option("--route", help="Route of the gateway.")]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Model that answered or was asked for.")]
+QueryOption = Annotated[str | None, typer.Option("--query", "-q", help="Query, see docs/trace-queries.md.")]
 UserOption = Annotated[str | None, typer.Option("--user", help="User.")]
 SessionOption = Annotated[str | None, typer.Option("--session", help="Session.")]
-ErrorsOption = Annotated[bool, typer.Option("--errors", help="Only traces in which something failed.")]
-SearchOption = Annotated[str | None, typer.Option("--search", help="Words to find.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would go; change nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -65,28 +63,16 @@ def export(
         list[str] | None, typer.Option("--header", help="name=value for --to-url; may be repeated.")
     ] = None,
     format: Annotated[str, typer.Option("--format", help="jsonl, parquet, otlp or otlp-protobuf.")] = "jsonl",
+    query: QueryOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    model: ModelOption = None,
     route: RouteOption = None,
     user: UserOption = None,
-    session: SessionOption = None,
-    errors: ErrorsOption = False,
-    search: SearchOption = None,
     home: HomeOption = None,
     project: ProjectOption = "default",
 ) -> None:
     """Write the spans of matching traces to a file, or send them to another OpenTelemetry backend."""
-    filters = TraceFilters(
-        since=moment(since),
-        until=moment(until),
-        model=model,
-        route=route,
-        user=user,
-        session=session,
-        status="error" if errors else None,
-        q=search,
-    )
+    filters = TraceFilters(since=moment(since), until=moment(until), route=route, user=user, query=query)
     chosen = exporter.format_named(format)
     if chosen == "parquet" and to is None and to_url is None:
         raise Invalid("A Parquet file needs a name.", hint="Give --to FILE.")
@@ -168,12 +154,7 @@ def redact(
         list[str] | None, typer.Option("--field", help="Key whose values are masked, with * and ?.")
     ] = None,
     trace: Annotated[list[str] | None, typer.Option("--trace", help="Trace id; may be repeated.")] = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    route: RouteOption = None,
-    user: UserOption = None,
-    session: SessionOption = None,
-    search: SearchOption = None,
+    query: QueryOption = None,
     everything: Annotated[bool, typer.Option("--all", help="All traces of the project.")] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -182,10 +163,7 @@ def redact(
     as_json: JsonOption = False,
 ) -> None:
     """Take something out of stored traces, for good."""
-    chosen = TraceFilters(
-        since=moment(since), until=moment(until), route=route, user=user, session=session, q=search
-    )
-    filters = chosen if everything or chosen != TraceFilters() else None
+    filters = TraceFilters(query=query) if everything or query else None
     masking: dict[str, Any] = {
         "detectors": {name: {} for name in detector or []},
         "patterns": [{"name": "redacted", "pattern": text} for text in pattern or []],

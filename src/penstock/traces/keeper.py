@@ -146,13 +146,12 @@ def _dropped_by(uow: UnitOfWork, rules: tuple[SamplingRule, ...], candidate: sam
     """Return the name of the rule that lets the trace go, or None."""
     for rule in rules:
         if sample.holds(uow.conn, candidate, rule.where):
-            scores = keeping.judged(uow.conn, candidate.scope, candidate.trace_id) if rule.keep else []
             facts = Facts(
                 trace_id=candidate.trace_id,
                 errors=candidate.errors,
                 duration_ns=candidate.duration_ns,
                 cost_nano=candidate.cost_nano,
-                scores=(*scores, *(sample.scores(uow.conn, candidate) if rule.keep else ())),
+                scores=tuple(sample.scores(uow.conn, candidate)) if rule.keep else (),
             )
             return None if kept(rule, facts) else rule.name
     return None

@@ -48,14 +48,6 @@ def let_go(uow: UnitOfWork, actor: Actor, *, limit: int = 100) -> list[LetGo]:
     return keeping.counted(uow.conn, actor.scope, limit=limit)
 
 
-def judge(uow: UnitOfWork, scope: Scope, *, trace_id: str, name: str, value: float | None) -> None:
-    """Remember a score or feedback about a trace, for sampling: upper slices tell of theirs.
-
-    `value` is None for feedback that is no number. Unknown traces are ignored.
-    """
-    keeping.judge(uow.conn, scope, bytes.fromhex(trace_id), name, value, clock.now())
-
-
 def effective(home: OpenedHome, policies: Policies) -> Retention:
     """Return the retention that holds: the project's own, else the settings'."""
     settings = home.settings.section(TracesSettings)

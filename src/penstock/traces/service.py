@@ -9,9 +9,11 @@ from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
 from penstock.core.settings import CoreSettings
+from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
-from penstock.traces import exporter, writer
+from penstock.traces import exporter, query, writer
 from penstock.traces.erasure import erase_traces, trace_key
+from penstock.traces.find_service import facets, histogram, put_scores, remove_score, scores_of
 from penstock.traces.importer import import_traces
 from penstock.traces.model import (
     GroupBy,
@@ -23,7 +25,7 @@ from penstock.traces.model import (
     TracePage,
     UsageRow,
 )
-from penstock.traces.policy_service import MaskTable, get_policies, judge, let_go, put_policies
+from penstock.traces.policy_service import MaskTable, get_policies, let_go, put_policies
 from penstock.traces.price_service import (
     delete_price,
     import_prices,
@@ -37,8 +39,10 @@ from penstock.traces.pricing import PriceTable
 from penstock.traces.recorder import Recorder
 from penstock.traces.redaction import redact_traces
 from penstock.traces.replay import Replayed, replay
+from penstock.traces.settings import TracesSettings
 from penstock.traces.store import erase as erasing
-from penstock.traces.store import read, sums
+from penstock.traces.store import read, search, snippets, sums
+from penstock.traces.store.deadline import limited
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
 
@@ -67,12 +71,22 @@ def list_traces(
     filters: TraceFilters | None = None,
     after: tuple[int, int] | None = None,
     limit: int = 50,
+    stop: Stop | None = None,
 ) -> TracePage:
-    """Return traces of the actor's project, newest first; `after` is the `next` of the page before."""
+    """Return traces of the actor's project, newest first; `after` is the `next` of the page before.
+
+    Traces found by words carry a snippet. Raises Invalid for a wrong query, Unprocessable when it takes longer than
+    `[traces] query_seconds`, Cancelled when `stop` was asked.
+    """
     uow.may(actor, "traces.read")
     if not 1 <= limit <= MAX_PAGE:
         raise Invalid(f"limit must be 1 to {MAX_PAGE}, not {limit}.")
-    return read.list_traces(uow.conn, actor.scope, filters or TraceFilters(), after=after, limit=limit)
+    node = query.of_filters(filters or TraceFilters())
+    with limited(uow.conn, uow.home.settings.section(TracesSettings).query_seconds, stop) as deadline:
+        page = search.list_traces(
+            uow.conn, actor.scope, node, now=clock.now(), deadline=deadline, after=after, limit=limit
+        )
+        return snippets.added(uow.conn, actor.scope, page, node)
 
 
 def known(uow: UnitOfWork, actor: Actor, *, trace_ids: Iterable[str]) -> set[str]:
@@ -252,14 +266,15 @@ __all__ = [
     "erase_traces",
     "export",
     "export_spans",
+    "facets",
     "get_policies",
     "get_span_body",
     "get_trace",
     "group_named",
+    "histogram",
     "import_prices",
     "import_traces",
     "ingest",
-    "judge",
     "known",
     "let_go",
     "list_prices",
@@ -267,8 +282,11 @@ __all__ = [
     "price_history",
     "put_policies",
     "put_price",
+    "put_scores",
     "redact_traces",
+    "remove_score",
     "replay_traces",
+    "scores_of",
     "set_price",
     "show_price",
     "spans_of",

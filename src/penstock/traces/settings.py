@@ -13,6 +13,8 @@ class TracesSettings:
     """Keep at most this many traces per project, the newest; 0 keeps all. A project's own policy wins."""
     sampling_seconds: int = 60
     """How long after a trace came its project's sampling rules decide about it, in seconds; at least 5."""
+    query_seconds: float = 10.0
+    """Longest time a query over traces may take; what takes longer ends with an error that says so."""
     buffer_spans: int = 20_000
     """Spans that may wait in memory for the disk; what the gateway records beyond is dropped and counted."""
     commit_ms: int = 100

@@ -147,29 +147,30 @@ class _Scanner:
         """Yield (line, text) of every object that ends in `chunk`."""
         at, begin = int(self._escaping), 0
         self._escaping = False
-        while True:
-            found = (_STRING if self.in_string else _STRUCTURE).search(chunk, at)
-            if found is None:
-                break
-            mark, place = found.group(), found.start()
-            at = found.end()
-            if mark == b"\n":
-                self.line += 1
-            elif mark == b"\\":
+        while (found := (_STRING if self.in_string else _STRUCTURE).search(chunk, at)) is not None:
+            mark, at = found.group(), found.end()
+            if mark == b"\\":
                 self._escaping = at == len(chunk)  # what it escapes comes with the next chunk
                 at += 1
-            elif mark == b'"':
-                self.in_string = not self.in_string
-            elif mark == b"{":
-                if self.depth == 0:
-                    begin, self.started = place, self.line
-                self.depth += 1
-            elif mark == b"}" and self.depth:
-                self.depth -= 1
-                if self.depth == 0:
-                    yield self.started, bytes(self.held) + chunk[begin:at]
-                    self.held.clear()
+            elif mark == b"{" and self.depth == 0:
+                begin, self.started, self.depth = found.start(), self.line, 1
+            elif mark == b"}" and self.depth == 1:
+                self.depth = 0
+                yield self.started, bytes(self.held) + chunk[begin:at]
+                self.held.clear()
+            else:
+                self._count(mark)
         if self.depth:
             self.held += chunk[begin:]
             if len(self.held) > MAX_ROW:
                 raise Invalid(f"Line {self.started}: an object is larger than {MAX_ROW >> 20} MB.")
+
+    def _count(self, mark: bytes) -> None:
+        if mark == b"\n":
+            self.line += 1
+        elif mark == b'"':
+            self.in_string = not self.in_string
+        elif mark == b"{":
+            self.depth += 1
+        elif mark == b"}" and self.depth:
+            self.depth -= 1

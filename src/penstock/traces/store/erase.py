@@ -29,6 +29,8 @@ _UNROLLED = (
     "EXISTS (SELECT 1 FROM traces_spans s WHERE s.trace = t.id "
     "AND s.id > (SELECT value FROM traces_marks WHERE name = 'rolled'))"
 )
+_HAS_ENTRIES = "key <> 'attributes'"
+"""Names of attributes are kept without entries (see `rollup.index`)."""
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ def remove_rows(
 
 def remove_some(conn: Connection, scope: Scope, row: int, done: Removed, *, keep_sums: bool) -> bool:
     """Delete up to 200 spans of the trace with this row number, then the trace; returns whether all of it is gone."""
-    query = text("SELECT trace_id, at_ms FROM traces_traces WHERE id = :id AND scope_id = :scope")
+    query = text("SELECT scope_id, trace_id, at_ms FROM traces_traces WHERE id = :id AND scope_id = :scope")
     head = conn.execute(query, {"id": row, "scope": read.scope_id(conn, scope)}).first()
     if head is None:
         return True
@@ -134,7 +136,10 @@ def remove_some(conn: Connection, scope: Scope, row: int, done: Removed, *, keep
     if going != spans:
         return False
     conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})
-    keeping.forget_judgements(conn, scope, trace_id)
+    conn.execute(
+        text("DELETE FROM traces_scores WHERE scope_id = :scope AND trace_id = :trace"),
+        {"scope": head.scope_id, "trace": trace_id},
+    )
     keeping.waited(conn, scope, row)
     done.traces += 1
     return True
@@ -166,7 +171,7 @@ def forget_names(conn: Connection, scope: Scope, facets: Iterable[int]) -> int:
         return 0
     _alone(conn)
     query = text(
-        "DELETE FROM traces_facet_names WHERE scope_id = :scope AND id IN :facets "
+        f"DELETE FROM traces_facet_names WHERE scope_id = :scope AND id IN :facets AND {_HAS_ENTRIES} "
         "AND NOT EXISTS (SELECT 1 FROM traces_facets f WHERE f.facet = traces_facet_names.id)"
     ).bindparams(bindparam("facets", expanding=True))
     scope_id, gone = read.scope_id(conn, scope), 0
@@ -180,7 +185,7 @@ def forget_names(conn: Connection, scope: Scope, facets: Iterable[int]) -> int:
 def orphans(conn: Connection, after: int, limit: int) -> tuple[int, list[int]]:
     """Return (last name looked at, names of every scope that no trace has), walking up; (0, …) at the end."""
     query = text(
-        "SELECT n.id, EXISTS (SELECT 1 FROM traces_facets f WHERE f.facet = n.id) AS used "
+        "SELECT n.id, n.key = 'attributes' OR EXISTS (SELECT 1 FROM traces_facets f WHERE f.facet = n.id) AS used "
         "FROM traces_facet_names n WHERE n.id > :after ORDER BY n.id LIMIT :limit"
     )
     rows = conn.execute(query, {"after": after, "limit": limit}).all()
@@ -192,7 +197,7 @@ def forget_orphans(conn: Connection, facets: Sequence[int]) -> int:
     """Delete facet names, in every scope, that still belong to no trace. For a transaction of its own."""
     _alone(conn)
     query = text(
-        "DELETE FROM traces_facet_names WHERE id IN :facets "
+        f"DELETE FROM traces_facet_names WHERE id IN :facets AND {_HAS_ENTRIES} "
         "AND NOT EXISTS (SELECT 1 FROM traces_facets f WHERE f.facet = traces_facet_names.id)"
     ).bindparams(bindparam("facets", expanding=True))
     gone = conn.execute(query, {"facets": list(facets)}).rowcount

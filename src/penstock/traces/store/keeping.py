@@ -1,6 +1,5 @@
 """The SQL of keeping: policies, what was let go by them, judgements, and which traces it is time to decide about."""
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -8,10 +7,8 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    Float,
     Index,
     Integer,
-    LargeBinary,
     String,
     Table,
     Text,
@@ -71,17 +68,6 @@ waiting = Table(
     Index("ix_traces_waiting_due", "due_ms"),
 )
 """Traces whose root has not come yet: sampling asks again."""
-
-judgements = Table(
-    "traces_judgements",
-    metadata,
-    Column("scope_id", Integer, primary_key=True, autoincrement=False),
-    Column("trace_id", LargeBinary(16), primary_key=True),
-    Column("name", String(200), primary_key=True),
-    Column("value", Float),
-    Column("at", UtcTime, nullable=False),
-)
-"""Scores and feedback that upper slices told of: what sampling keeps traces for."""
 
 
 def get(conn: Connection, scope: Scope) -> Stored | None:
@@ -157,37 +143,6 @@ def counted(conn: Connection, scope: Scope, *, limit: int) -> list[LetGo]:
         )
         for row in conn.execute(query.order_by(let_go.c.reason).limit(limit))
     ]
-
-
-def judge(
-    conn: Connection, scope: Scope, trace_id: bytes, name: str, value: float | None, at: datetime
-) -> None:
-    """Remember a score or feedback about a trace that is stored; a later one of the same name takes its place."""
-    if read.trace_row(conn, scope, trace_id) is None:
-        return
-    row = {
-        "scope_id": read.scope_id(conn, scope),
-        "trace_id": trace_id,
-        "name": name[:200],
-        "value": value,
-        "at": at,
-    }
-    upsert(conn, judgements, [row], keys=["scope_id", "trace_id", "name"], update=["value", "at"])
-
-
-def judged(conn: Connection, scope: Scope, trace_id: bytes) -> list[tuple[str, float | None]]:
-    """Return the scores and feedback about a trace."""
-    number = read.scope_id(conn, scope)
-    query = select(judgements.c.name, judgements.c.value).where(
-        judgements.c.scope_id == number, judgements.c.trace_id == trace_id
-    )
-    return [(row.name, row.value) for row in conn.execute(query)]
-
-
-def forget_judgements(conn: Connection, scope: Scope, trace_id: bytes) -> None:
-    """Drop what is known about a trace that goes."""
-    number = read.scope_id(conn, scope)
-    conn.execute(delete(judgements).where(judgements.c.scope_id == number, judgements.c.trace_id == trace_id))
 
 
 def newest(conn: Connection) -> int:

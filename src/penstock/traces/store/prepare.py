@@ -47,6 +47,8 @@ CALL_KINDS = frozenset({KIND_CODES["llm"], KIND_CODES["embedding"]})
 """Kinds that are calls of a model: only these carry tokens and cost."""
 
 ERROR = STATUS_CODES["error"]
+_CACHE = "gateway.cache"
+"""The attribute in which the gateway says what its cache did."""
 _LARGEST = (1 << 63) - 1
 _TOKENS = (1 << 40) - 1
 _NAME_CHARS, _LABEL_CHARS, _ERROR_CHARS, MAX_FACETS = 300, 200, 2000, 64
@@ -69,6 +71,11 @@ def clean(text: str, chars: int) -> str:
     if text.isascii():
         return text.replace("\x00", "\ufffd") if "\x00" in text else text
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def clean_label(text: str) -> str:
+    """Return `text` as facets keep it."""
+    return clean(text, _LABEL_CHARS)
 
 
 def _label(value: str | None) -> str | None:
@@ -128,6 +135,10 @@ def _facets(span: SpanRecord, labels: dict[str, str | None]) -> tuple[tuple[str,
     found.append(("kind", span.kind))
     if span.status == "error":
         found.append(("status", "error"))
+    if span.name:
+        found.append(("name", clean(span.name, _LABEL_CHARS)))
+    if isinstance(cache := span.attributes.get(_CACHE), str):
+        found.append(("cache", clean(cache, _LABEL_CHARS)))
     if span.requested_model and span.requested_model != span.model:
         found.append(("model", clean(span.requested_model, _LABEL_CHARS)))
     found.extend(("tag", clean(tag, _LABEL_CHARS)) for tag in span.tags if tag)

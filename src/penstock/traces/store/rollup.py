@@ -5,7 +5,7 @@ them. A span that is replaced or erased after it was rolled up is subtracted in 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -13,7 +13,7 @@ from penstock.core.db import is_sqlite
 from penstock.traces import body, histogram, words
 from penstock.traces.histogram import Counts
 from penstock.traces.store.prepare import ERROR
-from penstock.traces.store.sql import WRITERS_LOCK, placeholder, quoted
+from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, placeholder, quoted
 
 HOUR, DAY = 3600, 86400
 GRAINS = (HOUR, DAY)
@@ -167,7 +167,17 @@ def retract(conn: Connection, number: int) -> None:
     _apply(conn, _fold(conn.execute(query, {"id": number}).all(), -1))
 
 
-def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[tuple[int, str]]:
+class Said(NamedTuple):
+    """What the index is told about a span."""
+
+    span: int
+    words: str
+    scope_id: int
+    attributes: tuple[str, ...]
+    """The names of its attributes."""
+
+
+def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[Said]:
     query = text(
         f"SELECT s.id, s.scope_id, s.name, s.error, b.data FROM traces_spans s JOIN traces_bodies b ON b.id = s.id "
         f"WHERE {condition}"
@@ -176,19 +186,20 @@ def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[tup
     for row in conn.execute(query, values):
         unpacked = body.unpack(bytes(row.data))
         said = words.of_span(row.name, row.error, unpacked.input, unpacked.output)
-        found.append((row.id, words.indexed(said, row.scope_id)))
+        indexed = words.indexed(said, row.scope_id, unpacked.attributes)
+        found.append(Said(row.id, indexed, row.scope_id, words.attribute_keys(unpacked.attributes)))
     return found
 
 
-def read_texts(conn: Connection, *, limit: int) -> tuple[int, int, list[tuple[int, str]]]:
+def read_texts(conn: Connection, *, limit: int) -> tuple[int, int, list[Said]]:
     """Return (mark, new mark, texts) of the next spans for the index; takes no lock."""
     done, up_to = mark(conn, INDEXED), mark(conn, ROLLED)
     condition = "s.id > :done AND s.id <= :up_to ORDER BY s.id LIMIT :limit"
     found = _texts(conn, condition, {"done": done, "up_to": up_to, "limit": limit})
-    return done, (found[-1][0] if len(found) == limit else up_to), found
+    return done, (found[-1].span if len(found) == limit else up_to), found
 
 
-def index(conn: Connection, done: int, reached: int, texts: Sequence[tuple[int, str]]) -> bool:
+def index(conn: Connection, done: int, reached: int, texts: Sequence[Said]) -> bool:
     """Put `texts` into the index unless another process moved the mark meanwhile; returns whether it did.
 
     Spans that vanished after their text was read are left out.
@@ -202,7 +213,12 @@ def index(conn: Connection, done: int, reached: int, texts: Sequence[tuple[int, 
             {"done": done, "reached": reached},
         )
     }
-    rows = [pair for pair in texts if pair[0] in there]
+    kept = [said for said in texts if said.span in there]
+    rows = [(said.span, said.words) for said in kept]
+    # Names without entries: so that people can be told which attributes there are.
+    named = sorted({(said.scope_id, "attributes", name) for said in kept for name in said.attributes})
+    columns = ("scope_id", "key", "value")
+    insert_rows(conn, "traces_facet_names", columns, named, keys=columns)
     if is_sqlite(conn):
         if rows:
             conn.exec_driver_sql("INSERT INTO traces_text (rowid, words) VALUES (?, ?)", rows)
@@ -224,10 +240,10 @@ def unindex(conn: Connection, numbers: Sequence[int]) -> None:
             conn.exec_driver_sql("DELETE FROM traces_text WHERE id = ANY(%s)", (some,))
             continue
         # An index without a copy of its text is told what to forget by handing it the same text again.
-        pairs = _texts(conn, f"s.id IN ({', '.join(map(str, some))})", {})
+        found = _texts(conn, f"s.id IN ({', '.join(map(str, some))})", {})
         statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
-        if pairs:
-            conn.exec_driver_sql(statement, pairs)
+        if found:
+            conn.exec_driver_sql(statement, [(said.span, said.words) for said in found])
 
 
 _UNINDEX = 200

@@ -80,7 +80,10 @@ def holds(conn: Connection, candidate: Candidate, where: Mapping[str, str]) -> b
 
 
 def scores(conn: Connection, candidate: Candidate) -> Iterator[tuple[str, float | None]]:
-    """Yield the evaluation results that the trace's own spans carry."""
+    """Yield what upper slices know of the trace, and the evaluation results that its own spans carry."""
+    told = text("SELECT name, value FROM traces_scores WHERE scope_id = :scope AND trace_id = :trace")
+    for row in conn.execute(told, {"scope": candidate.scope_id, "trace": candidate.trace_id}):
+        yield row.name, row.value
     for record in read.records(conn, candidate.row, candidate.trace_id.hex()):
         carriers = [event.attributes for event in record.events if event.name == _EVENT]
         for attributes in (*carriers, record.attributes):

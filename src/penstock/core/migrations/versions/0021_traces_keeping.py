@@ -1,4 +1,4 @@
-"""Traces keeping: policies, what was let go, sampling's clock, judgements."""
+"""Traces keeping: policies, what was let go, sampling's clock."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -43,14 +43,6 @@ def upgrade() -> None:
         sa.Column("since_ms", sa.BigInteger, nullable=False),
         sa.Column("due_ms", sa.BigInteger, nullable=False),
         sa.Index("ix_traces_waiting_due", "due_ms"),
-    )
-    op.create_table(
-        "traces_judgements",
-        sa.Column("scope_id", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("trace_id", sa.LargeBinary(16), primary_key=True),
-        sa.Column("name", sa.String(200), primary_key=True),
-        sa.Column("value", sa.Float),
-        sa.Column("at", UtcTime, nullable=False),
     )
     marks = {"sampled": "(SELECT coalesce(max(id), 0) FROM traces_traces)", "scrub": "0", "names": "0"}
     # How often names of facets were removed: writers that remember their numbers look at it.
