@@ -40,7 +40,7 @@ def gone(home: Home, actor: Actor) -> dict[str, tuple[int, int]]:
 
 def give(uow: UnitOfWork, actor: Actor, trace_id: str, name: str, value: float | None) -> None:
     score = TraceScore(trace_id=trace_id, ref=f"fb:{name}", origin="feedback", name=name, value=value)
-    service.put_scores(uow, actor, scores=[score])
+    service.put_scores(uow, actor.scope, scores=[score])
 
 
 def left_over(home: Home) -> dict[str, int]:

@@ -126,7 +126,7 @@ def import_traces(
     with home.begin() as uow:
         uow.may(actor, "traces.write", "import")
         uow.audit(actor, "traces.import", format)
-    running = _Import(home, actor, format)  # type: ignore[arg-type]  # one of FORMATS
+    running = _Import(home, actor, format)
     problems: list[Problem] = []
     quarantined = 0
     try:

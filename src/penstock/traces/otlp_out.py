@@ -81,11 +81,12 @@ def _around(span: SpanRecord) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the resource and scope the span came with, or what stands for them."""
     held, scope = span.attributes.get("resource"), span.attributes.get("scope")
     resource = dict(held) if isinstance(held, dict) else {}
-    service = span.metadata.get("service.name")
-    if service:
-        resource.setdefault("service.name", service)
-    if span.environment:
-        resource.setdefault("deployment.environment.name", span.environment)
+    if not resource:
+        given = {
+            "service.name": span.metadata.get("service.name"),
+            "deployment.environment.name": span.environment,
+        }
+        resource = {key: value for key, value in given.items() if value}
     return resource, dict(scope) if isinstance(scope, dict) else {}
 
 

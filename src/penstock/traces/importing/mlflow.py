@@ -17,7 +17,6 @@ from penstock.traces.importing.values import moment, pick, span_id, trace_id
 from penstock.traces.mapping import OtlpSpan
 
 _CODES = {"STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2, "OK": 1, "ERROR": 2}
-_DOCUMENTS = frozenset({"mlflow.spanInputs", "mlflow.spanOutputs"})
 _SHARED = ("mlflow.trace.user", "mlflow.trace.session")
 
 
@@ -70,7 +69,7 @@ def _span(span: dict[str, Any], trace: str, shared: dict[str, Any]) -> OtlpSpan:
         raise Invalid("a span without a start time")
     end = moment(pick(span, "end_time_unix_nano", "end_time_ns", "end_time"))
     code, message = _status(span)
-    attributes = {key: _attribute(key, value) for key, value in _object(span.get("attributes")).items()}
+    attributes = {key: _attribute(value) for key, value in _object(span.get("attributes")).items()}
     return OtlpSpan(
         trace_id=trace,
         span_id=own,
@@ -91,16 +90,14 @@ def _object(given: Any) -> dict[str, Any]:
     return documents.as_object(given)
 
 
-def _attribute(key: str, value: Any) -> Any:
-    """Return an attribute decoded: MLflow keeps each as JSON text. Documents stay text, as they are sent."""
-    if key in _DOCUMENTS:
-        return value if isinstance(value, str) else documents.encode(value).decode()
+def _attribute(value: Any) -> Any:
+    """Return an attribute decoded: MLflow keeps each as JSON text. Objects stay text, as other SDKs send them."""
     if isinstance(value, str) and value[:1] == '"':
         try:
             return msgspec.json.decode(value)
         except (msgspec.DecodeError, UnicodeError):
             return value
-    return value
+    return documents.encode(value).decode() if isinstance(value, dict | list) else value
 
 
 def _status(span: dict[str, Any]) -> tuple[int, str]:
