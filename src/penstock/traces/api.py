@@ -20,7 +20,7 @@ from penstock.core.http import (
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import find_api, keep_api, price_api, service
+from penstock.traces import find_api, keep_api, log_api, price_api, service
 from penstock.traces.lines import as_object
 from penstock.traces.model import Kind, SeriesFilters, Status, TraceFilters
 
@@ -28,6 +28,7 @@ router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
 router.include_router(keep_api.router)
 router.include_router(find_api.router)
+router.include_router(log_api.router)
 
 Since = Annotated[
     datetime | None, Query(description="Only what started at or after this time (ISO 8601, UTC)")

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from penstock.core import plugins
-from penstock.traces import documents
+from penstock.traces import dialects, documents
+from penstock.traces.log_model import LogContent
 from penstock.traces.model import SpanEvent, SpanRecord
+from penstock.traces.otlp_logs import OtlpLog
 from penstock.traces.policy import KeyAction, Masking, compile_pattern
 from penstock.traces.ports import Masker
 
@@ -19,6 +21,11 @@ MASKED = "[MASKED]"
 _HASH = "hash:"
 _MAX_DEPTH = 200
 _DROPPED = object()
+_SAYING = {
+    "input": frozenset({*dialects.MESSAGE_EVENTS, dialects.DETAIL_EVENT}),
+    "output": frozenset({dialects.CHOICE_EVENT, dialects.DETAIL_EVENT}),
+}
+"""Which log events become a span's input and output (see `log_join`)."""
 
 
 class PatternMasker:
@@ -59,6 +66,36 @@ class SpanMasker:
         """Return `span` without what must not be stored; `span` itself when there was nothing."""
         changed = {name: value for name, value in self._fields(span) if value != getattr(span, name)}
         return msgspec.structs.replace(span, **changed) if changed else span
+
+    def apply_log(self, record: OtlpLog) -> OtlpLog:
+        """Return a log record without what must not be stored."""
+        made = self.apply_content(
+            record.event,
+            LogContent(
+                body=record.body,
+                attributes=record.attributes,
+                resource=dict(record.resource),
+                scope=dict(record.scope),
+            ),
+        )
+        return msgspec.structs.replace(
+            record, body=made.body, attributes=made.attributes, resource=made.resource, scope=made.scope
+        )
+
+    def apply_content(self, event: str | None, content: LogContent) -> LogContent:
+        """Return what a record says without what must not be stored.
+
+        A rule for the key `input` or `output` empties the events that would give a span its input or output.
+        """
+        said = [name for name, events in _SAYING.items() if event in events]
+        if any(self._action(name) is not None for name in said):
+            return LogContent(resource=content.resource, scope=content.scope)
+        return LogContent(
+            body=self._value(content.body, 0),
+            attributes=self._object(content.attributes, 0),
+            resource=self._object(content.resource, 0),
+            scope=self._object(content.scope, 0),
+        )
 
     def _fields(self, span: SpanRecord) -> list[tuple[str, Any]]:
         return [

@@ -12,6 +12,7 @@ from penstock.core.uow import OpenedHome, UnitOfWork
 from penstock.traces import policy
 from penstock.traces.masking import SpanMasker
 from penstock.traces.model import SpanRecord
+from penstock.traces.otlp_logs import OtlpLog
 from penstock.traces.policy import LetGo, Policies, Retention, Stored
 from penstock.traces.settings import TracesSettings
 from penstock.traces.store import keeping
@@ -76,13 +77,21 @@ class MaskTable:
 
     def masked(self, scope: Scope, span: SpanRecord) -> SpanRecord:
         """Return `span` without what its project does not store; raises what the database raises."""
+        masker = self._masker(scope)
+        return span if masker is None else masker.apply(span)
+
+    def masked_log(self, scope: Scope, record: OtlpLog) -> OtlpLog:
+        """Return a log record without what its project does not store; raises what the database raises."""
+        masker = self._masker(scope)
+        return record if masker is None else masker.apply_log(record)
+
+    def _masker(self, scope: Scope) -> SpanMasker | None:
         if clock.monotonic() - self._looked > _REFRESH_SECONDS:
             self._look()
         try:
-            masker = self._maskers[scope]
+            return self._maskers[scope]
         except KeyError:
-            masker = self._first(scope)
-        return span if masker is None else masker.apply(span)
+            return self._first(scope)
 
     def _look(self) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ from penstock.traces.masking import SpanMasker
 from penstock.traces.model import SpanRecord, TraceFilters
 from penstock.traces.policy import Masking
 from penstock.traces.policy_service import hash_key
-from penstock.traces.store import erase, keeping, read
+from penstock.traces.store import erase, keeping, read, redact
 from penstock.traces.store.prepare import facets_of, prepare
 from penstock.traces.store.write import ScopeIds, Writing
 
@@ -66,7 +66,8 @@ def redact_traces(
         with home.read() as uow:
             found = ((record, masker.apply(record)) for record in read.records(uow.conn, row, trace_id))
             changed = [old for old, new in found if new != old]
-        traces += bool(changed)
+        said = _logs(home, actor, trace_id, masker, dry_run)
+        traces += bool(changed or said)
         spans += len(changed)
         if changed and not dry_run:
             _rewrite(home, actor, row, changed, masker)
@@ -98,6 +99,18 @@ def _rows(home: Home, actor: Actor, keys: Sequence[bytes]) -> list[tuple[int, st
     with home.read() as uow:
         rows = [(read.trace_row(uow.conn, actor.scope, key), key.hex()) for key in keys]
     return [(row, trace_id) for row, trace_id in rows if row is not None]
+
+
+def _logs(home: Home, actor: Actor, trace_id: str, masker: SpanMasker, dry_run: bool) -> int:
+    """Redact the log records of a trace first: what they say is joined to spans that are written anew."""
+    key = bytes.fromhex(trace_id)
+    if dry_run:
+        with home.read() as uow:
+            return len(redact.changed_logs(uow.conn, actor.scope, key, masker.apply_content))
+    with home.begin() as uow:
+        found = redact.changed_logs(uow.conn, actor.scope, key, masker.apply_content)
+        redact.rewrite_logs(uow.conn, actor.scope, found)
+    return len(found)
 
 
 def _rewrite(home: Home, actor: Actor, row: int, spans: Sequence[SpanRecord], masker: SpanMasker) -> None:

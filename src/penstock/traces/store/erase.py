@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.store import keeping, read, rollup
+from penstock.traces.store import keeping, logs, read, rollup
 from penstock.traces.store.prepare import clean, facets_of
 from penstock.traces.store.sql import WRITERS_LOCK, placeholder
 from penstock.traces.store.write import forget
@@ -22,6 +22,7 @@ SCRUBBED = (
     "traces_facets",
     "traces_facet_names",
     "traces_text",
+    "traces_logs",
 )
 """Tables that hold what people said or were called."""
 
@@ -136,6 +137,7 @@ def remove_some(conn: Connection, scope: Scope, row: int, done: Removed, *, keep
     if going != spans:
         return False
     conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})
+    logs.forget_trace(conn, head.scope_id, trace_id)
     conn.execute(
         text("DELETE FROM traces_scores WHERE scope_id = :scope AND trace_id = :trace"),
         {"scope": head.scope_id, "trace": trace_id},

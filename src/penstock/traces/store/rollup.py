@@ -33,7 +33,7 @@ SUMS = (
     "unpriced",
     "latency_us",
 )
-ROLLED, INDEXED = "rolled", "indexed"
+ROLLED, INDEXED, SIGNALS = "rolled", "indexed", "signals"
 _SOURCE = (
     'id, scope_id, kind, status, start_ns, end_ns, ttft_ns, model, provider, route, key_id, environment, "user", '
     "input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost_nano"
@@ -128,7 +128,8 @@ def mark(conn: Connection, name: str, *, lock: str = "") -> int:
     return int(conn.execute(query, {"name": name}).scalar_one())
 
 
-def _move(conn: Connection, name: str, value: int) -> None:
+def move(conn: Connection, name: str, value: int) -> None:
+    """Set a mark, which is one for every scope."""
     query = text("UPDATE traces_marks SET value = :value WHERE name = :name")
     conn.execute(query, {"name": name, "value": value})
 
@@ -155,7 +156,7 @@ def roll(conn: Connection, *, up_to: int, limit: int) -> int:
     rows = conn.execute(query, {"done": done, "up_to": up_to, "limit": limit}).all()
     _apply(conn, _fold(rows, 1))
     reached = rows[-1].id if len(rows) == limit else up_to
-    _move(conn, ROLLED, reached)
+    move(conn, ROLLED, reached)
     return int(up_to - reached)
 
 
@@ -214,18 +215,13 @@ def index(conn: Connection, done: int, reached: int, texts: Sequence[Said]) -> b
         )
     }
     kept = [said for said in texts if said.span in there]
-    rows = [(said.span, said.words) for said in kept]
     # Names without entries: so that people can be told which attributes there are.
     named = sorted({(said.scope_id, "attributes", name) for said in kept for name in said.attributes})
     columns = ("scope_id", "key", "value")
     insert_rows(conn, "traces_facet_names", columns, named, keys=columns)
-    if is_sqlite(conn):
-        if rows:
-            conn.exec_driver_sql("INSERT INTO traces_text (rowid, words) VALUES (?, ?)", rows)
-    elif rows:
-        statement = "INSERT INTO traces_text (id, words) VALUES (%s, to_tsvector('simple', %s)) ON CONFLICT DO NOTHING"
-        conn.exec_driver_sql(statement, rows)
-    _move(conn, INDEXED, reached)
+    if kept:
+        _insert_texts(conn, kept)
+    move(conn, INDEXED, reached)
     return True
 
 
@@ -248,3 +244,24 @@ def unindex(conn: Connection, numbers: Sequence[int]) -> None:
 
 _UNINDEX = 200
 """Spans whose text is held at once."""
+
+
+def reindex(conn: Connection, number: int) -> None:
+    """Put a span whose text has changed back into the full-text index, unless its turn is still to come.
+
+    The caller loaded the span under its scope or works on every scope, and has called `unindex` before the change.
+    """
+    if number > mark(conn, INDEXED, lock="FOR SHARE"):
+        return
+    found = _texts(conn, "s.id = :id", {"id": number})
+    if found:
+        _insert_texts(conn, found)
+
+
+def _insert_texts(conn: Connection, rows: Sequence[Said]) -> None:
+    statement = (
+        "INSERT INTO traces_text (rowid, words) VALUES (?, ?)"
+        if is_sqlite(conn)
+        else "INSERT INTO traces_text (id, words) VALUES (%s, to_tsvector('simple', %s)) ON CONFLICT DO NOTHING"
+    )
+    conn.exec_driver_sql(statement, [(said.span, said.words) for said in rows])

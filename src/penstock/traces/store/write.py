@@ -7,7 +7,8 @@ from sqlalchemy import Connection, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.store import read, rollup
+from penstock.traces.store import logs, read, rollup
+from penstock.traces.store.logs import PreparedLog
 from penstock.traces.store.prepare import AT, CALL_KINDS, ERROR, SPAN_COLUMNS, Prepared, facets_of
 from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, placeholder, quoted, returning_rows
 
@@ -127,8 +128,29 @@ class Writing:
         """Remember the looked-up numbers; only after the commit."""
         self._known.remember(self._scopes, self._facets)
 
-    def write(self, batch: Iterable[Prepared]) -> None:
-        """Store `batch`; a span that is there already is left alone when equal, else replaced."""
+    def write(self, batch: Iterable[Prepared], events: Sequence[PreparedLog] = ()) -> None:
+        """Store spans and log records; a span that is there already is left alone when equal, else replaced.
+
+        Log events and the spans they belong to are joined, whichever of the two comes first.
+        """
+        logs.lock(self._conn, alone=any(event.joins for event in events))
+        for scope in {event.scope for event in events}:
+            self.scope_id(scope)
+        logs.insert(self._conn, self._scopes, events)
+        self._write_spans(batch)
+        changed = logs.join_stored(self._conn, self._scopes, events)
+        if changed:
+            self._write_facets(changed, self._homes(changed))
+
+    def _homes(self, changed: Iterable[Prepared]) -> dict[tuple[int, bytes], tuple[int, int]]:
+        """Return (row, at_ms) of the traces of stored spans."""
+        query = text("SELECT id, at_ms FROM traces_traces WHERE scope_id = :scope AND trace_id = :trace")
+        return {
+            (number, trace): tuple(self._conn.execute(query, {"scope": number, "trace": trace}).one())
+            for number, trace in {(self._scopes[span.scope], span.trace_id) for span in changed}
+        }
+
+    def _write_spans(self, batch: Iterable[Prepared]) -> None:
         # One order for everybody, so that concurrent writers on PostgreSQL cannot wait for each other in a ring.
         unique = {(span.scope, span.trace_id, span.row[_SPAN_ID]): span for span in batch}
         if not unique:
@@ -142,7 +164,8 @@ class Writing:
             conn.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": WRITERS_LOCK})
         self._known.check(conn)
         for scope in {span.scope for span in ordered}:
-            self._scope_id(scope)
+            self.scope_id(scope)
+        ordered = logs.with_logs(conn, self._scopes, ordered)
         homes = self._upsert_traces(ordered)
         ids = _allocate(conn, len(ordered))
         rows, bodies = [], []
@@ -160,7 +183,8 @@ class Writing:
                 pairs.difference_update(facets_of(record))
             remove_facets(conn, trace, pairs)
 
-    def _scope_id(self, scope: Scope) -> int:
+    def scope_id(self, scope: Scope) -> int:
+        """Return the number of `scope`, made if need be."""
         found = self._known.scopes.get(scope) or self._scopes.get(scope)
         if found is None:
             row = {"tenant": scope.tenant, "project": scope.project}
