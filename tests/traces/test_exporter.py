@@ -128,7 +128,13 @@ def test_parquet_has_columns_for_other_tools(tmp_path: Path) -> None:
     assert exporter.write([rich(), call()], "parquet", file) == 2
     first, second = parquet.rows(file)
     assert (first["input_tokens"], first["cost_usd"], first["tags"]) == (100, 0.000027, '["a","b"]')
-    assert second["user"] is None and list(first) == list(parquet.COLUMNS)
+    assert second["user"] is None and set(first) == set(SpanRecord.__struct_fields__)
+    assert {name: parquet.COLUMNS[name] for name in ("ttft_ns", "cost_usd", "tokens_estimated", "tags")} == {
+        "ttft_ns": "BIGINT",
+        "cost_usd": "DOUBLE",
+        "tokens_estimated": "BOOLEAN",
+        "tags": "VARCHAR",
+    }
     assert exporter.write([], "parquet", tmp_path / "none.parquet") == 0
     assert list(parquet.rows(tmp_path / "none.parquet")) == []
 

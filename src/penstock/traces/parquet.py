@@ -2,49 +2,28 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
 from penstock.core.errors import Invalid
+from penstock.traces.model import SpanRecord
 
-_TEXT, _WHOLE, _REAL, _FLAG = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN"
-COLUMNS = {
-    "trace_id": _TEXT,
-    "span_id": _TEXT,
-    "parent_id": _TEXT,
-    "name": _TEXT,
-    "kind": _TEXT,
-    "status": _TEXT,
-    "error": _TEXT,
-    "start_ns": _WHOLE,
-    "end_ns": _WHOLE,
-    "ttft_ns": _WHOLE,
-    "model": _TEXT,
-    "requested_model": _TEXT,
-    "provider": _TEXT,
-    "input_tokens": _WHOLE,
-    "output_tokens": _WHOLE,
-    "cached_tokens": _WHOLE,
-    "cache_write_tokens": _WHOLE,
-    "reasoning_tokens": _WHOLE,
-    "tokens_estimated": _FLAG,
-    "cost_usd": _REAL,
-    "price_version": _TEXT,
-    "user": _TEXT,
-    "session": _TEXT,
-    "key_id": _TEXT,
-    "route": _TEXT,
-    "environment": _TEXT,
-    "prompt": _TEXT,
-    "input": _TEXT,
-    "output": _TEXT,
-    "tags": _TEXT,
-    "metadata": _TEXT,
-    "attributes": _TEXT,
-    "events": _TEXT,
-}
+
+
+def _columns() -> dict[str, str]:
+    """Return column → type for every field of a span; what is nested is JSON text."""
+    plain = {int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
+    found = {}
+    for name, hint in get_type_hints(SpanRecord).items():
+        if get_origin(hint) is not ClassVar:
+            kinds = [kind for kind in (*get_args(hint), hint) if kind in plain]
+            found[name] = plain[kinds[0]] if kinds else "VARCHAR"
+    return found
+
+
+COLUMNS = _columns()
 """Column → type; input, output, tags, metadata, attributes and events are JSON texts."""
 
 
