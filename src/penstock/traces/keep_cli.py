@@ -32,7 +32,7 @@ policies = console.group("policies", "What the project keeps of its traces, samp
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module to `penstock traces`."""
     for name, command in (("export", export), ("import", import_), ("erase", erase), ("redact", redact)):
-        app.command(name)(console.guarded(command))
+        app.command(name)(command)
     app.add_typer(policies)
 
 
@@ -54,6 +54,7 @@ def _headers(given: list[str]) -> dict[str, str]:
     return found
 
 
+@console.guarded
 def export(
     to: Annotated[Path | None, typer.Option("--to", help="File to write; default: standard output.")] = None,
     to_url: Annotated[
@@ -91,6 +92,7 @@ def export(
         sys.stdout.buffer.flush()
 
 
+@console.guarded
 def import_(
     file: Annotated[Path, typer.Argument(help="JSON, JSON lines or Parquet.")],
     format: Annotated[
@@ -125,6 +127,7 @@ def _sure(question: str, yes: bool, dry_run: bool) -> None:
         raise typer.Exit(1)
 
 
+@console.guarded
 def erase(
     user: UserOption = None,
     session: SessionOption = None,
@@ -145,6 +148,7 @@ def erase(
     console.emit(done._asdict(), as_json, lambda: f"{verb} {done.traces} traces with {done.spans} spans.")
 
 
+@console.guarded
 def redact(
     detector: Annotated[
         list[str] | None, typer.Option("--detector", help="pii, secrets, …; may be repeated.")

@@ -11,7 +11,6 @@ from penstock.core.errors import Invalid
 from penstock.traces.model import SpanRecord
 
 
-
 def _columns() -> dict[str, str]:
     """Return column → type for every field of a span; what is nested is JSON text."""
     plain = {int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}

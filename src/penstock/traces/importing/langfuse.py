@@ -83,10 +83,10 @@ def _trace(row: dict[str, Any]) -> OtlpSpan:
         trace,
         span_id(_ROOT, trace),
         "",
-        row.get("name") or "trace",
-        (start, start + int(took)),
-        attributes,
-        row,
+        name=row.get("name") or "trace",
+        times=(start, start + int(took)),
+        attributes=attributes,
+        row=row,
     )
 
 
@@ -119,13 +119,16 @@ def _observation(row: dict[str, Any], around: dict[str, Any], root: str | None) 
     attributes |= _metadata("langfuse.observation.metadata.", row.get("metadata"))
     times = (start, start if end is None else end)
     parent = span_id(above, trace) if above else ""
-    return _span(trace, span_id(row.get("id"), trace), parent, row.get("name") or "", times, attributes, row)
+    name = row.get("name") or ""
+    own = span_id(row.get("id"), trace)
+    return _span(trace, own, parent, name=name, times=times, attributes=attributes, row=row)
 
 
 def _span(
     trace: str,
     span: str,
     parent: str,
+    *,
     name: str,
     times: tuple[int, int],
     attributes: dict[str, Any],

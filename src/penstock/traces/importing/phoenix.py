@@ -21,9 +21,9 @@ _MAX_DEPTH = 24
 
 def read(row: dict[str, Any]) -> Iterator[OtlpSpan]:
     """Yield the one span of a row."""
-    context = row.get("context") if isinstance(row.get("context"), dict) else {}
-    trace = trace_id(pick(row, "context.trace_id", "trace_id") or context.get("trace_id"))  # type: ignore[union-attr]
-    span = span_id(pick(row, "context.span_id", "span_id") or context.get("span_id"), trace)  # type: ignore[union-attr]
+    context = documents.as_object(row.get("context"))
+    trace = trace_id(pick(row, "context.trace_id", "trace_id") or context.get("trace_id"))
+    span = span_id(pick(row, "context.span_id", "span_id") or context.get("span_id"), trace)
     start = moment(row.get("start_time"))
     if start is None:
         raise Invalid("a span without a start time")

@@ -66,7 +66,7 @@ def named(conn: Connection, rows: Sequence[int]) -> list[Candidate]:
 
 
 def holds(conn: Connection, candidate: Candidate, where: Mapping[str, str]) -> bool:
-    """Return whether for every condition some span of the trace has the value."""
+    """Return whether for every condition some span of the trace (of every scope: it carries its own) has the value."""
     query = text(
         "SELECT 1 FROM traces_facet_names n JOIN traces_facets f ON f.facet = n.id "
         "WHERE n.scope_id = :scope AND n.key = :key AND n.value = :value AND f.at_ms = :at AND f.trace = :trace"
@@ -80,7 +80,7 @@ def holds(conn: Connection, candidate: Candidate, where: Mapping[str, str]) -> b
 
 
 def scores(conn: Connection, candidate: Candidate) -> Iterator[tuple[str, float | None]]:
-    """Yield what upper slices know of the trace, and the evaluation results that its own spans carry."""
+    """Yield what upper slices know of the trace, and its own evaluation results; of every scope: it carries its own."""
     told = text("SELECT name, value FROM traces_scores WHERE scope_id = :scope AND trace_id = :trace")
     for row in conn.execute(told, {"scope": candidate.scope_id, "trace": candidate.trace_id}):
         yield row.name, row.value
@@ -89,5 +89,4 @@ def scores(conn: Connection, candidate: Candidate) -> Iterator[tuple[str, float 
         for attributes in (*carriers, record.attributes):
             name, value = attributes.get(_NAME), attributes.get(_VALUE)
             if isinstance(name, str):
-                number = isinstance(value, int | float) and not isinstance(value, bool)
-                yield name, float(value) if number else None  # type: ignore[arg-type]  # a number by then
+                yield name, float(value) if isinstance(value, int | float) else None
