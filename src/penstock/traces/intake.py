@@ -8,7 +8,7 @@ from penstock.core import log
 from penstock.core.errors import Busy, PenstockError, Unavailable
 from penstock.core.home import Home, exclusive
 from penstock.core.scope import Scope
-from penstock.traces import spool
+from penstock.traces import settled, spool
 from penstock.traces.model import SpanRecord
 from penstock.traces.policy_service import MaskTable
 from penstock.traces.pricing import PriceTable
@@ -94,7 +94,8 @@ class Intake:
 
     def _prepared(self, scope: Scope, span: SpanRecord) -> Prepared | None:
         try:
-            return prepare(scope, self._masks.masked(scope, self._prices.priced(scope, span)))
+            priced = settled.named(self._prices.priced(scope, span))
+            return prepare(scope, self._masks.masked(scope, priced))
         except (Busy, Unavailable):
             raise  # the spool keeps it until the database is back
         except Exception:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.store import keeping, logs, read, rollup
+from penstock.traces.store import bill, keeping, logs, read, rollup
 from penstock.traces.store.prepare import clean, facets_of
 from penstock.traces.store.sql import WRITERS_LOCK, placeholder
 from penstock.traces.store.write import forget
@@ -132,6 +132,8 @@ def remove_some(conn: Connection, scope: Scope, row: int, done: Removed, *, keep
         for number in numbers:
             rollup.retract(conn, number)
     forget(conn, numbers)
+    if not keep_sums:
+        bill.release(conn, [f"{trace_id.hex()}/{bytes(span.span_id).hex()}" for span in going])
     done.spans += len(numbers)
     done.facets |= facets
     if going != spans:

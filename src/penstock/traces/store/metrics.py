@@ -251,8 +251,8 @@ def points(
     """Return a metric hour by hour, one point per value of the label `by` ("" is all together)."""
     query = text(
         "SELECT s.labels, p.hour, p.count AS points, p.sum AS total, p.low, p.high, p.buckets "
-        "FROM traces_metric_series s JOIN traces_metric_points p ON p.series = s.id WHERE s.scope_id = :scope AND s.name = :name "
-        "AND p.hour >= :since AND p.hour < :until ORDER BY p.hour"
+        "FROM traces_metric_series s JOIN traces_metric_points p ON p.series = s.id "
+        "WHERE s.scope_id = :scope AND s.name = :name AND p.hour >= :since AND p.hour < :until ORDER BY p.hour"
     )
     values = {"scope": read.scope_id(conn, scope), "name": name}
     values |= {"since": int(since.timestamp()) // 3600 * 3600, "until": int(until.timestamp())}

@@ -37,8 +37,12 @@ SPAN_COLUMNS = (
     "error",
     "input_preview",
     "output_preview",
+    "response_id",
 )
 """The order of `Prepared.row`."""
+
+READ_COLUMNS = (*SPAN_COLUMNS, "duplicate_of")
+"""What a stored row has besides: which of several reports of one call counts is settled after it is written."""
 
 AT = {name: place for place, name in enumerate(SPAN_COLUMNS)}
 KIND_CODES = {name: code for code, name in enumerate(KINDS)}
@@ -135,6 +139,10 @@ def facets_of(span: SpanRecord) -> tuple[tuple[str, str], ...]:
 def _facets(span: SpanRecord, labels: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
     found = [(key, value) for key, value in labels.items() if value]
     found.append(("kind", span.kind))
+    if span.agent:
+        found.append(("agent", clean(span.agent, _LABEL_CHARS)))
+    if span.tool:
+        found.append(("tool", clean(span.tool, _LABEL_CHARS)))
     if span.status == "error":
         found.append(("status", "error"))
     if span.name:
@@ -189,6 +197,7 @@ def prepare(scope: Scope, span: SpanRecord) -> Prepared:
         clean(span.error, _ERROR_CHARS) if span.error else None,
         preview(span.input),
         preview(span.output),
+        label(span.response_id),
     )
     return Prepared(
         scope, identifier(span.trace_id, 16, "trace id"), row, body.pack(span), _facets(span, labels)

@@ -14,7 +14,7 @@ from penstock.traces.model import (
     SpanRow,
     TraceSummary,
 )
-from penstock.traces.store.prepare import SPAN_COLUMNS
+from penstock.traces.store.prepare import READ_COLUMNS
 from penstock.traces.store.sql import quoted
 
 SUMMARY = (
@@ -74,7 +74,7 @@ def summary(row: Any) -> TraceSummary:
 
 
 def _span_fields(row: Any) -> dict[str, Any]:
-    fields = {name: getattr(row, name) for name in SPAN_COLUMNS if name != "cost_nano"}
+    fields = {name: getattr(row, name) for name in READ_COLUMNS if name != "cost_nano"}
     fields["span_id"] = bytes(row.span_id).hex()
     fields["parent_id"] = None if row.parent_id is None else bytes(row.parent_id).hex()
     fields["kind"], fields["status"] = KINDS[row.kind], STATUSES[row.status]
@@ -94,7 +94,7 @@ def get_trace(
     if found is None:
         return None
     spans = text(
-        f"SELECT {quoted(SPAN_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY start_ns, id"
+        f"SELECT {quoted(READ_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY start_ns, id"
     )
     rows = [SpanRow(**_span_fields(row)) for row in conn.execute(spans, {"trace": found.id})]
     return found.id, summary(found), rows
@@ -106,7 +106,7 @@ def records(
     """Yield the spans of the trace with row number `trace` in full, by start time; or only the one `span_id`."""
     only = "" if span_id is None else "AND s.span_id = :span"
     query = text(
-        f"SELECT {', '.join(f's.{quoted([name])}' for name in SPAN_COLUMNS)}, b.data FROM traces_spans s "
+        f"SELECT {', '.join(f's.{quoted([name])}' for name in READ_COLUMNS)}, b.data FROM traces_spans s "
         f"JOIN traces_bodies b ON b.id = s.id WHERE s.trace = :trace {only} ORDER BY s.start_ns, s.id"
     )
     values = {"trace": trace} if span_id is None else {"trace": trace, "span": span_id}
@@ -116,12 +116,7 @@ def records(
         rest = body.unpack(bytes(row.data))
         yield SpanRecord(
             trace_id=trace_id,
-            input=rest.input,
-            output=rest.output,
-            attributes=rest.attributes,
-            events=rest.events,
-            tags=rest.tags,
-            metadata=rest.metadata,
+            **{name: getattr(rest, name) for name in body.BODY_FIELDS},
             **fields,
         )
 

@@ -9,7 +9,15 @@ from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
 from penstock.traces.store import logs, read, rollup
 from penstock.traces.store.logs import PreparedLog
-from penstock.traces.store.prepare import AT, CALL_KINDS, ERROR, SPAN_COLUMNS, Prepared, facets_of
+from penstock.traces.store.prepare import (
+    AT,
+    CALL_KINDS,
+    ERROR,
+    READ_COLUMNS,
+    SPAN_COLUMNS,
+    Prepared,
+    facets_of,
+)
 from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, placeholder, quoted, returning_rows
 
 _TRACE_COLUMNS = (
@@ -56,15 +64,15 @@ class _Summary:
         self.sums = [0, 0, 0, 0]
         self.first: list[Any] = [None] * len(_FIRST)
 
-    def add(self, row: Sequence[Any]) -> None:
-        """Take in one span."""
+    def add(self, row: Sequence[Any], *, duplicate: bool = False) -> None:
+        """Take in one span; a duplicate of another one's call adds nothing to the sums."""
         self.start, self.end = min(self.start, row[_START]), max(self.end, row[_END])
         self.spans += 1
         if row[_PARENT] is None:
             self.name, self.root = row[_NAME], row[_SPAN_ID]
         if row[_STATUS] == ERROR:
             self.errors += 1
-        if row[_KIND] in CALL_KINDS:
+        if row[_KIND] in CALL_KINDS and not duplicate:
             self.calls += 1
             for place, column in enumerate(_TOKEN_PLACES):
                 self.sums[place] += row[column]
@@ -230,10 +238,20 @@ class Writing:
             )
         } & set(numbers)
         packed = dict(bodies)
+        repeated: dict[int, list[tuple[Any, ...]]] = {}
+        changed: set[int] = set()
         for row in rows:
-            if row[0] not in fresh and self._replace(row, packed[row[0]]):
+            if row[0] in fresh:
+                continue
+            if self._replace(row, packed[row[0]]):
                 fresh.add(row[0])
-        for trace in {row[2] for row in rows}:
+                changed.add(row[2])
+            else:
+                repeated.setdefault(row[2], []).append(row)
+        for trace, same in repeated.items():
+            if trace not in changed:
+                _take_back(conn, trace, same)
+        for trace in changed:
             recompute(conn, trace)
         return fresh
 
@@ -326,18 +344,29 @@ def _upsert_clause(conn: Connection) -> str:
 
 def recompute(conn: Connection, trace: int) -> None:
     """Make the summary of the trace with row number `trace` anew from its spans; delete it when it has none."""
-    query = text(f"SELECT {quoted(SPAN_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY id")
+    query = text(f"SELECT {quoted(READ_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY id")
     rows = conn.execute(query, {"trace": trace}).all()
     if not rows:
         conn.execute(text("DELETE FROM traces_traces WHERE id = :trace"), {"trace": trace})
         return
     summary = _Summary(rows[0])
     for row in rows:
-        summary.add(row)
+        summary.add(row, duplicate=row.duplicate_of is not None)
     columns = _TRACE_COLUMNS[3:]
     sets = ", ".join(f'"{name}" = :{name}' for name in columns)
     values = dict(zip(columns, summary.values(), strict=True)) | {"trace_row": trace}
     conn.execute(text(f"UPDATE traces_traces SET {sets} WHERE id = :trace_row"), values)
+
+
+def _take_back(conn: Connection, trace: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Take spans that were counted in the summary of their trace a second time out of it again."""
+    summary = _Summary(rows[0][3:])
+    for row in rows:
+        summary.add(row[3:])
+    counted = dict(zip(_TRACE_COLUMNS[3:], summary.values(), strict=True))
+    sets = ", ".join(f"{name} = {name} - :{name}" for name in _ADDED)
+    values = {name: counted[name] for name in _ADDED} | {"trace": trace}
+    conn.execute(text(f"UPDATE traces_traces SET {sets} WHERE id = :trace"), values)
 
 
 def forget(conn: Connection, numbers: Sequence[int]) -> None:
