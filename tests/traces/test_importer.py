@@ -59,9 +59,8 @@ def test_a_langfuse_trace_with_its_observations(home: Home, actor: Actor, tmp_pa
     assert (answer.cost_usd, answer.price_version) == (0.00123, "given")
     assert (answer.ttft_ns, answer.duration_ns) == (500_000_000, 2_000_000_000)
     assert (failed.kind, failed.status, failed.error) == ("tool", "error", "no such parcel")
-    scores = [event.attributes for event in root.events if event.name == "gen_ai.evaluation.result"]
-    assert [score["gen_ai.evaluation.name"] for score in scores] == ["helpfulness", "tone"]
-    assert scores[0]["gen_ai.evaluation.score.value"] == 0.9
+    assert [(verdict.name, verdict.score) for verdict in root.evaluations][:1] == [("helpfulness", 0.9)]
+    assert [verdict.label for verdict in root.evaluations if verdict.name == "tone"] == ["friendly"]
     with home.read() as uow:
         (listed,) = service.list_traces(uow, actor, filters=TraceFilters(user="user-42")).items
     assert (listed.spans, listed.calls, listed.input_tokens) == (4, 1, 100)
@@ -94,6 +93,10 @@ def test_tables_in_one_object(home: Home, actor: Actor, tmp_path: Path) -> None:
     assert (done.rows, done.spans, done.quarantined) == (3, 2, 1)
 
 
+def said(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "parts": [{"type": "text", "content": text}]}
+
+
 def check_phoenix(found: dict[str, SpanRecord]) -> None:
     chain, llm = found["query"], found["ChatCompletion"]
     assert (chain.kind, chain.session, chain.user, chain.metadata) == (
@@ -107,8 +110,8 @@ def check_phoenix(found: dict[str, SpanRecord]) -> None:
     assert (llm.kind, llm.model, llm.provider) == ("llm", "gpt-4o-mini", "openai")
     assert (llm.input_tokens, llm.output_tokens, llm.status) == (12, 4, "error")
     assert llm.error == "Timeout: too late"
-    assert json.loads(llm.input or b"") == [{"role": "user", "content": "What is it?"}]
-    assert json.loads(llm.output or b"") == [{"role": "assistant", "content": "A test."}]
+    assert json.loads(llm.input or b"") == [said("user", "What is it?")]
+    assert json.loads(llm.output or b"") == [said("assistant", "A test.")]
     assert llm.cost_usd is not None and llm.price_version != "given"
 
 

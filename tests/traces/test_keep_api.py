@@ -171,5 +171,5 @@ def test_spans_that_come_by_otlp_are_masked(client: TestClient, home: Home, memb
     assert answer.status_code == 200, answer.text
     url = f"/api/v1/traces/{span.trace_id}/spans/{span.span_id}"
     found = client.get(url, headers=member).json()
-    assert found["output"] == "mail [EMAIL] about [TICKET]"
+    assert found["output"][0]["parts"][0]["content"] == "mail [EMAIL] about [TICKET]"
     assert found["user"].startswith("hash:")

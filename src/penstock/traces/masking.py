@@ -12,7 +12,7 @@ import msgspec
 from penstock.core import plugins
 from penstock.traces import dialects, documents
 from penstock.traces.log_model import LogContent
-from penstock.traces.model import SpanEvent, SpanRecord
+from penstock.traces.model import Evaluation, SpanEvent, SpanRecord
 from penstock.traces.otlp_logs import OtlpLog
 from penstock.traces.policy import KeyAction, Masking, compile_pattern
 from penstock.traces.ports import Masker
@@ -21,6 +21,7 @@ MASKED = "[MASKED]"
 _HASH = "hash:"
 _MAX_DEPTH = 200
 _DROPPED = object()
+_LABELS = ("error", "user", "session", "agent", "tool")
 _SAYING = {
     "input": frozenset({*dialects.MESSAGE_EVENTS, dialects.DETAIL_EVENT}),
     "output": frozenset({dialects.CHOICE_EVENT, dialects.DETAIL_EVENT}),
@@ -100,12 +101,15 @@ class SpanMasker:
     def _fields(self, span: SpanRecord) -> list[tuple[str, Any]]:
         return [
             ("name", self._text(span.name)),
-            *((name, self._label(name, getattr(span, name))) for name in ("error", "user", "session")),
+            *((name, self._label(name, getattr(span, name))) for name in _LABELS),
             ("tags", self._tags(span.tags)),
             ("metadata", self._object(span.metadata, 0)),
             ("input", self._document("input", span.input)),
             ("output", self._document("output", span.output)),
             ("attributes", self._object(span.attributes, 0)),
+            ("parameters", self._object(span.parameters, 0)),
+            ("tools", self._value(span.tools, 0)),
+            ("evaluations", tuple(self._verdict(verdict) for verdict in span.evaluations)),
             ("events", tuple(self._event(event) for event in span.events)),
         ]
 
@@ -143,6 +147,13 @@ class SpanMasker:
     def _event(self, event: SpanEvent) -> SpanEvent:
         return SpanEvent(
             name=self._text(event.name), at_ns=event.at_ns, attributes=self._object(event.attributes, 0)
+        )
+
+    def _verdict(self, verdict: Evaluation) -> Evaluation:
+        return msgspec.structs.replace(
+            verdict,
+            label=self._label("label", verdict.label),
+            explanation=self._label("explanation", verdict.explanation),
         )
 
     def _document(self, name: str, document: bytes | None) -> bytes | None:

@@ -34,6 +34,12 @@ _KINDS: dict[Kind, str] = {
     "other": "UNKNOWN",
 }
 _STATUS = {"unset": 0, "ok": 1, "error": 2}
+_FINER = {
+    "audio_input": "gen_ai.usage.audio.input_tokens",
+    "image_input": "gen_ai.usage.image.input_tokens",
+    "audio_output": "gen_ai.usage.audio.output_tokens",
+    "image_output": "gen_ai.usage.image.output_tokens",
+}
 _INT64 = 1 << 63
 
 
@@ -101,6 +107,16 @@ def _span(made: Any, span: SpanRecord, resource: dict[str, Any]) -> None:
     if span.error:
         made.status.message = _plain(span.error)
     _fill(made.attributes, _attributes(span, resource))
+    for verdict in span.evaluations:
+        one = made.events.add()
+        one.name, one.time_unix_nano = "gen_ai.evaluation.result", max(0, span.end_ns)
+        said = {
+            "name": verdict.name,
+            "score.value": verdict.score,
+            "score.label": verdict.label,
+            "explanation": verdict.explanation,
+        }
+        _fill(one.attributes, {f"gen_ai.evaluation.{key}": value for key, value in said.items()})
     for event in span.events:
         one = made.events.add()
         one.name, one.time_unix_nano = _plain(event.name), max(0, event.at_ns)
@@ -112,6 +128,8 @@ def _attributes(span: SpanRecord, resource: dict[str, Any]) -> dict[str, Any]:
         key: value for key, value in span.attributes.items() if key not in ("resource", "scope")
     }
     known = _calls(span) | _people(span)
+    known |= {f"gen_ai.request.{name}": value for name, value in span.parameters.items()}
+    known |= {_FINER.get(name, f"penstock.tokens.{name}"): count for name, count in span.finer_tokens.items()}
     environment = resource.get("deployment.environment.name", resource.get("deployment.environment"))
     if span.environment and span.environment != environment:
         known["deployment.environment.name"] = span.environment
@@ -141,6 +159,11 @@ def _calls(span: SpanRecord) -> dict[str, Any]:
         "gen_ai.usage.reasoning.output_tokens": span.reasoning_tokens,
         "gen_ai.usage.cost": span.cost_usd,
         "gen_ai.response.time_to_first_chunk": None if span.ttft_ns is None else span.ttft_ns / 1e9,
+        "gen_ai.response.id": span.response_id,
+        "gen_ai.response.finish_reasons": list(span.finish_reasons) or None,
+        "gen_ai.agent.name": span.agent,
+        "gen_ai.tool.name": span.tool,
+        "gen_ai.tool.definitions": documents.encode(span.tools).decode() if span.tools else None,
         "gen_ai.prompt.name": prompt or span.prompt,
         "gen_ai.prompt.version": version if prompt else None,
     }

@@ -8,6 +8,7 @@ from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
 from penstock.core.errors import Invalid
+from penstock.traces.lines import NESTED
 from penstock.traces.model import SpanRecord
 
 
@@ -18,12 +19,12 @@ def _columns() -> dict[str, str]:
     for name, hint in get_type_hints(SpanRecord).items():
         if get_origin(hint) is not ClassVar:
             kinds = [kind for kind in (*get_args(hint), hint) if kind in plain]
-            found[name] = plain[kinds[0]] if kinds else "VARCHAR"
+            found[name] = plain[kinds[0]] if kinds and name not in NESTED else "VARCHAR"
     return found
 
 
 COLUMNS = _columns()
-"""Column → type; input, output, tags, metadata, attributes and events are JSON texts."""
+"""Column → type; input, output and what is nested are JSON texts."""
 
 
 def _quoted(path: Path) -> str:

@@ -30,8 +30,6 @@ _TYPES = frozenset(
 _ROOT = "trace"
 """What the id of the span that stands for a trace is made of."""
 
-_INPUT_PARTS = ("input_cached_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-
 
 def read(row: dict[str, Any]) -> Iterator[OtlpSpan]:
     """Yield the spans of one trace or observation."""
@@ -178,8 +176,8 @@ def _numbers(given: Any) -> dict[str, float]:
     }
 
 
-def _usage(row: dict[str, Any]) -> dict[str, int]:
-    """Return the counts with `input` and `output` as totals: Langfuse counts their parts beside them."""
+def _usage(row: dict[str, Any]) -> dict[str, float]:
+    """Return the counts under Langfuse's names, which the mapping of its SDK's spans knows."""
     given = _numbers(pick(row, "usageDetails", "usage_details")) or _numbers(row.get("usage"))
     for name, keys in (
         ("input", ("promptTokens", "prompt_tokens", "inputUsage")),
@@ -187,15 +185,8 @@ def _usage(row: dict[str, Any]) -> dict[str, int]:
     ):
         flat = pick(row, *keys)
         if name not in given and isinstance(flat, int | float):
-            given[name] = float(flat)
-    total = given.get("total")
-    parts = sum(given.get(name, 0) for name in _INPUT_PARTS)
-    hidden = given.get("output_reasoning_tokens", 0)
-    counted = given.get("input", 0) + given.get("output", 0)
-    if total is None or total >= counted + parts + hidden:
-        given["input"] = given.get("input", 0) + parts
-        given["output"] = given.get("output", 0) + hidden
-    return {name: int(value) for name, value in given.items()} if any(given.values()) else {}
+            given[name] = flat
+    return given if any(given.values()) else {}
 
 
 def _costs(row: dict[str, Any]) -> dict[str, float]:

@@ -6,10 +6,10 @@ import msgspec
 
 from penstock.core.errors import Invalid
 from penstock.traces import documents
+from penstock.traces.lines import NESTED
 from penstock.traces.model import SpanRecord
 
 _DOCUMENTS = ("input", "output")
-_NESTED = ("tags", "metadata", "attributes", "events")
 _FIELDS = frozenset(SpanRecord.__struct_fields__)
 
 
@@ -22,7 +22,7 @@ def read(row: dict[str, Any]) -> SpanRecord:
         if value is not None:
             fields[name] = value.encode() if columns else documents.encode(value)
     if columns:
-        fields |= {name: documents.parsed(fields[name]) for name in _NESTED if fields.get(name)}
+        fields |= {name: documents.parsed(fields[name]) for name in NESTED if fields.get(name)}
     try:
         return msgspec.convert(fields, SpanRecord, builtin_types=(bytes,))
     except msgspec.ValidationError as error:

@@ -85,6 +85,8 @@ def scores(conn: Connection, candidate: Candidate) -> Iterator[tuple[str, float 
     for row in conn.execute(told, {"scope": candidate.scope_id, "trace": candidate.trace_id}):
         yield row.name, row.value
     for record in read.records(conn, candidate.row, candidate.trace_id.hex()):
+        for verdict in record.evaluations:
+            yield verdict.name, verdict.score
         carriers = [event.attributes for event in record.events if event.name == _EVENT]
         for attributes in (*carriers, record.attributes):
             name, value = attributes.get(_NAME), attributes.get(_VALUE)
