@@ -1,11 +1,10 @@
 """HTTP of traces, under /api/v1: traces, spans, usage, time series, export, and prices (price_api)."""
 
-from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from penstock.core.errors import Invalid
 from penstock.core.http import (
@@ -20,6 +19,7 @@ from penstock.core.http import (
 )
 from penstock.traces import (
     find_api,
+    keep_api,
     log_api,
     messages,
     people_api,
@@ -29,11 +29,12 @@ from penstock.traces import (
     service,
     trees,
 )
-from penstock.traces.lines import as_line, as_object
+from penstock.traces.lines import as_object
 from penstock.traces.shapes import SpanDetail, SpanModel, TraceModel, TraceQuery, TraceTree, trace_fields
 
 router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
+router.include_router(keep_api.router)
 router.include_router(log_api.router)
 router.include_router(reprice_api.router)
 router.include_router(find_api.router)
@@ -68,19 +69,16 @@ def _cursor(text: str) -> tuple[int, int]:
     return at, number
 
 
+class ExportQuery(TraceQuery):
+    """Which traces to export, and how."""
+
+    format: Literal["jsonl", "parquet", "otlp", "otlp-protobuf"] = "jsonl"
+
+
 @router.get("/traces/export", response_class=StreamingResponse)
-def export(home: HomeDep, actor: CurrentActor, query: Annotated[TraceQuery, Query()]) -> StreamingResponse:
-    """Download the spans of all matching traces as JSON lines (`cursor` and `limit` are not used)."""
-    with home.read() as uow:
-        uow.may(actor, "traces.read")
-    found = service.export_spans(home, actor, filters=query.filters())
-
-    def lines() -> Iterator[bytes]:
-        for span in found:
-            yield as_line(span)
-
-    headers = {"content-disposition": 'attachment; filename="traces.jsonl"'}
-    return StreamingResponse(lines(), media_type="application/x-ndjson", headers=headers)
+def export(home: HomeDep, actor: CurrentActor, query: Annotated[ExportQuery, Query()]) -> Response:
+    """Download the spans of all matching traces (`cursor` and `limit` are not used)."""
+    return keep_api.download(home, actor, query.filters(), query.format)
 
 
 @router.get("/traces/{trace_id}")

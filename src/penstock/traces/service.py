@@ -1,21 +1,25 @@
 """The verbs of traces: the only door into this slice."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from penstock.core import clock
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
+from penstock.core.settings import CoreSettings
 from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
-from penstock.traces import background, query, writer
+from penstock.traces import exporter, query, writer
+from penstock.traces.erasure import erase_traces, trace_key
 from penstock.traces.find_service import facets, histogram, put_scores, remove_score, scores_of
+from penstock.traces.importer import import_traces
 from penstock.traces.model import (
     SpanRecord,
     Trace,
     TraceFilters,
     TracePage,
 )
+from penstock.traces.policy_service import MaskTable, get_policies, let_go, put_policies
 from penstock.traces.price_service import (
     delete_price,
     import_prices,
@@ -27,6 +31,8 @@ from penstock.traces.price_service import (
 from penstock.traces.prices import OwnPrice, Price
 from penstock.traces.pricing import PriceTable
 from penstock.traces.recorder import Recorder
+from penstock.traces.redaction import redact_traces
+from penstock.traces.replay import Replayed, replay
 from penstock.traces.reports import group_named, timeseries, usage
 from penstock.traces.settings import TracesSettings
 from penstock.traces.store import erase as erasing
@@ -45,7 +51,8 @@ def ingest(home: Home, scope: Scope, spans: Iterable[SpanRecord]) -> None:
     Sending a span again changes nothing; sending another with the same trace and span id replaces it, and no
     sum counts it twice. Raises Invalid for malformed ids (nothing is stored then), StorageFull, Busy, Unavailable.
     """
-    ready = [prepare(scope, span) for span in spans]
+    masks = MaskTable(home)
+    ready = [prepare(scope, masks.masked(scope, span)) for span in spans]
     known = ScopeIds()
     for start in range(0, len(ready), _INGEST_GROUP):
         writer.write(home, known, ready[start : start + _INGEST_GROUP])
@@ -76,26 +83,16 @@ def list_traces(
         return snippets.added(uow.conn, actor.scope, page, node)
 
 
-def _trace_key(trace_id: str) -> bytes:
-    try:
-        raw = bytes.fromhex(trace_id)
-    except ValueError:
-        raw = b""
-    if len(raw) != 16:
-        raise NotFound(f"There is no trace {trace_id!r}.", hint="A trace id is 32 hex digits.")
-    return raw
-
-
 def known(uow: UnitOfWork, actor: Actor, *, trace_ids: Iterable[str]) -> set[str]:
     """Return which of the traces are stored; raises NotFound for what is not a trace id."""
     uow.may(actor, "traces.read")
-    return {t for t in trace_ids if read.trace_row(uow.conn, actor.scope, _trace_key(t)) is not None}
+    return {t for t in trace_ids if read.trace_row(uow.conn, actor.scope, trace_key(t)) is not None}
 
 
 def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
     """Return a trace with all its spans, without their bodies; raises NotFound."""
     uow.may(actor, "traces.read", trace_id)
-    found = read.get_trace(uow.conn, actor.scope, _trace_key(trace_id))
+    found = read.get_trace(uow.conn, actor.scope, trace_key(trace_id))
     if found is None:
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
     return Trace(summary=found[1], spans=tuple(found[2]))
@@ -104,7 +101,7 @@ def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
 def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str) -> SpanRecord:
     """Return one span in full, with input, output, attributes, events, tags and metadata; raises NotFound."""
     uow.may(actor, "traces.read", trace_id)
-    row = read.trace_row(uow.conn, actor.scope, _trace_key(trace_id))
+    row = read.trace_row(uow.conn, actor.scope, trace_key(trace_id))
     try:
         span = bytes.fromhex(span_id)
     except ValueError:
@@ -118,7 +115,7 @@ def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str)
 def spans_of(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> list[SpanRecord]:
     """Return all spans of a trace in full, by start time; raises NotFound."""
     uow.may(actor, "traces.read", trace_id)
-    row = read.trace_row(uow.conn, actor.scope, _trace_key(trace_id))
+    row = read.trace_row(uow.conn, actor.scope, trace_key(trace_id))
     if row is None:
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
     return list(read.records(uow.conn, row, trace_id.lower()))
@@ -129,21 +126,25 @@ def export_spans(
 ) -> Iterator[SpanRecord]:
     """Yield the spans of the matching traces in full, newest trace first, at most `limit` traces.
 
-    Reads page by page in short transactions, so that a long export blocks nobody.
+    Reads in short transactions and holds little at once, so that a long export blocks nobody.
     """
-    after: tuple[int, int] | None = None
-    left = limit
-    while left is None or left > 0:
-        with home.read() as uow:
-            size = 200 if left is None else min(200, left)
-            page = list_traces(uow, actor, filters=filters, after=after, limit=size)
-            found = [spans_of(uow, actor, trace_id=trace.trace_id) for trace in page.items]
-        for spans in found:
-            yield from spans
-        after = page.next
-        left = None if left is None else left - len(page.items)
-        if after is None:
-            return
+    return exporter.spans(home, actor, filters=filters, limit=limit)
+
+
+def replay_traces(
+    home: Home,
+    actor: Actor,
+    *,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    filters: TraceFilters | None = None,
+) -> Replayed:
+    """Send the spans of the matching traces to another OTLP/HTTP endpoint; see `replay.replay` for what it raises."""
+    with home.begin() as uow:
+        uow.may(actor, "traces.admin", "replay")
+        uow.audit(actor, "traces.replay", url[:300])
+    allowed = home.settings.section(CoreSettings).allow_private_urls
+    return replay(export_spans(home, actor, filters=filters), url, headers=headers, allow_private=allowed)
 
 
 def put_price(
@@ -163,7 +164,7 @@ def put_price(
 def delete_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> None:
     """Delete a trace and take it out of all sums; raises NotFound."""
     uow.may(actor, "traces.admin", trace_id)
-    if not erasing.remove(uow.conn, actor.scope, _trace_key(trace_id)):
+    if not erasing.remove(uow.conn, actor.scope, trace_key(trace_id)):
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
     uow.audit(actor, "traces.delete", trace_id)
 
@@ -173,12 +174,7 @@ def erase(home: Home, actor: Actor, *, user: str) -> int:
 
     What the project spent stays in its sums, without the name.
     """
-    background.roll_up(home)
-    with home.begin() as uow:
-        uow.may(actor, "traces.admin", "erase")
-        removed = erasing.erase_user(uow.conn, actor.scope, user)
-        uow.audit(actor, "traces.erase", "user", traces=removed)
-    return removed
+    return erase_traces(home, actor, user=user).traces
 
 
 def export(home: Home, actor: Actor, *, user: str) -> Iterator[SpanRecord]:
@@ -192,22 +188,29 @@ __all__ = [
     "delete_price",
     "delete_trace",
     "erase",
+    "erase_traces",
     "export",
     "export_spans",
     "facets",
+    "get_policies",
     "get_span_body",
     "get_trace",
     "group_named",
     "histogram",
     "import_prices",
+    "import_traces",
     "ingest",
     "known",
+    "let_go",
     "list_prices",
     "list_traces",
     "price_history",
+    "put_policies",
     "put_price",
     "put_scores",
+    "redact_traces",
     "remove_score",
+    "replay_traces",
     "scores_of",
     "set_price",
     "show_price",

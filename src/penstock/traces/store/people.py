@@ -6,7 +6,7 @@ out again when it is replaced or deleted. A trace counts for a user or session w
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, text
 
@@ -225,12 +225,14 @@ def _user_of(conn: Connection, key: Mapping[str, Any]) -> str | None:
     return conn.execute(query, {"scope": key["scope"], "name": key["name"]}).scalar()
 
 
-def erase_user(conn: Connection, scope: Scope, user: str) -> None:
-    """Forget the user's totals, and the name wherever a session of others still carries it."""
-    values = {"scope": scope_id(conn, scope), "user": user}
+def erase(conn: Connection, scope: Scope, subject: Literal["user", "session"], name: str) -> None:
+    """Forget the totals of a user or session, and a user's name wherever a session of others still carries it."""
+    values = {"scope": scope_id(conn, scope), "kind": USER if subject == "user" else SESSION, "name": name}
     conn.execute(
-        text("DELETE FROM traces_people WHERE scope_id = :scope AND kind = 0 AND name = :user"), values
+        text("DELETE FROM traces_people WHERE scope_id = :scope AND kind = :kind AND name = :name"), values
     )
-    mine = 'scope_id = :scope AND kind = 1 AND "user" = :user'
-    conn.execute(text(f"DELETE FROM traces_people WHERE {mine} AND traces <= 0"), values)
-    conn.execute(text(f'UPDATE traces_people SET "user" = NULL, stale = 1 WHERE {mine}'), values)
+    if subject == "user":
+        mine = 'scope_id = :scope AND kind = 1 AND "user" = :name'
+        theirs = {name: values[name] for name in ("scope", "name")}
+        conn.execute(text(f"DELETE FROM traces_people WHERE {mine} AND traces <= 0"), theirs)
+        conn.execute(text(f'UPDATE traces_people SET "user" = NULL, stale = 1 WHERE {mine}'), theirs)

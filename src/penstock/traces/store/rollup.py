@@ -204,16 +204,22 @@ def index(conn: Connection, done: int, reached: int, texts: Sequence[Said]) -> b
 def unindex(conn: Connection, numbers: Sequence[int]) -> None:
     """Take spans out of the full-text index; their bodies must still be there."""
     done = mark(conn, INDEXED, lock="FOR SHARE")
-    for number in numbers:
-        if number > done:
-            continue
-        if not is_sqlite(conn):
-            conn.execute(text("DELETE FROM traces_text WHERE id = :id"), {"id": number})
+    known = [number for number in numbers if number <= done]
+    sqlite = is_sqlite(conn)
+    for start in range(0, len(known), _UNINDEX):
+        some = known[start : start + _UNINDEX]
+        if not sqlite:
+            conn.exec_driver_sql("DELETE FROM traces_text WHERE id = ANY(%s)", (some,))
             continue
         # An index without a copy of its text is told what to forget by handing it the same text again.
-        for said in _texts(conn, "s.id = :id", {"id": number}):
-            statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
-            conn.exec_driver_sql(statement, (said.span, said.words))
+        found = _texts(conn, f"s.id IN ({', '.join(map(str, some))})", {})
+        statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
+        if found:
+            conn.exec_driver_sql(statement, [(said.span, said.words) for said in found])
+
+
+_UNINDEX = 200
+"""Spans whose text is held at once."""
 
 
 def reindex(conn: Connection, number: int) -> None:
@@ -223,7 +229,9 @@ def reindex(conn: Connection, number: int) -> None:
     """
     if number > mark(conn, INDEXED, lock="FOR SHARE"):
         return
-    _insert_texts(conn, _texts(conn, "s.id = :id", {"id": number}))
+    found = _texts(conn, "s.id = :id", {"id": number})
+    if found:
+        _insert_texts(conn, found)
 
 
 def _insert_texts(conn: Connection, texts: Sequence[Said]) -> None:
