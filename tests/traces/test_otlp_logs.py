@@ -162,7 +162,7 @@ def test_the_spans_own_messages_win(app: OtlpApp, home: Home, actor: Actor, key:
     call.send_span()
     call.send_logs(*(call.record(number, **message) for number, message in enumerate(MESSAGES)))
     span = call.stored(home, actor)
-    assert json.loads(span.input or b"") == [{"role": "user", "content": "own"}]
+    assert json.loads(span.input or b"") == [{"role": "user", "parts": [{"type": "text", "content": "own"}]}]
     assert b"Bremen" in (span.output or b"")
     assert span.attributes["penstock.from_logs"] == ["output"]
 

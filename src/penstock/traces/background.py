@@ -1,9 +1,9 @@
-"""What the background process does for traces: roll-ups, the full-text index, retention."""
+"""What the background process does for traces: doubles of calls, roll-ups, the full-text index, retention."""
 
 from penstock.core import clock, log
 from penstock.core.home import Home
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import erase, logs, metrics, rollup
+from penstock.traces.store import bill, erase, logs, metrics, rollup
 
 logger = log.get("traces.background")
 _ROLL_BATCH, _INDEX_BATCH, _LOG_BATCH = 2000, 500, 5000
@@ -35,6 +35,23 @@ def _roll(home: Home, batches: int) -> int:
     # Finding the mark needs a lock on PostgreSQL only; SQLite's writers need not wait for it.
     with home.read() if home.db.sqlite else home.begin() as uow:
         up_to = rollup.safe_mark(uow.conn)
+    settled = _settle(home, up_to, batches)
+    with home.read() as uow:
+        up_to = min(up_to, rollup.mark(uow.conn, bill.SETTLED))
+    return settled + _rolled(home, up_to, batches)
+
+
+def _settle(home: Home, up_to: int, batches: int) -> int:
+    for done in range(batches):
+        with home.read() as uow:
+            if rollup.mark(uow.conn, bill.SETTLED) >= up_to:
+                return done
+        with home.begin() as uow:
+            bill.settle(uow.conn, up_to=up_to, limit=_ROLL_BATCH)
+    return batches
+
+
+def _rolled(home: Home, up_to: int, batches: int) -> int:
     for done in range(batches):
         with home.read() as uow:
             if rollup.mark(uow.conn, rollup.ROLLED) >= up_to:

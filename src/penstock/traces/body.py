@@ -12,7 +12,7 @@ import msgspec
 import zstandard
 
 from penstock.core.errors import Invalid
-from penstock.traces.model import SpanEvent, SpanRecord
+from penstock.traces.model import Evaluation, SpanEvent, SpanRecord
 
 _VERSION = b"\x01"
 _LEVEL = 3
@@ -30,7 +30,21 @@ class SpanBody(
     frozen=True,
     kw_only=True,
     omit_defaults=True,
-    rename={"input": "i", "output": "o", "attributes": "a", "events": "e", "tags": "t", "metadata": "m"},
+    rename={
+        "input": "i",
+        "output": "o",
+        "attributes": "a",
+        "events": "e",
+        "tags": "t",
+        "metadata": "m",
+        "finish_reasons": "f",
+        "parameters": "p",
+        "agent": "g",
+        "tool": "n",
+        "tools": "d",
+        "evaluations": "v",
+        "finer_tokens": "u",
+    },
 ):
     """What a span holds beside its narrow row; `input` and `output` are JSON documents."""
 
@@ -40,7 +54,17 @@ class SpanBody(
     events: tuple[SpanEvent, ...] = ()
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
+    finish_reasons: tuple[str, ...] = ()
+    parameters: dict[str, Any] = {}
+    agent: str | None = None
+    tool: str | None = None
+    tools: list[Any] = []
+    evaluations: tuple[Evaluation, ...] = ()
+    finer_tokens: dict[str, int] = {}
 
+
+BODY_FIELDS = SpanBody.__struct_fields__
+"""What `SpanRecord` and `SpanBody` share."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SpanBody)
@@ -71,6 +95,13 @@ def pack(span: SpanRecord) -> bytes:
             events=span.events,
             tags=span.tags,
             metadata=span.metadata,
+            finish_reasons=span.finish_reasons,
+            parameters=span.parameters,
+            agent=span.agent,
+            tool=span.tool,
+            tools=span.tools,
+            evaluations=span.evaluations,
+            finer_tokens=span.finer_tokens,
         )
     )
 

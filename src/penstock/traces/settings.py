@@ -9,6 +9,8 @@ class TracesSettings:
 
     retention_days: int = 0
     """Delete traces older than this many days; 0 keeps them. Usage sums stay."""
+    query_seconds: float = 10.0
+    """Longest time a query over traces may take; what takes longer ends with an error that says so."""
     buffer_spans: int = 20_000
     """Spans that may wait in memory for the disk; what the gateway records beyond is dropped and counted."""
     commit_ms: int = 100

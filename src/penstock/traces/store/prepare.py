@@ -37,8 +37,12 @@ SPAN_COLUMNS = (
     "error",
     "input_preview",
     "output_preview",
+    "response_id",
 )
 """The order of `Prepared.row`."""
+
+READ_COLUMNS = (*SPAN_COLUMNS, "duplicate_of")
+"""What a stored row has besides: which of several reports of one call counts is settled after it is written."""
 
 AT = {name: place for place, name in enumerate(SPAN_COLUMNS)}
 KIND_CODES = {name: code for code, name in enumerate(KINDS)}
@@ -47,6 +51,8 @@ CALL_KINDS = frozenset({KIND_CODES["llm"], KIND_CODES["embedding"]})
 """Kinds that are calls of a model: only these carry tokens and cost."""
 
 ERROR = STATUS_CODES["error"]
+_CACHE = "gateway.cache"
+"""The attribute in which the gateway says what its cache did."""
 _LARGEST = (1 << 63) - 1
 _TOKENS = (1 << 40) - 1
 _NAME_CHARS, _LABEL_CHARS, _ERROR_CHARS, MAX_FACETS = 300, 200, 2000, 64
@@ -69,6 +75,11 @@ def clean(text: str, chars: int) -> str:
     if text.isascii():
         return text.replace("\x00", "\ufffd") if "\x00" in text else text
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def clean_label(text: str) -> str:
+    """Return `text` as facets keep it."""
+    return clean(text, _LABEL_CHARS)
 
 
 def label(value: str | None) -> str | None:
@@ -128,8 +139,16 @@ def facets_of(span: SpanRecord) -> tuple[tuple[str, str], ...]:
 def _facets(span: SpanRecord, labels: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
     found = [(key, value) for key, value in labels.items() if value]
     found.append(("kind", span.kind))
+    if span.agent:
+        found.append(("agent", clean(span.agent, _LABEL_CHARS)))
+    if span.tool:
+        found.append(("tool", clean(span.tool, _LABEL_CHARS)))
     if span.status == "error":
         found.append(("status", "error"))
+    if span.name:
+        found.append(("name", clean(span.name, _LABEL_CHARS)))
+    if isinstance(cache := span.attributes.get(_CACHE), str):
+        found.append(("cache", clean(cache, _LABEL_CHARS)))
     if span.requested_model and span.requested_model != span.model:
         found.append(("model", clean(span.requested_model, _LABEL_CHARS)))
     found.extend(("tag", clean(tag, _LABEL_CHARS)) for tag in span.tags if tag)
@@ -178,6 +197,7 @@ def prepare(scope: Scope, span: SpanRecord) -> Prepared:
         clean(span.error, _ERROR_CHARS) if span.error else None,
         preview(span.input),
         preview(span.output),
+        label(span.response_id),
     )
     return Prepared(
         scope, identifier(span.trace_id, 16, "trace id"), row, body.pack(span), _facets(span, labels)

@@ -9,7 +9,15 @@ from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
 from penstock.traces.store import logs, read, rollup
 from penstock.traces.store.logs import PreparedLog
-from penstock.traces.store.prepare import AT, CALL_KINDS, ERROR, SPAN_COLUMNS, Prepared, facets_of
+from penstock.traces.store.prepare import (
+    AT,
+    CALL_KINDS,
+    ERROR,
+    READ_COLUMNS,
+    SPAN_COLUMNS,
+    Prepared,
+    facets_of,
+)
 from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, placeholder, quoted, returning_rows
 
 _TRACE_COLUMNS = (
@@ -56,15 +64,15 @@ class _Summary:
         self.sums = [0, 0, 0, 0]
         self.first: list[Any] = [None] * len(_FIRST)
 
-    def add(self, row: Sequence[Any]) -> None:
-        """Take in one span."""
+    def add(self, row: Sequence[Any], *, duplicate: bool = False) -> None:
+        """Take in one span; a duplicate of another one's call adds nothing to the sums."""
         self.start, self.end = min(self.start, row[_START]), max(self.end, row[_END])
         self.spans += 1
         if row[_PARENT] is None:
             self.name, self.root = row[_NAME], row[_SPAN_ID]
         if row[_STATUS] == ERROR:
             self.errors += 1
-        if row[_KIND] in CALL_KINDS:
+        if row[_KIND] in CALL_KINDS and not duplicate:
             self.calls += 1
             for place, column in enumerate(_TOKEN_PLACES):
                 self.sums[place] += row[column]
@@ -327,14 +335,14 @@ def _upsert_clause(conn: Connection) -> str:
 
 def recompute(conn: Connection, trace: int) -> None:
     """Make the summary of the trace with row number `trace` anew from its spans; delete it when it has none."""
-    query = text(f"SELECT {quoted(SPAN_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY id")
+    query = text(f"SELECT {quoted(READ_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY id")
     rows = conn.execute(query, {"trace": trace}).all()
     if not rows:
         conn.execute(text("DELETE FROM traces_traces WHERE id = :trace"), {"trace": trace})
         return
     summary = _Summary(rows[0])
     for row in rows:
-        summary.add(row)
+        summary.add(row, duplicate=row.duplicate_of is not None)
     columns = _TRACE_COLUMNS[3:]
     sets = ", ".join(f'"{name}" = :{name}' for name in columns)
     values = dict(zip(columns, summary.values(), strict=True)) | {"trace_row": trace}
