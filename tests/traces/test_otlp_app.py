@@ -31,7 +31,7 @@ from penstock.core.ids import new_span_id, new_trace_id
 from penstock.core.scope import Actor, Role
 from penstock.traces import service
 from penstock.traces.otlp_app import OtlpApp
-from tests.traces.otlp_build import as_json, request
+from tests.traces.otlp_build import as_json, logs_request, request
 from tests.traces.otlp_client import PROTOBUF, Answer, post
 
 
@@ -248,9 +248,9 @@ uvicorn.run(OtlpApp(home), port=int(sys.argv[2]), lifespan="off", log_level="war
 """
 
 
-def _send(port: int, key: str, message: Message) -> bool:
+def _send(port: int, key: str, message: Message, path: str = "/v1/traces") -> bool:
     target = urllib.request.Request(
-        f"http://127.0.0.1:{port}/v1/traces",
+        f"http://127.0.0.1:{port}{path}",
         data=message.SerializeToString(),
         headers=PROTOBUF | {"x-api-key": key},
     )
@@ -272,6 +272,8 @@ class Load:
     def __init__(self, port: int, key: str) -> None:
         self.acknowledged: dict[tuple[str, str], Message] = {}
         self.unsure: list[Message] = []
+        self.logged: dict[tuple[str, str], Message] = {}
+        """Log events that were acknowledged, by the span that they belong to: half come before it."""
         self._port, self._key = port, key
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -289,8 +291,15 @@ class Load:
                 for _ in range(rng.randrange(1, 20))
             ]
             message = request(*spans)
+            first = {"trace_id": trace_id, "span_id": spans[0]["span_id"]}
+            event = logs_request({**first, "event": "gen_ai.choice", "body": {"message": {"content": "hi"}}})
+            early = rng.random() < 0.5
+            logged = early and _send(self._port, self._key, event, "/v1/logs")
             done = _send(self._port, self._key, message)
+            logged = logged or _send(self._port, self._key, event, "/v1/logs")
             with self._lock:
+                if logged:
+                    self.logged[trace_id, spans[0]["span_id"]] = event
                 if done:
                     self.acknowledged.update({(trace_id, span["span_id"]): message for span in spans})
                 else:
@@ -328,9 +337,18 @@ def test_kill_9_loses_no_acknowledged_span_and_doubles_none(
         while not _send(free_port, key, message):
             assert time.monotonic() < deadline
             time.sleep(0.1)
+    for event in list(load.logged.values())[:20]:
+        assert _send(free_port, key, event, "/v1/logs")
     child.kill()
     child.wait()
+    joined = sorted(set(load.logged) & set(load.acknowledged))
+    assert len(joined) > 20
     with home.read() as uow:
+        records = uow.conn.exec_driver_sql("SELECT trace_id, span_id FROM traces_logs")
+        kept = [(bytes(row[0]).hex(), bytes(row[1]).hex()) for row in records]
+        for trace_id, span_id in joined:
+            span = service.get_span_body(uow, actor, trace_id=trace_id, span_id=span_id)
+            assert b"hi" in (span.output or b"")
         rows = uow.conn.exec_driver_sql(
             "SELECT t.trace_id, s.span_id FROM traces_spans s JOIN traces_traces t ON t.id = s.trace"
         )
@@ -338,5 +356,7 @@ def test_kill_9_loses_no_acknowledged_span_and_doubles_none(
         counted = uow.conn.exec_driver_sql("SELECT sum(spans) FROM traces_traces").scalar()
         bodies = uow.conn.exec_driver_sql("SELECT count(*) FROM traces_bodies").scalar()
         usage = service.usage(uow, actor, group_by="kind")
+    assert set(load.logged) <= set(kept)
+    assert len(kept) == len(set(kept))
     assert set(load.acknowledged) <= set(found)
     assert len(found) == len(set(found)) == counted == bodies == sum(row.calls for row in usage)
