@@ -203,6 +203,30 @@ def test_too_much_at_once_is_refused_until_there_is_room(app: OtlpApp, key: str)
     assert room.taken == 0
 
 
+def test_while_the_spool_is_nearly_full_others_wait(
+    app: OtlpApp, home: Home, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home.path / "spool"
+    folder.mkdir(exist_ok=True)
+    with (folder / "seg_1.spool").open("wb") as segment:
+        segment.truncate(900 << 20)
+    answer = post(app, b"", PROTOBUF | {"x-api-key": key})
+    assert (answer.status, status_of(answer)[0]) == (503, 14)
+    assert int(answer.headers["retry-after"]) >= 1
+    (folder / "seg_1.spool").unlink()
+    monkeypatch.setattr(app.receiver, "_spool_looked", float("-inf"))
+    assert post(app, b"", PROTOBUF | {"x-api-key": key}).status == 200
+
+
+def test_a_slow_body_is_counted_while_it_arrives(app: OtlpApp, key: str) -> None:
+    room = app.receiver.room
+    room.limit = 1000
+    body = request({"attributes": {"a": "b" * 3000}}).SerializeToString()
+    answer = post(app, body, PROTOBUF | {"x-api-key": key}, parts=20)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+    assert room.taken == 0
+
+
 @pytest.fixture
 def served(app: OtlpApp, free_port: int) -> Iterator[int]:
     config = uvicorn.Config(app, port=free_port, lifespan="off", log_level="warning")
