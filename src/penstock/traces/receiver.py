@@ -100,7 +100,7 @@ class Receiver:
         settings = home.settings.section(TracesSettings)
         self.limit = settings.otlp_max_mb << 20
         """Largest request, unpacked."""
-        self.room = Room(settings.otlp_waiting_mb << 20)
+        self.room = Room(max(settings.otlp_waiting_mb, settings.otlp_max_mb) << 20)
         self._keys = KeyTable(home)
         self._prices = PriceTable(home)
         self._masks = MaskTable(home)
