@@ -24,6 +24,7 @@ from penstock.traces import api as traces_api
 from penstock.traces.intake import Intake
 from penstock.traces.otlp_app import OtlpApp
 from penstock.traces.recorder import Recorder
+from penstock.tracking import api as tracking_api
 from penstock.training import api as training_api
 from penstock.version import __version__
 from penstock.web import errors
@@ -43,6 +44,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     datasets_api.router,
     registry_api.router,
     traces_api.router,
+    tracking_api.router,
     gateway_api.router,
     guardrails_api.router,
     feedback_api.router,
