@@ -16,6 +16,7 @@ from penstock.feedback import api as feedback_api
 from penstock.gateway import api as gateway_api
 from penstock.gateway.app import GatewayApp
 from penstock.guardrails import api as guardrails_api
+from penstock.mlflow.app import MlflowApp
 from penstock.pipelines import api as pipelines_api
 from penstock.prompts import api as prompts_api
 from penstock.registry import api as registry_api
@@ -94,6 +95,7 @@ class Penstock:
         self.gateway = GatewayApp(home, self.recorder)
         self.api.state.cache_stats = self.gateway.cache.stats
         self.otlp = OtlpApp(home)
+        self.mlflow = MlflowApp(home)
         self.ui = StaticApp()
         self._publisher = Publisher(home, "web")
         self.metrics = MetricsApp(home, self._publisher)
@@ -110,6 +112,8 @@ class Penstock:
             await self.gateway(scope, receive, send)
         elif self.otlp.handles(path):
             await self.otlp(scope, receive, send)
+        elif self.mlflow.handles(path):
+            await self.mlflow(scope, receive, send)
         elif path.startswith(API_PREFIX) or path in HEALTH:
             await self.api(scope, receive, send)
         elif path == metrics_page.PATH:
