@@ -1,5 +1,6 @@
 """What users of MLflow write, part by part, run with MLflow's own client by `test_client.py`."""
 
+import contextlib
 import math
 import sys
 import tempfile
@@ -142,6 +143,138 @@ def project(name):
     with mlflow.start_run() as run:
         mlflow.log_metric("m", 1)
     print("run", run.info.run_id)
+
+
+def tracing():
+    experiment = mlflow.set_experiment("calls").experiment_id
+    client = MlflowClient()
+
+    @mlflow.trace(span_type="RETRIEVER", attributes={"index": "faq"})
+    def find(query):
+        return [{"page_content": f"About {query}", "metadata": {"n": 1}}]
+
+    @mlflow.trace(name="answer question", span_type="AGENT")
+    def answer(question, user):
+        mlflow.update_current_trace(
+            tags={"team": "Mail"},
+            metadata={"mlflow.trace.user": user, "mlflow.trace.session": "s-1", "customer": "acme"},
+        )
+        if user == "mallory":
+            raise ValueError("no answer")
+        with mlflow.start_span("llm", span_type="LLM") as span:
+            span.set_inputs({"messages": [{"role": "user", "content": question}]})
+            span.set_outputs("42")
+            span.set_attribute(
+                "mlflow.chat.tokenUsage", {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}
+            )
+        return {"found": find(question), "text": "forty-two"}
+
+    ids = []
+    for question, user in (("refund order", "ann"), ("late parcel", "bob"), ("evil", "mallory")):
+        with contextlib.suppress(ValueError):
+            answer(question, user)
+        ids.append(mlflow.get_last_active_trace_id())
+    mlflow.flush_trace_async_logging()
+    trace = mlflow.get_trace(ids[0])
+    assert trace.info.state == "OK", trace.info
+    assert trace.info.experiment_id == experiment
+    assert trace.info.trace_metadata["mlflow.trace.user"] == "ann"
+    assert trace.info.tags["team"] == "Mail"
+    assert trace.info.execution_duration is not None
+    spans = {span.name: span for span in trace.data.spans}
+    assert set(spans) == {"answer question", "llm", "find"}
+    assert spans["answer question"].inputs == {"question": "refund order", "user": "ann"}
+    assert spans["answer question"].outputs["text"] == "forty-two"
+    assert spans["answer question"].parent_id is None
+    assert spans["find"].parent_id == spans["answer question"].span_id
+    assert spans["find"].span_type == "RETRIEVER"
+    assert spans["find"].outputs == [{"page_content": "About refund order", "metadata": {"n": 1}}]
+    assert spans["find"].attributes["index"] == "faq"
+    assert spans["llm"].outputs == "42"
+    assert trace.data.request == '{"question": "refund order", "user": "ann"}', trace.data.request
+    failed = mlflow.get_trace(ids[2])
+    assert failed.info.state == "ERROR"
+    assert [event.name for event in failed.data.spans[0].events] == ["exception"]
+
+    def search(text=None, **more):
+        found = client.search_traces(locations=[experiment], filter_string=text, **more)
+        return [ids.index(one.info.trace_id) for one in found]
+
+    assert search() == [2, 1, 0]
+    assert search("trace.status = 'ERROR'") == [2]
+    assert search("metadata.`mlflow.trace.user` = 'bob'") == [1]
+    assert search("request_metadata.customer = 'acme' AND tags.team = 'Mail'") == [2, 1, 0]
+    assert search("tags.team = 'mail'") == []
+    assert search("tags.team ILIKE 'm%' AND status != 'ERROR'") == [1, 0]
+    assert search("name = 'answer question'") == [2, 1, 0]
+    assert search("span.type = 'LLM'") == [1, 0]
+    assert search("span.attributes.index = 'faq' AND span.name LIKE 'fi%'") == [1, 0]
+    assert search(f"timestamp_ms > {mlflow.get_trace(ids[1]).info.request_time}") == [2]
+    assert search("execution_time_ms >= 0", order_by=["timestamp_ms ASC"]) == [0, 1, 2]
+    assert search("metadata.absent = 'x'") == []
+    assert client.search_traces(locations=["0"]) == []
+    page = client.search_traces(locations=[experiment], max_results=2)
+    rest = client.search_traces(locations=[experiment], max_results=2, page_token=page.token)
+    assert [ids.index(one.info.trace_id) for one in [*page, *rest]] == [2, 1, 0]
+    refused("INVALID_PARAMETER_VALUE", search, "trace.colour = 'red'")
+    mlflow.set_trace_tag(ids[0], "reviewed", "yes")
+    assert search("tags.reviewed = 'yes'") == [0]
+    mlflow.delete_trace_tag(ids[0], "reviewed")
+    assert search("tags.reviewed = 'yes'") == []
+    in_runs(client, experiment, search)
+    judge(client, ids, search)
+    refused("RESOURCE_DOES_NOT_EXIST", client.get_trace, "tr-" + "0" * 31 + "1")
+    print("traces", *ids)
+
+
+def in_runs(client, experiment, search):
+    @mlflow.trace
+    def step():
+        return 1
+
+    with mlflow.start_run(experiment_id=experiment) as run:
+        step()
+    mlflow.flush_trace_async_logging()
+    found = client.search_traces(locations=[experiment], filter_string=f"run_id = '{run.info.run_id}'")
+    assert [one.info.trace_id for one in found] == [mlflow.get_last_active_trace_id()]
+    assert found[0].data.spans[0].outputs == 1
+    assert [
+        one.info.trace_id for one in client.search_traces(locations=[experiment], run_id=run.info.run_id)
+    ] == [found[0].info.trace_id]
+
+
+def judge(client, ids, search):
+    human = mlflow.entities.AssessmentSource(source_type="HUMAN", source_id="eve")
+    given = mlflow.log_feedback(
+        trace_id=ids[0], name="correct", value=True, rationale="it is", source=human, metadata={"m": "1"}
+    )
+    mlflow.log_feedback(trace_id=ids[1], name="correct", value=False)
+    mlflow.log_feedback(trace_id=ids[1], name="score", value=0.5)
+    mlflow.log_feedback(trace_id=ids[1], name="labels", value=["a", "b"])
+    mlflow.log_expectation(trace_id=ids[0], name="expected_response", value="42")
+    mlflow.log_expectation(trace_id=ids[0], name="facts", value=["a", {"b": 1}])
+    found = {one.name: one for one in mlflow.get_trace(ids[0]).info.assessments}
+    assert found["correct"].value is True
+    assert found["correct"].rationale == "it is"
+    assert found["correct"].source.source_id == "eve"
+    assert found["correct"].metadata == {"m": "1"}
+    assert found["expected_response"].value == "42"
+    assert found["facts"].value == ["a", {"b": 1}]
+    assert search("feedback.correct = 'true'") == [0]
+    assert search("feedback.correct = 'false' AND feedback.score > 0.4") == [1]
+    assert search("expectation.expected_response = '42'") == [0]
+    assert mlflow.get_assessment(ids[0], given.assessment_id).value is True
+    mlflow.update_assessment(
+        ids[0],
+        given.assessment_id,
+        mlflow.entities.Feedback(name="correct", value=False, rationale="it is not"),
+    )
+    changed = mlflow.get_assessment(ids[0], given.assessment_id)
+    assert (changed.value, changed.rationale) == (False, "it is not")
+    over = mlflow.override_feedback(trace_id=ids[0], assessment_id=given.assessment_id, value=True)
+    assert mlflow.get_assessment(ids[0], given.assessment_id).valid is False
+    mlflow.delete_assessment(ids[0], over.assessment_id)
+    refused("RESOURCE_DOES_NOT_EXIST", mlflow.get_assessment, ids[0], over.assessment_id)
 
 
 if __name__ == "__main__":

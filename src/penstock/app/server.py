@@ -95,7 +95,7 @@ class Penstock:
         self.gateway = GatewayApp(home, self.recorder)
         self.api.state.cache_stats = self.gateway.cache.stats
         self.otlp = OtlpApp(home)
-        self.mlflow = MlflowApp(home)
+        self.mlflow = MlflowApp(home, self.otlp)
         self.ui = StaticApp()
         self._publisher = Publisher(home, "web")
         self.metrics = MetricsApp(home, self._publisher)

@@ -25,14 +25,19 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor, Role
 from penstock.mlflow import (
     artifacts,
+    assessments,
     experiments,
     logged,
+    otlp,
     runs,
     server,
+    trace_info,
+    traces,
 )
 from penstock.mlflow.call import Call, Stream
 from penstock.mlflow.errors import EndpointNotFound, render
 from penstock.mlflow.routing import Route, find
+from penstock.mlflow.store import notes
 
 logger = log.get("mlflow")
 
@@ -40,14 +45,19 @@ AsgiScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+Asgi = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
+
 PREFIX = "/mlflow"
+OTLP_PATH = "/v1/traces"
 MAX_BODY = 64 << 20
 """Largest JSON or OTLP body in bytes; artifacts have no limit but the disk's."""
 _PROJECT = re.compile(r"/projects/([^/]+)(/.*)")
 _OPEN = frozenset({"/version", "/health"})
 _NOBODY = Actor(id="", name="", role=Role.GATEWAY)
 ROUTES: list[Route] = [
-    route for part in (server, experiments, runs, logged, artifacts) for route in part.routes.routes
+    route
+    for part in (server, experiments, runs, logged, artifacts, traces, assessments)
+    for route in part.routes.routes
 ]
 
 
@@ -73,8 +83,10 @@ def secret_of(authorization: str | None, api_key: str | None) -> str | None:
 class MlflowApp:
     """Answers MLflow's clients for every project of `home`."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, otlp: Asgi) -> None:
+        """`otlp` answers `POST /v1/traces`: spans take the way all spans take."""
         self._home = home
+        self._otlp = otlp
 
     def handles(self, path: str) -> bool:
         """Whether requests for `path` belong here."""
@@ -84,7 +96,11 @@ class MlflowApp:
         """Answer one HTTP request."""
         request = Request(scope, receive)
         try:
-            response = await self._answer(request)
+            project, path = _place(request)
+            if path == OTLP_PATH and request.method == "POST":
+                await self._spans(request, project, send)
+                return
+            response = await self._answer(request, project, path)
         except ClientDisconnect:
             return
         except PenstockError as error:
@@ -94,11 +110,7 @@ class MlflowApp:
             response = _refusal(PenstockError("This failed inside Penstock.", hint="See the server's log."))
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
-        path = request.url.path.removeprefix(PREFIX).replace("/ajax-api/", "/api/", 1)
-        project = None
-        if named := _PROJECT.fullmatch(path):
-            project, path = named.groups()
+    async def _answer(self, request: Request, project: str | None, path: str) -> Response:
         found = find(ROUTES, request.method, path)
         if found is None:
             raise EndpointNotFound(f"Penstock has no endpoint {request.method} {path}.")
@@ -128,6 +140,29 @@ class MlflowApp:
         with self._home.read() as uow:
             return auth.enter_project(uow, auth.authenticate(uow, secret), chosen or None)
 
+    async def _spans(self, request: Request, project: str | None, send: Send) -> None:
+        """Hand spans to the OTLP receiver; when it has them, bring what the client told onto the root spans."""
+        actor = await run_in_threadpool(self._actor, request, project)
+        body, roots = await _body(request), list[str]()
+        plain = "protobuf" in request.headers.get("content-type", "protobuf")
+        if plain and request.headers.get("content-encoding", "identity") == "identity":
+            shown = request.headers.get(otlp.EXPERIMENT_HEADER, "")
+            call = Call(home=self._home, actor=actor, args={})
+            body, roots = await run_in_threadpool(_with_experiment, call, body, shown)
+        status = 0
+
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def watched(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            if message["type"] == "http.response.body" and status == 200 and roots:
+                await run_in_threadpool(_enrich, self._home, actor, roots)
+            await send(message)
+
+        await self._otlp(_forwarded(request, actor.scope.project, len(body)), receive, watched)
+
     async def _upload(self, route: Route, call: Call, given: dict[str, Any], request: Request) -> Response:
         call.args |= given
         folder = self._home.folder("work", "uploads")
@@ -137,6 +172,42 @@ class MlflowApp:
             file.flush()
             call.file = Path(file.name)
             return _json(await run_in_threadpool(route.handler, call))
+
+
+def _place(request: Request) -> tuple[str | None, str]:
+    """Return (project named by the address, path in MLflow's API)."""
+    path = request.url.path.removeprefix(PREFIX).replace("/ajax-api/", "/api/", 1)
+    named = _PROJECT.fullmatch(path)
+    return (None, path) if named is None else (named.group(1), named.group(2))
+
+
+def _with_experiment(call: Call, body: bytes, shown: str) -> tuple[bytes, list[str]]:
+    experiment = experiments.own_id(call, shown) if shown else ""
+    changed, roots = otlp.prepared(body, experiment)
+    if experiment and roots:
+        with call.home.begin() as uow:
+            for trace_id in roots:
+                note = trace_info.blank(trace_id, experiment)
+                notes.put_note(uow.conn, call.actor.scope, note, replace=False)
+    return changed, roots
+
+
+def _enrich(home: Home, actor: Actor, roots: list[str]) -> None:
+    for trace_id in roots:
+        trace_info.enrich(home, actor, trace_id)
+
+
+def _forwarded(request: Request, project: str, size: int) -> AsgiScope:
+    """Return the request as the OTLP receiver reads it: its path, a bearer token, the project."""
+    secret = secret_of(request.headers.get("authorization"), request.headers.get("x-api-key")) or ""
+    kept = (b"content-type", b"content-encoding", b"user-agent")
+    headers = [(name, value) for name, value in request.scope["headers"] if name in kept]
+    headers += [
+        (b"authorization", f"Bearer {secret}".encode()),
+        (b"x-penstock-project", project.encode()),
+        (b"content-length", str(size).encode()),
+    ]
+    return {**request.scope, "path": OTLP_PATH, "raw_path": OTLP_PATH.encode(), "headers": headers}
 
 
 def _write(file: Any, piece: bytes) -> None:

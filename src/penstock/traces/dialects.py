@@ -293,6 +293,7 @@ MLFLOW = Dialect(
         "input": ("mlflow.spanInputs",),
         "output": ("mlflow.spanOutputs",),
     },
+    prefixes={"metadata": ("mlflow.metadata.",)},
 )
 
 DIALECTS = (LANGFUSE, LANGSMITH, OTEL_GENAI, OPENINFERENCE, TRACELOOP, VERCEL, MLFLOW)

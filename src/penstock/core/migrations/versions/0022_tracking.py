@@ -120,3 +120,93 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("updated_at", UtcTime, nullable=False),
     )
+    op.create_table(
+        "mlflow_traces",
+        sa.Column("tenant", sa.String(64), primary_key=True),
+        sa.Column("project", sa.String(64), primary_key=True),
+        sa.Column("trace_id", sa.String(32), primary_key=True),
+        sa.Column("experiment_id", sa.String(40), nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("duration_ms", sa.BigInteger),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("metadata", Json, nullable=False),
+        sa.Column("tags", Json, nullable=False),
+        sa.Column("request_preview", sa.Text, nullable=False),
+        sa.Column("response_preview", sa.Text, nullable=False),
+        sa.Column("client_request_id", sa.String(250), nullable=False),
+        sa.Column("applied", Json, nullable=False),
+    )
+    op.create_index(
+        "ix_mlflow_traces_experiment", "mlflow_traces", ["tenant", "project", "experiment_id", "at_ms"]
+    )
+    op.create_table(
+        "mlflow_trace_runs",
+        sa.Column("tenant", sa.String(64), primary_key=True),
+        sa.Column("project", sa.String(64), primary_key=True),
+        sa.Column("run_id", sa.String(40), primary_key=True),
+        sa.Column("trace_id", sa.String(32), primary_key=True),
+    )
+    op.create_table(
+        "mlflow_assessments",
+        sa.Column("id", sa.String(40), primary_key=True),
+        sa.Column("tenant", sa.String(64), nullable=False),
+        sa.Column("project", sa.String(64), nullable=False),
+        sa.Column("trace_id", sa.String(32), nullable=False),
+        sa.Column("name", sa.String(250), nullable=False),
+        sa.Column("body", Json, nullable=False),
+        sa.Column("feedback_id", sa.String(40), nullable=False),
+    )
+    op.create_index(
+        "ix_mlflow_assessments_trace", "mlflow_assessments", ["tenant", "project", "trace_id", "id"]
+    )
+    op.create_table(
+        "mlflow_names",
+        sa.Column("tenant", sa.String(64), primary_key=True),
+        sa.Column("project", sa.String(64), primary_key=True),
+        sa.Column("kind", sa.String(10), primary_key=True),
+        sa.Column("name", sa.String(500), primary_key=True),
+        sa.Column("target", sa.String(100), nullable=False),
+        sa.Column("description", sa.Text, nullable=False),
+        sa.Column("tags", Json, nullable=False),
+        sa.Column("created_at", UtcTime, nullable=False),
+        sa.Column("updated_at", UtcTime, nullable=False),
+    )
+    op.create_table(
+        "mlflow_versions",
+        sa.Column("tenant", sa.String(64), primary_key=True),
+        sa.Column("project", sa.String(64), primary_key=True),
+        sa.Column("kind", sa.String(10), primary_key=True),
+        sa.Column("target", sa.String(100), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("description", sa.Text, nullable=False),
+        sa.Column("tags", Json, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("run_id", sa.String(40), nullable=False),
+        sa.Column("model_id", sa.String(40), nullable=False),
+        sa.Column("hidden", sa.Boolean, nullable=False),
+        sa.Column("updated_at", UtcTime, nullable=False),
+    )
+    op.create_table(
+        "mlflow_datasets",
+        sa.Column("id", sa.String(40), primary_key=True),
+        sa.Column("tenant", sa.String(64), nullable=False),
+        sa.Column("project", sa.String(64), nullable=False),
+        sa.Column("name", sa.String(500), nullable=False),
+        sa.Column("tags", Json, nullable=False),
+        sa.Column("schema", sa.Text, nullable=False),
+        sa.Column("profile", sa.Text, nullable=False),
+        sa.Column("experiments", Json, nullable=False),
+        sa.Column("created_by", sa.String(250), nullable=False),
+        sa.Column("updated_by", sa.String(250), nullable=False),
+        sa.Column("created_at", UtcTime, nullable=False),
+        sa.Column("updated_at", UtcTime, nullable=False),
+    )
+    op.create_index("ix_mlflow_datasets_scope", "mlflow_datasets", ["tenant", "project", "id"])
+    op.create_table(
+        "mlflow_records",
+        sa.Column("dataset_id", sa.String(40), primary_key=True),
+        sa.Column("hash", sa.String(64), primary_key=True),
+        sa.Column("id", sa.String(40), nullable=False),
+        sa.Column("body", Json, nullable=False),
+    )
+    op.create_index("ix_mlflow_records_dataset", "mlflow_records", ["dataset_id", "id"])
