@@ -277,5 +277,126 @@ def judge(client, ids, search):
     refused("RESOURCE_DOES_NOT_EXIST", mlflow.get_assessment, ids[0], over.assessment_id)
 
 
+def prompts():
+    first = mlflow.genai.register_prompt(
+        "Greeting.v1", "Hello {{name}}, you are {{age}}.", commit_message="first", tags={"lang": "en"}
+    )
+    assert first.version == 1
+    second = mlflow.genai.register_prompt(
+        name="Greeting.v1",
+        template=[{"role": "system", "content": "Be {{style}}."}, {"role": "user", "content": "Hi {{name}}"}],
+        response_format={"type": "object", "properties": {"text": {"type": "string"}}},
+        model_config={"temperature": 0.5, "model_name": "gpt-x"},
+    )
+    assert second.version == 2
+    loaded = mlflow.genai.load_prompt("prompts:/Greeting.v1/1")
+    assert loaded.template == "Hello {{name}}, you are {{age}}."
+    assert loaded.format(name="Ann", age=3) == "Hello Ann, you are 3."
+    assert (loaded.commit_message, loaded.tags["lang"]) == ("first", "en")
+    mlflow.genai.set_prompt_alias("Greeting.v1", "live", 2)
+    live = mlflow.genai.load_prompt("prompts:/Greeting.v1@live")
+    assert live.version == 2
+    assert live.template[0] == {"role": "system", "content": "Be {{style}}."}
+    assert live.response_format["type"] == "object"
+    assert live.model_config["temperature"] == 0.5
+    assert mlflow.genai.load_prompt("Greeting.v1", version=1).version == 1
+    assert mlflow.genai.load_prompt("absent", allow_missing=True) is None
+    assert [p.name for p in mlflow.genai.search_prompts()] == ["Greeting.v1", "native"]
+    assert [p.name for p in mlflow.genai.search_prompts(filter_string="name LIKE 'Gr%'")] == ["Greeting.v1"]
+    native = mlflow.genai.load_prompt("prompts:/native@production")
+    assert native.format(text="x") == "Classify x"
+    client = MlflowClient()
+    client.set_prompt_version_tag("Greeting.v1", 1, "reviewed", "yes")
+    assert mlflow.genai.load_prompt("prompts:/Greeting.v1/1", cache_ttl_seconds=0).tags["reviewed"] == "yes"
+    client.set_prompt_tag("Greeting.v1", "team", "mail")
+    assert client.get_prompt("Greeting.v1").tags["team"] == "mail"
+    mlflow.genai.delete_prompt_alias("Greeting.v1", "live")
+    refused(
+        "INVALID_PARAMETER_VALUE", mlflow.genai.load_prompt, "prompts:/Greeting.v1@live", cache_ttl_seconds=0
+    )
+    client.delete_prompt_version("Greeting.v1", "1")
+    refused(
+        "RESOURCE_DOES_NOT_EXIST", mlflow.genai.load_prompt, "prompts:/Greeting.v1/1", cache_ttl_seconds=0
+    )
+    print("prompts ok")
+
+
+def models():
+    client = MlflowClient()
+    mlflow.set_experiment("models")
+    with mlflow.start_run() as run:
+        mlflow.log_text("weights", "net/weights.bin")
+        mlflow.log_text("flavors: {}", "net/MLmodel")
+    client.create_registered_model("My Net", tags={"team": "mail"}, description="a net")
+    refused("RESOURCE_ALREADY_EXISTS", client.create_registered_model, "My Net")
+    version = client.create_model_version(
+        "My Net", f"{run.info.artifact_uri}/net", run.info.run_id, {"k": "v"}
+    )
+    assert (version.version, version.status, version.tags) in (
+        ("1", "READY", {"k": "v"}),
+        (1, "READY", {"k": "v"}),
+    )
+    refused(
+        "RESOURCE_DOES_NOT_EXIST", client.create_model_version, "My Net", f"runs:/{run.info.run_id}/absent"
+    )
+    other = client.create_model_version("My Net", "s3://bucket/model")
+    assert client.get_model_version_download_uri("My Net", other.version) == "s3://bucket/model"
+    client.set_registered_model_alias("My Net", "champion", "1")
+    found = client.get_model_version_by_alias("My Net", "champion")
+    assert (int(found.version), found.run_id, found.aliases) == (1, run.info.run_id, ["champion"])
+    local = mlflow.artifacts.download_artifacts("models:/My Net@champion")
+    assert (Path(local) / "weights.bin").read_text() == "weights"
+    client.update_model_version("My Net", "1", "the first")
+    client.set_model_version_tag("My Net", "1", "a", "b")
+    found = client.get_model_version("My Net", "1")
+    assert (found.description, found.tags) == ("the first", {"k": "v", "a": "b"})
+    client.transition_model_version_stage("My Net", "1", "Production")
+    assert client.get_latest_versions("My Net", ["Production"])[0].version in ("1", 1)
+    assert [m.name for m in client.search_registered_models()] == ["My Net", "native"]
+    assert [m.name for m in client.search_registered_models("name ILIKE 'my%' AND tags.team = 'mail'")] == [
+        "My Net"
+    ]
+    assert [int(v.version) for v in client.search_model_versions("name = 'My Net'")] == [2, 1]
+    assert [v.name for v in client.search_model_versions(f"run_id = '{run.info.run_id}'")] == ["My Net"]
+    mine = mlflow.artifacts.download_artifacts("models:/native/1")
+    assert (Path(mine) / "config.json").exists()
+    client.delete_model_version("My Net", "2")
+    refused("RESOURCE_DOES_NOT_EXIST", client.get_model_version, "My Net", "2")
+    client.rename_registered_model("My Net", "Renamed")
+    assert client.get_registered_model("Renamed").aliases == {"champion": "1"}
+    client.delete_registered_model("Renamed")
+    refused("RESOURCE_DOES_NOT_EXIST", client.get_registered_model, "Renamed")
+    refused("RESOURCE_DOES_NOT_EXIST", client.get_registered_model, "My Net")
+    print("models ok")
+
+
+def pyfunc():
+    mlflow.set_experiment("pyfunc")
+
+    class Doubling(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input: list[float], params=None):
+            return [2 * number for number in model_input]
+
+    with mlflow.start_run() as run:
+        info = mlflow.pyfunc.log_model(
+            name="double", python_model=Doubling(), registered_model_name="double", pip_requirements=[]
+        )
+        mlflow.log_metric("acc", 0.75, model_id=info.model_id)
+    client = MlflowClient()
+    client.set_registered_model_alias("double", "live", 1)
+    for uri in ("models:/double/1", "models:/double@live", info.model_uri, f"models:/{info.model_id}"):
+        assert mlflow.pyfunc.load_model(uri).predict([1.0, 2.0]) == [2.0, 4.0]
+    model = mlflow.get_logged_model(info.model_id)
+    assert (str(model.status), model.source_run_id) == ("READY", run.info.run_id)
+    assert [(m.key, m.value) for m in model.metrics] == [("acc", 0.75)]
+    found = mlflow.search_logged_models(filter_string="metrics.acc > 0.7", output_format="list")
+    assert [one.model_id for one in found] == [info.model_id]
+    mlflow.set_logged_model_tags(info.model_id, {"x": "y"})
+    assert mlflow.get_logged_model(info.model_id).tags["x"] == "y"
+    outputs = client.get_run(run.info.run_id).outputs.model_outputs
+    assert [one.model_id for one in outputs] == [info.model_id]
+    print("pyfunc ok")
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])

@@ -29,10 +29,12 @@ from penstock.mlflow import (
     experiments,
     logged,
     otlp,
+    registered,
     runs,
     server,
     trace_info,
     traces,
+    versions,
 )
 from penstock.mlflow.call import Call, Stream
 from penstock.mlflow.errors import EndpointNotFound, render
@@ -56,7 +58,7 @@ _OPEN = frozenset({"/version", "/health"})
 _NOBODY = Actor(id="", name="", role=Role.GATEWAY)
 ROUTES: list[Route] = [
     route
-    for part in (server, experiments, runs, logged, artifacts, traces, assessments)
+    for part in (server, experiments, runs, logged, artifacts, traces, assessments, registered, versions)
     for route in part.routes.routes
 ]
 

@@ -2,15 +2,19 @@
 
 import mimetypes
 
-from penstock.core.errors import Invalid
+from penstock.core.errors import Invalid, NotFound
+from penstock.core.uow import UnitOfWork
 from penstock.mlflow.call import Answer, Call, Stream
 from penstock.mlflow.routing import Routes
+from penstock.registry import service as registry
 from penstock.tracking import service as tracking
 from penstock.tracking.model import Artifact
 
 routes = Routes()
 PROXY = "!/api/2.0/mlflow-artifacts/artifacts"
 TRACE = "tr-"
+REGISTERED = "models"
+"""The root of registered versions, read-only: `models/NAME/NUMBER/FILE`."""
 
 
 def split(path: str) -> tuple[str, str]:
@@ -21,6 +25,8 @@ def split(path: str) -> tuple[str, str]:
 
 def check_root(call: Call, root: str) -> None:
     """Raise NotFound unless the root is a run, logged model, experiment or trace of the project."""
+    if root == REGISTERED:
+        raise Invalid("The files of a registered version do not change.")
     if root.startswith(TRACE):
         return
     with call.home.read() as uow:
@@ -54,8 +60,24 @@ def download(call: Call) -> Stream:
     """Return a file's bytes."""
     root, path = split(call.needed("path"))
     with call.home.read() as uow:
-        found = tracking.get_artifact(uow, call.actor, root=root, path=path)
+        if root == REGISTERED:
+            files, rest = _registered(uow, call, path)
+            found = next((one for one in files if one.path == rest), None)
+            if found is None:
+                raise NotFound(f"There is no file {rest!r} in this version.")
+        else:
+            found = tracking.get_artifact(uow, call.actor, root=root, path=path)
     return served(call, found)
+
+
+def _registered(uow: UnitOfWork, call: Call, path: str) -> tuple[list[Artifact], str]:
+    """Return (files of the version, path inside it)."""
+    target, _, rest = path.partition("/")
+    number, _, rest = rest.partition("/")
+    if not number.isdecimal():
+        raise NotFound(f"There is no registered version {path!r}.")
+    version = registry.get(uow, call.actor, ref=f"{target}@{number}")
+    return [Artifact(path=one.path, size=one.size, sha256=one.sha256) for one in version.files], rest
 
 
 @routes.on(f"GET {PROXY}")
@@ -81,6 +103,9 @@ def _children(call: Call, root: str, path: str) -> list[Artifact]:
     if not root:
         return []
     with call.home.read() as uow:
+        if root == REGISTERED:
+            files, rest = _registered(uow, call, path)
+            return tracking.children(files, rest)
         return tracking.list_artifacts(uow, call.actor, root=root, path=path)
 
 

@@ -63,6 +63,8 @@ class Named:
     """The name in the prompts or registry slice."""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    hidden: bool = False
+    """Deleted through MLflow; what it is made of stays in its slice."""
     created_at: datetime
     updated_at: datetime
 
@@ -81,6 +83,7 @@ class VersionNote:
     model_id: str = ""
     hidden: bool = False
     """Deleted through MLflow; versions are immutable, so it only disappears from MLflow's lists."""
+    updated_at: datetime
 
 
 def own_trace(shown: str) -> str:

@@ -7,7 +7,7 @@ and unwraps values that an exporter encoded as JSON a second time (mlflow/tracin
 import json
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from penstock.core.errors import Invalid

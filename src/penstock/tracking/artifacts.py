@@ -45,16 +45,23 @@ def tree_of(uow: UnitOfWork, actor: Actor, *, root: str, path: str = "") -> list
 
 def list_artifacts(uow: UnitOfWork, actor: Actor, *, root: str, path: str = "") -> list[Artifact]:
     """Return the files and folders right below `path`, with paths from the root; [] for what is not there."""
+    return children(tree_of(uow, actor, root=root, path=path), path)
+
+
+def children(files: list[Artifact], path: str) -> list[Artifact]:
+    """Return what of `files` is right below the folder `path`: files, and folders for what is deeper."""
     start = len(path) + 1 if path else 0
-    children: dict[str, Artifact] = {}
-    for file in tree_of(uow, actor, root=root, path=path):
+    found: dict[str, Artifact] = {}
+    for file in files:
+        if path and not file.path.startswith(path + "/"):
+            continue
         name, slash, _ = file.path[start:].partition("/")
         if slash:
             folder = file.path[: start + len(name)]
-            children[folder] = Artifact(path=folder)
+            found[folder] = Artifact(path=folder)
         else:
-            children[file.path] = file
-    return [children[name] for name in sorted(children)]
+            found[file.path] = file
+    return [found[name] for name in sorted(found)]
 
 
 def remove_artifacts(uow: UnitOfWork, actor: Actor, *, root: str, path: str = "") -> int:

@@ -9,6 +9,7 @@ from penstock.core.errors import Conflict, Invalid, NotFound
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.tracking.artifacts import (
+    children,
     get_artifact,
     list_artifacts,
     put_artifact,
@@ -376,6 +377,7 @@ __all__ = [
     "add_model_facts",
     "change_model",
     "change_run",
+    "children",
     "create_experiment",
     "create_model",
     "create_run",

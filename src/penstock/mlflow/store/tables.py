@@ -52,6 +52,7 @@ names = Table(
     Column("target", String(100), nullable=False),
     Column("description", Text, nullable=False),
     Column("tags", Json, nullable=False),
+    Column("hidden", Boolean, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
 )

@@ -82,7 +82,7 @@ def _glob(like: str) -> str:
     return "".join(marks.get(char, char) for char in like)
 
 
-def _compare(conn: Connection, left: Any, clause: Clause, operators: Sequence[str]) -> ColumnElement[bool]:
+def _compare(conn: Connection, left: ColumnElement[Any], clause: Clause, operators: Sequence[str]) -> Any:
     op, value = clause.op, clause.value
     if op not in operators:
         raise Invalid(f"{clause.key!r} cannot be compared by {op}.", hint=f"Use {', '.join(operators)}.")
@@ -121,7 +121,7 @@ def _attribute(subject: Subject, key: str) -> Column[Any]:
     return subject.table.c[name]
 
 
-def _by_attribute(conn: Connection, subject: Subject, clause: Clause) -> ColumnElement[bool]:
+def _by_attribute(conn: Connection, subject: Subject, clause: Clause) -> Any:
     column = _attribute(subject, clause.key)
     if isinstance(column.type, UtcTime):
         clause = _number(clause)

@@ -168,6 +168,7 @@ def upgrade() -> None:
         sa.Column("target", sa.String(100), nullable=False),
         sa.Column("description", sa.Text, nullable=False),
         sa.Column("tags", Json, nullable=False),
+        sa.Column("hidden", sa.Boolean, nullable=False),
         sa.Column("created_at", UtcTime, nullable=False),
         sa.Column("updated_at", UtcTime, nullable=False),
     )
