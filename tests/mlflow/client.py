@@ -398,5 +398,60 @@ def pyfunc():
     print("pyfunc ok")
 
 
+def evaluating():
+    from mlflow.genai.scorers import scorer
+
+    experiment = mlflow.set_experiment("evals").experiment_id
+
+    @scorer
+    def exact(outputs, expectations):
+        return outputs == expectations["expected_response"]
+
+    @scorer
+    def length(outputs):
+        return len(outputs)
+
+    @mlflow.trace
+    def predict(question):
+        return question.upper()
+
+    dataset = mlflow.genai.datasets.create_dataset(
+        "questions", experiment_id=[experiment], tags={"team": "mail"}
+    )
+    rows = [
+        {"inputs": {"question": "a"}, "expectations": {"expected_response": "A"}},
+        {"inputs": {"question": "b"}, "expectations": {"expected_response": "x"}},
+    ]
+    dataset.merge_records(rows)
+    dataset.merge_records([{"inputs": {"question": "b"}, "expectations": {"note": "y"}}])
+    again = mlflow.genai.datasets.get_dataset(dataset_id=dataset.dataset_id)
+    assert again.to_df()["expectations"].tolist() == [
+        {"expected_response": "A"}, {"expected_response": "x", "note": "y"},
+    ]  # fmt: skip
+    assert [one.name for one in mlflow.genai.datasets.search_datasets(experiment_ids=[experiment])] == [
+        "questions"
+    ]
+    assert mlflow.genai.datasets.search_datasets(filter_string="name = 'other'") == []
+    result = mlflow.genai.evaluate(data=again, predict_fn=predict, scorers=[exact, length])
+    assert result.metrics == {"exact/mean": 0.5, "length/mean": 1.0}, result.metrics
+    traces = mlflow.search_traces(run_id=result.run_id, return_type="list")
+    judged = sorted((one.name, str(one.value)) for trace in traces for one in trace.info.assessments)
+    assert judged == [
+        ("exact", "False"), ("exact", "True"), ("expected_response", "A"), ("expected_response", "x"),
+        ("length", "1.0"), ("length", "1.0"), ("note", "y"),
+    ], judged  # fmt: skip
+    twice = mlflow.genai.evaluate(data=mlflow.search_traces(run_id=result.run_id), scorers=[length])
+    assert twice.metrics == {"length/mean": 1.0}
+    run = mlflow.get_run(result.run_id)
+    assert run.data.metrics["exact/mean"] == 0.5
+    again.delete_records([again.to_df()["dataset_record_id"][0]])
+    mlflow.genai.datasets.set_dataset_tags(dataset_id=dataset.dataset_id, tags={"x": "y"})
+    found = mlflow.genai.datasets.get_dataset(dataset_id=dataset.dataset_id)
+    assert (len(found.to_df()), found.tags["x"], found.tags["team"]) == (1, "y", "mail")
+    mlflow.genai.datasets.delete_dataset(dataset_id=dataset.dataset_id)
+    refused("RESOURCE_DOES_NOT_EXIST", mlflow.genai.datasets.get_dataset, dataset_id=dataset.dataset_id)
+    print("evaluated")
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])

@@ -94,3 +94,8 @@ def test_registered_models(client: Client, running: Running, tmp_path: Path) -> 
 def test_pyfunc_models(client: Client) -> None:
     needs("numpy", "pandas", "cloudpickle", "sklearn")
     assert "pyfunc ok" in client("pyfunc")
+
+
+def test_evaluate(client: Client) -> None:
+    needs("pandas", "mlflow.genai", "mlflow.genai.datasets")
+    assert "evaluated" in client("evaluating")

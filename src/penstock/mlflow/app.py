@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from penstock.core import log
 from penstock.core.auth import service as auth
@@ -26,6 +26,7 @@ from penstock.core.scope import Actor, Role
 from penstock.mlflow import (
     artifacts,
     assessments,
+    evalsets,
     experiments,
     logged,
     otlp,
@@ -58,7 +59,18 @@ _OPEN = frozenset({"/version", "/health"})
 _NOBODY = Actor(id="", name="", role=Role.GATEWAY)
 ROUTES: list[Route] = [
     route
-    for part in (server, experiments, runs, logged, artifacts, traces, assessments, registered, versions)
+    for part in (
+        server,
+        experiments,
+        runs,
+        logged,
+        artifacts,
+        traces,
+        assessments,
+        registered,
+        versions,
+        evalsets,
+    )
     for route in part.routes.routes
 ]
 
@@ -92,7 +104,7 @@ class MlflowApp:
 
     def handles(self, path: str) -> bool:
         """Whether requests for `path` belong here."""
-        return path.startswith(PREFIX + "/")
+        return path == PREFIX or path.startswith(PREFIX + "/")
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -113,6 +125,9 @@ class MlflowApp:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, project: str | None, path: str) -> Response:
+        if path in ("", "/") and request.method == "GET":
+            # The client prints links into MLflow's own UI; Penstock's is here.
+            return RedirectResponse("/", status_code=302)
         found = find(ROUTES, request.method, path)
         if found is None:
             raise EndpointNotFound(f"Penstock has no endpoint {request.method} {path}.")

@@ -86,6 +86,32 @@ class VersionNote:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalSet:
+    """An evaluation dataset as MLflow has it: its records change."""
+
+    id: str
+    name: str
+    tags: dict[str, str] = field(default_factory=dict)
+    schema: str = ""
+    profile: str = ""
+    experiments: list[str] = field(default_factory=list)
+    created_by: str = ""
+    updated_by: str = ""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalRecord:
+    """One example, known by its inputs."""
+
+    id: str
+    hash: str
+    """SHA-256 (hex) of the canonical JSON of the inputs."""
+    body: dict[str, Any]
+
+
 def own_trace(shown: str) -> str:
     """Return the trace id of traces for MLflow's `tr-…`; raises NotFound for what is none."""
     found = shown.removeprefix(TRACE_PREFIX).lower()
