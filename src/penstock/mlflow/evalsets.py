@@ -213,8 +213,9 @@ def _record(found: EvalSet, given: Any, held: Mapping[str, EvalRecord], now: int
         value = given.get(key)
         if value is not None:
             known = body.get(key)
-            merged = key in ("expectations", "tags") and isinstance(known, dict) and isinstance(value, dict)
-            body[key] = {**known, **value} if merged else value
+            if key in ("expectations", "tags") and isinstance(known, dict) and isinstance(value, dict):
+                value = {**known, **value}
+            body[key] = value
     record_id = old.id if old else "dr-" + ids.new_id("rec").removeprefix("rec_")
     body |= {"dataset_record_id": record_id, "dataset_id": found.id, "last_update_time": now} | _source(given)
     return EvalRecord(id=record_id, hash=hashed, body=body)

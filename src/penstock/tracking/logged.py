@@ -6,6 +6,7 @@ from penstock.core import clock, ids
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
+from penstock.tracking import experiments
 from penstock.tracking.model import (
     MAX_NAME,
     MAX_PARAM,
@@ -86,9 +87,7 @@ def add_model_facts(
     for metric in metrics:
         check_key("metric", metric.key)
     facts.add_metrics(uow.conn, model, metrics)
-    for key in untag:
-        if not facts.delete_tag(uow.conn, model, key):
-            raise NotFound(f"The model {id!r} has no tag {key!r}.")
+    experiments.untag(uow, model, untag)
     things.update_model(uow.conn, actor.scope, model, updated_at=clock.now())
     return find_model(uow, actor, id=id)
 

@@ -11,7 +11,6 @@ from penstock.core.db import is_sqlite, upsert
 from penstock.tracking.model import DatasetInput, Experiment, LoggedModel, Metric, ModelUse, Run
 from penstock.tracking.store.tables import inputs, latest, metrics, params, tags, uses
 
-Owner = Experiment | Run | LoggedModel
 _CHUNK = 500
 CONTEXT_TAG = "mlflow.data.context"
 
@@ -26,13 +25,13 @@ def add_params(conn: Connection, owner: Run | LoggedModel, pairs: Mapping[str, s
     return {row.key: row.value for row in conn.execute(query) if row.value != pairs[row.key]}
 
 
-def set_tags(conn: Connection, owner: Owner, pairs: Mapping[str, str]) -> None:
+def set_tags(conn: Connection, owner: Experiment | Run | LoggedModel, pairs: Mapping[str, str]) -> None:
     """Set tags; equal keys are replaced."""
     rows = [{"owner": owner.id, "key": key, "value": value} for key, value in pairs.items()]
     upsert(conn, tags, rows, keys=["owner", "key"], update=["value"])
 
 
-def delete_tag(conn: Connection, owner: Owner, key: str) -> bool:
+def delete_tag(conn: Connection, owner: Experiment | Run | LoggedModel, key: str) -> bool:
     """Remove a tag; returns whether there was one."""
     return conn.execute(delete(tags).where(tags.c.owner == owner.id, tags.c.key == key)).rowcount > 0
 
@@ -106,7 +105,9 @@ def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
     return (ids[at : at + _CHUNK] for at in range(0, len(ids), _CHUNK))
 
 
-def pairs_of(conn: Connection, kind: str, owners: Sequence[Owner]) -> dict[str, dict[str, str]]:
+def pairs_of(
+    conn: Connection, kind: str, owners: Sequence[Experiment | Run | LoggedModel]
+) -> dict[str, dict[str, str]]:
     """Return owner → key → value of `params` or `tags`."""
     table = params if kind == "params" else tags
     found: dict[str, dict[str, str]] = {owner.id: {} for owner in owners}
@@ -117,7 +118,7 @@ def pairs_of(conn: Connection, kind: str, owners: Sequence[Owner]) -> dict[str, 
     return found
 
 
-def latest_of(conn: Connection, owners: Sequence[Owner]) -> dict[str, list[Metric]]:
+def latest_of(conn: Connection, owners: Sequence[Experiment | Run | LoggedModel]) -> dict[str, list[Metric]]:
     """Return owner → last values."""
     found: dict[str, list[Metric]] = {owner.id: [] for owner in owners}
     for chunk in _chunks(list(found)):
