@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from penstock.core.errors import Invalid
 
 EXPERIMENT_HEADER = "x-mlflow-experiment-id"
-METADATA_PREFIX = "mlflow.metadata."
+METADATA_PREFIX = "mlflow.traceTag."
 EXPERIMENT_KEY = "mlflow.experiment"
 """Key of the span metadata that says in which experiment a trace is."""
 _REQUEST_ID = "mlflow.traceRequestId"
