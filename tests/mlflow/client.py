@@ -191,6 +191,7 @@ def tracing():
     assert spans["find"].outputs == [{"page_content": "About refund order", "metadata": {"n": 1}}]
     assert spans["find"].attributes["index"] == "faq"
     assert spans["llm"].outputs == "42"
+    assert spans["llm"].inputs == {"messages": [{"role": "user", "content": "refund order"}]}
     assert trace.data.request == '{"question": "refund order", "user": "ann"}', trace.data.request
     failed = mlflow.get_trace(ids[2])
     assert failed.info.state == "ERROR"

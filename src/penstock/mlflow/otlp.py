@@ -16,7 +16,10 @@ EXPERIMENT_HEADER = "x-mlflow-experiment-id"
 METADATA_PREFIX = "mlflow.traceTag."
 EXPERIMENT_KEY = "mlflow.experiment"
 """Key of the span metadata that says in which experiment a trace is."""
-_REQUEST_ID = "mlflow.traceRequestId"
+SENT = {"mlflow.spanInputs": "mlflow.sentInputs", "mlflow.spanOutputs": "mlflow.sentOutputs"}
+"""Where inputs and outputs stand as they were sent, for the types of spans that traces brings into one shape."""
+_REQUEST_ID, _TYPE = "mlflow.traceRequestId", "mlflow.spanType"
+_RESHAPED = frozenset({"LLM", "CHAT_MODEL", "RETRIEVER", "RERANKER"})
 
 
 def _unwrap(value: Any) -> None:
@@ -35,6 +38,30 @@ def _unwrap(value: Any) -> None:
         value.double_value = found
 
 
+def _plain(value: Any) -> Any:
+    """Return an AnyValue as JSON has it."""
+    kind = value.WhichOneof("value")
+    if kind == "kvlist_value":
+        return {one.key: _plain(one.value) for one in value.kvlist_value.values}
+    if kind == "array_value":
+        return [_plain(one) for one in value.array_value.values]
+    if kind == "bytes_value":
+        return value.bytes_value.hex()
+    return None if kind is None else getattr(value, kind)
+
+
+def _keep_sent(span: Any, wrapped: bool) -> None:
+    """Put inputs and outputs beside what traces will make of them."""
+    found = {one.key: one.value for one in span.attributes if one.key == _TYPE or one.key in SENT}
+    if _TYPE not in found or found[_TYPE].string_value.strip('"') not in _RESHAPED:
+        return
+    for key, name in SENT.items():
+        if key in found:
+            said = found[key]
+            text = said.string_value if wrapped else json.dumps(_plain(said), ensure_ascii=False)
+            span.attributes.add(key=name).value.string_value = text
+
+
 def _is_wrapped(span: Any) -> bool:
     """MLflow's own exporter writes every value as JSON: its request id then has quotes."""
     return any(a.key == _REQUEST_ID and a.value.string_value[:1] == '"' for a in span.attributes)
@@ -50,9 +77,11 @@ def prepared(body: bytes, experiment_id: str) -> tuple[bytes, list[str]]:
     for resource in request.resource_spans:
         for scope in resource.scope_spans:
             for span in scope.spans:
-                if _is_wrapped(span):
+                wrapped = _is_wrapped(span)
+                _keep_sent(span, wrapped)
+                if wrapped:
                     for attribute in span.attributes:
-                        if attribute.value.WhichOneof("value") == "string_value":
+                        if attribute.key not in SENT.values() and attribute.value.HasField("string_value"):
                             _unwrap(attribute.value)
                 if experiment_id:
                     added = span.attributes.add(key=METADATA_PREFIX + EXPERIMENT_KEY)

@@ -8,6 +8,7 @@ import msgspec
 
 from penstock.mlflow.call import Answer
 from penstock.mlflow.model import shown_trace
+from penstock.mlflow.otlp import SENT
 from penstock.traces.model import SpanRecord
 
 _TYPES = {
@@ -49,15 +50,25 @@ def _document(raw: bytes | None) -> Any:
     return None if raw is None else msgspec.json.decode(raw)
 
 
+def _sent(value: Any) -> Any:
+    """Return what the client sent, where it was kept (see `otlp`); None where it was not."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return value
+
+
 def _facts(span: SpanRecord) -> dict[str, Any]:
     """Return the span's attributes under MLflow's names (mlflow/tracing/constant.py, SpanAttributeKey)."""
     facts: dict[str, Any] = {key: value for key, value in span.attributes.items() if key not in _OURS}
     facts["mlflow.traceRequestId"] = shown_trace(span.trace_id)
     facts.setdefault("mlflow.spanType", _TYPES.get(span.kind, "UNKNOWN"))
-    if span.input is not None:
-        facts["mlflow.spanInputs"] = _document(span.input)
-    if span.output is not None:
-        facts["mlflow.spanOutputs"] = _document(span.output)
+    for name, document in (("mlflow.spanInputs", span.input), ("mlflow.spanOutputs", span.output)):
+        sent = _sent(facts.pop(SENT[name], None))
+        if sent is not None or document is not None:
+            facts[name] = _document(document) if sent is None else sent
     if span.model:
         facts["mlflow.llm.model"] = span.model
     if span.provider:
