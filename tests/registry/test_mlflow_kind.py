@@ -24,7 +24,7 @@ def test_stored_files_become_versions_once(home: Home, actor: Actor) -> None:
     assert (first.number, again.number, other.number) == (1, 1, 2)
     assert first.kind is Kind.MLFLOW
     with home.read() as uow:
-        assert [edge.ref for edge in service.lineage(uow, actor, ref="net@1")] == ["xrn_1"]
+        assert [edge.parent_ref for edge in service.lineage(uow, actor, ref="net@1")] == ["xrn_1"]
 
 
 def test_they_are_handed_back_and_never_loaded(home: Home, actor: Actor, tmp_path: Path) -> None:

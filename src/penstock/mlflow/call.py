@@ -39,6 +39,8 @@ class Call:
     """The body of an upload."""
     body: bytes = b""
     """The body of a request that is not JSON."""
+    default: str = ""
+    """The default experiment's own id, once it was looked up for this request."""
 
     def text(self, *names: str) -> str:
         """Return the first argument of those names that is given, as text; "" when none is."""

@@ -25,8 +25,8 @@ def shown_id(experiment: Experiment) -> str:
 
 def own_id(call: Call, shown: str) -> str:
     """Return the experiment's own id."""
-    if shown != DEFAULT_ID:
-        return shown
+    if shown != DEFAULT_ID or call.default:
+        return call.default if shown == DEFAULT_ID else shown
     with call.home.read() as uow:
         found = tracking.default_experiment(uow, call.actor)
     if found is None:
@@ -35,13 +35,16 @@ def own_id(call: Call, shown: str) -> str:
                 found = tracking.ensure_default(uow, call.actor)
         except Denied as error:  # who may only read finds nothing there yet
             raise NotFound("The project has no default experiment yet.") from error
+    call.default = found.id
     return found.id
 
 
 def default_id(uow: UnitOfWork, call: Call) -> str:
     """Return the default experiment's own id; "" before there is one."""
-    found = tracking.default_experiment(uow, call.actor)
-    return "" if found is None else found.id
+    if not call.default:
+        found = tracking.default_experiment(uow, call.actor)
+        call.default = "" if found is None else found.id
+    return call.default
 
 
 def render(experiment: Experiment) -> Answer:

@@ -154,27 +154,42 @@ def _prompt(tags: Mapping[str, str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _enriched(root: SpanRecord, note: TraceNote) -> tuple[SpanRecord, dict[str, Any]]:
-    """Return the root span with the client's user, session, tags and metadata, and what of it was applied."""
-    old_tags = set(note.applied.get("tags", ()))
-    old_keys = set(note.applied.get("metadata", ()))
-    own = {key: text for key, text in note.metadata.items() if not key.startswith("mlflow.")}
+def _own(note: TraceNote) -> tuple[list[str], dict[str, str]]:
+    """Return (tags, metadata) that the note puts onto the root span."""
+    metadata = {key: text for key, text in note.metadata.items() if not key.startswith("mlflow.")}
     if run := note.metadata.get(RUN_KEY):
-        own["mlflow.run"] = run
+        metadata["mlflow.run"] = run
     if note.client_request_id:
-        own["mlflow.client_request_id"] = note.client_request_id
-    own[EXPERIMENT_KEY] = note.experiment_id
-    tags = [f"{key}={text}" for key, text in note.tags.items() if not key.startswith("mlflow.")]
-    metadata = {key: text for key, text in root.metadata.items() if key not in old_keys}
-    changed = msgspec.structs.replace(
+        metadata["mlflow.client_request_id"] = note.client_request_id
+    metadata[EXPERIMENT_KEY] = note.experiment_id
+    return [f"{key}={text}" for key, text in note.tags.items() if not key.startswith("mlflow.")], metadata
+
+
+def to_apply(note: TraceNote, before: TraceNote | None) -> TraceNote:
+    """Return the note with all it ever put onto the root span, so that the next one can take it off again."""
+    tags, metadata = _own(note)
+    held = before.applied if before is not None else {}
+    return replace(
+        note,
+        applied={
+            "tags": sorted({*held.get("tags", ()), *tags}),
+            "metadata": sorted({*held.get("metadata", ()), *metadata}),
+        },
+    )
+
+
+def _enriched(root: SpanRecord, note: TraceNote) -> SpanRecord:
+    """Return the root span with the client's user, session, tags and metadata."""
+    old_tags, old_keys = set(note.applied.get("tags", ())), set(note.applied.get("metadata", ()))
+    tags, own = _own(note)
+    return msgspec.structs.replace(
         root,
         user=note.metadata.get(USER_KEY) or root.user,
         session=note.metadata.get(SESSION_KEY) or root.session,
         prompt=root.prompt or _prompt(note.tags),
         tags=tuple(dict.fromkeys([*(tag for tag in root.tags if tag not in old_tags), *tags])),
-        metadata=metadata | own,
+        metadata={key: text for key, text in root.metadata.items() if key not in old_keys} | own,
     )
-    return changed, {"tags": tags, "metadata": sorted(own)}
 
 
 def enrich(home: Home, actor: Actor, trace_id: str) -> None:
@@ -194,14 +209,9 @@ def enrich(home: Home, actor: Actor, trace_id: str) -> None:
         if not roots:
             return
         root = traces.get_span_body(uow, actor, trace_id=trace_id, span_id=roots[0])
-    changed, applied = _enriched(root, note)
+    changed = _enriched(root, note)
     if changed != root:
         traces.ingest(home, actor.scope, [changed])
-    if applied != note.applied:
-        with home.begin() as uow:
-            fresh = notes.notes_of(uow.conn, actor.scope, [trace_id]).get(trace_id)
-            if fresh is not None:
-                notes.put_note(uow.conn, actor.scope, replace(fresh, applied=applied))
 
 
-__all__ = ["blank", "complete", "enrich", "parse", "render"]
+__all__ = ["blank", "complete", "enrich", "parse", "render", "to_apply"]

@@ -36,9 +36,8 @@ def start(call: Call) -> Answer:
                 note,
                 tags=held.tags | note.tags,
                 metadata=held.metadata | note.metadata,
-                applied=held.applied,
             )
-        notes.put_note(uow.conn, call.actor.scope, note)
+        notes.put_note(uow.conn, call.actor.scope, trace_info.to_apply(note, held))
         if run := note.metadata.get(RUN_KEY):
             notes.link_run(uow.conn, call.actor.scope, run[:40], [note.trace_id])
         default = default_id(uow, call)
@@ -191,7 +190,8 @@ def _tag(call: Call, changes: dict[str, str | None]) -> Answer:
                 tags[key[:250]] = value[:200_000]
             elif tags.pop(key, None) is None:
                 raise NotFound(f"The trace 'tr-{trace_id}' has no tag {key!r}.")
-        notes.put_note(uow.conn, call.actor.scope, replace(note, tags=tags))
+        changed = trace_info.to_apply(replace(note, tags=tags), note)
+        notes.put_note(uow.conn, call.actor.scope, changed)
     trace_info.enrich(call.home, call.actor, trace_id)
     return {}
 
