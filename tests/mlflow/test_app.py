@@ -160,6 +160,15 @@ def test_note_and_spans_meet_in_any_order(
     assert root.metadata["plan"] == "free"
 
 
+def test_a_trace_that_the_client_calls_failed_is_found_as_one(http: TestClient) -> None:
+    post_spans(http, otlp())
+    http.post(f"{NEW}/traces", json=told(state="ERROR"))
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}
+    for text, count in (("status = 'ERROR'", 1), ("status = 'OK'", 0)):
+        answer = http.post(f"{NEW}/traces/search", json={"locations": [place], "filter": text}).json()
+        assert len(answer["traces"]) == count, text
+
+
 def test_a_note_without_spans_is_readable(http: TestClient) -> None:
     answer = http.post(f"{NEW}/traces", json=told(state="IN_PROGRESS")).json()["trace"]["trace_info"]
     assert answer["tags"]["mlflow.trace.spansLocation"] == "TRACKING_STORE"

@@ -35,6 +35,7 @@ _STATES = {"1": "OK", "2": "ERROR", "3": "IN_PROGRESS"}
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _MAX_PAIRS = 200
 _LONGEST = 8000
+MARKED = "The client marked this trace as failed."
 
 
 def _strings(value: Any, what: str) -> dict[str, str]:
@@ -182,6 +183,8 @@ def _enriched(root: SpanRecord, note: TraceNote) -> SpanRecord:
     """Return the root span with the client's user, session, tags and metadata."""
     old_tags, old_keys = set(note.applied.get("tags", ())), set(note.applied.get("metadata", ()))
     tags, own = _own(note)
+    if note.state == "ERROR" and root.status != "error":
+        root = msgspec.structs.replace(root, status="error", error=root.error or MARKED)
     return msgspec.structs.replace(
         root,
         user=note.metadata.get(USER_KEY) or root.user,

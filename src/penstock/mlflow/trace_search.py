@@ -144,6 +144,7 @@ class Query:
         return TraceFilters(
             since=since,
             until=until,
+            status="error" if self.equal("attribute", "status") == "ERROR" else None,
             user=self.equal("metadata", USER_KEY),
             session=self.equal("metadata", SESSION_KEY),
             tags=tags,
