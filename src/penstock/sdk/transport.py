@@ -1,5 +1,6 @@
 """One HTTP request after another over `http.client`: keep-alive, retries, problem documents as errors."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from penstock.sdk import clock
+from penstock.sdk import clock, forks
 from penstock.sdk.config import Config
 from penstock.sdk.errors import ConnectionFailed, error_for
 from penstock.version import __version__
@@ -52,8 +53,12 @@ class Transport(Protocol):
         query: Mapping[str, Any] | None = None,
         body: Body | None = None,
         content_type: str = "application/json",
+        repeatable: bool = False,
     ) -> Answer:
-        """Return the answer of a 2xx status; raise ApiError for another and ConnectionFailed for none."""
+        """Return the answer of a 2xx status; raise ApiError for another and ConnectionFailed for none.
+
+        `repeatable` says of a POST that doing it twice equals doing it once.
+        """
         ...
 
 
@@ -66,6 +71,7 @@ class HttpTransport:
         self._host, self._prefix = parts.netloc, parts.path
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._idle: deque[http.client.HTTPConnection] = deque()
+        forks.watch(self)
 
     def send(
         self,
@@ -75,20 +81,22 @@ class HttpTransport:
         query: Mapping[str, Any] | None = None,
         body: Body | None = None,
         content_type: str = "application/json",
+        repeatable: bool = False,
     ) -> Answer:
         """Return the answer of a 2xx status, trying again as `Config.max_retries` allows; see Transport."""
         target = self._prefix + path + _query_string(query)
         headers = self._headers(content_type if body is not None else "")
-        repeatable = body is None or isinstance(body, bytes)
+        kept = body is None or isinstance(body, bytes)
+        safe = method in SAFE_METHODS or repeatable
         if body is not None and not isinstance(body, bytes):
             headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)
         attempt = 0
         while True:
-            may_retry = repeatable and attempt < self._config.max_retries
+            may_retry = kept and attempt < self._config.max_retries
             try:
-                answer = self._once(method, target, body, headers)
+                answer = self._once(method, target, body, headers, safe=safe)
             except (OSError, http.client.HTTPException) as error:
-                if not (may_retry and method in SAFE_METHODS):
+                if not (may_retry and safe):
                     raise ConnectionFailed(f"No answer from {self._config.url}: {_reason(error)}.") from error
                 clock.sleep(_wait(attempt, None))
             else:
@@ -105,6 +113,10 @@ class HttpTransport:
         while (connection := self._kept()) is not None:
             connection.close()
 
+    def after_fork(self) -> None:
+        """Leave the parent's connections to the parent."""
+        self.close()
+
     def __del__(self) -> None:
         self.close()
 
@@ -118,10 +130,24 @@ class HttpTransport:
             headers["x-penstock-project"] = self._config.project
         return headers
 
-    def _once(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> Answer:
+    def _once(
+        self, method: str, target: str, body: Body | None, headers: dict[str, str], *, safe: bool
+    ) -> Answer:
         # A kept connection may have been closed by the server meanwhile; only what may be sent twice goes over it.
-        kept = self._kept() if method in SAFE_METHODS else None
-        connection = kept or self._connect()
+        kept = self._kept() if safe else None
+        if kept is not None:
+            with contextlib.suppress(ConnectionError):
+                return self._over(kept, method, target, body, headers)
+        return self._over(self._connect(), method, target, body, headers)
+
+    def _over(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        body: Body | None,
+        headers: dict[str, str],
+    ) -> Answer:
         try:
             connection.request(method, target, body=body, headers=headers)
             response = connection.getresponse()
