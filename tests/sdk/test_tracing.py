@@ -1,7 +1,6 @@
 import asyncio
 import gc
 import logging
-import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 import penstock
 from penstock.sdk import runtime
 from penstock.sdk.capture import LONGEST_VALUE, as_text
-from penstock.sdk.exporter import Exporter
 from tests.sdk.fake_server import FakeServer, serving
 
 
@@ -217,24 +215,6 @@ def test_a_server_that_is_away_neither_breaks_nor_slows_the_program(free_port: i
         assert penstock.flush(timeout=10)
         assert len(late.spans()) == 1000
     runtime.configure(tracing=False)
-
-
-def test_a_full_queue_drops_and_counts() -> None:
-    class Stuck:
-        def __init__(self) -> None:
-            self.released = threading.Event()
-
-        def send(self, *args: Any, **kwargs: Any) -> Any:
-            self.released.wait(10)
-
-    transport = Stuck()
-    exporter = Exporter(transport, capacity=20)  # type: ignore[arg-type]
-    for number in range(50):
-        penstock.Span(name=f"s{number}", sink=exporter).end()
-    assert exporter.dropped == 30
-    transport.released.set()
-    assert exporter.flush()
-    exporter.close()
 
 
 def test_refused_spans_are_dropped_with_a_warning(

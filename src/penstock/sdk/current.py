@@ -1,6 +1,5 @@
 """Which span is open here: one variable per thread and task, and the hooks of another tracing library beside ours."""
 
-import contextlib
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -74,9 +73,12 @@ def activate(span: Parent | None) -> Any:
 def deactivate(token: Any) -> None:
     """Undo `activate`."""
     mine, foreign = token
-    # A block left in another context than it was entered in (a generator moved between tasks) has no token to undo.
-    with contextlib.suppress(ValueError, RuntimeError):
+    try:
         _current.reset(mine)
-    if foreign is not None and bridge.detach is not None:
-        with contextlib.suppress(Exception):
+        if foreign is not None and bridge.detach is not None:
             bridge.detach(foreign)
+    except (ValueError, RuntimeError):
+        # Left in another context than it was entered in (a generator moved between tasks): nothing to undo there.
+        return
+    except Exception as error:  # noqa: BLE001 - tracing never raises into the traced program
+        fault("deactivate", error)

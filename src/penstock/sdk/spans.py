@@ -14,6 +14,7 @@ Kind = Literal["chain", "llm", "embedding", "tool", "retriever", "agent", "guard
 
 MOST_EVENTS = 1_000
 MOST_ATTRIBUTES = 1_000
+SHORT = 100_000
 SPAN_BYTES = 400
 """What a span weighs in the queue beside its contents."""
 
@@ -107,13 +108,13 @@ class Span:
     @harmless
     def set_input(self, value: Any) -> Self:
         """Record what the work was given, as JSON where it can be."""
-        self._document("input.value", "input.mime_type", value)
+        self.document("input", value)
         return self
 
     @harmless
     def set_output(self, value: Any) -> Self:
         """Record what the work gave back, as JSON where it can be."""
-        self._document("output.value", "output.mime_type", value)
+        self.document("output", value)
         return self
 
     @harmless
@@ -274,8 +275,14 @@ class Span:
     ) -> None:
         self.__exit__(kind, error, trace)
 
-    def _document(self, name: str, kind: str, value: Any) -> None:
+    def document(self, side: Literal["input", "output"], value: Any) -> None:
+        """Record the input or output; what `set_input` and `set_output` are made of, and may raise."""
         if self.end_ns:
+            return
+        name, kind = _DOCUMENTS[side]
+        if type(value) is str and len(value) < SHORT:  # the usual case, at half the price
+            self.attributes[name], self.attributes[kind] = value, "text/plain"
+            self.size += len(value)
             return
         plain, size = snapshot(value)
         self.size += size
@@ -304,6 +311,10 @@ class Span:
         return self
 
 
+_DOCUMENTS = {
+    "input": ("input.value", "input.mime_type"),
+    "output": ("output.value", "output.mime_type"),
+}
 _SCALARS = frozenset({int, float, bool})
 _USAGE = (
     "gen_ai.usage.input_tokens",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 from penstock.sdk import runtime
 from penstock.sdk.capture import Budget, snapshot
 from penstock.sdk.current import activate, deactivate
+from penstock.sdk.quiet import fault
 from penstock.sdk.spans import Kind, Span, start
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,8 +76,9 @@ def trace(
             return type(target)(decorate(target.__func__))
         title = name or (function if isinstance(function, str) else "") or _title(target)
         recipe = _Recipe(target, title, kind, capture_input, capture_output)
-        called = target if inspect.isroutine(target) else getattr(target, "__call__", target)  # noqa: B004
-        called = called.func if isinstance(target, functools.partial) else called
+        called: Any = target if inspect.isroutine(target) else getattr(target, "__call__", target)  # noqa: B004
+        if isinstance(target, functools.partial):
+            called = target.func
         if inspect.isasyncgenfunction(called):
             wrapper: Callable[..., Any] = _async_generator(target, recipe)
         elif inspect.isgeneratorfunction(called):
@@ -106,16 +108,22 @@ class _Recipe:
         self._names, self._rest, self._skip = _parameters(function)
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span:
-        sink, settings = runtime.exporter(), runtime.settings()
-        span_ = start(sink, self.name, kind=self.kind, rate=settings.sample_rate)
+        settings = runtime.settings()
+        span_ = start(runtime.exporter(), self.name, kind=self.kind, rate=settings.sample_rate)
         if self.capture_input and settings.capture and span_.sampled:
-            span_.set_input(self._arguments(args, kwargs))
+            try:
+                span_.document("input", self._arguments(args, kwargs))
+            except Exception as error:  # noqa: BLE001 - tracing never raises into the traced program
+                fault("input", error)
         return span_
 
     def output(self, span_: Span, value: Any) -> None:
-        wanted = self.capture_output and span_.sampled and "output.value" not in span_.attributes
-        if wanted and runtime.settings().capture:
-            span_.set_output(value)
+        try:
+            wanted = self.capture_output and span_.sampled and "output.value" not in span_.attributes
+            if wanted and runtime.settings().capture:
+                span_.document("output", value)
+        except Exception as error:  # noqa: BLE001 - tracing never raises into the traced program
+            fault("output", error)
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         names = self._names
