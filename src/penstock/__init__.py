@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from penstock.sdk.runtime import configure, dropped, flush
     from penstock.sdk.spans import Span, current_span
     from penstock.sdk.tracing import span, trace
+    from penstock.sdk.wrapping.clients import wrap
 
 _HOMES = {
     "ApiError": "errors",
@@ -49,6 +50,7 @@ _HOMES = {
     "span": "tracing",
     "trace": "tracing",
     "with_context": "context",
+    "wrap": "wrapping.clients",
 }
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "span",
     "trace",
     "with_context",
+    "wrap",
 ]
 
 
