@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         SdkError,
     )
     from penstock.sdk.give import give_feedback
+    from penstock.sdk.instrument import instrument
     from penstock.sdk.prompts import Prompt, get_prompt
     from penstock.sdk.runtime import configure, dropped, flush
     from penstock.sdk.spans import Span, current_span
@@ -47,6 +48,7 @@ _HOMES = {
     "get_prompt": "prompts",
     "give_feedback": "give",
     "inject": "context",
+    "instrument": "instrument",
     "span": "tracing",
     "trace": "tracing",
     "with_context": "context",
@@ -74,6 +76,7 @@ __all__ = [
     "get_prompt",
     "give_feedback",
     "inject",
+    "instrument",
     "span",
     "trace",
     "with_context",

@@ -373,7 +373,7 @@ def test_one_odd_span_does_not_cost_the_others() -> None:
     class Odd:
         size = 1
 
-        def otlp(self) -> Any:
+        def otlp(self, mask: Any) -> Any:
             raise RuntimeError("odd")
 
     transport = Stuck()

@@ -13,6 +13,7 @@ from tests.fakes.anthropic import KEY, TEXTS, TOOL, AnthropicUpstream
 from tests.sdk.fake_server import FakeServer
 
 SAID = "".join(TEXTS)
+HEADERS = {"x-api-key": KEY}
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 WEATHER: list[Any] = [{"name": "weather", "input_schema": {"type": "object"}}]
 CALL = {"type": "tool_call", "name": "weather", "arguments": {"city": "Oslo"}, "id": "toolu_1"}
@@ -26,7 +27,9 @@ def upstream() -> Iterator[AnthropicUpstream]:
 
 @pytest.fixture
 def client(traced: FakeServer, upstream: AnthropicUpstream) -> Iterator[anthropic.Anthropic]:
-    with anthropic.Anthropic(api_key=KEY, base_url=upstream.url, max_retries=0) as plain:
+    with anthropic.Anthropic(
+        api_key=KEY, default_headers=HEADERS, base_url=upstream.url, max_retries=0
+    ) as plain:
         yield penstock.wrap(plain)
 
 
@@ -108,7 +111,9 @@ def test_the_asynchronous_client(traced: FakeServer, upstream: AnthropicUpstream
     asked: dict[str, Any] = {"model": "plain", "max_tokens": 100, "messages": HELLO}
 
     async def main() -> None:
-        async with anthropic.AsyncAnthropic(api_key=KEY, base_url=upstream.url) as plain:
+        async with anthropic.AsyncAnthropic(
+            api_key=KEY, default_headers=HEADERS, base_url=upstream.url
+        ) as plain:
             client = penstock.wrap(plain)
             await client.messages.create(**asked)
             async for _ in await client.messages.create(**asked, stream=True):

@@ -11,6 +11,7 @@ from google.genai import errors, types
 
 import penstock
 from penstock.sdk import runtime
+from penstock.sdk.wrapping.google import Generate
 from tests.fakes.gemini import KEY, TEXTS, THOUGHT, GeminiUpstream
 from tests.sdk.fake_server import FakeServer
 
@@ -24,7 +25,9 @@ def upstream() -> Iterator[GeminiUpstream]:
 
 
 def _client(url: str, key: str = KEY) -> genai.Client:
-    return penstock.wrap(genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url)))
+    return penstock.wrap(
+        genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url, api_version="v1beta"))
+    )
 
 
 @pytest.fixture
@@ -75,26 +78,43 @@ def test_content_whole_and_streamed(traced: FakeServer, client: genai.Client) ->
     assert spans[1]["attributes"]["gen_ai.response.time_to_first_chunk"] > 0
 
 
-def test_thoughts_and_tools(traced: FakeServer, client: genai.Client) -> None:
+def test_functions_that_are_called_are_spans_of_their_own_requests(
+    traced: FakeServer, client: genai.Client
+) -> None:
     def weather(city: str) -> str:
         """Say what the weather is."""
         return f"3 degrees in {city}"
 
-    thinking = types.ThinkingConfig(include_thoughts=True)
     client.models.generate_content(
         model="plain",
         contents="Weather?",
-        config=types.GenerateContentConfig(tools=[weather], thinking_config=thinking),
+        config=types.GenerateContentConfig(tools=[weather]),
     )
     assert penstock.flush()
     asked, told = (span["attributes"] for span in traced.spans())
     parts = json.loads(asked["gen_ai.output.messages"])[0]["parts"]
-    assert parts[0] == {"type": "reasoning", "content": THOUGHT}
-    assert parts[1] == {"type": "tool_call", "name": "weather", "arguments": {"city": "Oslo"}}
+    assert parts[0] == {"type": "tool_call", "name": "weather", "arguments": {"city": "Oslo"}}
     last = json.loads(told["gen_ai.input.messages"])[-1]["parts"][0]
     assert last["type"] == "tool_call_response"
     assert "3 degrees" in json.dumps(last["response"])
     assert SAID in told["gen_ai.output.messages"]
+
+
+def test_thoughts_pictures_and_code_are_parts() -> None:
+    picture = types.Part(inline_data=types.Blob(mime_type="image/png", data=b"x" * 9_000))
+    thought = types.Part(text=THOUGHT, thought=True)
+    code = types.Part(executable_code=types.ExecutableCode(code="1", language=types.Language.PYTHON))
+    content = types.Content(
+        role="model", parts=[thought, types.Part(text="a"), types.Part(text="b"), picture, code]
+    )
+    answer = types.GenerateContentResponse(candidates=[types.Candidate(content=content)])
+    (message,) = Generate().response(answer)["gen_ai.output.messages"]
+    assert message["parts"][:2] == [
+        {"type": "reasoning", "content": THOUGHT},
+        {"type": "text", "content": "ab"},
+    ]
+    assert message["parts"][2]["content"] == "<9000 bytes>"
+    assert message["parts"][3]["type"] == "executable_code"
 
 
 def test_chats_embeddings_and_refusals(traced: FakeServer, client: genai.Client) -> None:

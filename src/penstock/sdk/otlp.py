@@ -30,13 +30,13 @@ class Encoder:
     """Writes batches: with the program's resource attributes, and contents masked where the program wants that."""
 
     def __init__(self, resource: Mapping[str, Any], *, mask: Mask | None = None) -> None:
-        self._resource = {"attributes": [_attribute(name, value) for name, value in resource.items()]}
+        self._resource = {"attributes": [attribute(name, value) for name, value in resource.items()]}
         self._mask = mask
 
     def encode(self, spans: Iterable[Any]) -> tuple[bytes, int]:
         """Return the JSON body of one export request, and how many spans it holds; broken spans are left out.
 
-        A span is one of ours, or anything whose `otlp()` returns resource, scope and record in this encoding.
+        A span is one of ours, or anything whose `otlp(mask)` returns resource, scope and record in this encoding.
         """
         groups: dict[str, tuple[Record, Record, list[Record]]] = {}
         count = 0
@@ -58,7 +58,7 @@ class Encoder:
     def _parts(self, span: Any) -> tuple[Record, Record, Record]:
         if isinstance(span, Span):
             return self._resource, _SCOPE, self._record(span)
-        resource, scope, record = span.otlp()
+        resource, scope, record = span.otlp(self._through_mask)
         return resource, scope, record
 
     def _record(self, span: Span) -> Record:
@@ -71,11 +71,11 @@ class Encoder:
             "kind": KIND_CLIENT if span.kind in ("llm", "embedding") else KIND_INTERNAL,
             "startTimeUnixNano": str(span.start_ns),
             "endTimeUnixNano": str(span.end_ns),
-            "attributes": [_attribute(name, self._masked(name, value)) for name, value in attributes.items()],
+            "attributes": [attribute(name, self._masked(name, value)) for name, value in attributes.items()],
             "status": {"code": STATUS_ERROR, "message": span.error} if span.error else {"code": STATUS_OK},
         }
         if span.events:
-            record["events"] = [_event(*event) for event in list(span.events)]
+            record["events"] = [event(*event) for event in list(span.events)]
         if span.parent_id:
             record["parentSpanId"] = span.parent_id
         if span.tracestate:
@@ -87,10 +87,13 @@ class Encoder:
             value = value.text()
         elif name not in _CONTENTS:
             return value
-        if self._mask is None or name not in _CONTENTS:
-            return value
+        return self._through_mask(str(value)) if name in _CONTENTS else value
+
+    def _through_mask(self, text: str) -> str:
+        if self._mask is None:
+            return text
         try:
-            return str(self._mask(str(value)))
+            return str(self._mask(text))
         except Exception as error:  # noqa: BLE001 - a broken mask must let nothing through, and break nothing
             fault("mask", error)
             return "<the mask failed>"
@@ -154,12 +157,14 @@ def rejected(body: bytes) -> tuple[int, str]:
         return 0, ""
 
 
-def _event(at: int, name: str, details: Mapping[str, Any]) -> Record:
-    attributes = [_attribute(key, value) for key, value in details.items()]
+def event(at: int, name: str, details: Mapping[str, Any]) -> Record:
+    """Return what happened at a moment, in nanoseconds since the Unix epoch."""
+    attributes = [attribute(key, value) for key, value in details.items()]
     return {"timeUnixNano": str(at), "name": name, "attributes": attributes}
 
 
-def _attribute(name: str, value: Any) -> Record:
+def attribute(name: str, value: Any) -> Record:
+    """Return a key and its value."""
     return {"key": str(name), "value": _value(value)}
 
 

@@ -160,16 +160,22 @@ def dropped() -> int:
     return exporter().dropped
 
 
+def resource() -> dict[str, str]:
+    """Return what every span of this process says of the program: its name, and where it runs."""
+    chosen = _runtime.tracing
+    named = {"service.name": chosen.service or os.environ.get("OTEL_SERVICE_NAME") or "python"}
+    if chosen.environment:
+        named["deployment.environment.name"] = chosen.environment
+    return named
+
+
 def _make_exporter() -> Exporter | NoExporter:
     # The exporter keeps and repeats its batches itself.
     address = dataclasses.replace(config(), max_retries=0, timeout=10.0)
     chosen = _runtime.tracing
     if not chosen.on:
         return NoExporter()
-    resource = {"service.name": chosen.service or os.environ.get("OTEL_SERVICE_NAME") or "python"}
-    if chosen.environment:
-        resource["deployment.environment.name"] = chosen.environment
-    encoder = Encoder(resource, mask=chosen.mask)
+    encoder = Encoder(resource(), mask=chosen.mask)
     return Exporter(HttpTransport(address), encoder=encoder, spool=_spool(chosen.spool, address))
 
 

@@ -1,7 +1,7 @@
 """The clients that share one generator (`openai`, `anthropic`): every call passes the client's `post`.
 
 Wrapping that one method covers what a resource offers on top of it: plain calls, parsing, streams and their helpers,
-raw responses. It is replaced on the client itself and on the resources that hold it already; the library stays untouched.
+raw responses. It is replaced on the client and on the resources that hold it already; the library stays untouched.
 """
 
 import functools
