@@ -44,6 +44,11 @@ class _Sink(BaseHTTPRequestHandler):
         """Stay quiet."""
 
 
+def _stop_with_parent(server: ThreadingHTTPServer) -> None:
+    sys.stdin.read()
+    server.shutdown()
+
+
 Pair = tuple[Callable[[str], Any], Callable[[], Any]]
 
 
@@ -171,7 +176,7 @@ def main() -> None:
     if chosen.serve:
         with ThreadingHTTPServer(("127.0.0.1", 0), _Sink) as server:
             print(server.server_address[1], flush=True)
-            threading.Thread(target=lambda: (sys.stdin.read(), server.shutdown()), daemon=True).start()
+            threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
             server.serve_forever(0.1)
         return
     if chosen.one:
@@ -184,7 +189,10 @@ def main() -> None:
         url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
         print(f"{'SDK':<16}{'caller':>12}{'process':>12}   µs of CPU per span")
         for name in chosen.sdk or SDKS:
-            if name != "nothing" and importlib.util.find_spec(MODULES.get(name, name).partition(".")[0]) is None:
+            if (
+                name != "nothing"
+                and importlib.util.find_spec(MODULES.get(name, name).partition(".")[0]) is None
+            ):
                 print(f"{name:<16}{'not installed':>24}")
                 continue
             command = [*here, "--one", f"{name}@{url}", "--spans", str(chosen.spans)]

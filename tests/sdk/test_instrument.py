@@ -166,12 +166,13 @@ def test_sampling_of_the_outer_span_holds_for_theirs(
 
 
 def _switched_off(name: str) -> None:
-    for module, kind in penstock.sdk.instrument.INSTRUMENTORS[name]:  # type: ignore[attr-defined]
+    for module, kind in penstock.sdk.instrument.INSTRUMENTORS[name]:
         if importlib.util.find_spec(module.rpartition(".")[0]) and importlib.util.find_spec(module):
             getattr(importlib.import_module(module), kind)().uninstrument()
             return
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # theirs
 def test_a_real_langchain_program(traced: FakeServer, provider: TracerProvider) -> None:
     pytest.importorskip("openinference.instrumentation.langchain")
     runnables = pytest.importorskip("langchain_core.runnables")
@@ -191,6 +192,7 @@ def test_a_real_langchain_program(traced: FakeServer, provider: TracerProvider) 
     assert spans["FakeListChatModel"]["attributes"]["openinference.span.kind"] == "LLM"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # theirs
 def test_a_real_llama_index_program(traced: FakeServer, provider: TracerProvider) -> None:
     pytest.importorskip("openinference.instrumentation.llama_index")
     llms = pytest.importorskip("llama_index.core.llms")
@@ -206,6 +208,7 @@ def test_a_real_llama_index_program(traced: FakeServer, provider: TracerProvider
     assert any("MockLLM" in name for name in spans)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # theirs
 def test_the_real_openai_instrumentor(traced: FakeServer, provider: TracerProvider) -> None:
     pytest.importorskip("openinference.instrumentation.openai")
     openai = pytest.importorskip("openai")

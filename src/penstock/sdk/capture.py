@@ -104,6 +104,8 @@ def _copy(value: Any, budget: Budget, depth: int) -> Plain:
     try:
         copier = _CONTAINERS.get(kind) or _copier(kind, value)
         return copier(value, budget, depth + 1)
+    except Exception as error:  # noqa: BLE001 - one broken object inside must not hide its neighbours
+        return f"<{kind.__name__}: {type(error).__name__}>"
     finally:
         budget.path.discard(id(value))
 

@@ -15,7 +15,7 @@ from penstock.sdk import clock, forks, otlp
 from penstock.sdk.errors import ApiError, ConnectionFailed
 from penstock.sdk.quiet import fault, logger, warn_once
 from penstock.sdk.spool import LOCK_PATIENCE, Spool, count_of
-from penstock.sdk.transport import RETRIED_STATUS, Transport
+from penstock.sdk.transport import RETRIED_STATUS, Sender
 
 CAPACITY = 10_000
 """Spans waiting in memory at most."""
@@ -52,7 +52,7 @@ class Exporter:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: Sender,
         *,
         encoder: otlp.Encoder | None = None,
         spool: Spool | None = None,

@@ -75,7 +75,7 @@ class Encoder:
             "status": {"code": STATUS_ERROR, "message": span.error} if span.error else {"code": STATUS_OK},
         }
         if span.events:
-            record["events"] = [event(*event) for event in list(span.events)]
+            record["events"] = [event(*one) for one in list(span.events)]
         if span.parent_id:
             record["parentSpanId"] = span.parent_id
         if span.tracestate:

@@ -109,30 +109,6 @@ class Prompts(_Group):
         return self._client.get(f"/prompts/{segment(name)}/diff", **{"from": old, "to": new})
 
 
-class Traces(_Group):
-    """Recorded calls and what they cost."""
-
-    def list(self, **filters: Any) -> Iterator[Record]:
-        """Yield traces, newest first; filters as in `GET /traces` (since, model, user, q, ...)."""
-        return self._client.pages("/traces", **filters)
-
-    def get(self, trace_id: str) -> Record:
-        """Return one trace with its spans, without their bodies."""
-        return self._client.get(f"/traces/{segment(trace_id)}")
-
-    def span(self, trace_id: str, span_id: str) -> Record:
-        """Return one span with input, output, attributes and events."""
-        return self._client.get(f"/traces/{segment(trace_id)}/spans/{segment(span_id)}")
-
-    def usage(self, group_by: str = "model", **filters: Any) -> Iterator[Record]:
-        """Yield calls, tokens and cost per model, kind, provider, user, key, route or day."""
-        return self._client.pages("/usage", group_by=group_by, **filters)
-
-    def timeseries(self, **filters: Any) -> Record:
-        """Return calls, errors, latency, tokens and cost over time; filters as in `GET /timeseries`."""
-        return self._client.get("/timeseries", **filters)
-
-
 class Datasets(_Group):
     """Immutable dataset versions."""
 

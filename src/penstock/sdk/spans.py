@@ -1,12 +1,12 @@
 """Spans of the traced program: what a call was given, what it gave back, how long it took, what it belongs to."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from penstock.sdk import clock, ids
-from penstock.sdk.capture import Budget, Json, clipped, snapshot
+from penstock.sdk.capture import Budget, Json, clipped, safe_repr, snapshot
 from penstock.sdk.current import activate, current, current_parent, deactivate
 from penstock.sdk.quiet import fault, harmless
 
@@ -345,20 +345,13 @@ def current_span() -> Span:
     return found if isinstance(found, Span) else Span(name="", sink=NOWHERE)
 
 
-def start(
-    sink: SpanSink,
-    name: str,
-    *,
-    kind: Kind = "chain",
-    details: Mapping[str, Any] | None = None,
-    rate: float = 1.0,
-) -> Span:
-    """Return a running span, child of the current one; `details` may hold session, user, tags and metadata.
+def start(sink: SpanSink, name: str, *, kind: Kind = "chain", rate: float = 1.0) -> Span:
+    """Return a running span, child of the current one.
 
     `rate` is the share of new traces that are sent; a child goes with its parent. Never raises.
     """
     try:
-        span = Span(name=name if type(name) is str else str(name), sink=sink, kind=kind)
+        span = Span(name=name if type(name) is str else safe_repr(name), sink=sink, kind=kind)
         parent = current_parent()
         if parent is not None:
             span.trace_id, span.parent_id, span.sampled = parent.trace_id, parent.span_id, parent.sampled
@@ -368,20 +361,21 @@ def start(
                 span.attributes.update(parent.inherited)
         elif rate < 1.0:
             span.sampled = ids.fraction() < rate
-        if details:
-            _describe(span, details)
         return span
     except Exception as error:  # noqa: BLE001 - tracing never raises into the traced program
         fault("start", error)
         return Span(name="", sink=NOWHERE)
 
 
-def _describe(span: Span, details: Mapping[str, Any]) -> None:
-    if session := details.get("session"):
+def describe(
+    span: Span, session: str, user: str, tags: Iterable[str] | str, metadata: Mapping[str, Any] | None
+) -> None:
+    """Record what the span belongs to; empty values say nothing."""
+    if session:
         span.set_session(session)
-    if user := details.get("user"):
+    if user:
         span.set_user(user)
-    if tags := details.get("tags"):
+    if tags:
         span.set_tags(*([tags] if isinstance(tags, str) else tags))
-    if metadata := details.get("metadata"):
+    if metadata:
         span.set_metadata(metadata)

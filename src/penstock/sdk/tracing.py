@@ -10,7 +10,7 @@ from penstock.sdk import runtime
 from penstock.sdk.capture import Budget, snapshot
 from penstock.sdk.current import activate, deactivate
 from penstock.sdk.quiet import fault
-from penstock.sdk.spans import Kind, Span, start
+from penstock.sdk.spans import Kind, Span, describe, start
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,11 +32,13 @@ def span(
     It belongs to the span that is open around it; `session`, `user`, `tags` and `metadata` can be filtered by, and
     the first two go down to the spans inside. Never raises.
     """
-    details = None
-    if session or user or tags or metadata:
-        details = {"session": session, "user": user, "tags": tags, "metadata": metadata}
-    sink = runtime.exporter()
-    return start(sink, name, kind=kind, details=details, rate=runtime.settings().sample_rate)
+    span_ = start(runtime.exporter(), name, kind=kind, rate=runtime.settings().sample_rate)
+    try:
+        if session or user or tags or metadata:
+            describe(span_, session, user, tags, metadata)
+    except Exception as error:  # noqa: BLE001 - tracing never raises into the traced program
+        fault("span", error)
+    return span_
 
 
 @overload

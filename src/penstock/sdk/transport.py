@@ -7,7 +7,7 @@ import os
 import random
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -42,8 +42,33 @@ class Answer:
         return json.loads(self.body) if self.body else None
 
 
-class Transport(Protocol):
-    """The one-method seam: anything that answers requests can stand behind a Client."""
+class Stream:
+    """The body of an answer, read as it comes."""
+
+    def __init__(self, response: IO[bytes], url: str) -> None:
+        self._response, self._url = response, url
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines, ends included. Raises ConnectionFailed when the connection breaks."""
+        return self._read(self._response.readline)
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Yield pieces of at most `size` bytes. Raises ConnectionFailed when the connection breaks."""
+        return self._read(lambda: self._response.read(size))
+
+    def _read(self, read: Callable[[], bytes]) -> Iterator[bytes]:
+        while True:
+            try:
+                piece = read()
+            except (OSError, http.client.HTTPException) as error:
+                raise ConnectionFailed(f"{self._url} stopped in the middle: {_reason(error)}.") from error
+            if not piece:
+                return
+            yield piece
+
+
+class Sender(Protocol):
+    """The one-method seam of what only sends: anything that answers requests can stand behind it."""
 
     def send(
         self,
@@ -59,6 +84,16 @@ class Transport(Protocol):
 
         `repeatable` says of a POST that doing it twice equals doing it once.
         """
+        ...
+
+
+class Transport(Sender, Protocol):
+    """The seam of a Client: answers requests, whole or piece by piece."""
+
+    def stream(
+        self, path: str, *, query: Mapping[str, Any] | None = None
+    ) -> contextlib.AbstractContextManager[Stream]:
+        """Open a GET whose body is read as it comes; errors as of `send`."""
         ...
 
 
@@ -106,6 +141,31 @@ class HttpTransport:
                 if not (may_retry and answer.status in RETRIED_STATUS):
                     raise _error(answer, retry_after)
                 clock.sleep(_wait(attempt, retry_after))
+            attempt += 1
+
+    @contextlib.contextmanager
+    def stream(self, path: str, *, query: Mapping[str, Any] | None = None) -> Iterator[Stream]:
+        """Open a GET on a connection of its own, closed with the block; see Transport."""
+        target, headers = self._prefix + path + _query_string(query), self._headers("")
+        attempt = 0
+        while True:
+            connection = self._connect()
+            try:
+                connection.request("GET", target, headers=headers)
+                response = connection.getresponse()
+                if response.status < 300:
+                    yield Stream(response, self._config.url)
+                    return
+                named = {name.lower(): value for name, value in response.getheaders()}
+                answer = Answer(response.status, named, response.read())
+            except (OSError, http.client.HTTPException) as error:
+                raise ConnectionFailed(f"No answer from {self._config.url}: {_reason(error)}.") from error
+            finally:
+                connection.close()
+            retry_after = _retry_after(answer.headers)
+            if answer.status not in RETRIED_STATUS or attempt >= self._config.max_retries:
+                raise _error(answer, retry_after)
+            clock.sleep(_wait(attempt, retry_after))
             attempt += 1
 
     def close(self) -> None:
