@@ -203,7 +203,7 @@ def test_a_client_used_before_is_recorded_from_now_on(traced: FakeServer, upstre
         plain.chat.completions.create(model="plain", messages=HELLO)
         penstock.wrap(penstock.wrap(plain))
         plain.chat.completions.create(model="plain", messages=HELLO)
-    _only(traced)
+    assert _only(traced)["name"] == "chat plain"
 
 
 def test_embeddings_and_completions(traced: FakeServer, client: openai.OpenAI) -> None:

@@ -78,7 +78,7 @@ def trace(
             return type(target)(decorate(target.__func__))
         title = name or (function if isinstance(function, str) else "") or _title(target)
         recipe = _Recipe(target, title, kind, capture_input, capture_output)
-        called: Any = target if inspect.isroutine(target) else getattr(target, "__call__", target)  # noqa: B004
+        called: Any = target if inspect.isroutine(target) else type(target).__call__
         if isinstance(target, functools.partial):
             called = target.func
         if inspect.isasyncgenfunction(called):
