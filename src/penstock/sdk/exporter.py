@@ -85,7 +85,7 @@ class Exporter:
         self._resume_at = 0.0
         self._pause = 0.0
         self._asked_to_wait = False
-        self._spooled = self._spool is not None
+        self._spooled = False
         self._locked_out = 0.0
 
     def put(self, span: Any) -> None:
@@ -171,6 +171,7 @@ class Exporter:
         with contextlib.suppress(OSError):
             if self._spool is not None:
                 self._spool.tidy()
+                self._spooled = bool(self._spool.names())
         while True:
             try:
                 batch = self._take()
