@@ -112,3 +112,15 @@ def test_letting_go_and_bringing_in(client: Client, server: FakeServer, tmp_path
         {"query": "user:ada", "trace_ids": [], "fields": ["email"]},
     ]
     assert server.asked[2].body == b"{}\n"
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_server(
+    client: Client, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    server.answer("GET /api/v1/traces/export", b"{}\n")
+    monkeypatch.setattr("penstock.sdk.transport.Stream.chunks", full)
+    with pytest.raises(OSError, match="No space left"):
+        client.traces.download(tmp_path / "traces.jsonl")

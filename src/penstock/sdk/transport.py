@@ -6,6 +6,7 @@ import json
 import os
 import random
 import ssl
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ class HttpTransport:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._idle: deque[http.client.HTTPConnection] = deque()
         forks.watch(self)
+        # Not __del__: in a cycle of garbage the sockets might be finalized first, each with a warning.
+        weakref.finalize(self, _close_all, self._idle)
 
     def send(
         self,
@@ -147,21 +150,28 @@ class HttpTransport:
     def stream(self, path: str, *, query: Mapping[str, Any] | None = None) -> Iterator[Stream]:
         """Open a GET on a connection of its own, closed with the block; see Transport."""
         target, headers = self._prefix + path + _query_string(query), self._headers("")
+        connection = self._connect()
+        try:
+            response = self._opened(connection, target, headers)
+            yield Stream(response, self._config.url)
+        finally:
+            connection.close()
+
+    def _opened(
+        self, connection: http.client.HTTPConnection, target: str, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        """Return a GET's answer of a 2xx status, its body unread; tries again as `send` does."""
         attempt = 0
         while True:
-            connection = self._connect()
             try:
                 connection.request("GET", target, headers=headers)
                 response = connection.getresponse()
                 if response.status < 300:
-                    yield Stream(response, self._config.url)
-                    return
+                    return response
                 named = {name.lower(): value for name, value in response.getheaders()}
                 answer = Answer(response.status, named, response.read())
             except (OSError, http.client.HTTPException) as error:
                 raise ConnectionFailed(f"No answer from {self._config.url}: {_reason(error)}.") from error
-            finally:
-                connection.close()
             retry_after = _retry_after(answer.headers)
             if answer.status not in RETRIED_STATUS or attempt >= self._config.max_retries:
                 raise _error(answer, retry_after)
@@ -170,14 +180,10 @@ class HttpTransport:
 
     def close(self) -> None:
         """Close the kept connections; a later call opens new ones."""
-        while (connection := self._kept()) is not None:
-            connection.close()
+        _close_all(self._idle)
 
     def after_fork(self) -> None:
         """Leave the parent's connections to the parent."""
-        self.close()
-
-    def __del__(self) -> None:
         self.close()
 
     def _headers(self, content_type: str) -> dict[str, str]:
@@ -233,6 +239,12 @@ class HttpTransport:
         if self._tls is None:
             return http.client.HTTPConnection(self._host, timeout=timeout)
         return http.client.HTTPSConnection(self._host, timeout=timeout, context=self._tls)
+
+
+def _close_all(idle: deque[http.client.HTTPConnection]) -> None:
+    with contextlib.suppress(IndexError):  # empty; another thread may have taken the last one
+        while True:
+            idle.pop().close()
 
 
 def _query_string(query: Mapping[str, Any] | None) -> str:
