@@ -149,6 +149,47 @@ def measure(name: str, url: str, spans: int) -> dict[str, float]:
     return best
 
 
+def wrapped() -> None:
+    """Print what `penstock.wrap` adds to a chat of the `openai` library and to a streamed piece, without any sending."""
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+    import penstock as sdk
+    from penstock.sdk.wrapping.calls import Server, open_call
+    from penstock.sdk.wrapping.openai import Chat
+
+    sdk.configure("http://127.0.0.1:9", "psk_bench", tracing=False)
+    messages = [{"role": "system", "content": QUESTION}, {"role": "user", "content": QUESTION}]
+    body = {"model": "m", "temperature": 0, "messages": messages}
+    head = {"id": "a", "created": 1, "model": "m"}
+    said = {"role": "assistant", "content": ANSWER}
+    choice = {"index": 0, "finish_reason": "stop", "logprobs": None, "message": said}
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    whole = {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
+    answer = ChatCompletion.model_validate(whole)
+    delta = {"index": 0, "finish_reason": None, "delta": {"content": "word "}}
+    part = {**head, "object": "chat.completion.chunk", "choices": [delta]}
+    piece = ChatCompletionChunk.model_validate(part)
+    server = Server("https://api.openai.com/v1", "openai")
+
+    def call() -> None:
+        opened = open_call(Chat(), server, body)
+        assert opened is not None
+        with opened.running():
+            pass
+        opened.answer(answer)
+
+    streaming = open_call(Chat(), server, body)
+    assert streaming is not None
+    for name, work in (("a wrapped call", call), ("a streamed piece", lambda: streaming.piece(piece))):
+        best = float("inf")
+        for _ in range(5):
+            began = time.thread_time()
+            for _ in range(3_000):
+                work()
+            best = min(best, time.thread_time() - began)
+        print(f"{name:<16}{best / 3_000 * 1e6:>12.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--spans", type=int, default=10_000)
@@ -190,6 +231,8 @@ def main() -> None:
             figures = json.loads(done.stdout.splitlines()[-1])
             print(f"{name:<16}{figures['caller']:>12.1f}{figures['process']:>12.1f}")
         server.stdin.close()
+    if importlib.util.find_spec("openai") is not None:
+        wrapped()
 
 
 if __name__ == "__main__":

@@ -91,12 +91,14 @@ class Call:
         """Add attributes, without contents where they are not wanted, and without tokens the gateway counts itself."""
         if (failed := attributes.pop("error", None)) and not self.span.end_ns:
             self.span.error = str(failed)
-        for name, value in attributes.items():
-            if (name in _CONTENTS and not self.contents) or (
-                self.gateway and name.startswith("gen_ai.usage.")
-            ):
-                continue
-            self.span.update({name: value})
+        if self.gateway or not self.contents:
+            attributes = {name: value for name, value in attributes.items() if self._wanted(name)}
+        self.span.update(attributes)
+
+    def _wanted(self, name: str) -> bool:
+        return (self.contents or name not in _CONTENTS) and not (
+            self.gateway and name.startswith("gen_ai.usage.")
+        )
 
     def answer(self, answer: Any) -> None:
         """End with a whole answer."""
@@ -176,16 +178,14 @@ def open_call(endpoint: Endpoint, server: Server, body: Any) -> Call | None:
             rate=runtime.settings().sample_rate,
         )
         call = Call(span, endpoint, gateway=gateway)
-        span.update(
-            {
-                "gen_ai.operation.name": endpoint.operation,
-                "gen_ai.provider.name": server.provider,
-                "server.address": server.host,
-                "server.port": server.port,
-            }
-        )
+        request |= {
+            "gen_ai.operation.name": endpoint.operation,
+            "gen_ai.provider.name": server.provider,
+            "server.address": server.host,
+            "server.port": server.port,
+        }
         if gateway:
-            span.update({"penstock.gateway": True})
+            request["penstock.gateway"] = True
         call.record(request)
         return call
     except Exception as error:  # noqa: BLE001 - tracing never raises into the traced program

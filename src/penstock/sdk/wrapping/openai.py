@@ -12,6 +12,7 @@ from penstock.sdk.wrapping.reading import (
     Part,
     call_part,
     each,
+    fields,
     filled,
     get,
     media_part,
@@ -96,12 +97,12 @@ class _Choice:
         self.finish = ""
 
     def add(self, choice: Any) -> bool:
-        delta, began = get(choice, "delta"), False
+        delta, began = fields(get(choice, "delta")), False
         for name, texts in self.texts.items():
-            if piece := text_of(get(delta, name)):
+            if piece := text_of(delta.get(name)):
                 texts.append(piece)
                 began = True
-        for call in each(get(delta, "tool_calls")):
+        for call in each(delta.get("tool_calls")):
             held = self.calls.setdefault(number(call, "index"), {"id": None, "name": "", "arguments": []})
             held["id"] = get(call, "id") or held["id"]
             held["name"] += text_of(get(call, "function", "name"))

@@ -7,6 +7,7 @@ from typing import Any
 Attributes = dict[str, Any]
 Part = dict[str, Any]
 
+_NOTHING = object()
 LONGEST_BLOB = 4_096
 """Characters of base64 content that are kept; pictures and sound are described instead."""
 
@@ -16,13 +17,24 @@ def get(thing: Any, *path: str | int) -> Any:
     for step in path:
         if thing is None:
             return None
-        if isinstance(step, int):
-            thing = thing[step] if isinstance(thing, list | tuple) and len(thing) > step else None
-        elif isinstance(thing, Mapping):
+        if type(thing) is dict:
             thing = thing.get(step)
+        elif isinstance(step, str):
+            found = getattr(thing, step, _NOTHING)
+            # A mapping of another class last: asking for that is what costs most, on every piece of every stream.
+            thing = (thing.get(step) if isinstance(thing, Mapping) else None) if found is _NOTHING else found
         else:
-            thing = getattr(thing, step, None)
+            thing = thing[step] if isinstance(thing, list | tuple) and len(thing) > step else None
     return thing
+
+
+def fields(thing: Any) -> Mapping[str, Any]:
+    """Return all fields of a mapping or pydantic object at once, which is cheaper than asking for missing ones."""
+    if isinstance(thing, dict):
+        return thing
+    extra = getattr(thing, "__pydantic_extra__", None)
+    held = getattr(thing, "__dict__", {})
+    return {**held, **extra} if extra else held
 
 
 def each(thing: Any) -> Iterable[Any]:
