@@ -291,6 +291,32 @@ def test_methods_of_every_sort_are_traced_without_self(traced: FakeServer) -> No
     assert inspect.iscoroutinefunction(_Service.later)
 
 
+def test_a_class_has_its_public_methods_traced_and_stays_a_class(traced: FakeServer) -> None:
+    @penstock.trace(kind="tool")
+    class Toolbox:
+        size = 3
+
+        def add(self, x: int) -> int:
+            return self._hidden(x) + self.size
+
+        def _hidden(self, x: int) -> int:
+            return x
+
+        @staticmethod
+        def fixed() -> str:
+            return "fixed"
+
+        @property
+        def weight(self) -> int:
+            return 1
+
+    box = Toolbox()
+    assert isinstance(box, Toolbox)
+    assert (box.add(1), box.fixed(), Toolbox.fixed(), box.weight) == (4, "fixed", "fixed", 1)
+    names = [span["name"].rpartition(".")[2] for span in _sent(traced).values()]
+    assert sorted(names) == ["add", "fixed"]
+
+
 def test_callable_objects_partials_and_names(traced: FakeServer) -> None:
     class Model:
         async def __call__(self, x: int) -> int:

@@ -70,13 +70,17 @@ def trace(
 
     Works on plain functions, methods (also above or below `@classmethod` and `@staticmethod`), coroutines, generators
     and async generators (whose span lasts until they end; so do functions that return one). `name` defaults to the
-    function's; `capture_input=False` and `capture_output=False` keep contents out.
+    function's; of a class, the public methods are traced. `capture_input=False`, `capture_output=False` keep contents
+    out.
     """
 
     def decorate(target: Any) -> Any:
         if isinstance(target, classmethod | staticmethod):
             return type(target)(decorate(target.__func__))
-        title = name or (function if isinstance(function, str) else "") or _title(target)
+        if inspect.isclass(target):
+            return _with_methods(target, decorate)
+        given = name or (function if isinstance(function, str) else "")
+        title = given or _title(target)
         recipe = _Recipe(target, title, kind, capture_input, capture_output)
         called: Any = target if inspect.isroutine(target) else type(target).__call__
         if isinstance(target, functools.partial):
@@ -92,6 +96,17 @@ def trace(
         return functools.update_wrapper(wrapper, target, updated=())
 
     return decorate if isinstance(function, str) else decorate(function)
+
+
+def _with_methods(target: type, decorate: Callable[[Any], Any]) -> type:
+    """Trace the public methods that a class defines itself; the class stays a class."""
+    for name, member in list(vars(target).items()):
+        if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, _BOUND)):
+            setattr(target, name, decorate(member))
+    return target
+
+
+_BOUND = (classmethod, staticmethod)
 
 
 def _title(target: Any) -> str:
