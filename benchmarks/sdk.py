@@ -52,9 +52,9 @@ def _stop_with_parent(server: ThreadingHTTPServer) -> None:
 Pair = tuple[Callable[[str], Any], Callable[[], Any]]
 
 
-def nothing(url: str) -> Pair:
+def nothing(_: str) -> Pair:
     def leaf(question: str) -> str:
-        return ANSWER
+        return ANSWER if question else ""
 
     def root(question: str) -> str:
         for _ in range(4):
@@ -71,7 +71,7 @@ def penstock(url: str) -> Pair:
 
     @sdk.trace(kind="llm")
     def leaf(question: str) -> str:
-        return ANSWER
+        return ANSWER if question else ""
 
     @sdk.trace
     def root(question: str) -> str:
@@ -117,7 +117,7 @@ def langfuse(url: str) -> Pair:
 
     @observe(as_type="generation")
     def leaf(question: str) -> str:
-        return ANSWER
+        return ANSWER if question else ""
 
     @observe
     def root(question: str) -> str:
@@ -150,7 +150,7 @@ def measure(name: str, url: str, spans: int) -> dict[str, float]:
 
 
 def wrapped() -> None:
-    """Print what `penstock.wrap` adds to a chat of the `openai` library and to a streamed piece, without any sending."""
+    """Print what `penstock.wrap` adds to a chat of the `openai` library and to a streamed piece, nothing sent."""
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
     import penstock as sdk
