@@ -289,6 +289,25 @@ def test_vectors_shrink_to_their_length() -> None:
     assert found.attributes["embedding.embeddings.0.embedding.vector"] == "(100 numbers)"
 
 
+@pytest.mark.parametrize("depth", [100, 400, 900, 5000])
+@pytest.mark.parametrize("form", ['{"message":', "[", '{"content":[', '{"messages":[{"content":', '{"a":'])
+def test_documents_of_any_depth_are_stored(depth: int, form: str) -> None:
+    closing = "".join("]" if char == "[" else "}" for char in reversed(form) if char in "[{")
+    nested = form * depth + '"x"' + closing * depth
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.input.messages": nested,
+        "gen_ai.output.messages": nested,
+        "gen_ai.system_instructions": nested,
+        "gen_ai.tool.definitions": nested,
+        "metadata": nested,
+    }
+    for kind in ("chat", "retrieval", "invoke_agent"):
+        found = mapped(attributes | {"gen_ai.operation.name": kind})
+        assert prepare(Scope(), found).body
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

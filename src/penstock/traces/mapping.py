@@ -7,6 +7,7 @@ import msgspec
 
 from penstock.traces import dialects, documents, estimate, settled, tokens
 from penstock.traces.model import Kind, SpanEvent, SpanRecord, Status
+from penstock.traces.price_terms import with_finer
 from penstock.traces.prices import Cost, Usage
 from penstock.traces.reading import Reading
 from penstock.traces.tokens import Counts
@@ -208,6 +209,5 @@ def _cost(
         cached=counts.cached,
         cache_write=counts.cache_write,
         reasoning=counts.reasoning,
-        **counts.finer,
     )
-    return pricing(model, provider, usage)
+    return pricing(model, provider, with_finer(usage, counts.finer))
