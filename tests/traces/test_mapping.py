@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from penstock.core.errors import Invalid
 from penstock.core.scope import Scope
-from penstock.traces import mapping, otlp, prices
+from penstock.traces import dialects, mapping, otlp, prices
 from penstock.traces.model import SpanRecord
 from penstock.traces.store.prepare import prepare
 from tests.traces.otlp_build import as_json, request
@@ -314,17 +314,17 @@ json_values = st.recursive(
     max_leaves=8,
 )
 known_keys = sorted(
-    {key for dialect in mapping.dialects.DIALECTS for keys in dialect.fields.values() for key in keys}
-    | set(mapping.dialects.KIND_ORDER)
+    {key for dialect in dialects.DIALECTS for keys in dialect.fields.values() for key in keys}
+    | set(dialects.KIND_ORDER)
     | {
         f"{prefix}.0.x"
-        for dialect in mapping.dialects.DIALECTS
+        for dialect in dialects.DIALECTS
         for names in dialect.lists.values()
         for prefix in names
     }
     | {
         f"{prefix}x"
-        for dialect in mapping.dialects.DIALECTS
+        for dialect in dialects.DIALECTS
         for names in dialect.prefixes.values()
         for prefix in names
     }
