@@ -357,6 +357,8 @@ def read(data: bytes, encoding: Any) -> str:
     """Take a body through everything before the database; anything but Invalid is a bug and passes through."""
     try:
         for span in otlp.decode(data, encoding):
+            if isinstance(span, Invalid):  # the others of the request are read
+                return "refused"
             prepare(Scope(), mapping.to_record(span, prices.cost))
     except Invalid:
         return "refused"

@@ -15,18 +15,21 @@ from penstock.core.http import (
     CurrentActor,
     HomeDep,
     Page,
+    PatientRead,
     ReadUow,
     WriteUow,
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import messages, price_api, reprice_api, service
+from penstock.traces import find_api, log_api, messages, price_api, reprice_api, service
 from penstock.traces.lines import as_line, as_object
 from penstock.traces.model import Kind, SeriesFilters, Status, TraceFilters
 
 router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
+router.include_router(log_api.router)
 router.include_router(reprice_api.router)
+router.include_router(find_api.router)
 
 Since = Annotated[
     datetime | None, Query(description="Only what started at or after this time (ISO 8601, UTC)")
@@ -60,11 +63,23 @@ class SummaryModel(BaseModel):
     output_preview: str | None
 
 
+class SnippetModel(BaseModel):
+    """Where a search found its words."""
+
+    span_id: str
+    field: Literal["name", "error", "input", "output"]
+    text: str
+    marks: list[tuple[int, int]]
+    """[start, end) of each word found, in characters of the text."""
+
+
 class TraceModel(SummaryModel):
     """One trace in a list."""
 
     spans: int
     """How many spans it has."""
+    snippet: SnippetModel | None = None
+    """Of traces found by words."""
 
 
 class SpanModel(BaseModel):
@@ -191,6 +206,7 @@ class TraceQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    query: str | None = Field(default=None, description="A query, as in docs/trace-queries.md")
     since: datetime | None = None
     until: datetime | None = None
     kind: Kind | None = None
@@ -230,6 +246,7 @@ class TraceQuery(BaseModel):
             metadata=dict(_pair(item) for item in self.metadata),
             min_latency_ms=self.min_latency_ms,
             q=self.q,
+            query=self.query,
         )
 
 
@@ -248,14 +265,22 @@ def _trace(found: Any) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.structs.asdict(found)
     fields["duration_ms"] = fields.pop("duration_ns") / 1e6
     fields["started_at"] = clock.from_ns(found.start_ns)
+    fields["snippet"] = None if found.snippet is None else msgspec.structs.asdict(found.snippet)
     return fields
 
 
 @router.get("/traces")
-def list_traces(uow: ReadUow, actor: CurrentActor, query: Annotated[TraceQuery, Query()]) -> Page[TraceModel]:
+async def list_traces(
+    read: PatientRead, actor: CurrentActor, query: Annotated[TraceQuery, Query()]
+) -> Page[TraceModel]:
     """List traces, newest first."""
     after = None if query.cursor is None else _cursor(query.cursor)
-    page = service.list_traces(uow, actor, filters=query.filters(), after=after, limit=query.limit)
+    filters = query.filters()
+    page = await read(
+        lambda uow, stop: service.list_traces(
+            uow, actor, filters=filters, after=after, limit=query.limit, stop=stop
+        )
+    )
     following = None if page.next is None else encode_cursor(*page.next)
     return Page(items=[TraceModel(**_trace(item)) for item in page.items], next=following)
 
@@ -265,7 +290,7 @@ def _cursor(text: str) -> tuple[int, int]:
     if (
         not isinstance(at, int)
         or not isinstance(number, int)
-        or not (0 <= at < 1 << 62 and 0 <= number < 1 << 62)
+        or not (-1 <= at < 1 << 62 and 0 <= number < 1 << 62)
     ):
         raise Invalid("The cursor is not valid.", hint="Use the `next` of the page before.")
     return at, number

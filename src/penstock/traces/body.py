@@ -87,21 +87,27 @@ def storable(value: Any) -> Any:
 
 def pack(span: SpanRecord) -> bytes:
     """Return the body of `span`, packed."""
-    body = SpanBody(
-        input=span.input,
-        output=span.output,
-        attributes=span.attributes,
-        events=span.events,
-        tags=span.tags,
-        metadata=span.metadata,
-        finish_reasons=span.finish_reasons,
-        parameters=span.parameters,
-        agent=span.agent,
-        tool=span.tool,
-        tools=span.tools,
-        evaluations=span.evaluations,
-        finer_tokens=span.finer_tokens,
+    return pack_any(
+        SpanBody(
+            input=span.input,
+            output=span.output,
+            attributes=span.attributes,
+            events=span.events,
+            tags=span.tags,
+            metadata=span.metadata,
+            finish_reasons=span.finish_reasons,
+            parameters=span.parameters,
+            agent=span.agent,
+            tool=span.tool,
+            tools=span.tools,
+            evaluations=span.evaluations,
+            finer_tokens=span.finer_tokens,
+        )
     )
+
+
+def pack_any(held: msgspec.Struct) -> bytes:
+    """Return any struct, packed as a body is."""
     compressor = getattr(_local, "compressor", None)
     if compressor is None:
         compressor = _local.compressor = zstandard.ZstdCompressor(
@@ -112,17 +118,22 @@ def pack(span: SpanRecord) -> bytes:
             write_dict_id=False,
         )
     try:
-        packed = _encoder.encode(body)
+        packed = _encoder.encode(held)
     except (UnicodeEncodeError, OverflowError, TypeError):
-        packed = _encoder.encode(storable(msgspec.to_builtins(body, builtin_types=(bytes,), enc_hook=str)))
+        packed = _encoder.encode(storable(msgspec.to_builtins(held, builtin_types=(bytes,), enc_hook=str)))
     return _VERSION + bytes(compressor.compress(packed))
 
 
 def unpack(data: bytes) -> SpanBody:
     """Return the body made by `pack`; raises Invalid for a version this release does not know."""
+    return _decoder.decode(unpack_any(data))
+
+
+def unpack_any(data: bytes) -> bytes:
+    """Return the MessagePack that `pack_any` packed; raises Invalid for a version this release does not know."""
     if data[:1] != _VERSION:
         raise Invalid("This span was written by a newer Penstock.", hint="Upgrade this installation.")
     decompressor = getattr(_local, "decompressor", None)
     if decompressor is None:
         decompressor = _local.decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary)
-    return _decoder.decode(decompressor.decompress(data[1:]))
+    return bytes(decompressor.decompress(data[1:]))

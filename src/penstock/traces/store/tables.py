@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -58,6 +59,7 @@ traces = Table(
     UniqueConstraint("scope_id", "trace_id"),
     Index("ix_traces_traces_at", "scope_id", "at_ms", "id"),
     Index("ix_traces_traces_slow", "scope_id", "duration_ns"),
+    Index("ix_traces_traces_cost", "scope_id", "cost_nano"),
     sqlite_autoincrement=True,
 )
 """`at_ms` is the start of the part that arrived first: it never changes, so that lists and cursors hold still."""
@@ -202,3 +204,32 @@ prices = Table(
     Index("ix_traces_price_versions_scope", "tenant", "project", "ended_at"),
 )
 """Prices a project set itself, every version of them; they win over the book in the package."""
+
+scores = Table(
+    "traces_scores",
+    metadata,
+    Column("scope_id", Integer, primary_key=True, autoincrement=False),
+    Column("trace_id", LargeBinary(16), primary_key=True),
+    Column("ref", String(128), primary_key=True),
+    Column("origin", String(32), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("value", Float),
+    Index("ix_traces_scores_value", "scope_id", "name", "value"),
+    sqlite_with_rowid=False,
+)
+"""What upper slices know of a trace's quality, by their own `ref`; the trace may arrive later."""
+
+views = Table(
+    "traces_views",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("project", String(64), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("owner", String(200), primary_key=True),
+    Column("owner_name", String(200), nullable=False),
+    Column("query", Text, nullable=False),
+    Column("columns", Json, nullable=False),
+    Column("shared", Boolean, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+)
+"""Saved queries, by owner."""
