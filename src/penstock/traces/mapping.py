@@ -120,6 +120,7 @@ def to_record(span: OtlpSpan, pricing: Pricing) -> SpanRecord:
     status = settled.status(reading, _STATUS[span.status_code] if 0 <= span.status_code <= 2 else "unset")
     metadata = settled.metadata(reading, span.resource)
     evaluations, events = settled.evaluations(reading, events)
+    metadata |= settled.scores(evaluations)
     model, requested = settled.models(reading, kind)
     provider = settled.provider(reading)
     record: dict[str, Any] = {}
