@@ -1,7 +1,7 @@
 """Reading a recorded call: the messages that were sent and the text that came back.
 
-Understands the JSON of OpenAI chat completions and Anthropic messages, messages with `parts` as OpenTelemetry has them,
-and the plainer forms that instrumentors record (a text, a message, a list of messages).
+Understands the JSON of OpenAI chat completions and Anthropic messages, OpenTelemetry's messages of parts, and the
+plainer forms that instrumentors record (a text, a message, a list of messages).
 """
 
 from collections.abc import Mapping
