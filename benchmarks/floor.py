@@ -75,7 +75,7 @@ class Caller(asyncio.Protocol):
         if self.idle:
             self._send(self.idle.pop(), request)
         else:
-            asyncio.ensure_future(self._connect(request))
+            self.connecting = asyncio.ensure_future(self._connect(request))
 
     async def _connect(self, request: bytes) -> None:
         loop = asyncio.get_running_loop()
