@@ -231,7 +231,7 @@ DIALECTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", DIALECTS)
 def test_each_dialect_says_the_same_things(name: str) -> None:
     attributes, expected = DIALECTS[name]
-    events = ()
+    events: tuple[Any, ...] = ()
     if "events" in name:
         events = (
             ("gen_ai.user.message", START, {"content": "hi"}),
