@@ -189,16 +189,13 @@ class Search:
         bodies = list(self.term.bodies())
         if not bodies or not rows:
             return
+        possible = [row.id for row in self._among(rows, "t.id", relaxed=True)]
         found = {id(body): set[int]() for body in bodies}
-        for row in self._among(rows, "t.id", relaxed=True):
+        for trace, span in read.records_of(self._conn, possible):
             self._deadline.check()
-            missing = list(bodies)
-            for record in read.records(self._conn, row.id, ""):
-                for body in [body for body in missing if body.check(record)]:
-                    found[id(body)].add(row.id)
-                    missing.remove(body)
-                if not missing:
-                    break
+            for body in bodies:
+                if trace not in found[id(body)] and body.check(span):
+                    found[id(body)].add(trace)
         self.asking.found = found
 
     def grouped(self, since: int, step: int) -> Sequence[Any]:

@@ -26,6 +26,7 @@ class Asking:
 
     def __init__(self, conn: Connection, scope: Scope) -> None:
         self.conn = conn
+        self.scope = scope
         self.scope_id = read.scope_id(conn, scope)
         self.sqlite = is_sqlite(conn)
         self.values: dict[str, Any] = {"scope": self.scope_id}
