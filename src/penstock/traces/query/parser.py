@@ -133,15 +133,15 @@ class _Parser:
 def _known(token: Token) -> tuple[Field, str]:
     name, key = ALIASES.get(token.name, token.name), token.key
     field = FIELDS.get(name)
-    if field is None and key:  # a.b:c, as attributes are named
+    if key and (
+        field is None or not field.keyed
+    ):  # a.b:c, as attributes are named: user.id, http.status_code
         return FIELDS["attributes"], f"{token.name}.{key}"
     if field is None:
         hint = did_you_mean(token.name, FIELDS) + " To look for such a text, quote it."
         raise wrong(token.column, f"there is no field {token.name!r}", hint)
     if field.keyed and not key:
         raise wrong(token.column, f"{field.name} needs a key", f"Write it like {field.example}")
-    if key and not field.keyed:
-        raise wrong(token.column, f"{field.name} has no keys", f"Write it like {field.example}")
     return field, key
 
 

@@ -43,6 +43,8 @@ _LARGEST = (1 << 63) - 1
 
 def lower(asking: Asking, node: Node | None, now: datetime) -> Term:
     """Return the term of a query asked at `now`; what it says of time at its top becomes the window of `asking`."""
+    if asking.scope_id < 0:
+        return Constant(met=False)  # nothing was ever stored in this project
     if node is None:
         return Constant(met=True)
     items = node.items if isinstance(node, And) else (node,)
