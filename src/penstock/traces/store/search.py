@@ -42,7 +42,7 @@ class Search:
         if after is not None:
             until = after[0] + 1
             self.asking.until = until if self.asking.until is None else min(until, self.asking.until)
-        rare = self.term.pairs(self.asking, RARE if after is None else 4 * RARE)
+        rare = self.term.pairs(self.asking, RARE)
         if rare is not None:
             return self._listed(sorted(set(rare), reverse=True), after, limit)
         texts = self._texts()
@@ -122,7 +122,7 @@ class Search:
         left = [pair for pair in pairs if after is None or pair < after]
         items: list[TraceSummary] = []
         last: Pair | None = None
-        size = _CHUNK
+        size = limit + 1
         while left:
             chunk, left = left[:size], left[size:]
             met = self.meeting([number for _, number in chunk])
