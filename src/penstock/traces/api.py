@@ -22,6 +22,7 @@ from penstock.core.http import (
     encode_cursor,
 )
 from penstock.traces import find_api, price_api, service
+from penstock.traces import query as language
 from penstock.traces.lines import as_line, as_object
 from penstock.traces.model import Kind, SeriesFilters, Status, TraceFilters
 
@@ -199,8 +200,11 @@ class TraceQuery(BaseModel):
     project: str | None = Field(default=None, description="Project to work in; default: the key's own")
 
     def filters(self) -> TraceFilters:
-        """Return the conditions as the service takes them; raises Invalid for metadata that is not name=value."""
-        return TraceFilters(
+        """Return the conditions as the service takes them.
+
+        Raises Invalid for metadata that is not name=value, and for a query that cannot be read: before an answer begins.
+        """
+        found = TraceFilters(
             since=_aware(self.since),
             until=_aware(self.until),
             kind=self.kind,
@@ -219,6 +223,8 @@ class TraceQuery(BaseModel):
             q=self.q,
             query=self.query,
         )
+        language.of_filters(found)
+        return found
 
 
 def _aware(moment: datetime | None) -> datetime | None:
