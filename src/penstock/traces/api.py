@@ -202,7 +202,7 @@ class TraceQuery(BaseModel):
     def filters(self) -> TraceFilters:
         """Return the conditions as the service takes them.
 
-        Raises Invalid for metadata that is not name=value, and for a query that cannot be read: before an answer begins.
+        Raises Invalid for metadata that is not name=value and for a query that cannot be read.
         """
         found = TraceFilters(
             since=_aware(self.since),

@@ -1,19 +1,21 @@
 """`penstock traces`: list, show, export, usage."""
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
+from rich.table import Table
 
 from penstock.core import clock, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
 from penstock.traces import service, view_cli, view_service
 from penstock.traces.lines import as_line
-from penstock.traces.model import SpanRow, TraceFilters
+from penstock.traces.model import SpanRow, TraceFilters, TraceSummary
 
 app = console.group("traces", "Look at traces, and at what they cost.")
 app.add_typer(view_cli.app, name="views")
@@ -75,6 +77,10 @@ def list_(  # noqa: PLR0913 - one option per filter
             both = f"({saved}) ({query})" if query and saved else query or saved
             filters = msgspec.structs.replace(filters, query=both)
         page = service.list_traces(uow, actor, filters=filters, limit=limit)
+    console.emit(page.items, as_json, lambda: _table(page.items))
+
+
+def _table(items: Sequence[TraceSummary]) -> Table:
     lines = [
         [
             trace.trace_id,
@@ -86,10 +92,10 @@ def list_(  # noqa: PLR0913 - one option per filter
             f"${trace.cost_usd:.6f}",
             trace.status,
         ]
-        for trace in page.items
+        for trace in items
     ]
     columns = ["trace", "start", "name", "took", "spans", "tokens", "cost", "status"]
-    console.emit(page.items, as_json, lambda: console.rows(columns, lines))
+    return console.rows(columns, lines)
 
 
 @app.command()

@@ -345,11 +345,10 @@ def test_bars_add_up(
 ) -> None:
     monkeypatch.setattr("penstock.traces.store.counting.RARE", rare)
     ids = set(found(home, actor, query))
-    with home.read() as uow:
+    late = f"({query}) since:601s" if query else "since:601s"
+    with home.read() as uow, clock.frozen(clock.from_ns(stored[0][0].start_ns)):
         bars = service.histogram(uow, actor, filters=TraceFilters(query=query), buckets=10)
-        hour = service.histogram(
-            uow, actor, filters=TraceFilters(query=f"({query}) since:601s" if query else "since:601s")
-        )
+        hour = service.histogram(uow, actor, filters=TraceFilters(query=late))
     failed = [t for t in stored if t[0].trace_id in ids and any(s.status == "error" for s in t)]
     assert (len(bars), sum(bar.traces for bar in bars), sum(bar.errors for bar in bars)) == (
         10,

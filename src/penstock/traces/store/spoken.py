@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 from penstock.traces import words
 from penstock.traces.model import Snippet, SpanRecord
 from penstock.traces.query.nodes import Words
 
 _BEFORE, _CHARS, _MARKS = 50, 160, 20
-_FIELDS = ("output", "input", "error", "name")
+Place: TypeAlias = Literal["name", "error", "input", "output"]
+_FIELDS: tuple[Place, ...] = ("output", "input", "error", "name")
 
 
 class Spoken:
@@ -17,7 +19,7 @@ class Spoken:
     def __init__(self, item: Words) -> None:
         self.item = item
         self.words = words.split(item.text)
-        self._fields = _FIELDS if item.where == "text" else (item.where,)
+        self._fields: tuple[Place, ...] = _FIELDS if item.where == "text" else (item.where,)
         parts = [re.escape(word) for word in self.words]
         wholes = [
             part + (r"[^\W_]*" if item.prefix and part is parts[-1] else r"(?![^\W_])") for part in parts
@@ -37,7 +39,7 @@ class Spoken:
             return any(self._each[0].search(text) for text in texts)
         return all(any(one.search(text) for text in texts) for one in self._each)
 
-    def _may(self, span: SpanRecord, field: str) -> bool:
+    def _may(self, span: SpanRecord, field: Place) -> bool:
         """Whether the field is worth unpacking: a phrase of plain letters stands in the raw document too."""
         document = span.input if field == "input" else span.output if field == "output" else None
         if document is None or not self.item.phrase:
@@ -45,7 +47,7 @@ class Spoken:
         lowered = document.lower()
         return all(word in lowered for word in self._raw)
 
-    def _text(self, span: SpanRecord, field: str) -> str:
+    def _text(self, span: SpanRecord, field: Place) -> str:
         return said(span, field).casefold()
 
     def snippet(self, span: SpanRecord, all_: Sequence["Spoken"]) -> Snippet | None:
@@ -58,7 +60,7 @@ class Spoken:
         return None
 
 
-def said(span: SpanRecord, field: str) -> str:
+def said(span: SpanRecord, field: Place) -> str:
     """Return a span's text of a field, as it is searched."""
     if field == "name":
         return span.name
@@ -67,11 +69,11 @@ def said(span: SpanRecord, field: str) -> str:
     return words.of_document(span.input if field == "input" else span.output)
 
 
-def _around(span_id: str, field: str, text: str, at: int, all_: Sequence[Spoken]) -> Snippet:
+def _around(span_id: str, field: Place, text: str, at: int, all_: Sequence[Spoken]) -> Snippet:
     start = max(0, at - _BEFORE)
     if start:
         # Begin at a word, if one begins soon.
         start = next((place + 1 for place in range(start, at) if text[place].isspace()), start)
     shown = text[start : start + _CHARS]
     marks = sorted({found.span() for one in all_ for found in one.shown.finditer(shown)})[:_MARKS]
-    return Snippet(span_id=span_id, field=field, text=shown, marks=tuple(marks))  # type: ignore[arg-type]
+    return Snippet(span_id=span_id, field=field, text=shown, marks=tuple(marks))
