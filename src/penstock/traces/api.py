@@ -21,13 +21,15 @@ from penstock.core.http import (
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import find_api, price_api, service
+from penstock.traces import find_api, log_api, messages, price_api, reprice_api, service
 from penstock.traces import query as language
 from penstock.traces.lines import as_line, as_object
 from penstock.traces.model import Kind, SeriesFilters, Status, TraceFilters
 
 router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
+router.include_router(log_api.router)
+router.include_router(reprice_api.router)
 router.include_router(find_api.router)
 
 Since = Annotated[
@@ -112,6 +114,10 @@ class SpanModel(BaseModel):
     prompt: str | None
     input_preview: str | None = None
     output_preview: str | None = None
+    response_id: str | None = None
+    """What the provider calls its answer."""
+    duplicate_of: str | None = None
+    """`trace_id/span_id` of the span that counts in place of this one, which reports the same call."""
 
 
 class TraceTree(SummaryModel):
@@ -128,6 +134,17 @@ class EventModel(BaseModel):
     attributes: dict[str, Any]
 
 
+class EvaluationModel(BaseModel):
+    """A verdict that came with the span."""
+
+    name: str
+    score: float | None
+    label: str | None
+    explanation: str | None
+    source: str | None
+    about: Literal["span", "trace", "session"]
+
+
 class SpanDetail(SpanModel):
     """One span in full; input and output are JSON as they were recorded."""
 
@@ -138,6 +155,18 @@ class SpanDetail(SpanModel):
     events: list[EventModel]
     tags: list[str]
     metadata: dict[str, str]
+    finish_reasons: list[str]
+    parameters: dict[str, Any]
+    agent: str | None
+    tool: str | None
+    tools: list[Any]
+    """Definitions of the tools that the model could call."""
+    evaluations: list[EvaluationModel]
+    finer_tokens: dict[str, int]
+    """Tokens of classes with prices of their own, such as `audio_input`."""
+    messages_in: list[dict[str, Any]] | None = None
+    """What a model was asked, as `{role, parts}` of the OpenTelemetry GenAI conventions, whatever the sender's form."""
+    messages_out: list[dict[str, Any]] | None = None
 
 
 class UsageModel(BaseModel):
@@ -308,7 +337,10 @@ def get_span(
 ) -> SpanDetail:
     """Show one span in full."""
     span = service.get_span_body(uow, actor, trace_id=trace_id, span_id=span_id)
-    return SpanDetail(**as_object(span))
+    asked = said = None
+    if span.kind in ("llm", "agent"):
+        asked, said = messages.of_document(span.input, "user"), messages.of_document(span.output, "assistant")
+    return SpanDetail(**as_object(span), messages_in=asked, messages_out=said)
 
 
 @router.get("/usage")

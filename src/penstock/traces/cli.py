@@ -13,7 +13,8 @@ from rich.table import Table
 from penstock.core import clock, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
-from penstock.traces import service, view_cli, view_service
+from penstock.core.jobs import run_inline
+from penstock.traces import jobs, reprice, service, view_cli, view_service
 from penstock.traces.lines import as_line
 from penstock.traces.model import SpanRow, TraceFilters, TraceSummary
 
@@ -180,3 +181,32 @@ def usage(
     ]
     columns = [by, "calls", "errors", "input tokens", "output tokens", "cost"]
     console.emit(rows, as_json, lambda: console.rows(columns, lines))
+
+
+@app.command("reprice")
+@console.guarded
+def reprice_(
+    since: Annotated[str, typer.Option("--since", help="Calls that started at or after this ISO 8601 time.")],
+    until: UntilOption = None,
+    model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
+    given: Annotated[bool, typer.Option("--given", help="Also costs that came with their spans.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Price calls of the past by the prices that hold now; all sums follow. It can be stopped and run again."""
+    start = _moment(since)
+    if start is None:
+        raise Invalid("--since needs a time.")
+    wanted = reprice.Repricing(since=start, until=_moment(until), model=model, given=given)
+    with console.open_home(home, project) as (opened, actor):
+        if dry_run:
+            done = reprice.dry_run(opened, actor, wanted)
+        else:
+            with opened.begin() as uow:
+                job = reprice.start(uow, actor, wanted)
+            done = msgspec.convert(run_inline(opened, job.id, jobs.HANDLERS).result, reprice.Repriced)
+    line = [done.calls, done.changed, done.unpriced, f"${done.before_usd:.6f}", f"${done.after_usd:.6f}"]
+    columns = ["calls", "changed", "without a price", "cost before", "cost after"]
+    console.emit(done, as_json, lambda: console.rows(columns, [line]))

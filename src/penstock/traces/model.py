@@ -31,6 +31,18 @@ class SpanEvent(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, Any] = {}
 
 
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What somebody or something thought of a span, as its instrumentation reported it."""
+
+    name: str
+    score: float | None = None
+    label: str | None = None
+    explanation: str | None = None
+    source: str | None = None
+    """Who judged (`LLM`, `CODE`, `HUMAN`), where it is said."""
+    about: Literal["span", "trace", "session"] = "span"
+
+
 class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One finished step of a trace.
 
@@ -82,6 +94,22 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
     output: bytes | None = None
     attributes: dict[str, Any] = {}
     events: tuple[SpanEvent, ...] = ()
+    response_id: str | None = None
+    """What the provider calls its answer (`chatcmpl-…`, `msg_…`)."""
+    duplicate_of: str | None = None
+    """`trace id/span id` of the span that counts when this one reports the same call; None when it counts itself."""
+    finish_reasons: tuple[str, ...] = ()
+    """Why the model stopped, one per choice, in the provider's words."""
+    parameters: dict[str, Any] = {}
+    """What the model was told beside the messages: temperature, max_tokens, …"""
+    agent: str | None = None
+    tool: str | None = None
+    """The tool that was run (kind `tool`)."""
+    tools: list[Any] = []
+    """Definitions of the tools the model could call."""
+    evaluations: tuple[Evaluation, ...] = ()
+    finer_tokens: dict[str, int] = {}
+    """Tokens of classes with prices of their own (`audio_input`, `cache_write_1h`, …: see `prices.Usage`)."""
 
     @property
     def duration_ns(self) -> int:
@@ -161,6 +189,8 @@ class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     input_preview: str | None
     output_preview: str | None
+    response_id: str | None = None
+    duplicate_of: str | None = None
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):

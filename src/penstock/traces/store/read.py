@@ -15,7 +15,7 @@ from penstock.traces.model import (
     SpanRow,
     TraceSummary,
 )
-from penstock.traces.store.prepare import SPAN_COLUMNS
+from penstock.traces.store.prepare import READ_COLUMNS
 from penstock.traces.store.sql import quoted
 
 SUMMARY = (
@@ -75,7 +75,7 @@ def summary(row: Any) -> TraceSummary:
 
 
 def _span_fields(row: Any) -> dict[str, Any]:
-    fields = {name: getattr(row, name) for name in SPAN_COLUMNS if name != "cost_nano"}
+    fields = {name: getattr(row, name) for name in READ_COLUMNS if name != "cost_nano"}
     fields["span_id"] = bytes(row.span_id).hex()
     fields["parent_id"] = None if row.parent_id is None else bytes(row.parent_id).hex()
     fields["kind"], fields["status"] = KINDS[row.kind], STATUSES[row.status]
@@ -95,13 +95,13 @@ def get_trace(
     if found is None:
         return None
     spans = text(
-        f"SELECT {quoted(SPAN_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY start_ns, id"
+        f"SELECT {quoted(READ_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY start_ns, id"
     )
     rows = [SpanRow(**_span_fields(row)) for row in conn.execute(spans, {"trace": found.id})]
     return found.id, summary(found), rows
 
 
-_RECORD = ", ".join(f"s.{quoted([name])}" for name in SPAN_COLUMNS) + ", b.data"
+_RECORD = ", ".join(f"s.{quoted([name])}" for name in READ_COLUMNS) + ", b.data"
 
 
 def _record(row: Any, trace_id: str) -> SpanRecord:
@@ -109,14 +109,7 @@ def _record(row: Any, trace_id: str) -> SpanRecord:
     del fields["input_preview"], fields["output_preview"]
     rest = body.unpack(bytes(row.data))
     return SpanRecord(
-        trace_id=trace_id,
-        input=rest.input,
-        output=rest.output,
-        attributes=rest.attributes,
-        events=rest.events,
-        tags=rest.tags,
-        metadata=rest.metadata,
-        **fields,
+        trace_id=trace_id, **{name: getattr(rest, name) for name in body.BODY_FIELDS}, **fields
     )
 
 

@@ -7,7 +7,7 @@ them. A span that is replaced or erased after it was rolled up is subtracted in 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
 from penstock.core.db import is_sqlite
 from penstock.traces import body, histogram, words
@@ -33,10 +33,11 @@ SUMS = (
     "unpriced",
     "latency_us",
 )
-ROLLED, INDEXED = "rolled", "indexed"
+ROLLED, INDEXED, SIGNALS = "rolled", "indexed", "signals"
+_CHUNK = 500
 _SOURCE = (
     'id, scope_id, kind, status, start_ns, end_ns, ttft_ns, model, provider, route, key_id, environment, "user", '
-    "input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost_nano"
+    "input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost_nano, duplicate_of"
 )
 
 
@@ -73,6 +74,8 @@ _NO_TIMES = -1
 def _fold(rows: Iterable[Any], sign: int) -> Groups:
     groups: Groups = {}
     for row in rows:
+        if row.duplicate_of is not None:
+            continue  # another span stands for this call
         took = row.end_ns - row.start_ns
         change = (
             1,
@@ -128,7 +131,8 @@ def mark(conn: Connection, name: str, *, lock: str = "") -> int:
     return int(conn.execute(query, {"name": name}).scalar_one())
 
 
-def _move(conn: Connection, name: str, value: int) -> None:
+def move(conn: Connection, name: str, value: int) -> None:
+    """Set a mark, which stands for every scope, in the transaction of what it stands for."""
     query = text("UPDATE traces_marks SET value = :value WHERE name = :name")
     conn.execute(query, {"name": name, "value": value})
 
@@ -155,16 +159,34 @@ def roll(conn: Connection, *, up_to: int, limit: int) -> int:
     rows = conn.execute(query, {"done": done, "up_to": up_to, "limit": limit}).all()
     _apply(conn, _fold(rows, 1))
     reached = rows[-1].id if len(rows) == limit else up_to
-    _move(conn, ROLLED, reached)
+    move(conn, ROLLED, reached)
     return int(up_to - reached)
 
 
 def retract(conn: Connection, number: int) -> None:
     """Take the span `number` out of the roll-ups if it is in them."""
-    if number > mark(conn, ROLLED, lock="FOR SHARE"):
-        return
-    query = text(f"SELECT {_SOURCE} FROM traces_spans WHERE id = :id")
-    _apply(conn, _fold(conn.execute(query, {"id": number}).all(), -1))
+    _again(conn, [number], -1)
+
+
+def retract_all(conn: Connection, numbers: Sequence[int]) -> None:
+    """Take spans of every scope, as they stand in their table, out of the roll-ups, those that are in them."""
+    _again(conn, numbers, -1)
+
+
+def restore_all(conn: Connection, numbers: Sequence[int]) -> None:
+    """Put spans of every scope, as they stand in their table, back into the roll-ups that `retract_all` took out."""
+    _again(conn, numbers, 1)
+
+
+def _again(conn: Connection, numbers: Sequence[int], sign: int) -> None:
+    rolled = mark(conn, ROLLED, lock="FOR SHARE")
+    query = text(f"SELECT {_SOURCE} FROM traces_spans WHERE id IN :ids").bindparams(
+        bindparam("ids", expanding=True)
+    )
+    inside = [number for number in numbers if number <= rolled]
+    for start in range(0, len(inside), _CHUNK):
+        found = conn.execute(query, {"ids": inside[start : start + _CHUNK]}).all()
+        _apply(conn, _fold(found, sign))
 
 
 class Said(NamedTuple):
@@ -215,19 +237,14 @@ def index(conn: Connection, done: int, reached: int, texts: Sequence[Said]) -> b
         )
     }
     kept = [said for said in texts if said.span in there]
-    rows = [(said.span, said.words) for said in kept]
     # Names without entries: so that people can be told which attributes there are.
     named = {(said.scope_id, "attributes", key) for said in kept for key, _ in said.attributes}
     names = sorted({(scope_id, kind, words.key_name(key)) for scope_id, kind, key in named})
     columns = ("scope_id", "key", "value")
     insert_rows(conn, "traces_facet_names", columns, names, keys=columns)
-    if is_sqlite(conn):
-        if rows:
-            conn.exec_driver_sql("INSERT INTO traces_text (rowid, words) VALUES (?, ?)", rows)
-    elif rows:
-        statement = "INSERT INTO traces_text (id, words) VALUES (%s, to_tsvector('simple', %s)) ON CONFLICT DO NOTHING"
-        conn.exec_driver_sql(statement, rows)
-    _move(conn, INDEXED, reached)
+    if kept:
+        _insert_texts(conn, kept)
+    move(conn, INDEXED, reached)
     return True
 
 
@@ -244,3 +261,22 @@ def unindex(conn: Connection, numbers: Sequence[int]) -> None:
         for said in _texts(conn, "s.id = :id", {"id": number}):
             statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
             conn.exec_driver_sql(statement, (said.span, said.words))
+
+
+def reindex(conn: Connection, number: int) -> None:
+    """Put a span whose text has changed back into the full-text index, unless its turn is still to come.
+
+    The caller loaded the span under its scope or works on every scope, and has called `unindex` before the change.
+    """
+    if number > mark(conn, INDEXED, lock="FOR SHARE"):
+        return
+    _insert_texts(conn, _texts(conn, "s.id = :id", {"id": number}))
+
+
+def _insert_texts(conn: Connection, texts: Sequence[Said]) -> None:
+    statement = (
+        "INSERT INTO traces_text (rowid, words) VALUES (?, ?)"
+        if is_sqlite(conn)
+        else "INSERT INTO traces_text (id, words) VALUES (%s, to_tsvector('simple', %s)) ON CONFLICT DO NOTHING"
+    )
+    conn.exec_driver_sql(statement, [(said.span, said.words) for said in texts])

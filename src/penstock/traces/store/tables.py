@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from penstock.core.db import Json, UtcTime, metadata
@@ -97,11 +98,28 @@ spans = Table(
     Column("error", Text),
     Column("input_preview", Text),
     Column("output_preview", Text),
+    Column("response_id", Text),
+    Column("duplicate_of", Text),
     UniqueConstraint("trace", "span_id"),
     Index("ix_traces_spans_start", "scope_id", "start_ns"),
+    Index(
+        "ix_traces_spans_response",
+        "scope_id",
+        "response_id",
+        sqlite_where=text("response_id IS NOT NULL"),
+        postgresql_where=text("response_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_traces_spans_duplicate",
+        "duplicate_of",
+        sqlite_where=text("duplicate_of IS NOT NULL"),
+        postgresql_where=text("duplicate_of IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
-"""Money is counted in whole nano-dollars, so that sums are exact and roll-ups can be corrected by subtraction."""
+"""`duplicate_of` is `trace id/span id` of the span that counts where this one reports the same call (see `bill`).
+
+Money is counted in whole nano-dollars, so that sums are exact and roll-ups can be corrected by subtraction."""
 
 bodies = Table(
     "traces_bodies",
@@ -169,7 +187,8 @@ marks = Table(
     Column("name", String(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""`rolled`: spans up to this row are in the roll-ups. `indexed`: up to this row in the full-text index."""
+"""`settled`: which of several reports of a call counts is settled up to this row. `rolled`: spans up to this row are
+in the roll-ups. `indexed`: up to this row in the full-text index."""
 
 prices = Table(
     "traces_price_versions",
