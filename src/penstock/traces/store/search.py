@@ -229,8 +229,10 @@ class Search:
     def _among(self, rows: Sequence[int], columns: str, relaxed: bool | None) -> Sequence[Any]:
         numbers = ", ".join(str(int(row)) for row in dict.fromkeys(rows))
         root = read.ROOT if columns == read.SUMMARY else ""
+        # The plus keeps SQLite's planner from reading the whole scope instead of these few rows.
+        scope = "+t.scope_id" if self.asking.sqlite else "t.scope_id"
         query = (
-            f"SELECT {columns} FROM traces_traces t {root} WHERE t.scope_id = :scope "
+            f"SELECT {columns} FROM traces_traces t {root} WHERE {scope} = :scope "
             f"AND t.id IN ({numbers}) AND {self.term.sql(self.asking, relaxed)}{self.asking.window('t.at_ms')}"
         )
         return self._conn.execute(text(query), self.asking.values).all()
