@@ -89,10 +89,7 @@ def give(
     )
     if not store.insert(uow.conn, actor.scope, item) and key is not None:
         return store.by_key(uow.conn, actor.scope, key) or item
-    score = TraceScore(trace_id=trace_id, ref=item.id, origin="feedback", name=name, value=checked.number)
-    traces.put_scores(uow, actor.scope, scores=[score])
-    uow.link(actor.scope, ("feedback", item.id), [Link("trace", trace_id, "about")])
-    uow.publish(FeedbackGiven(feedback_id=item.id, trace_id=trace_id, feedback_name=name), actor.scope)
+    _tell(uow, actor, item)
     return item
 
 
@@ -101,7 +98,19 @@ def withdraw(uow: UnitOfWork, actor: Actor, *, id: str) -> None:
     uow.may(actor, "feedback.write", id)
     gone = store.remove(uow.conn, actor.scope, id)
     if gone is not None:
+        traces.remove_score(uow, actor.scope, trace_id=gone.trace_id, ref=gone.id)
         uow.audit(actor, "feedback.withdraw", id, trace_id=gone.trace_id, name=gone.name)
+
+
+def _tell(uow: UnitOfWork, actor: Actor, item: Feedback) -> None:
+    """Let traces be found by it, link it to its trace, and say that it was given."""
+    score = TraceScore(
+        trace_id=item.trace_id, ref=item.id, origin="feedback", name=item.name, value=item.number
+    )
+    traces.put_scores(uow, actor.scope, scores=[score])
+    uow.link(actor.scope, ("feedback", item.id), [Link("trace", item.trace_id, "about")])
+    given = FeedbackGiven(feedback_id=item.id, trace_id=item.trace_id, feedback_name=item.name)
+    uow.publish(given, actor.scope)
 
 
 def ids_of_request(request_id: str) -> tuple[str, str]:

@@ -1,9 +1,11 @@
 """`penstock traces`: list, show, usage, and what keep_cli and people_cli add."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 import typer
+from rich.table import Table
 
 from penstock.core import clock, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
@@ -11,7 +13,7 @@ from penstock.core.errors import Invalid
 from penstock.core.jobs import run_inline
 from penstock.traces import jobs, keep_cli, people_cli, reprice, service, view_cli, view_service
 from penstock.traces.keep_cli import SinceOption, UntilOption, moment
-from penstock.traces.model import SpanRow, TraceFilters
+from penstock.traces.model import SpanRow, TraceFilters, TraceSummary
 from penstock.traces.outline import outline
 
 app = console.group("traces", "Look at traces, at what they cost, and decide what is kept.")
@@ -63,6 +65,10 @@ def list_(  # noqa: PLR0913 - one option per filter
             both = f"({saved}) ({query})" if query and saved else query or saved
             filters = msgspec.structs.replace(filters, query=both)
         page = service.list_traces(uow, actor, filters=filters, limit=limit)
+    console.emit(page.items, as_json, lambda: _table(page.items))
+
+
+def _table(items: Sequence[TraceSummary]) -> Table:
     lines = [
         [
             trace.trace_id,
@@ -74,10 +80,10 @@ def list_(  # noqa: PLR0913 - one option per filter
             f"${trace.cost_usd:.6f}",
             trace.status,
         ]
-        for trace in page.items
+        for trace in items
     ]
     columns = ["trace", "start", "name", "took", "spans", "tokens", "cost", "status"]
-    console.emit(page.items, as_json, lambda: console.rows(columns, lines))
+    return console.rows(columns, lines)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core import clock
 from penstock.core.errors import Invalid
+from penstock.traces import query as language
 from penstock.traces.model import Kind, Status, TraceFilters, TraceSummary
 
 
@@ -171,8 +172,11 @@ class TraceQuery(BaseModel):
     project: str | None = Field(default=None, description="Project to work in; default: the key's own")
 
     def filters(self) -> TraceFilters:
-        """Return the conditions as the service takes them; raises Invalid for metadata that is not name=value."""
-        return TraceFilters(
+        """Return the conditions as the service takes them.
+
+        Raises Invalid for metadata that is not name=value and for a query that cannot be read.
+        """
+        found = TraceFilters(
             since=aware(self.since),
             until=aware(self.until),
             kind=self.kind,
@@ -191,6 +195,8 @@ class TraceQuery(BaseModel):
             q=self.q,
             query=self.query,
         )
+        language.of_filters(found)
+        return found
 
 
 def aware(moment: datetime | None) -> datetime | None:

@@ -3,7 +3,8 @@
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -63,6 +64,7 @@ def marked(word: str, scope_id: int) -> str:
     return f"q{scope_id}q{word[:_WORD_CHARS]}"
 
 
+@lru_cache(maxsize=16_384)
 def _hashed(mark: str, text: str, scope_id: int) -> str:
     digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
     return f"{mark}{scope_id}{mark}{digest}"
@@ -95,20 +97,21 @@ def attribute_pairs(
                 yield name, str(item)
 
 
-def attribute_keys(attributes: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names under which the index knows the attributes, without NUL and lone surrogates, cut to 200."""
-    pairs = itertools.islice(attribute_pairs(attributes), _ATTRIBUTES)
-    cut = (key[:_VALUE_CHARS].replace("\x00", "\ufffd") for key, _ in pairs)
-    return tuple(dict.fromkeys(key.encode("utf-8", "replace").decode() for key in cut))
+def known_attributes(attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the attributes the index knows: (dotted key, text) of the first 64 plain values."""
+    return list(itertools.islice(attribute_pairs(attributes), _ATTRIBUTES)) if attributes else []
 
 
-def indexed(text: str, scope_id: int, attributes: Mapping[str, Any]) -> str:
-    """Return what the index is told about a span of a scope: each word once, marked with the scope.
+def key_name(key: str) -> str:
+    """Return an attribute's key as people are told it: at most 200 characters, without NUL and lone surrogates."""
+    return key[:_VALUE_CHARS].replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
-    Of attributes the first 64 are known by their values.
-    """
-    found = {marked(word, scope_id) for word in split(text)}
-    for key, value in itertools.islice(attribute_pairs(attributes), _ATTRIBUTES):
+
+def indexed(text: str, scope_id: int, attributes: Sequence[tuple[str, str]] = ()) -> str:
+    """Return what the index is told about a span of a scope: each word once, marked with the scope."""
+    mark = f"q{scope_id}q"
+    found = {mark + word[:_WORD_CHARS] for word in set(_WORD.findall(text.casefold()))}
+    for key, value in attributes:
         found.add(of_attribute(key, value, scope_id))
         found.add(of_attribute_key(key, scope_id))
-    return " ".join(sorted(found))
+    return " ".join(found)

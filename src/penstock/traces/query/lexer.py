@@ -127,7 +127,8 @@ class Lexer:
 
     def _quoted(self, at: int) -> tuple[str, int]:
         """Return the text quoted from `at` on and the place after it."""
-        start, found = at, []
+        start = at
+        found: list[str] = []
         at += 1
         while at < len(self._text):
             char = self._text[at]

@@ -6,7 +6,7 @@ from penstock.core.suggest import did_you_mean
 from penstock.traces import words
 from penstock.traces.query import values
 from penstock.traces.query.fields import ALIASES, FIELDS, Field
-from penstock.traces.query.lexer import Chunk, Lexer, Token, wrong
+from penstock.traces.query.lexer import Chunk, Kind, Lexer, Token, wrong
 from penstock.traces.query.nodes import (
     Label,
     Node,
@@ -36,10 +36,10 @@ class _Parser:
         self._depth = self._conditions = 0
 
     def parse(self) -> Node | None:
-        if self._token.kind == "end":
+        if self._is("end"):
             return None
         found = self._any()
-        if self._token.kind != "end":
+        if not self._is("end"):
             raise wrong(self._token.column, "this parenthesis closes nothing")
         return found
 
@@ -47,12 +47,15 @@ class _Parser:
         token, self._token = self._token, self._lexer.next()
         return token
 
+    def _is(self, *kinds: Kind) -> bool:
+        return self._token.kind in kinds
+
     def _any(self) -> Node:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise wrong(self._token.column, f"a query is at most {MAX_DEPTH} levels deep")
         found = [self._all()]
-        while self._token.kind == "or":
+        while self._is("or"):
             self._step()
             found.append(self._all())
         self._depth -= 1
@@ -60,8 +63,8 @@ class _Parser:
 
     def _all(self) -> Node:
         found = [self._one()]
-        while self._token.kind not in ("or", "close", "end"):
-            if self._token.kind == "and":
+        while not self._is("or", "close", "end"):
+            if self._is("and"):
                 self._step()
             found.append(self._one())
         return every(*found)
@@ -73,7 +76,7 @@ class _Parser:
         if token.kind == "open":
             self._step()
             found = self._any()
-            if self._token.kind != "close":
+            if not self._is("close"):
                 raise wrong(token.column, "this parenthesis is never closed")
             self._step()
             return found
@@ -89,7 +92,7 @@ class _Parser:
 
     def _negated(self) -> Node:
         negative = False
-        while self._token.kind in ("minus", "not"):
+        while self._is("minus", "not"):
             self._step()
             negative = not negative
         found = self._one()
@@ -133,15 +136,15 @@ class _Parser:
 def _known(token: Token) -> tuple[Field, str]:
     name, key = ALIASES.get(token.name, token.name), token.key
     field = FIELDS.get(name)
-    if field is None and key:  # a.b:c, as attributes are named
+    if key and (
+        field is None or not field.keyed
+    ):  # a.b:c, as attributes are named: user.id, http.status_code
         return FIELDS["attributes"], f"{token.name}.{key}"
     if field is None:
         hint = did_you_mean(token.name, FIELDS) + " To look for such a text, quote it."
         raise wrong(token.column, f"there is no field {token.name!r}", hint)
     if field.keyed and not key:
         raise wrong(token.column, f"{field.name} needs a key", f"Write it like {field.example}")
-    if key and not field.keyed:
-        raise wrong(token.column, f"{field.name} has no keys", f"Write it like {field.example}")
     return field, key
 
 

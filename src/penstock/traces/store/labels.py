@@ -1,6 +1,6 @@
 """Fields with texts, looked up among the entries of the side table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -80,7 +80,7 @@ class Names(Term):
             cap,
         )
 
-    def bodies(self):  # type: ignore[no-untyped-def]
+    def bodies(self) -> Iterator[Body]:
         """Yield those of its substitute."""
         yield from self.instead.bodies()
 

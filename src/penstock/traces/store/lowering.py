@@ -7,8 +7,9 @@ from datetime import datetime
 from penstock.core import clock
 from penstock.traces import words
 from penstock.traces.model import SpanRecord
-from penstock.traces.query.nodes import And, Label, Node, Not, Number, Or, Time, Where, Words
+from penstock.traces.query.nodes import And, Label, Node, Not, Number, Or, Time, Words
 from penstock.traces.store.labels import of_label
+from penstock.traces.store.spoken import Spoken
 from penstock.traces.store.terms import (
     All,
     Asking,
@@ -42,6 +43,8 @@ _LARGEST = (1 << 63) - 1
 
 def lower(asking: Asking, node: Node | None, now: datetime) -> Term:
     """Return the term of a query asked at `now`; what it says of time at its top becomes the window of `asking`."""
+    if asking.scope_id < 0:
+        return Constant(met=False)  # nothing was ever stored in this project
     if node is None:
         return Constant(met=True)
     items = node.items if isinstance(node, And) else (node,)
@@ -152,39 +155,13 @@ def _words(asking: Asking, said: Sequence[Words]) -> Term:
     indexed = Text((tuple(dict.fromkeys(wanted[: words.QUERY_WORDS])),))
     if all(_told_by_index(item) for item in said):
         return indexed
-    return All((indexed, Body(lambda span: all(occurs(span, item) for item in said))))
+    spoken = [Spoken(item) for item in said]
+
+    def told(span: SpanRecord) -> bool:
+        return all(one.occurs(span) for one in spoken)
+
+    return All((indexed, Body(told)))
 
 
 def _told_by_index(item: Words) -> bool:
     return item.where == "text" and (not item.phrase or len(words.split(item.text)) == 1)
-
-
-def texts_of(span: SpanRecord, where: Where) -> dict[str, str]:
-    """Return the texts of a span that are searched for words in `where`, by field."""
-    found = {}
-    if where == "text":
-        found["name"] = span.name
-    if where in ("text", "error"):
-        found["error"] = span.error or ""
-    for field, document in (("input", span.input), ("output", span.output)):
-        if where in ("text", field):
-            found[field] = words.of_document(document)
-    return found
-
-
-def occurs(span: SpanRecord, item: Words) -> bool:
-    """Whether the words are in the span as they are asked for."""
-    wanted, last = words.split(item.text), item.prefix
-    texts = [words.split(said) for said in texts_of(span, item.where).values()]
-    if item.phrase:
-        return any(
-            said[at : at + len(wanted)] == wanted
-            for said in texts
-            for at in range(len(said) - len(wanted) + 1)
-        )
-    all_said = {word for said in texts for word in said}
-    begun = wanted[-1] if last else None
-    for word in wanted[:-1] if last else wanted:
-        if word not in all_said:
-            return False
-    return begun is None or any(word.startswith(begun) for word in all_said)

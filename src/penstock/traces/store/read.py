@@ -1,10 +1,11 @@
 """Reading traces: one trace, one span with its body; lists are in `search`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
 from penstock.traces import body
 from penstock.traces.model import (
@@ -105,25 +106,44 @@ def get_trace(
     return found.id, summary(found), rows
 
 
+_RECORD = ", ".join(f"s.{quoted([name])}" for name in READ_COLUMNS) + ", b.data"
+
+
+def _record(row: Any, trace_id: str) -> SpanRecord:
+    fields = _span_fields(row)
+    del fields["input_preview"], fields["output_preview"]
+    rest = body.unpack(bytes(row.data))
+    return SpanRecord(trace_id=trace_id, **{name: getattr(rest, name) for name in body.BODY_FIELDS}, **fields)
+
+
 def records(
     conn: Connection, trace: int, trace_id: str, span_id: bytes | None = None
 ) -> Iterator[SpanRecord]:
     """Yield the spans of the trace with row number `trace` in full, by start time; or only the one `span_id`."""
     only = "" if span_id is None else "AND s.span_id = :span"
     query = text(
-        f"SELECT {', '.join(f's.{quoted([name])}' for name in READ_COLUMNS)}, b.data FROM traces_spans s "
+        f"SELECT {_RECORD} FROM traces_spans s "
         f"JOIN traces_bodies b ON b.id = s.id WHERE s.trace = :trace {only} ORDER BY s.start_ns, s.id"
     )
     values = {"trace": trace} if span_id is None else {"trace": trace, "span": span_id}
     for row in conn.execute(query, values):
-        fields = _span_fields(row)
-        del fields["input_preview"], fields["output_preview"]
-        rest = body.unpack(bytes(row.data))
-        yield SpanRecord(
-            trace_id=trace_id,
-            **{name: getattr(rest, name) for name in body.BODY_FIELDS},
-            **fields,
-        )
+        yield _record(row, trace_id)
+
+
+def records_of(conn: Connection, traces: Sequence[int]) -> Iterator[tuple[int, SpanRecord]]:
+    """Yield (row number, span in full, without its trace id) of several traces, which a caller found in its scope.
+
+    They are read as they are asked for, from every scope the numbers are of.
+    """
+    listed = ", ".join(str(int(number)) for number in traces)
+    if not listed:
+        return
+    query = text(
+        f"SELECT s.trace, {_RECORD} FROM traces_spans s JOIN traces_bodies b ON b.id = s.id "
+        f"WHERE s.trace IN ({listed})"
+    )
+    for row in conn.execute(query, execution_options={"stream_results": not is_sqlite(conn)}):
+        yield row.trace, _record(row, "")
 
 
 def trace_row(conn: Connection, scope: Scope, trace_id: bytes) -> int | None:

@@ -150,8 +150,8 @@ class Said(NamedTuple):
     span: int
     words: str
     scope_id: int
-    attributes: tuple[str, ...]
-    """The names of its attributes."""
+    attributes: Sequence[tuple[str, str]]
+    """Key and text of those the index knows."""
 
 
 def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[Said]:
@@ -163,8 +163,9 @@ def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[Sai
     for row in conn.execute(query, values):
         unpacked = body.unpack(bytes(row.data))
         said = words.of_span(row.name, row.error, unpacked.input, unpacked.output)
-        indexed = words.indexed(said, row.scope_id, unpacked.attributes)
-        found.append(Said(row.id, indexed, row.scope_id, words.attribute_keys(unpacked.attributes)))
+        known = words.known_attributes(unpacked.attributes)
+        indexed = words.indexed(said, row.scope_id, known)
+        found.append(Said(row.id, indexed, row.scope_id, known))
     return found
 
 
@@ -192,9 +193,10 @@ def index(conn: Connection, done: int, reached: int, texts: Sequence[Said]) -> b
     }
     kept = [said for said in texts if said.span in there]
     # Names without entries: so that people can be told which attributes there are.
-    named = sorted({(said.scope_id, "attributes", name) for said in kept for name in said.attributes})
+    named = {(said.scope_id, "attributes", key) for said in kept for key, _ in said.attributes}
+    names = sorted({(scope_id, kind, words.key_name(key)) for scope_id, kind, key in named})
     columns = ("scope_id", "key", "value")
-    insert_rows(conn, "traces_facet_names", columns, named, keys=columns)
+    insert_rows(conn, "traces_facet_names", columns, names, keys=columns)
     if kept:
         _insert_texts(conn, kept)
     move(conn, INDEXED, reached)

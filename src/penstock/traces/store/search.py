@@ -50,7 +50,7 @@ class Search:
         if after is not None:
             until = after[0] + 1
             self.asking.until = until if self.asking.until is None else min(until, self.asking.until)
-        rare = self.term.pairs(self.asking, RARE if after is None else 4 * RARE)
+        rare = self.term.pairs(self.asking, RARE)
         if rare is not None:
             return self._listed(sorted(set(rare), reverse=True), after, limit)
         texts = self._texts()
@@ -130,7 +130,7 @@ class Search:
         left = [pair for pair in pairs if after is None or pair < after]
         items: list[TraceSummary] = []
         last: Pair | None = None
-        size = _CHUNK
+        size = limit + 1
         while left:
             chunk, left = left[:size], left[size:]
             met = self.meeting([number for _, number in chunk])
@@ -197,16 +197,13 @@ class Search:
         bodies = list(self.term.bodies())
         if not bodies or not rows:
             return
+        possible = [row.id for row in self._among(rows, "t.id", relaxed=True)]
         found = {id(body): set[int]() for body in bodies}
-        for row in self._among(rows, "t.id", relaxed=True):
+        for trace, span in read.records_of(self._conn, possible):
             self._deadline.check()
-            missing = list(bodies)
-            for record in read.records(self._conn, row.id, ""):
-                for body in [body for body in missing if body.check(record)]:
-                    found[id(body)].add(row.id)
-                    missing.remove(body)
-                if not missing:
-                    break
+            for body in bodies:
+                if trace not in found[id(body)] and body.check(span):
+                    found[id(body)].add(trace)
         self.asking.found = found
 
     def grouped(self, since: int, step: int) -> Sequence[Any]:
@@ -240,8 +237,10 @@ class Search:
     def _among(self, rows: Sequence[int], columns: str, relaxed: bool | None) -> Sequence[Any]:
         numbers = ", ".join(str(int(row)) for row in dict.fromkeys(rows))
         root = read.ROOT if columns == read.SUMMARY else ""
+        # The plus keeps SQLite's planner from reading the whole scope instead of these few rows.
+        scope = "+t.scope_id" if self.asking.sqlite else "t.scope_id"
         query = (
-            f"SELECT {columns} FROM traces_traces t {root} WHERE t.scope_id = :scope "
+            f"SELECT {columns} FROM traces_traces t {root} WHERE {scope} = :scope "
             f"AND t.id IN ({numbers}) AND {self.term.sql(self.asking, relaxed)}{self.asking.window('t.at_ms')}"
         )
         return self._conn.execute(text(query), self.asking.values).all()

@@ -1,7 +1,6 @@
 """Where the words of a search stand in the traces it found."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from sqlalchemy import Connection, text
@@ -11,100 +10,78 @@ from penstock.traces import words
 from penstock.traces.model import Snippet, SpanRecord, TracePage, TraceSummary
 from penstock.traces.query.nodes import And, Node, Or, Words
 from penstock.traces.store import read
-from penstock.traces.store.lowering import texts_of
+from penstock.traces.store.spoken import Spoken
 from penstock.traces.store.terms import Asking, Text
 
-_BEFORE, _CHARS, _MARKS, _SPANS = 50, 160, 20, 200
+_SPANS = 50
+"""Traces with more spans are not read whole."""
+_TRIED = 20
+"""Spans that are looked into: the index may know a word in another form than the text has."""
 
 
 def _asked(node: Node | None) -> Iterator[Words]:
     """Yield the words a query asks for (not those it excludes)."""
-    if isinstance(node, Words) and node.text:
+    if isinstance(node, Words) and words.split(node.text):
         yield node
     elif isinstance(node, And | Or):
         for item in node.items:
             yield from _asked(item)
 
 
-def _expression(item: Words) -> str:
-    """Return the regular expression of the words of `item`, whole words unless they may go on."""
-    found = [re.escape(word) for word in words.split(item.text)]
-    if item.phrase:
-        return r"[\W_]+".join(found)
-    ends = [r"(?![^\W_])"] * (len(found) - 1) + [r"[^\W_]*" if item.prefix else r"(?![^\W_])"]
-    return "|".join(word + end for word, end in zip(found, ends, strict=True))
-
-
 def added(conn: Connection, scope: Scope, page: TracePage, node: Node | None) -> TracePage:
     """Return `page` with a snippet for each trace, when `node` asks for words."""
-    asked = list(_asked(node))
-    said = [item for item in asked if words.split(item.text)]
-    if not said or not page.items:
+    spoken = [Spoken(item) for item in _asked(node)]
+    if not spoken or not page.items:
         return page
-    expressions = [
-        (item, re.compile(rf"(?<![^\W_])(?:{_expression(item)})(?![^\W_])", re.I)) for item in said
-    ]
     asking = Asking(conn, scope)
-    either = Text(
-        tuple(
-            tuple((words.marked(word, asking.scope_id), item.prefix and word is split[-1]) for word in split)
-            for item in said
-            if (split := words.split(item.text)[: words.QUERY_WORDS])
-        )
-    )
-    items = [
-        msgspec.structs.replace(trace, snippet=_snippet(conn, asking, trace, either, expressions))
-        for trace in page.items
-    ]
+    rows = _rows(asking, page.items)
+    small = {rows[trace.trace_id] for trace in page.items if trace.spans <= _SPANS}
+    found: dict[int, Snippet] = {}
+    for row, span in read.records_of(conn, sorted(small)):
+        if row not in found and (snippet := _shown(span, spoken)) is not None:
+            found[row] = snippet
+    either = Text(tuple(_option(asking, one) for one in spoken))
+    items = []
+    for trace in page.items:
+        row = rows[trace.trace_id]
+        snippet = found.get(row) if row in small else _of_large(asking, row, either, spoken)
+        items.append(msgspec.structs.replace(trace, snippet=snippet))
     return msgspec.structs.replace(page, items=tuple(items))
 
 
-def _snippet(
-    conn: Connection,
-    asking: Asking,
-    trace: TraceSummary,
-    either: Text,
-    expressions: list[tuple[Words, re.Pattern[str]]],
-) -> Snippet | None:
-    """Return the first place in the trace where something that was asked for stands."""
-    row = conn.execute(
-        text("SELECT id FROM traces_traces WHERE scope_id = :scope AND trace_id = :id"),
-        {"scope": asking.scope_id, "id": bytes.fromhex(trace.trace_id)},
-    ).scalar_one()
+def _rows(asking: Asking, items: Sequence[TraceSummary]) -> dict[str, int]:
+    """Return trace id → row number."""
+    asked = Asking(asking.conn, asking.scope)
+    names = ", ".join(asked.bind(bytes.fromhex(trace.trace_id)) for trace in items)
+    query = f"SELECT id, trace_id FROM traces_traces WHERE scope_id = :scope AND trace_id IN ({names})"
+    return {bytes(row.trace_id).hex(): row.id for row in asking.conn.execute(text(query), asked.values)}
+
+
+def _shown(span: SpanRecord, spoken: Sequence[Spoken]) -> Snippet | None:
+    return next((found for one in spoken if (found := one.snippet(span, spoken)) is not None), None)
+
+
+def _option(asking: Asking, spoken: Spoken) -> tuple[tuple[str, bool], ...]:
+    kept = spoken.words[: words.QUERY_WORDS]
+    last = len(spoken.words) - 1
+    return tuple(
+        (words.marked(word, asking.scope_id), spoken.item.prefix and place == last)
+        for place, word in enumerate(kept)
+    )
+
+
+def _of_large(asking: Asking, row: int, either: Text, spoken: Sequence[Spoken]) -> Snippet | None:
+    """Return a snippet of a trace with so many spans that the index has to say which to look into."""
+    conn = asking.conn
     number = "x.rowid" if asking.sqlite else "x.id"
     query = text(
         f"SELECT s.span_id FROM traces_text x CROSS JOIN traces_spans s WHERE {either.match(asking)} "
         f"AND {number} BETWEEN (SELECT min(id) FROM traces_spans WHERE trace = :row) "
         "AND (SELECT max(id) FROM traces_spans WHERE trace = :row) "
-        f"AND s.id = {number} AND s.trace = :row LIMIT {_SPANS}"
+        f"AND s.id = {number} AND s.trace = :row LIMIT {_TRIED}"
     )
     for found in conn.execute(query, asking.values | {"row": row}).all():
-        for span in read.records(conn, row, trace.trace_id, bytes(found.span_id)):
-            if (snippet := _of_span(span, expressions)) is not None:
+        for span in read.records(conn, row, "", bytes(found.span_id)):
+            if (snippet := _shown(span, spoken)) is not None:
                 return snippet
     return None
-
-
-def _of_span(span: SpanRecord, expressions: list[tuple[Words, re.Pattern[str]]]) -> Snippet | None:
-    for item, expression in expressions:
-        for field, said in sorted(texts_of(span, item.where).items(), key=_order):
-            if (first := expression.search(said)) is not None:
-                return _around(span.span_id, field, said, first.start(), [e for _, e in expressions])
-    return None
-
-
-_FIELDS = ("output", "input", "error", "name")
-
-
-def _order(field: tuple[str, str]) -> int:
-    return _FIELDS.index(field[0])
-
-
-def _around(span_id: str, field: str, said: str, at: int, expressions: list[re.Pattern[str]]) -> Snippet:
-    start = max(0, at - _BEFORE)
-    if start:
-        # Begin at a word, if one begins soon.
-        start = next((place + 1 for place in range(start, at) if said[place].isspace()), start)
-    shown = said[start : start + _CHARS]
-    marks = sorted({found.span() for one in expressions for found in one.finditer(shown)})[:_MARKS]
-    return Snippet(span_id=span_id, field=field, text=shown, marks=tuple(marks))  # type: ignore[arg-type]

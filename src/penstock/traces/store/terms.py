@@ -17,6 +17,9 @@ from penstock.traces.store import read
 RARE = 4000
 """What matches fewer traces than this is looked up first; what matches more is met soon when walking through time."""
 
+RARE_ROWS = 1500
+"""The same where each match costs a look at a row somewhere else."""
+
 Pair: TypeAlias = tuple[int, int]
 """(at_ms, row number) of a trace: the order of lists."""
 
@@ -28,6 +31,7 @@ class Asking:
         self.conn = conn
         self.fresh = fresh
         """Whether the full-text index may not know the traces yet."""
+        self.scope = scope
         self.scope_id = read.scope_id(conn, scope)
         self.sqlite = is_sqlite(conn)
         self.values: dict[str, Any] = {"scope": self.scope_id}
@@ -55,6 +59,11 @@ class Asking:
         """Return the pairs of a statement, None when there are more than `cap`."""
         rows = self.conn.execute(text(f"{statement} LIMIT {cap + 1}"), self.values).all()
         return None if len(rows) > cap else [(row[0], row[1]) for row in rows]
+
+    def fewer(self, statement: str, limit: int) -> bool:
+        """Whether a statement, best one that an index alone answers, has at most `limit` rows."""
+        query = text(f"SELECT count(*) FROM ({statement} LIMIT {limit + 1}) AS found")
+        return int(self.conn.execute(query, self.values).scalar_one()) <= limit
 
 
 class Term:
@@ -133,16 +142,15 @@ class Column(Term):
     listed: bool = False
 
     def sql(self, asking: Asking, relaxed: bool | None) -> str:  # noqa: ARG002 - as in Term
-        """Return it."""
-        return self.condition
+        """Return it; when there are many, SQLite's planner had better not start from their index and sort."""
+        return self.condition.replace("t.", "+t.") if self.listed and asking.sqlite else self.condition
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index."""
-        if not self.listed:
+        source = f"FROM traces_traces t WHERE t.scope_id = :scope AND {self.condition}"
+        if not self.listed or not asking.fewer(f"SELECT 1 {source}", min(cap, RARE_ROWS)):
             return None
-        return asking.pairs(
-            f"SELECT t.at_ms, t.id FROM traces_traces t WHERE t.scope_id = :scope AND {self.condition}", cap
-        )
+        return asking.pairs(f"SELECT t.at_ms, t.id {source}", cap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +183,18 @@ class Score(Term):
 
     def sql(self, asking: Asking, relaxed: bool | None) -> str:  # noqa: ARG002 - as in Term
         """Return a look at the trace's scores."""
+        # The plus keeps SQLite's planner with the few scores of the trace, away from the index by value.
+        condition = self.condition.replace("c.name", "+c.name") if asking.sqlite else self.condition
         return (
             "EXISTS (SELECT 1 FROM traces_scores c WHERE c.scope_id = t.scope_id AND c.trace_id = t.trace_id "
-            f"AND {self.condition})"
+            f"AND {condition})"
         )
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index of scores, then their traces."""
+        scores = f"SELECT 1 FROM traces_scores c WHERE c.scope_id = :scope AND {self.condition}"
+        if not asking.fewer(scores, min(cap, RARE_ROWS)):
+            return None
         return asking.pairs(
             "SELECT t.at_ms, t.id FROM traces_scores c JOIN traces_traces t "
             "ON t.scope_id = c.scope_id AND t.trace_id = c.trace_id "
@@ -225,7 +238,9 @@ class Text(Term):
         numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
         if len(numbers) > cap:
             return None
-        self.common = False
+        self.common = False  # as a condition; whether to start from it is another question
+        if len(numbers) > RARE_ROWS:
+            return None
         if not numbers:
             return []
         listed = ", ".join(str(int(one)) for one in numbers)
