@@ -126,9 +126,9 @@ function Guarded({ span }: { span: SpanDetail }) {
 
 function Detail({ traceId, spanId }: { traceId: string; spanId: string }) {
   const [search] = useSearch();
-  const tab = search.view ?? "messages";
+  const tab = search.show ?? "messages";
   const detail = useGet<SpanDetail>(path`/traces/${traceId}/spans/${spanId}`, undefined, { staleTime: 60_000 });
-  const hrefOf = (key: string) => `${window.location.pathname}${stringifySearch({ ...search, view: key === "messages" ? undefined : key })}`;
+  const hrefOf = (key: string) => `${window.location.pathname}${stringifySearch({ ...search, show: key === "messages" ? undefined : key })}`;
   return (
     <div className="span-detail">
       <Tabs

@@ -25,6 +25,69 @@ export interface TraceSummary {
 }
 export interface TraceRow extends TraceSummary {
   spans: number;
+  /** Where a text search found its words, when there was one. */
+  snippet?: string | null;
+}
+/** A value of a key, or a key itself, and how many traces have it. */
+export interface Facet {
+  value: string;
+  traces?: number | null;
+}
+export interface Bin {
+  at: string;
+  traces: number;
+  errors: number;
+}
+export interface SavedView {
+  name: string;
+  query: string;
+  columns: string[];
+  shared: boolean;
+  owner?: string | null;
+}
+export interface SessionRow {
+  session: string;
+  user: string | null;
+  traces: number;
+  calls: number;
+  errors: number;
+  first_at: string;
+  last_at: string;
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: number;
+  preview: string | null;
+}
+export interface Turn {
+  trace_id: string;
+  at: string;
+  user: string | null;
+  input: unknown;
+  output: unknown;
+  status: Status;
+  cost_usd: number | null;
+  duration_ns: number;
+}
+export interface SessionDetail {
+  session: string;
+  turns: Turn[];
+}
+export interface UserRow {
+  user: string;
+  sessions?: number;
+  traces: number;
+  calls: number;
+  errors: number;
+  first_at: string;
+  last_at: string;
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: number;
+}
+export interface TraceDiff {
+  left: TraceSummary;
+  right: TraceSummary;
+  spans: { left: Span | null; right: Span | null; changes: Record<string, [unknown, unknown]> }[];
 }
 export interface Span {
   span_id: string;
@@ -66,6 +129,8 @@ export interface TraceDetail extends TraceSummary {
 }
 export interface TimePoint {
   time: string;
+  /** The value of the dimension the series is by, when it is. */
+  group?: string | null;
   calls: number;
   errors: number;
   p50_ms: number | null;

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { around, marked } from "./marks.ts";
+import { columnsOf, columnsText, shownColumns, USUAL } from "./columns.ts";
+
+test("words are marked whatever their case, never twice, and nothing is lost", () => {
+  assert.deepEqual(marked("A Refund is a refund", ["refund", "fun"]), [
+    { text: "A ", hit: false },
+    { text: "Refund", hit: true },
+    { text: " is a ", hit: false },
+    { text: "refund", hit: true },
+  ]);
+  for (const [text, words] of [["", ["a"]], ["aaa", ["a", "aa"]], ["İstanbul", ["istanbul"]], ["x", []], ["abc", ["", "b"]]] as [string, string[]][])
+    assert.equal(marked(text, words).map((p) => p.text).join(""), text);
+});
+
+test("a long text is shown from near its first find", () => {
+  const text = `${"x".repeat(200)} refund ${"y".repeat(20)}`;
+  assert.ok(around(text, ["refund"]).startsWith("…"));
+  assert.ok(around(text, ["refund"]).includes("refund"));
+  assert.equal(around("short refund", ["refund"]), "short refund");
+  assert.equal(around(text, ["nothing"]), text);
+});
+
+test("columns go into the address and come back", () => {
+  assert.equal(columnsText(USUAL), undefined);
+  assert.deepEqual(columnsOf(undefined), USUAL);
+  assert.deepEqual(columnsOf("cost,time,nonsense"), ["time", "cost"]);
+  assert.equal(columnsText(["cost", "time"]), "time,cost");
+  assert.deepEqual(shownColumns(USUAL, true).map((c) => c.key), ["time", "name", "latency"]);
+});

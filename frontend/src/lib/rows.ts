@@ -1,0 +1,61 @@
+/** Rows of a dataset made from recorded model calls, each with the trace it came from. */
+import type { SpanDetail } from "../api/types.ts";
+
+type Json = Record<string, unknown>;
+const record = (v: unknown): Json | null => (v && typeof v === "object" && !Array.isArray(v) ? (v as Json) : null);
+
+/** The text of a message's content, in the shapes of OpenAI, Anthropic and OpenTelemetry. */
+export function textOf(content: unknown): string {
+  if (typeof content === "string") return content;
+  if (Array.isArray(content)) return content.map(textOf).filter(Boolean).join("\n");
+  const o = record(content);
+  if (!o) return "";
+  if (typeof o.text === "string") return o.text;
+  if (o.type === "text" && typeof o.content === "string") return o.content;
+  return o.role ? textOf(o.content ?? o.parts) : "";
+}
+
+/** The messages a call was asked with; null when the body holds none. */
+export function promptOf(input: unknown): { role: string; content: unknown }[] | null {
+  if (typeof input === "string") return input ? [{ role: "user", content: input }] : null;
+  const body = record(input);
+  const list = Array.isArray(input) ? input : (body?.messages ?? body?.input ?? body?.prompt);
+  if (typeof list === "string") return list ? [{ role: "user", content: list }] : null;
+  if (!Array.isArray(list)) return null;
+  const system = textOf(body?.system);
+  const found = list.map(record).filter((m): m is Json => !!m && typeof m.role === "string");
+  if (!found.length) return null;
+  return [...(system ? [{ role: "system", content: system }] : []), ...found.map((m) => ({ ...m, role: String(m.role), content: m.content ?? textOf(m.parts) }))];
+}
+
+/** What a call answered, as text; an empty text when it said nothing in words. */
+export function completionOf(output: unknown): string {
+  if (typeof output === "string") return output;
+  if (Array.isArray(output)) return output.map(completionOf).filter(Boolean).join("\n");
+  const body = record(output);
+  if (!body) return "";
+  if (Array.isArray(body.choices)) return completionOf(body.choices.map((c) => record(c)?.message ?? record(c)?.text));
+  if (Array.isArray(body.candidates)) return completionOf(body.candidates.map((c) => record(c)?.content));
+  if (body.output !== undefined) return completionOf(body.output);
+  return textOf(body.content ?? body.parts ?? body.text);
+}
+
+export interface Row {
+  prompt: { role: string; content: unknown }[];
+  completion: string;
+  trace_id: string;
+  span_id: string;
+  model: string | null;
+}
+
+/** One row of a model call; null for other spans and for calls whose body was not kept. */
+export function rowOf(traceId: string, span: SpanDetail): Row | null {
+  if (span.kind !== "llm") return null;
+  const prompt = promptOf(span.input);
+  return prompt ? { prompt, completion: completionOf(span.output), trace_id: traceId, span_id: span.span_id, model: span.model } : null;
+}
+
+/** The last call of each trace, in the traces' order. */
+export function lastOnly(rows: Row[]): Row[] {
+  return [...new Map(rows.map((r) => [r.trace_id, r])).values()];
+}
