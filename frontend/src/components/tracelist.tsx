@@ -88,7 +88,8 @@ export function TraceList({ rows, columns, words, current, fresh, ticked, onTick
     // Only a move of the selection scrolls; new rows must not.
   }, [current]);
   const all = rows.length > 0 && rows.every((r) => ticked.has(r.trace_id));
-  const grid = { "--columns": `34px ${columns.map((c) => c.width).join(" ")}` } as React.CSSProperties;
+  const least = columns.reduce((n, c) => n + Number(/\d+/.exec(c.width)?.[0] ?? 0), 34);
+  const grid = { "--columns": `34px ${columns.map((c) => c.width).join(" ")}`, "--least": `${least}px` } as React.CSSProperties;
   return (
     <div className="vtable" ref={box} role="table" aria-label="Traces" aria-rowcount={rows.length + 1} tabIndex={0} style={grid} onScroll={(e) => onTop(e.currentTarget.scrollTop < ROW)}>
       <div className="vhead" role="rowgroup">

@@ -1,5 +1,6 @@
 /** Rows of a dataset made from recorded model calls, each with the trace it came from. */
 import type { SpanDetail } from "../api/types.ts";
+import type { Call } from "./chat.ts";
 
 type Json = Record<string, unknown>;
 const record = (v: unknown): Json | null => (v && typeof v === "object" && !Array.isArray(v) ? (v as Json) : null);
@@ -19,13 +20,14 @@ export function textOf(content: unknown): string {
 export function promptOf(input: unknown): { role: string; content: unknown }[] | null {
   if (typeof input === "string") return input ? [{ role: "user", content: input }] : null;
   const body = record(input);
-  const list = Array.isArray(input) ? input : (body?.messages ?? body?.input ?? body?.prompt);
-  if (typeof list === "string") return list ? [{ role: "user", content: list }] : null;
+  const list = Array.isArray(input) ? input : (body?.messages ?? body?.contents ?? body?.input ?? body?.prompt);
+  const system = textOf(body?.system ?? body?.instructions ?? record(body?.systemInstruction ?? body?.system_instruction)?.parts);
+  const first = system ? [{ role: "system", content: system }] : [];
+  if (typeof list === "string") return list ? [...first, { role: "user", content: list }] : null;
   if (!Array.isArray(list)) return null;
-  const system = textOf(body?.system);
   const found = list.map(record).filter((m): m is Json => !!m && typeof m.role === "string");
   if (!found.length) return null;
-  return [...(system ? [{ role: "system", content: system }] : []), ...found.map((m) => ({ ...m, role: String(m.role), content: m.content ?? textOf(m.parts) }))];
+  return [...first, ...found.map(({ parts, ...m }) => ({ ...m, role: m.role === "model" ? "assistant" : String(m.role), content: m.content ?? (parts === undefined ? null : textOf(parts)) }))];
 }
 
 /** What a call answered, as text; an empty text when it said nothing in words. */
@@ -38,6 +40,21 @@ export function completionOf(output: unknown): string {
   if (Array.isArray(body.candidates)) return completionOf(body.candidates.map((c) => record(c)?.content));
   if (body.output !== undefined) return completionOf(body.output);
   return textOf(body.content ?? body.parts ?? body.text);
+}
+
+const SETTINGS = ["temperature", "top_p", "max_tokens", "seed"] as const;
+
+/** A recorded call as one that can be made again; null when its messages were not kept. */
+export function callOf(span: SpanDetail): Call | null {
+  const messages = promptOf(span.input);
+  if (!messages) return null;
+  const body = record(span.input);
+  const call: Call = { model: span.requested_model ?? span.model ?? "", messages, stream: body?.stream === true };
+  if (Array.isArray(body?.tools) && body.tools.length) call.tools = body.tools;
+  for (const name of SETTINGS) if (typeof body?.[name] === "number") call[name] = body[name] as number;
+  if (Array.isArray(body?.stop)) call.stop = body.stop.map(String);
+  else if (typeof body?.stop === "string") call.stop = [body.stop];
+  return call;
 }
 
 export interface Row {

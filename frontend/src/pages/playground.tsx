@@ -4,11 +4,12 @@ import { api, ApiError, gateway, path } from "../api/client.ts";
 import type { Message, Page, Prompt, Rendered, SpanDetail } from "../api/types.ts";
 import { Result, useCall } from "../components/answer.tsx";
 import { Card, Code, Dialog, Field, PageHead } from "../components/bits.tsx";
-import { plainText } from "../components/messages.tsx";
 import { type Call, messageOf, program, toolsOf } from "../lib/chat.ts";
 import { useKeys } from "../lib/keys.ts";
+import { plainText } from "../lib/messages.ts";
 import { A, ProjectContext, type Search, useSearch } from "../lib/nav.tsx";
 import { useAct, useGet } from "../lib/query.ts";
+import { callOf as recorded } from "../lib/rows.ts";
 
 interface Turn {
   role: string;
@@ -284,10 +285,12 @@ export default function Playground() {
     Escape: stop,
   });
   useReplay(search.from, (span) => {
-    const input = span.input as { messages?: Message[]; tools?: unknown[] } | Message[] | null;
-    const list = Array.isArray(input) ? input : (input?.messages ?? []);
-    if (list.length) setTurns(list.map(turnOf));
-    if (!Array.isArray(input) && input?.tools?.length) setSource(JSON.stringify(input.tools, null, 2));
+    const call = recorded(span);
+    if (!call) return;
+    setTurns((call.messages as Message[]).map(turnOf));
+    if (call.tools) setSource(JSON.stringify(call.tools, null, 2));
+    const given = Object.fromEntries(NUMBERS.filter(([key]) => search[key] === undefined && call[key as "seed"] !== undefined).map(([key]) => [key, String(call[key as "seed"])]));
+    if (Object.keys(given).length) patch(given, { replace: true });
     const asked = span.requested_model ?? span.model;
     if (asked && !search.model) patch({ model: asked }, { replace: true });
   });

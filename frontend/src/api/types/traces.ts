@@ -110,6 +110,13 @@ export interface Span {
   tokens_estimated?: boolean;
   prompt?: string | null;
   route?: string | null;
+  /** The span that already counts this call, when two instrumentors reported it. */
+  duplicate_of?: string | null;
+  environment?: string | null;
+  user?: string | null;
+  session?: string | null;
+  cache_write_tokens?: number | null;
+  price_version?: string | null;
 }
 export interface SpanEvent {
   name: string;
