@@ -16,9 +16,9 @@ const FORMATS: [string, string][] = [
 ];
 
 /** The query that finds exactly these traces. */
-export const idsQuery = (ids: string[]) => ids.map((id) => `trace:${id}`).join(" OR ");
+export const idsQuery = (ids: string[]) => `id:(${ids.join(" OR ")})`;
 
-/** Addresses have an end; so many ids fit with room to spare. */
+/** A query has an end; so many ids fit with room to spare. */
 const MOST_LINKED = 100;
 
 function Exports({ asked, label }: { asked: () => Params; label: string }) {

@@ -24,6 +24,8 @@ interface Props {
   /** Called with the x range that was drawn with the mouse. */
   onBrush?: (from: number, to: number) => void;
   sync?: string;
+  /** Several charts share one legend, drawn elsewhere. */
+  bare?: boolean;
 }
 
 const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -119,7 +121,7 @@ export function Chart(props: Props) {
     <figure className="chart">
       <figcaption>
         <span className="chart-title">{props.label}</span>
-        {props.series.length > 1 &&
+        {props.series.length > 1 && !props.bare &&
           props.series.map((s) => (
             <span key={s.label} className="legend">
               <i style={{ background: `var(${s.color})` }} />

@@ -9,28 +9,50 @@ import { chips, quoted, type Typing, typingAt, without } from "../lib/traceql.ts
 
 /** Fields of the language and what they hold; the server knows the keys of metadata and attributes besides. */
 export const FIELDS: [string, string][] = [
-  ["text", "words in input or output"],
-  ["model", "model that answered"],
+  ["text", "words in name, error, input or output"],
+  ["model", "model that answered or was asked for"],
   ["status", "ok or error"],
   ["kind", "llm, tool, agent, …"],
-  ["provider", "provider"],
   ["latency", "duration, as in latency>2s"],
-  ["cost", "US dollars, as in cost>0.01"],
-  ["tokens", "tokens in and out"],
+  ["cost", "US dollars, as in cost>=0.01"],
   ["user", "user"],
   ["session", "session"],
+  ["route", "route of the gateway"],
+  ["provider", "provider of a call"],
   ["tag", "tag"],
-  ["route", "gateway route"],
-  ["key", "API key"],
+  ["metadata", "by key, as in metadata.customer:acme"],
+  ["input", "words in what was asked"],
+  ["output", "words in what was answered"],
+  ["error", "words in an error; error:* is any"],
+  ["name", "name of a span"],
+  ["prompt", "prompt, or name@version"],
+  ["key", "id of the API key"],
   ["environment", "environment"],
-  ["prompt", "prompt and version, as in triage@3"],
-  ["name", "name of the span"],
-  ["error", "error message"],
-  ["feedback", "judgement by people"],
-  ["score", "result of an evaluation"],
-  ["guard", "verdict of a guardrail"],
+  ["guard", "verdict of a guardrail, as in guard:deny"],
+  ["cache", "what the gateway's cache did"],
+  ["feedback", "up, down, a judgement's name, or *"],
+  ["rating", "rating somebody gave, as in rating>=4"],
+  ["score", "by name, as in score.faithfulness<0.5"],
+  ["tokens", "input and output tokens together"],
+  ["input_tokens", "as in input_tokens:1k..2k"],
+  ["output_tokens", "output tokens"],
+  ["cached", "input tokens from the provider's cache"],
+  ["ttft", "time to first token, as in ttft>800ms"],
+  ["spans", "how many spans"],
+  ["calls", "how many model calls"],
+  ["errors", "how many spans failed"],
+  ["requested_model", "model that was asked for"],
+  ["attributes", "by key, as in attributes.http.status_code:500"],
+  ["id", "trace id, or its beginning and *"],
+  ["since", "started then or later, as in since:24h"],
+  ["until", "started before"],
+  ["at", "that day, hour or range, as in at:2026-01-31"],
 ];
-const NUMBERS = new Set(["latency", "cost", "tokens"]);
+const NUMBERS = new Set(["latency", "cost", "tokens", "input_tokens", "output_tokens", "cached", "ttft", "spans", "calls", "errors", "rating"]);
+/** Written with a key behind a dot. */
+const KEYED = new Set(["metadata", "score", "attributes"]);
+/** Nobody lists their values. */
+const FREE = new Set([...NUMBERS, "text", "input", "output", "error", "id", "since", "until", "at"]);
 const KEPT = "penstock.queries";
 const MOST = 12;
 
@@ -67,7 +89,7 @@ function useFacets(typing: Typing, open: boolean) {
   return useQuery<Page<Facet>, ApiError>({
     queryKey: [project, "/traces/facets", key ?? "", typing.prefix],
     queryFn: ({ signal }) => api.get("/traces/facets", { key, prefix: typing.prefix.replace(/\*+$/, "") || undefined }, signal),
-    enabled: open && !(key && NUMBERS.has(key)),
+    enabled: open && !(key && FREE.has(key)),
     staleTime: 20_000,
     placeholderData: (old, query) => (query?.queryKey[2] === (key ?? "") ? old : undefined),
     retry: false,
@@ -86,7 +108,7 @@ function offersFor(text: string, typing: Typing, facets: Facet[]): Offer[] {
       .filter((f) => f.value.toLowerCase().includes(low.replace(/\*/g, "")))
       .slice(0, 12)
       .map((f) => ({ label: f.value || "(empty)", hint: f.traces == null ? "" : count(f.traces), ...put(quoted(f.value), " ") }));
-  const own = FIELDS.filter(([name]) => name.startsWith(low)).map(([name, hint]) => ({ label: name, hint, ...put(name, NUMBERS.has(name) ? ">" : ":") }));
+  const own = FIELDS.filter(([name]) => name.startsWith(low)).map(([name, hint]) => ({ label: name, hint, ...put(name, KEYED.has(name) ? "." : NUMBERS.has(name) ? ">" : ":") }));
   const known = facets
     .filter((f) => f.value.toLowerCase().includes(low) && !FIELDS.some(([name]) => name === f.value))
     .map((f) => ({ label: f.value, hint: f.traces == null ? "key" : count(f.traces), ...put(f.value, ":") }));

@@ -15,6 +15,9 @@ import { Failure, Loading } from "./state.tsx";
 export const PLACES: { key: string; label: string; href: string; icon: string; group: string }[] = [
   { key: "h", label: "Home", href: "/", icon: "home", group: "" },
   { key: "t", label: "Traces", href: "/traces", icon: "traces", group: "Observe" },
+  { key: "q", label: "Sessions", href: "/sessions", icon: "sessions", group: "Observe" },
+  { key: "w", label: "Users", href: "/users", icon: "users", group: "Observe" },
+  { key: "f", label: "Dashboards", href: "/dashboards", icon: "dashboards", group: "Observe" },
   { key: "o", label: "Routes", href: "/gateway", icon: "routes", group: "Gateway" },
   { key: "v", label: "Providers", href: "/gateway/providers", icon: "providers", group: "Gateway" },
   { key: "k", label: "Keys", href: "/gateway/keys", icon: "keys", group: "Gateway" },

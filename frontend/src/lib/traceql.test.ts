@@ -16,7 +16,7 @@ test("terms are found with their places", () => {
 });
 
 test("a value is written so that it is read back", () => {
-  for (const value of ["plain", "two words", 'a "quote"', "back\\slash", "(x)", "OR", "", "naïve:x"]) {
+  for (const value of ["plain", "two words", 'a "quote"', "back\\slash", "(x)", "OR", "", "naïve:x", "a*b", "x=y"]) {
     const made = termOf("user", value);
     assert.deepEqual(terms(made).map((t) => [t.field, t.value]), [["user", value]], made);
   }
@@ -38,6 +38,14 @@ test("chips can be taken away where nothing ties them together", () => {
   assert.equal(without(text, found[1]!), "model:m word");
   assert.deepEqual(chips("a OR b"), []);
   assert.deepEqual(chips("(a b)"), []);
+});
+
+test("values quoted in part, keys with dots", () => {
+  assert.deepEqual(terms('model:gpt-*"mini (old)" metadata.customer:acme score.a/b<0.5').map((t) => [t.field, t.op, t.value]), [
+    ["model", ":", "gpt-*mini (old)"],
+    ["metadata.customer", ":", "acme"],
+    ["score.a/b", "<", "0.5"],
+  ]);
 });
 
 test("what is being typed", () => {

@@ -10,27 +10,27 @@ export interface Term {
   value: string;
 }
 
-const OPS = /^(!=|>=|<=|:|=|>|<|~)/;
+const OPS = /^(!=|>=|<=|:|=|>|<)/;
+const NAME = /^[A-Za-z_]\w*(?:\.[^\s():<>=!"]+)?/;
 const JOINS = new Set(["AND", "OR", "NOT"]);
 
 /** A value as it was meant: quotes gone, escapes undone. */
 function plain(source: string): string {
-  if (!source.startsWith('"')) return source;
-  const body = source.length > 1 && source.endsWith('"') ? source.slice(1, -1) : source.slice(1);
-  return body.replace(/\\(.)/g, "$1");
+  return source.replace(/"((?:\\.|[^"\\])*)("|$)/g, (_all, body: string) => body.replace(/\\(["\\])/g, "$1"));
 }
 
-/** Where a bare or quoted piece that begins at `at` ends. */
-function pieceEnd(text: string, at: number): number {
-  if (text[at] !== '"') {
-    while (at < text.length && !/[\s()]/.test(text[at]!)) at++;
-    return at;
-  }
+function quoteEnd(text: string, at: number): number {
   for (at++; at < text.length; at++) {
     if (text[at] === "\\") at++;
     else if (text[at] === '"') return at + 1;
   }
   return text.length;
+}
+
+/** Where a value that begins at `at` ends; it may be quoted in part, as in `gpt-*"mini (old)"`. */
+function pieceEnd(text: string, at: number): number {
+  while (at < text.length && !/[\s()]/.test(text[at]!)) at = text[at] === '"' ? quoteEnd(text, at) : at + 1;
+  return Math.min(at, text.length);
 }
 
 /** Every piece of the query, in order. */
@@ -50,7 +50,7 @@ export function terms(text: string): Term[] {
     }
     const not = c === "-" && at + 1 < text.length && !/[\s)]/.test(text[at + 1]!);
     if (not) at++;
-    const name = /^[A-Za-z_][\w.\-/]*/.exec(text.slice(at))?.[0] ?? "";
+    const name = NAME.exec(text.slice(at))?.[0] ?? "";
     const op = name ? (OPS.exec(text.slice(at + name.length))?.[0] ?? "") : "";
     if (op) {
       const from = at + name.length + op.length;
@@ -69,7 +69,7 @@ export function terms(text: string): Term[] {
 
 /** A value as it must be written. */
 export function quoted(value: string): string {
-  return value !== "" && /^[^\s"()\\]+$/.test(value) && !JOINS.has(value) ? value : `"${value.replace(/[\\"]/g, "\\$&")}"`;
+  return value !== "" && /^[^\s"()\\*]+$/.test(value) && !JOINS.has(value) ? value : `"${value.replace(/[\\"]/g, "\\$&")}"`;
 }
 
 export function termOf(field: string, value: string | number, { not = false, op = ":" } = {}): string {

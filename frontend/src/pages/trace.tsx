@@ -106,7 +106,7 @@ export default function TracePage() {
         <Popover button="Compare" small end>
           {(shut) => <Compare id={traceId} close={shut} />}
         </Popover>
-        <a className="button small" download href={exportHref("jsonl", { query: `trace:${traceId}` })}>
+        <a className="button small" download href={exportHref("jsonl", { query: `id:${traceId}` })}>
           Export
         </a>
         <button type="button" className="button small danger" onClick={() => setOpen("delete")}>

@@ -45,18 +45,24 @@ export interface SavedView {
   shared: boolean;
   owner?: string | null;
 }
-export interface SessionRow {
-  session: string;
-  user: string | null;
+interface Totals {
   traces: number;
   calls: number;
   errors: number;
-  first_at: string;
-  last_at: string;
   input_tokens: number;
   output_tokens: number;
   cost_usd: number;
+  first_at: string;
+  last_at: string;
+}
+export interface SessionRow extends Totals {
+  session: string;
+  user: string | null;
   preview: string | null;
+}
+export interface UserRow extends Totals {
+  user: string;
+  sessions?: number;
 }
 export interface Turn {
   trace_id: string;
@@ -67,22 +73,12 @@ export interface Turn {
   status: Status;
   cost_usd: number | null;
   duration_ns: number;
+  model?: string | null;
 }
-export interface SessionDetail {
+export interface SessionPage {
   session: string;
   turns: Turn[];
-}
-export interface UserRow {
-  user: string;
-  sessions?: number;
-  traces: number;
-  calls: number;
-  errors: number;
-  first_at: string;
-  last_at: string;
-  input_tokens: number;
-  output_tokens: number;
-  cost_usd: number;
+  next?: string | null;
 }
 export interface TraceDiff {
   left: TraceSummary;
@@ -144,8 +140,13 @@ export interface TimePoint {
   p95_ms: number | null;
   p99_ms: number | null;
   ttft_p50_ms: number | null;
+  ttft_p95_ms?: number | null;
   input_tokens?: number;
   output_tokens?: number;
+  cached_tokens?: number;
+  reasoning_tokens?: number;
+  cache_hits?: number;
+  unpriced?: number;
   cost_usd?: number | null;
 }
 export interface Usage {
@@ -158,5 +159,11 @@ export interface Usage {
   cached_tokens: number;
   reasoning_tokens: number;
   unpriced: number;
-  mean_latency_ms: number;
+  mean_latency_ms: number | null;
+  cache_hits?: number;
+  p50_ms?: number | null;
+  p95_ms?: number | null;
+  p99_ms?: number | null;
+  ttft_p50_ms?: number | null;
+  ttft_p95_ms?: number | null;
 }
