@@ -27,7 +27,7 @@ export function useGet<T>(url: string, params?: Params, options: GetOptions<T> =
 
 interface PagedOptions {
   /** Made when the question is asked, such as the window of a relative range. */
-  now?: () => Params;
+  now?: () => object;
   every?: number;
   enabled?: boolean;
 }
@@ -35,10 +35,10 @@ interface PagedOptions {
 /** Pages of a list, read on by cursor; the first page's `now` holds for all of them. */
 export function usePages<P extends { next?: string | null }>(url: string, params: Params, { now = () => ({}), every, enabled }: PagedOptions = {}) {
   const project = useContext(ProjectContext);
-  return useInfiniteQuery<P, ApiError, { pages: P[] }, unknown[], { cursor?: string; now: Params } | null>({
+  return useInfiniteQuery<P, ApiError, { pages: P[] }, unknown[], { cursor?: string; now: object } | null>({
     queryKey: [project, url, params],
     initialPageParam: null,
-    queryFn: ({ pageParam, signal }) => api.get<P>(url, { ...params, ...(pageParam?.now ?? now()), cursor: pageParam?.cursor }, signal),
+    queryFn: ({ pageParam, signal }) => api.get<P>(url, { ...params, ...(pageParam?.now ?? now()), cursor: pageParam?.cursor } as Params, signal),
     getNextPageParam: (last, _all, at) => (last.next ? { cursor: last.next, now: at?.now ?? now() } : null),
     placeholderData: (old) => old,
     enabled,
