@@ -191,7 +191,7 @@ class Views:
         """Save or remove one."""
         if method == "DELETE":
             self.items.pop(name, None)
-            return 204, None
+            return 200, {}
         self.items[name] = {**body, "name": name, "owner": "owner"}
         return 200, self.items[name]
 

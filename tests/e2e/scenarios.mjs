@@ -48,6 +48,9 @@ const PAGES = [
   ["about", "/settings?tab=about", "OpenTelemetry"],
 ];
 
+/** `PENSTOCK_E2E_ONLY`: a pattern of pages' names, while working on some of them. */
+const ONLY = PAGES.filter(([name]) => new RegExp(process.env.PENSTOCK_E2E_ONLY ?? "").test(name));
+
 const see = (page, text) => page.getByText(new RegExp(text.split("|").map((t) => t.replace(/[.*+?^${}()[\]\\]/g, "\\$&")).join("|"))).first().waitFor();
 
 async function walk(theme) {
@@ -56,7 +59,7 @@ async function walk(theme) {
   await enter(page);
   assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), theme);
   const problems = [];
-  for (const [name, address, text] of PAGES) {
+  for (const [name, address, text] of ONLY) {
     try {
       await page.goto(base + address);
       await see(page, text);
@@ -78,7 +81,7 @@ async function states(value, text, pages) {
   await enter(page);
   await mode(value);
   const problems = [];
-  for (const [name, address] of PAGES.filter(([n]) => pages.includes(n))) {
+  for (const [name, address] of ONLY.filter(([n]) => pages.includes(n))) {
     try {
       await page.goto(base + address);
       await see(page, text[name] ?? text["*"]);
@@ -430,7 +433,7 @@ export const scenarios = {
     await mode("full");
     const { browser, page, complaints } = await open({ width: 420, height: 860 });
     await enter(page, "/");
-    for (const [name, address, text] of PAGES.filter(([n]) => ["home", "traces", "peek", "trace", "waterfall", "conversation", "sessions", "session", "users", "user", "dashboards", "dashboards-by", "trace-diff", "playground", "guardrails", "guardrail", "cache", "settings", "routes", "route", "route-edit", "providers", "keys", "budgets", "spend", "prices", "price", "batches"].includes(n))) {
+    for (const [name, address, text] of ONLY.filter(([n]) => ["home", "traces", "peek", "trace", "waterfall", "conversation", "sessions", "session", "users", "user", "dashboards", "dashboards-by", "trace-diff", "playground", "guardrails", "guardrail", "cache", "settings", "routes", "route", "route-edit", "providers", "keys", "budgets", "spend", "prices", "price", "batches"].includes(n))) {
       await page.goto(base + address);
       await see(page, text);
       await settle(page);

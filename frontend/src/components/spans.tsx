@@ -78,10 +78,10 @@ function SpanList({ rows, kind, from, length, current, folded, onFold, onPick }:
           return (
             <li key={span.span_id} style={{ transform: `translateY(${item.start}px)` }}>
               {below > 0 && (
-                <button type="button" className="fold-button" style={{ left: 2 + Math.min(depth, DEEPEST) * 14 }} aria-label={`${folded.has(span.span_id) ? "Unfold" : "Fold"} ${span.name}`} aria-expanded={!folded.has(span.span_id)} onClick={() => onFold(span.span_id)} />
+                <button type="button" className="fold-button" style={{ left: Math.min(depth, DEEPEST) * 14 }} aria-label={`${folded.has(span.span_id) ? "Unfold" : "Fold"} ${span.name}`} aria-expanded={!folded.has(span.span_id)} onClick={() => onFold(span.span_id)} />
               )}
               <button type="button" className="span-row" aria-pressed={span.span_id === current} onClick={() => onPick(span.span_id)}>
-                <span className="span-name" style={{ paddingLeft: 20 + Math.min(depth, DEEPEST) * 14 }}>
+                <span className="span-name" style={{ paddingLeft: 24 + Math.min(depth, DEEPEST) * 14 }}>
                   <i className={`dot ${span.status === "error" ? "bad" : span.kind}`} />
                   <span className="ellipsis" title={span.name}>
                     {span.name}

@@ -15,7 +15,7 @@ export interface TraceColumn {
 }
 
 export const COLUMNS: TraceColumn[] = [
-  { key: "time", head: "Time", width: "92px", muted: true, text: () => "" },
+  { key: "time", head: "Time", width: "100px", muted: true, text: () => "" },
   { key: "name", head: "Name", width: "minmax(150px, 1.3fr)", text: (t) => t.name },
   { key: "model", head: "Model", width: "minmax(100px, 0.8fr)", text: (t) => t.model ?? "", field: "model" },
   { key: "user", head: "User", width: "minmax(80px, 0.5fr)", text: (t) => t.user ?? "", field: "user" },

@@ -11,6 +11,13 @@ test("changed words only", () => {
     { op: "insert", text: "blue" },
     { op: "equal", text: " fox" },
   ]);
+  assert.deepEqual(diffWords("a b c d", "x y c z"), [
+    { op: "delete", text: "a b" },
+    { op: "insert", text: "x y" },
+    { op: "equal", text: " c " },
+    { op: "delete", text: "d" },
+    { op: "insert", text: "z" },
+  ]);
   assert.deepEqual(diffWords("", ""), []);
   assert.deepEqual(diffWords("", "a"), [{ op: "insert", text: "a" }]);
 });

@@ -28,6 +28,29 @@ export function diffWords(left: string, right: string): Change[] {
   put("equal", a.slice(0, from).join(""));
   middle(a.slice(from, a.length - end), b.slice(from, b.length - end), put);
   put("equal", end ? a.slice(-end).join("") : "");
+  return joined(out);
+}
+
+/** A change runs on over the blanks between its words: that reads better than a change for every word. */
+function joined(changes: Change[]): Change[] {
+  const out: Change[] = [];
+  for (let i = 0; i < changes.length; i++) {
+    let deleted = "";
+    let inserted = "";
+    let at = i;
+    const blank = (n: number) => changes[n]?.op === "equal" && !changes[n].text.trim() && changes[n + 1] !== undefined && changes[n + 1]!.op !== "equal";
+    for (; at < changes.length && (changes[at]!.op !== "equal" || (at > i && blank(at))); at++) {
+      if (changes[at]!.op !== "insert") deleted += changes[at]!.text;
+      if (changes[at]!.op !== "delete") inserted += changes[at]!.text;
+    }
+    if (at === i) {
+      out.push(changes[i]!);
+      continue;
+    }
+    if (deleted) out.push({ op: "delete", text: deleted });
+    if (inserted) out.push({ op: "insert", text: inserted });
+    i = at - 1;
+  }
   return out;
 }
 

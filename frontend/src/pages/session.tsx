@@ -61,7 +61,15 @@ export default function SessionView() {
             <Facts
               items={[
                 ["Turns", `${plural(turns.length, "turn")}${pages.hasNextPage ? " so far" : ""}`],
-                ["User", users.length ? users.map((u) => <A key={u} href={`/users/${encodeURIComponent(u)}`}>{u} </A>) : null],
+                ["User", users.length ? (
+                  <span className="user-list">
+                    {users.map((u) => (
+                      <A key={u} href={`/users/${encodeURIComponent(u)}`}>
+                        {u}
+                      </A>
+                    ))}
+                  </span>
+                ) : null],
                 ["Began", turns[0] && clock(turns[0].at)],
                 ["Last", turns.length ? clock(turns[turns.length - 1]!.at) : null],
                 ["Cost", usd(turns.reduce((n, t) => n + (t.cost_usd ?? 0), 0))],

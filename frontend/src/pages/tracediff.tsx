@@ -84,8 +84,8 @@ function Changes({ pair }: { pair: Pair }) {
           {fields.map(([field, [from, to]]) => (
             <tr key={field}>
               <td className="mono">{field}</td>
-              <td className="wrap">{said(field, from)}</td>
-              <td className="wrap">{said(field, to)}</td>
+              <td className={typeof from === "number" ? undefined : "wrap"}>{said(field, from)}</td>
+              <td className={typeof to === "number" ? undefined : "wrap"}>{said(field, to)}</td>
               <td>
                 <Delta field={field} from={from} to={to} />
               </td>
