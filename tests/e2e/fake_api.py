@@ -139,7 +139,12 @@ def spans_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
             }
         )
     # Two instrumentors reported the first call of the agent.
-    twin = {**spans[2], "span_id": "d" * 16, "name": "ChatCompletion", "duplicate_of": spans[2]["span_id"]}
+    twin = {
+        **spans[2],
+        "span_id": "d" * 16,
+        "name": "ChatCompletion",
+        "duplicate_of": f"{trace['trace_id']}/{spans[2]['span_id']}",
+    }
     return [*spans, twin]
 
 
@@ -191,6 +196,8 @@ def span_detail(trace: dict[str, Any], span_id: str) -> dict[str, Any] | None:
 
 def chosen(q: dict[str, str]) -> list[dict[str, Any]]:
     """The traces that a question is about; raises fake_traces.Wrong."""
+    if q.get("query") == f"id:{BIG}":
+        return [{**TRACES[4], "trace_id": BIG, "name": "a very long run"}]
     asked = fake_traces.condition(q.get("query", ""))
     return [t for t in TRACES if matches(t, q) and asked(t)]
 
@@ -906,8 +913,11 @@ def traced(parts: list[str], q: dict[str, str]) -> Any:
         case ["traces", left, "diff", right]:
             two = [by_id(TRACES, "trace_id", t) for t in (left, right)]
             return fake_traces.difference(two[0], two[1], summary, spans_of) if all(two) else None
-        case ["traces", trace_id] if trace_id == BIG:
-            return huge()
+        case ["traces", trace_id, "outline"] if trace_id == BIG:
+            return fake_traces.outline(huge())
+        case ["traces", trace_id, "outline"]:
+            trace = by_id(TRACES, "trace_id", trace_id)
+            return None if trace is None else fake_traces.outline({**trace, "spans": spans_of(trace)})
         case ["traces", trace_id, *rest] if trace_id == BIG:
             return span_detail({**TRACES[4]}, "a" * 16)
         case ["traces", trace_id, *rest]:

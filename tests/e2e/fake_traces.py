@@ -59,13 +59,22 @@ def condition(query: str) -> Callable[[Trace], bool]:
     return lambda trace: all(_holds(trace, f, o, v) is not no for no, f, o, v in asked)
 
 
-def snippet(trace: Trace, query: str) -> str | None:
-    """Return the input around the first word searched for."""
+def snippet(trace: Trace, query: str) -> dict[str, Any] | None:
+    """Return the input around the first word searched for, and where the word is."""
     for _, field, _, value in (m.groups() for m in TERM.finditer(query)):
         text = trace["input_preview"]
         at = text.lower().find(_plain(value).lower())
         if field in (None, "text", "input") and at >= 0:
-            return ("…" if at > 20 else "") + text[max(0, at - 20) : at + 160]
+            begin = max(0, at - 20)
+            lead = "…" if begin else ""
+            start = len(lead) + at - begin
+            marks = [[start, start + len(_plain(value))]]
+            return {
+                "span_id": "a" * 16,
+                "field": "input",
+                "text": lead + text[begin : at + 160],
+                "marks": marks,
+            }
     return None
 
 
@@ -151,7 +160,8 @@ def session(traces: list[Trace], name: str) -> dict[str, Any] | None:
         }
         for t in own
     ]
-    return {"session": name, "turns": turns, "next": None} if own else None
+    totals = people(own, "session")
+    return {"session": name, "totals": totals[0], "turns": turns, "next": None} if own else None
 
 
 def difference(
@@ -164,8 +174,11 @@ def difference(
         one, two = a[n] if n < len(a) else None, b[n] if n < len(b) else None
         fields = ("model", "status", "error", "input_tokens", "output_tokens", "cost_usd", "ttft_ns")
         changes = {f: [one[f], two[f]] for f in fields if one and two and one[f] != two[f]}
-        pairs.append({"left": one, "right": two, "changes": changes})
-    return {"left": summary(left), "right": summary(right), "spans": pairs}
+        texts = {"output": [["=", "category: "], ["-", "bug"], ["+", "billing"]]} if n % 3 == 0 else {}
+        changes |= {"output": ["category: bug", "category: billing"]} if texts else {}
+        pairs.append({"left": one, "right": two, "changes": changes, "texts": texts})
+    two_sides = {"left": summary(left), "right": summary(right)}
+    return {**two_sides, "spans": pairs, "total": len(pairs), "next": None}
 
 
 def split(points: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
@@ -176,6 +189,32 @@ def split(points: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
             part = {k: v / (n + 2) if isinstance(v, int | float) else v for k, v in point.items()}
             out.append({**part, "calls": point["calls"] // (n + 2), "group": group})
     return out
+
+
+def outline(trace: Trace) -> dict[str, Any]:
+    """Return a trace's spans as columns, in the order they are given."""
+    spans = trace["spans"]
+    places = {span["span_id"]: n for n, span in enumerate(spans)}
+    lists: dict[str, list[Any]] = {}
+    columns: dict[str, list[Any]] = {}
+    for name, many in (("name", "names"), ("kind", "kinds"), ("status", "statuses"), ("model", "models")):
+        lists[many] = list(dict.fromkeys(s[name] for s in spans if s[name] is not None))
+        at = {value: n for n, value in enumerate(lists[many])}
+        columns[name] = [at.get(s[name], -1) for s in spans]
+    return {
+        "trace_id": trace["trace_id"],
+        "start_ns": trace["start_ns"],
+        "spans": len(spans),
+        **lists,
+        **columns,
+        "span_id": [s["span_id"] for s in spans],
+        "parent": [places.get(s["parent_id"], -1) for s in spans],
+        "depth": [0 for _ in spans],
+        "start": [s["start_ns"] - trace["start_ns"] for s in spans],
+        "duration": [s["end_ns"] - s["start_ns"] for s in spans],
+        "tokens": [(s["input_tokens"] or 0) + (s["output_tokens"] or 0) for s in spans],
+        "cost_usd": [s["cost_usd"] for s in spans],
+    }
 
 
 VIEW = {"name": "failing", "query": "status:error", "columns": ["time", "name", "user", "latency"]}

@@ -80,6 +80,8 @@ function Actions({ traceId, span }: { traceId: string; span: SpanDetail }) {
   );
 }
 
+const asText = (v: unknown) => (typeof v === "string" ? v : JSON.stringify(v));
+
 function Attributes({ span }: { span: SpanDetail }) {
   return (
     <>
@@ -106,6 +108,7 @@ function Bodies({ traceId, span }: { traceId: string; span: SpanDetail }) {
       )}
       <Handling span={span} />
       <Guarded span={span} />
+      {span.parameters && Object.keys(span.parameters).length > 0 && <Facts items={Object.entries(span.parameters).map(([name, v]): [string, string] => [name, asText(v)])} />}
       <Actions traceId={traceId} span={span} />
       {span.input == null && span.output == null && <p className="muted">No body was recorded for this span.</p>}
       {span.input != null && (
@@ -130,14 +133,15 @@ const size = (span: Span) => {
 };
 
 /** Why a span's figures are in no sum, with the one that counts. */
-function Uncounted({ span, pick }: { span: Span; pick: (id: string) => void }) {
+function Uncounted({ traceId, span, pick }: { traceId: string; span: Span; pick: (id: string) => void }) {
   const why = uncounted(span);
   if (!why) return null;
-  const other = span.duplicate_of?.split(":").pop();
+  const [trace, other] = span.duplicate_of?.split("/") ?? [];
   return (
     <div className="note" role="note">
       Not counted. {why}{" "}
-      {other && (
+      {other && trace !== traceId && <A href={`/traces/${trace}${stringifySearch({ span: other })}`}>Show the counted one</A>}
+      {other && trace === traceId && (
         <button type="button" className="link" onClick={() => pick(other)}>
           Show the counted one
         </button>
@@ -146,11 +150,13 @@ function Uncounted({ span, pick }: { span: Span; pick: (id: string) => void }) {
   );
 }
 
-export function SpanView({ traceId, span, pick }: { traceId: string; span: Span; pick: (id: string) => void }) {
+export function SpanView({ traceId, span: row, pick }: { traceId: string; span: Span; pick: (id: string) => void }) {
   const [search] = useSearch();
   const tab = search.show ?? "messages";
-  const detail = useGet<SpanDetail>(path`/traces/${traceId}/spans/${span.span_id}`, undefined, { staleTime: 60_000 });
+  const detail = useGet<SpanDetail>(path`/traces/${traceId}/spans/${row.span_id}`, undefined, { staleTime: 60_000 });
   const hrefOf = (key: string) => `${window.location.pathname}${stringifySearch({ ...search, show: key === "messages" ? undefined : key })}`;
+  // The row of a very large trace does not have every field.
+  const span: Span = detail.data ?? row;
   const model = span.kind === "llm" || span.kind === "embedding";
   return (
     <>
@@ -164,7 +170,7 @@ export function SpanView({ traceId, span, pick }: { traceId: string; span: Span;
           <Copy text={`${window.location.origin}/traces/${traceId}${stringifySearch({ span: span.span_id, project: search.project })}`} label="Copy link" />
         </span>
       </div>
-      <Uncounted span={span} pick={pick} />
+      <Uncounted traceId={traceId} span={span} pick={pick} />
       <Facts
         items={[
           ["Model", span.model && `${span.model}${span.requested_model && span.requested_model !== span.model ? ` (asked for ${span.requested_model})` : ""}`],
@@ -172,6 +178,7 @@ export function SpanView({ traceId, span, pick }: { traceId: string; span: Span;
           ["Latency", ms((span.end_ns - span.start_ns) / 1e6)],
           ["First token", span.ttft_ns != null ? ms(span.ttft_ns / 1e6) : null],
           ["Tokens", model || span.input_tokens || span.output_tokens ? size(span) : null],
+          ["Finish", detail.data?.finish_reasons?.join(", ")],
           ["Cost", span.cost_usd != null && (model || span.cost_usd) ? <span title={span.price_version ? `Prices of ${span.price_version}` : undefined}>{usd(span.cost_usd)}</span> : null],
         ]}
       />

@@ -1,12 +1,13 @@
 /** One trace: as a tree, a waterfall or a conversation, and the chosen span beside it. */
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useContext, useEffect, useMemo, useRef, useState } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { path } from "../api/client.ts";
-import type { Span, TraceDetail } from "../api/types.ts";
+import { useQuery } from "@tanstack/react-query";
+import type { ApiError } from "../api/client.ts";
+import type { Span } from "../api/types.ts";
 import { count, full, ms, plural, usd } from "../lib/format.ts";
 import { useKeys } from "../lib/keys.ts";
-import { A, stringifySearch, useSearch } from "../lib/nav.tsx";
-import { useGet } from "../lib/query.ts";
+import { A, ProjectContext, stringifySearch, useSearch } from "../lib/nav.tsx";
+import { type Read, readTrace } from "../lib/outline.ts";
 import { extent, found, type Row, ticks, tree, uncounted, unfolded } from "../lib/spans.ts";
 import { clock } from "../lib/time.ts";
 import { Facts, Tabs } from "./bits.tsx";
@@ -110,24 +111,26 @@ function SpanList({ rows, kind, from, length, current, folded, onFold, onPick }:
 }
 
 const LIVE_MS = 60_000;
-const MOST_REFRESHED = 2_000;
 
 export function TraceView({ traceId, compact }: { traceId: string; compact?: boolean }) {
-  const trace = useGet<TraceDetail>(path`/traces/${traceId}`, undefined, {
+  const project = useContext(ProjectContext);
+  const trace = useQuery<Read, ApiError>({
+    queryKey: [project, "trace", traceId],
+    queryFn: ({ signal }) => readTrace(traceId, signal),
     staleTime: 5_000,
     // Spans may still be on their way; a big trace is not read again and again.
-    every: (t) => (t && t.spans.length < MOST_REFRESHED && Date.now() - t.end_ns / 1e6 < LIVE_MS ? 5_000 : false),
+    refetchInterval: (q) => (q.state.data && !q.state.data.columns && Date.now() - q.state.data.end_ns / 1e6 < LIVE_MS ? 5_000 : false),
   });
   return <Ready query={trace}>{(data) => <Loaded trace={data} compact={compact} />}</Ready>;
 }
 
-function Summary({ trace, current, from, to }: { trace: TraceDetail; current: Span; from: number; to: number }) {
+function Summary({ trace, current, from, to }: { trace: Read; current: Span; from: number; to: number }) {
   return (
     <Facts
       items={[
         ["Started", clock(from / 1e6, true)],
         ["Took", ms((to - from) / 1e6)],
-        ["Spans", full(trace.spans.length)],
+        ["Spans", trace.of ? `the first ${full(trace.spans.length)} of ${full(trace.of)}` : full(trace.spans.length)],
         ["Tokens", `${count(trace.input_tokens)} in · ${count(trace.output_tokens)} out${trace.spans.some((s) => s.tokens_estimated) ? " (estimated)" : ""}`],
         ["Cost", usd(trace.cost_usd)],
         ["Errors", trace.errors ? <span className="bad-ink">{full(trace.errors)}</span> : null],
@@ -161,7 +164,7 @@ const TABS: [string, string][] = [
   ["conversation", "Conversation"],
 ];
 
-function Loaded({ trace, compact }: { trace: TraceDetail; compact?: boolean }) {
+function Loaded({ trace, compact }: { trace: Read; compact?: boolean }) {
   const [search, patch] = useSearch();
   const [text, setText] = useState("");
   const [folded, setFolded] = useState<Set<string>>(new Set());

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import type { TraceRow } from "../api/types.ts";
 import type { TraceColumn } from "../lib/columns.ts";
-import { around, marked } from "../lib/marks.ts";
+import { around, marked, markedAt } from "../lib/marks.ts";
 import { A } from "../lib/nav.tsx";
 import { ago, clock } from "../lib/time.ts";
 import { Badge } from "./bits.tsx";
@@ -26,7 +26,7 @@ interface RowProps {
   onFilter: (field: string, value: string, not: boolean) => void;
 }
 
-function Cell({ trace: t, column, words, onFilter }: RowProps & { column: TraceColumn }) {
+function Cell({ trace: t, column, columns, words, onFilter }: RowProps & { column: TraceColumn }) {
   if (column.key === "time") return <span title={clock(t.start_ns / 1e6, true)}>{ago(t.start_ns / 1e6)}</span>;
   if (column.key === "name")
     return (
@@ -38,7 +38,14 @@ function Cell({ trace: t, column, words, onFilter }: RowProps & { column: TraceC
         {t.status === "error" && <Badge value="error" />}
       </>
     );
-  const text = column.key === "input" && t.snippet ? t.snippet : column.text(t);
+  if (t.snippet && (column.key === t.snippet.field || (column.key === "input" && !columns.some((c) => c.key === t.snippet!.field && c.key !== "name"))) && column.key !== "name")
+    return (
+      <>
+        {t.snippet.field !== column.key && <span className="found-in">{t.snippet.field}</span>}
+        {markedAt(t.snippet.text, t.snippet.marks).map((p, i) => (p.hit ? <mark key={i}>{p.text}</mark> : p.text))}
+      </>
+    );
+  const text = column.text(t);
   if (column.field && text)
     return (
       <button
@@ -67,7 +74,7 @@ interface Props {
   ticked: Set<string>;
   onTick: (id: string, range: boolean) => void;
   onTickAll: () => void;
-  onPick: (id: string) => void;
+  onPick: (trace: TraceRow) => void;
   onFilter: RowProps["onFilter"];
   onTop: (atTop: boolean) => void;
   more: () => void;
@@ -116,7 +123,7 @@ export function TraceList({ rows, columns, words, current, fresh, ticked, onTick
               aria-selected={on}
               className={`vrow${on ? " on" : ""}${fresh.has(t.trace_id) ? " fresh" : ""}${ticked.has(t.trace_id) ? " ticked" : ""}`}
               style={{ transform: `translateY(${item.start}px)` }}
-              onClick={() => onPick(t.trace_id)}
+              onClick={() => onPick(t)}
             >
               <div role="cell" className="tick" onClick={(e) => e.stopPropagation()}>
                 <input type="checkbox" aria-label={`Select ${t.name}, ${clock(t.start_ns / 1e6)}`} checked={ticked.has(t.trace_id)} onChange={(e) => onTick(t.trace_id, (e.nativeEvent as MouseEvent).shiftKey)} />

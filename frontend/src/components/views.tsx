@@ -15,7 +15,7 @@ function Save({ query, columns, current, done }: { query: string; columns: strin
   const [name, setName] = useState(current?.name ?? "");
   const [shared, setShared] = useState(current?.shared ?? false);
   const save = useAct(
-    () => api.put<SavedView>(path`/views/${name.trim()}`, { name: name.trim(), query, columns, shared }),
+    () => api.put<SavedView>(path`/views/${name.trim()}`, { query, columns, shared }),
     () => {
       done(name.trim());
       return `Saved the view ${name.trim()}`;

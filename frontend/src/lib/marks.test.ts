@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { around, marked } from "./marks.ts";
+import { around, marked, markedAt } from "./marks.ts";
 import { columnsOf, columnsText, shownColumns, USUAL } from "./columns.ts";
 
 test("words are marked whatever their case, never twice, and nothing is lost", () => {
@@ -12,6 +12,16 @@ test("words are marked whatever their case, never twice, and nothing is lost", (
   ]);
   for (const [text, words] of [["", ["a"]], ["aaa", ["a", "aa"]], ["İstanbul", ["istanbul"]], ["x", []], ["abc", ["", "b"]]] as [string, string[]][])
     assert.equal(marked(text, words).map((p) => p.text).join(""), text);
+});
+
+test("places found by the server are characters, not UTF-16 units", () => {
+  assert.deepEqual(markedAt("🙂 refund 🙂 now", [[2, 8], [11, 14]]), [
+    { text: "🙂 ", hit: false },
+    { text: "refund", hit: true },
+    { text: " 🙂 ", hit: false },
+    { text: "now", hit: true },
+  ]);
+  assert.deepEqual(markedAt("ab", [[0, 1], [0, 2], [5, 9]]).map((p) => p.text).join(""), "ab");
 });
 
 test("a long text is shown from near its first find", () => {

@@ -25,6 +25,21 @@ export function marked(text: string, words: string[]): Piece[] {
   return pieces;
 }
 
+/** The text in pieces by places that somebody else found, counted in characters (code points), as the server counts. */
+export function markedAt(text: string, marks: [number, number][]): Piece[] {
+  const chars = [...text];
+  const pieces: Piece[] = [];
+  let done = 0;
+  for (const [from, to] of [...marks].sort((a, b) => a[0] - b[0])) {
+    if (from < done || to <= from) continue;
+    if (from > done) pieces.push({ text: chars.slice(done, from).join(""), hit: false });
+    pieces.push({ text: chars.slice(from, to).join(""), hit: true });
+    done = to;
+  }
+  if (done < chars.length || !pieces.length) pieces.push({ text: chars.slice(done).join(""), hit: false });
+  return pieces;
+}
+
 /** The part of a long text around the first word found, or its beginning. */
 export function around(text: string, words: string[], room = 60): string {
   const low = text.toLowerCase();

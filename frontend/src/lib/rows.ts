@@ -51,7 +51,10 @@ export function callOf(span: SpanDetail): Call | null {
   const body = record(span.input);
   const call: Call = { model: span.requested_model ?? span.model ?? "", messages, stream: body?.stream === true };
   if (Array.isArray(body?.tools) && body.tools.length) call.tools = body.tools;
-  for (const name of SETTINGS) if (typeof body?.[name] === "number") call[name] = body[name] as number;
+  for (const name of SETTINGS) {
+    const given = body?.[name] ?? span.parameters?.[name];
+    if (typeof given === "number") call[name] = given;
+  }
   if (Array.isArray(body?.stop)) call.stop = body.stop.map(String);
   else if (typeof body?.stop === "string") call.stop = [body.stop];
   return call;

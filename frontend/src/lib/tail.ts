@@ -9,12 +9,14 @@ const PAUSES = [1_000, 2_000, 5_000, 10_000];
 
 export interface Tail {
   rows: TraceRow[];
+  /** How many traces there was no time for. */
+  skipped: number;
   /** `refused` says why it will not be tried again. */
   state: "off" | "connecting" | "on" | "broken" | "refused";
   said: string;
 }
 
-const OFF: Tail = { rows: [], state: "off", said: "" };
+const OFF: Tail = { rows: [], state: "off", said: "", skipped: 0 };
 
 const pause = (length: number, signal: AbortSignal) =>
   new Promise<void>((done) => {
@@ -25,10 +27,11 @@ const pause = (length: number, signal: AbortSignal) =>
     });
   });
 
-async function follow(query: string, signal: AbortSignal, take: (row: TraceRow) => void, say: (state: Tail["state"], text?: string) => void): Promise<void> {
+async function follow(query: string, signal: AbortSignal, take: (row: TraceRow) => void, skip: (traces: number) => void, say: (state: Tail["state"], text?: string) => void): Promise<void> {
+  let last = "";
   for (let failures = 0; !signal.aborted; failures++) {
     try {
-      const response = await fetch(`/api/v1/traces/tail${params({ query })}`, { headers: { accept: "text/event-stream", "x-penstock-project": currentProject() }, credentials: "same-origin", signal });
+      const response = await fetch(`/api/v1/traces/tail${params({ query })}`, { headers: { accept: "text/event-stream", "x-penstock-project": currentProject(), ...(last ? { "last-event-id": last } : {}) }, credentials: "same-origin", signal });
       if (!response.ok || !response.body) {
         const error = await errorFrom(response);
         if (response.status < 500 && response.status !== 429) return say("refused", `${error.message} ${error.hint}`.trim());
@@ -36,7 +39,11 @@ async function follow(query: string, signal: AbortSignal, take: (row: TraceRow) 
       }
       say("on");
       failures = 0;
-      for await (const event of readEvents(response.body)) if (event.event === "trace") take(JSON.parse(event.data) as TraceRow);
+      for await (const event of readEvents(response.body)) {
+        last = event.id || last;
+        if (event.event === "trace") take(JSON.parse(event.data) as TraceRow);
+        else if (event.event === "skipped") skip((JSON.parse(event.data) as { traces: number }).traces);
+      }
     } catch (error) {
       if (signal.aborted) return;
       say("broken", (error as Error).message);
@@ -73,6 +80,7 @@ export function useTail(query: string, project: string, on: boolean): Tail {
         waiting.push(row);
         frame ||= requestAnimationFrame(draw);
       },
+      (traces) => setTail((old) => ({ ...old, skipped: old.skipped + traces })),
       (state, said = "") => control.signal.aborted || setTail((old) => ({ ...old, state, said })),
     );
     return () => {

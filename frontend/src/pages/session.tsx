@@ -6,7 +6,7 @@ import { Messages } from "../components/messages.tsx";
 import { More } from "../components/more.tsx";
 import { Ready } from "../components/state.tsx";
 import { path } from "../api/client.ts";
-import { ms, plural, usd } from "../lib/format.ts";
+import { count, full, ms, usd } from "../lib/format.ts";
 import { A, stringifySearch } from "../lib/nav.tsx";
 import { usePages } from "../lib/query.ts";
 import { clock } from "../lib/time.ts";
@@ -46,6 +46,7 @@ export default function SessionView() {
   const { session = "" } = useParams({ strict: false }) as { session?: string };
   const pages = usePages<SessionPage>(path`/sessions/${session}`, { limit: 50 }, { every: 10_000 });
   const turns = pages.data?.pages.flatMap((p) => p.turns) ?? [];
+  const totals = pages.data?.pages[0]?.totals;
   const users = [...new Set(turns.map((t) => t.user).filter((u): u is string => !!u))];
   return (
     <div className="page">
@@ -60,7 +61,7 @@ export default function SessionView() {
           <>
             <Facts
               items={[
-                ["Turns", `${plural(turns.length, "turn")}${pages.hasNextPage ? " so far" : ""}`],
+                ["Turns", full(totals?.traces ?? turns.length)],
                 ["User", users.length ? (
                   <span className="user-list">
                     {users.map((u) => (
@@ -71,8 +72,10 @@ export default function SessionView() {
                   </span>
                 ) : null],
                 ["Began", turns[0] && clock(turns[0].at)],
-                ["Last", turns.length ? clock(turns[turns.length - 1]!.at) : null],
-                ["Cost", usd(turns.reduce((n, t) => n + (t.cost_usd ?? 0), 0))],
+                ["Last", totals ? clock(totals.last_at) : null],
+                ["Calls", totals && full(totals.calls)],
+                ["Tokens", totals && `${count(totals.input_tokens)} in · ${count(totals.output_tokens)} out`],
+                ["Cost", usd(totals?.cost_usd ?? turns.reduce((n, t) => n + (t.cost_usd ?? 0), 0))],
               ]}
             />
             <ol className="chat" aria-label="Conversation">

@@ -39,7 +39,7 @@ span.set_attribute("session.id", "chat-42")   # OpenTelemetry`;
 export default function Sessions() {
   const [search] = useSearch();
   const query = queryOf({ query: search.query ?? "", user: search.user ?? "" });
-  const sessions = usePages<Page<SessionRow>>("/sessions", { query, prefix: search.prefix, order: search.order, limit: 100, range: undefined, at: undefined }, { now: () => windowOf(search), every: 10_000 });
+  const sessions = usePages<Page<SessionRow>>("/sessions", { query, prefix: search.prefix, order: search.order, limit: 100 }, { now: () => windowOf(search), every: 10_000 });
   const rows = sessions.data?.pages.flatMap((p) => p.items) ?? [];
   const filtered = !!(query || search.prefix || search.range || search.since || search.until);
   return (

@@ -1,20 +1,14 @@
-import { useMemo } from "react";
 import { useParams } from "@tanstack/react-router";
 import { path } from "../api/client.ts";
-import type { Span, SpanDetail, TraceDiff, TraceSummary } from "../api/types.ts";
+import type { Span, SpanPair, TraceDiff, TraceSummary } from "../api/types.ts";
 import { Badge, Card, Facts, PageHead } from "../components/bits.tsx";
+import { More } from "../components/more.tsx";
 import { Empty, Ready } from "../components/state.tsx";
-import { diffWords } from "../lib/diff.ts";
 import { count, figure, ms, plural, usd } from "../lib/format.ts";
 import { useKeys } from "../lib/keys.ts";
 import { A, useSearch } from "../lib/nav.tsx";
-import { useGet } from "../lib/query.ts";
-import { completionOf } from "../lib/rows.ts";
+import { usePages } from "../lib/query.ts";
 import { clock } from "../lib/time.ts";
-
-type Pair = TraceDiff["spans"][number];
-
-const SHOWN = 400;
 
 /** How a field's value is read. */
 function said(field: string, value: unknown): string {
@@ -34,40 +28,21 @@ function Delta({ field, from, to }: { field: string; from: unknown; to: unknown 
   return <Badge value={from ? `${to > from ? "+" : "−"}${Math.abs(((to - from) / from) * 100).toFixed(0)} %` : `${to > from ? "+" : "−"}${figure(Math.abs(to - from))}`} tone={tone} />;
 }
 
-function Text({ left, right, label }: { left: string; right: string; label: string }) {
-  const pieces = useMemo(() => diffWords(left, right), [left, right]);
-  if (!left && !right) return null;
+function Text({ label, steps }: { label: string; steps: SpanPair["texts"][string] | undefined }) {
+  if (!steps) return null;
   return (
     <>
       <h3>{label}</h3>
-      {left === right ? (
-        <p className="muted">The same on both sides.</p>
-      ) : (
-        <div className="diff boxed pad">
-          {pieces.map((p, i) => (p.op === "equal" ? <span key={i}>{p.text}</span> : p.op === "insert" ? <ins key={i}>{p.text}</ins> : <del key={i}>{p.text}</del>))}
-        </div>
-      )}
+      <div className="diff boxed pad">
+        {steps.map(([op, text], i) => (op === "=" ? <span key={i}>{text}</span> : op === "+" ? <ins key={i}>{text}</ins> : <del key={i}>{text}</del>))}
+      </div>
     </>
   );
 }
 
-const asText = (v: unknown) => (v == null ? "" : typeof v === "string" ? v : JSON.stringify(v, null, 2));
-
-function Bodies({ a, b, pair }: { a: string; b: string; pair: Pair }) {
-  const left = useGet<SpanDetail>(path`/traces/${a}/spans/${pair.left?.span_id ?? ""}`, undefined, { enabled: !!pair.left, staleTime: 60_000 });
-  const right = useGet<SpanDetail>(path`/traces/${b}/spans/${pair.right?.span_id ?? ""}`, undefined, { enabled: !!pair.right, staleTime: 60_000 });
-  if ((pair.left && !left.data) || (pair.right && !right.data)) return <p className="muted">{left.error?.message ?? right.error?.message ?? "Reading the bodies…"}</p>;
-  const answer = (s: SpanDetail | undefined) => (s ? completionOf(s.output) || asText(s.output) : "");
-  return (
-    <>
-      <Text label="Input" left={asText(left.data?.input)} right={asText(right.data?.input)} />
-      <Text label="Output" left={answer(left.data)} right={answer(right.data)} />
-    </>
-  );
-}
-
-function Changes({ pair }: { pair: Pair }) {
-  const fields = Object.entries(pair.changes);
+function Changes({ pair }: { pair: SpanPair }) {
+  // Texts are drawn below, piece by piece.
+  const fields = Object.entries(pair.changes).filter(([field]) => !pair.texts[field]);
   if (!fields.length) return null;
   return (
     <div className="table-scroll">
@@ -114,29 +89,28 @@ function Side({ title, trace, href }: { title: string; trace: TraceSummary; href
   );
 }
 
-const keyOf = (p: Pair, i: number) => `${p.left?.span_id ?? "-"}:${p.right?.span_id ?? "-"}:${i}`;
+const keyOf = (p: SpanPair, i: number) => `${p.left?.span_id ?? "-"}:${p.right?.span_id ?? "-"}:${i}`;
 const took = (s: Span | null) => (s ? ms((s.end_ns - s.start_ns) / 1e6) : "");
 
-function state(pair: Pair): [string, string] {
+function state(pair: SpanPair): [string, string] {
   if (!pair.left) return ["only right", "good"];
   if (!pair.right) return ["only left", "bad"];
   return Object.keys(pair.changes).length ? ["changed", "wait"] : ["same", "plain"];
 }
 
-function Pairs({ diff, a, b }: { diff: TraceDiff; a: string; b: string }) {
+function Pairs({ pages, total }: { pages: Pages; total: number }) {
   const [search, patch] = useSearch();
-  const all = diff.spans;
-  const pairs = search.all === "1" ? all : all.filter((p) => state(p)[0] !== "same");
-  const shown = pairs.slice(0, SHOWN);
+  const all = pages.data?.pages.flatMap((p) => p.spans) ?? [];
+  const shown = search.all === "1" ? all : all.filter((p) => state(p)[0] !== "same");
   const at = shown.findIndex((p) => `${p.left?.span_id ?? ""}:${p.right?.span_id ?? ""}` === search.pair);
   const current = shown[at] ?? shown[0];
-  const pick = (p: Pair | undefined) => p && patch({ pair: `${p.left?.span_id ?? ""}:${p.right?.span_id ?? ""}` }, { replace: true });
+  const pick = (p: SpanPair | undefined) => p && patch({ pair: `${p.left?.span_id ?? ""}:${p.right?.span_id ?? ""}` }, { replace: true });
   const here = shown.indexOf(current!);
   useKeys({ n: () => pick(shown[Math.min(shown.length - 1, here + 1)]), p: () => pick(shown[Math.max(0, here - 1)]) });
   return (
     <div className="columns diff-columns">
       <Card
-        title={`${plural(all.length, "pair")} of spans`}
+        title={`${plural(total, "pair")} of spans`}
         flush
         actions={
           <label className="row check">
@@ -163,23 +137,29 @@ function Pairs({ diff, a, b }: { diff: TraceDiff; a: string; b: string }) {
             })}
           </ol>
         ) : (
-          <Empty title="The two traces are the same, span for span" />
+          <Empty title={pages.hasNextPage ? "The same so far" : "The two traces are the same, span for span"} />
         )}
-        {pairs.length > shown.length && <p className="muted pad">{`and ${plural(pairs.length - shown.length, "more pair")}`}</p>}
+        <More query={pages} of="pairs" />
       </Card>
       {current && (
         <Card title={(current.left ?? current.right)!.name}>
           <Changes pair={current} />
-          <Bodies key={keyOf(current, 0)} a={a} b={b} pair={current} />
+          <Text label="Input" steps={current.texts.input} />
+          <Text label="Output" steps={current.texts.output} />
+          {Object.keys(current.changes).length === 0 && current.left && current.right && <p className="muted">The same on both sides.</p>}
         </Card>
       )}
     </div>
   );
 }
 
+const useDiff = (left: string, right: string) => usePages<TraceDiff>(path`/traces/${left}/diff/${right}`, { limit: 200 });
+type Pages = ReturnType<typeof useDiff>;
+
 export default function TraceDiffPage() {
   const { traceId = "", other = "" } = useParams({ strict: false }) as { traceId?: string; other?: string };
-  const diff = useGet<TraceDiff>(path`/traces/${traceId}/diff/${other}`, undefined, { staleTime: 30_000 });
+  const pages = useDiff(traceId, other);
+  const data = pages.data?.pages[0];
   return (
     <div className="page">
       <PageHead title="Two traces" crumbs={[["Traces", "/traces"]]} note={<span className="mono muted">{`${traceId.slice(0, 8)} → ${other.slice(0, 8)}`}</span>}>
@@ -187,14 +167,14 @@ export default function TraceDiffPage() {
           Swap sides
         </A>
       </PageHead>
-      <Ready query={diff}>
-        {(data) => (
+      <Ready query={pages as never}>
+        {() => data && (
           <>
             <div className="columns">
               <Side title="Left" trace={data.left} href={`/traces/${traceId}`} />
               <Side title="Right" trace={data.right} href={`/traces/${other}`} />
             </div>
-            <Pairs diff={data} a={traceId} b={other} />
+            <Pairs pages={pages} total={data.total} />
           </>
         )}
       </Ready>

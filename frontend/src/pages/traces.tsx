@@ -143,7 +143,7 @@ function Peek({ id, span, close }: { id: string; span: string | undefined; close
 interface ListKeys {
   rows: TraceRow[];
   peek: string | undefined;
-  open: (id: string | undefined) => void;
+  open: (id: string | undefined, span?: string) => void;
   tick: (id: string, range: boolean) => void;
   clear: () => void;
   box: React.RefObject<HTMLInputElement | null>;
@@ -154,7 +154,7 @@ function useListKeys({ rows, peek, open, tick, clear, box }: ListKeys) {
   const move = (by: number) => {
     const at = rows.findIndex((r) => r.trace_id === peek);
     const next = rows[at < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, at + by))];
-    if (next) open(next.trace_id);
+    if (next) open(next.trace_id, next.snippet?.span_id);
   };
   const arrow = (by: number) => (e: KeyboardEvent) => {
     if (!peek) return;
@@ -203,7 +203,7 @@ export default function Traces() {
   const ticks = useTicks(rows);
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = traces;
   const more = useMemo(() => () => void (hasNextPage && !isFetchingNextPage && fetchNextPage()), [hasNextPage, isFetchingNextPage, fetchNextPage]);
-  const open = (id: string | undefined) => patch({ peek: id, span: undefined, view: search.view, show: undefined }, { replace: true });
+  const open = (id: string | undefined, span?: string) => patch({ peek: id, span, view: search.view, show: undefined }, { replace: true });
   const ask = (next: string) => patch({ query: next || undefined, peek: undefined });
   useEffect(() => keepListing(rows.map((r) => r.trace_id), window.location.pathname + window.location.search), [rows]);
   useListKeys({ rows, peek, open, tick: ticks.tick, clear: ticks.clear, box });
@@ -240,6 +240,7 @@ export default function Traces() {
           <Nothing filtered={!!query || !!search.since || !!search.until || !!search.range} search={search} />
         ) : (
           <div className="list-box">
+            {tail.skipped > 0 && <p className="note" role="note">{`${plural(tail.skipped, "trace")} arrived too fast to be shown one by one; a narrower query shows all.`}</p>}
             {held > 0 && (
               <button type="button" className="button small held" onClick={release}>
                 Show {plural(held, "new trace")}
@@ -254,7 +255,7 @@ export default function Traces() {
               ticked={ticks.ticked}
               onTick={ticks.tick}
               onTickAll={ticks.all}
-              onPick={(id) => open(id === peek ? undefined : id)}
+              onPick={(t) => open(t.trace_id === peek ? undefined : t.trace_id, t.snippet?.span_id)}
               onFilter={(field, value, not) => ask(withTerm(query, field, value, { not }))}
               onTop={setTop}
               more={more}

@@ -26,7 +26,14 @@ export interface TraceSummary {
 export interface TraceRow extends TraceSummary {
   spans: number;
   /** Where a text search found its words, when there was one. */
-  snippet?: string | null;
+  snippet?: Snippet | null;
+}
+export interface Snippet {
+  span_id: string;
+  field: "name" | "error" | "input" | "output";
+  text: string;
+  /** [start, end) of each word found, in characters of the text. */
+  marks: [number, number][];
 }
 /** A value of a key, or a key itself, and how many traces have it. */
 export interface Facet {
@@ -77,13 +84,46 @@ export interface Turn {
 }
 export interface SessionPage {
   session: string;
+  /** null until the background has seen it, a second or so after it began. */
+  totals?: SessionRow | null;
   turns: Turn[];
   next?: string | null;
 }
 export interface TraceDiff {
   left: TraceSummary;
   right: TraceSummary;
-  spans: { left: Span | null; right: Span | null; changes: Record<string, [unknown, unknown]> }[];
+  spans: SpanPair[];
+  total: number;
+  next: string | null;
+}
+export interface SpanPair {
+  left: Span | null;
+  right: Span | null;
+  changes: Record<string, [unknown, unknown]>;
+  /** Of a changed `input` or `output`: kept, left out and put in pieces of text. */
+  texts: Record<string, ["=" | "-" | "+", string][]>;
+}
+/** A trace as columns of equal length, in the order in which its tree is drawn. */
+export interface Outline {
+  trace_id: string;
+  start_ns: number;
+  /** How many spans there are; the columns may hold fewer. */
+  spans: number;
+  names: string[];
+  kinds: string[];
+  statuses: string[];
+  models: string[];
+  span_id: string[];
+  parent: number[];
+  depth: number[];
+  name: number[];
+  kind: number[];
+  status: number[];
+  model: number[];
+  start: number[];
+  duration: number[];
+  tokens: number[];
+  cost_usd: (number | null)[];
 }
 export interface Span {
   span_id: string;
@@ -106,7 +146,7 @@ export interface Span {
   tokens_estimated?: boolean;
   prompt?: string | null;
   route?: string | null;
-  /** The span that already counts this call, when two instrumentors reported it. */
+  /** `trace_id/span_id` of the span that already counts this call, when two instrumentors reported it. */
   duplicate_of?: string | null;
   environment?: string | null;
   user?: string | null;
@@ -126,6 +166,8 @@ export interface SpanDetail extends Span {
   events: SpanEvent[];
   tags: string[];
   metadata: Record<string, string>;
+  finish_reasons?: string[];
+  parameters?: Record<string, unknown>;
 }
 export interface TraceDetail extends TraceSummary {
   spans: Span[];
