@@ -1006,8 +1006,10 @@ class Fake:
                 return self.views.change(method, name, body)
             case ["POST", "traces", "erase"]:
                 return 200, {"traces": len(body.get("trace_ids") or []) or 12, "dry_run": body["dry_run"]}
-            case ["POST", "datasets", name, "versions"]:
-                return 201, {"version": dataset_version(2), "job": None}
+            case ["POST", "feedback", "datasets", "from-traces"]:
+                n = len(body.get("trace_ids") or TRACES)
+                made = {"id": "dsv_3", "dataset": body["name"], "number": 3, "hash": "ab" * 32, "rows": 4203}
+                return 201, {**made, "added": n, "traces": n, "skipped": {"without messages": 1}}
             case ["POST", "prompts", "triage", "render"]:
                 if "ticket" not in body["variables"]:
                     return 400, {
@@ -1170,8 +1172,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await answer(send, 200, {})
     elif path.startswith("/api/v1/"):
         raw = await read(receive)
-        rows = path.endswith("/versions")
-        await manage(scope, send, path.removeprefix("/api/v1"), json.loads(raw) if raw and not rows else {})
+        await manage(scope, send, path.removeprefix("/api/v1"), json.loads(raw) if raw else {})
     elif path == "/v1/models":
         await answer(
             send, 200, {"data": [] if FAKE.mode == "empty" else [{"id": "ticket-triage"}, {"id": "broken"}]}

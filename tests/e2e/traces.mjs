@@ -161,7 +161,8 @@ export const traces = {
     await page.getByRole("button", { name: /^(Live|Reconnecting…)$/ }).click();
     await page.waitForURL((u) => !u.search.includes("live="));
     await browser.close();
-    assert.deepEqual(complaints, []);
+    // The scripted traces of the tail cannot be opened.
+    assert.deepEqual(complaints.filter((c) => !/status of 404/.test(c)), []);
   },
 
   async bulk() {
@@ -178,23 +179,19 @@ export const traces = {
     await bar.getByRole("button", { name: "Add to dataset…" }).click();
     await page.getByLabel("Dataset", { exact: true }).fill("tickets");
     await page.getByText("a new version has these besides").waitFor();
-    const sent = page.waitForRequest((r) => r.method() === "POST" && /datasets\/tickets\/versions/.test(r.url()));
+    const sent = page.waitForRequest((r) => r.method() === "POST" && /from-traces/.test(r.url()));
     await page.getByRole("button", { name: "Add 3 traces" }).click();
-    const request = await sent;
-    const asked = new URL(request.url()).searchParams;
-    assert.deepEqual([asked.get("append"), asked.getAll("parent").length], ["true", 3]);
-    const rows = request.postData().trim().split("\n").map((line) => JSON.parse(line));
-    assert.equal(rows.length, 3);
-    assert.deepEqual(rows[0].prompt[0], { role: "system", content: "Sort the ticket." });
-    assert.match(rows[0].completion, /category: billing/);
+    assert.deepEqual((await sent).postDataJSON(), { name: "tickets", each: "last", trace_ids: [1, 2, 3].map((n) => n.toString(16).padStart(32, "0")) });
     await page.waitForURL(/\/datasets\/tickets/);
+    await page.getByText("3 rows of 3 traces added to tickets@3; left out: 1 without messages").waitFor();
     // Everything that matches.
     await page.goto(`${base}/traces?query=status:error&range=all`);
     await page.getByRole("button", { name: "All to a dataset…" }).click();
     await page.getByLabel("Dataset", { exact: true }).fill("fresh");
-    const all = page.waitForRequest((r) => r.method() === "POST" && /datasets\/fresh\/versions/.test(r.url()));
+    const all = page.waitForRequest((r) => r.method() === "POST" && /from-traces/.test(r.url()));
+    await page.getByLabel("A row is").selectOption("all");
     await page.getByRole("button", { name: "Add all that match" }).click();
-    assert.equal(new URL((await all).url()).searchParams.get("append"), null);
+    assert.deepEqual((await all).postDataJSON(), { name: "fresh", each: "all", where: { query: "status:error" }, limit: 20000 });
     await page.waitForURL(/\/datasets\/fresh/);
     // Two are compared; chosen ones are deleted after a question.
     await page.goto(`${base}/traces?range=all`);
@@ -220,7 +217,7 @@ export const traces = {
     await page.goto(`${base}/traces/${TRACE}`);
     await page.getByText("5 of 100").waitFor();
     await page.getByRole("link", { name: "Next trace" }).click();
-    await page.waitForURL(/0{31}6/);
+    await page.getByText("6 of 100").waitFor();
     await page.keyboard.press("k");
     await page.waitForURL(/0{31}5/);
     // Spans: found, folded, walked through, linked.

@@ -7,7 +7,7 @@ import { count, ms, usd } from "../lib/format.ts";
 import { verdictsOf } from "../lib/guards.ts";
 import { A, stringifySearch, useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
-import { callOf } from "../lib/rows.ts";
+import { callOf } from "../lib/replay.ts";
 import { uncounted } from "../lib/spans.ts";
 import { Badge, Code, Copy, Dialog, Facts, Tabs } from "./bits.tsx";
 import { Messages } from "./messages.tsx";

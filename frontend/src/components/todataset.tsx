@@ -1,17 +1,12 @@
 /** Put recorded calls into a dataset: of chosen traces, or of everything that matches. */
-import { useEffect, useRef, useState } from "react";
-import { api, ApiError, path, query as params, type Params } from "../api/client.ts";
+import { useState } from "react";
+import type { Params } from "../api/client.ts";
 import type { Dataset, Page } from "../api/types.ts";
-import { rowsMatching, rowsOf } from "../lib/gather.ts";
 import { full, plural } from "../lib/format.ts";
+import { collect, MOST_COLLECTED } from "../lib/gather.ts";
 import { useGo } from "../lib/nav.tsx";
 import { useAct, useGet } from "../lib/query.ts";
-import { lastOnly } from "../lib/rows.ts";
 import { Dialog, Field } from "./bits.tsx";
-
-/** More than this belongs into a job on the server: `penstock traces export` and `penstock datasets ingest`. */
-const MOST_ROWS = 20_000;
-const MOST_PARENTS = 200;
 
 interface Props {
   open: boolean;
@@ -34,31 +29,16 @@ function Form({ ids, asked, onClose, done }: Omit<Props, "open">) {
   const datasets = useGet<Page<Dataset>>("/datasets", undefined, { staleTime: 10_000 });
   const go = useGo();
   const [name, setName] = useState("");
-  const [each, setEach] = useState("last");
-  const [progress, setProgress] = useState("");
-  const control = useRef<AbortController>(null);
-  useEffect(() => () => control.current?.abort(), []);
+  const [each, setEach] = useState<"last" | "all">("last");
   const known = (datasets.data?.items ?? []).find((d) => d.name === name.trim());
   const add = useAct(
-    async () => {
-      control.current = new AbortController();
-      const found = ids
-        ? { rows: await rowsOf(ids, (n) => setProgress(`Read ${full(n)} of ${plural(ids.length, "trace")}`)), more: false }
-        : await rowsMatching(asked!(), MOST_ROWS, (n) => setProgress(`Read ${plural(n, "call")}`), control.current.signal);
-      const rows = each === "last" ? lastOnly(found.rows) : found.rows;
-      if (!rows.length) throw new ApiError(0, "None of these traces holds a model call with its messages.", "Bodies may not be recorded, or have been masked.");
-      setProgress(`Sending ${plural(rows.length, "row")}`);
-      const traces = [...new Set(rows.map((r) => r.trace_id))].slice(0, MOST_PARENTS);
-      const parents = traces.map((t) => `&parent=${encodeURIComponent(`trace:${t}`)}`).join("");
-      const body = new Blob(rows.map((r) => `${JSON.stringify(r)}\n`));
-      await api.post(`${path`/datasets/${name.trim()}/versions`}${params({ format: "jsonl", filename: "traces.jsonl", append: known && known.latest > 0 ? true : undefined, description: `From ${plural(new Set(rows.map((r) => r.trace_id)).size, "trace")}` })}${parents}`, body);
-      return { rows: rows.length, more: found.more };
-    },
-    ({ rows, more }) => {
+    () => collect(name.trim(), each, ids ? { ids } : { asked: asked!() }),
+    (made) => {
       done?.();
       onClose();
-      go(`/datasets/${encodeURIComponent(name.trim())}`);
-      return `${plural(rows, "row")} added to ${name.trim()}${more ? `; the first ${full(MOST_ROWS)} calls only` : ""}`;
+      go(`/datasets/${encodeURIComponent(made.dataset)}`);
+      const left = Object.entries(made.skipped).map(([why, n]) => `${full(n)} ${why}`);
+      return `${plural(made.added, "row")} of ${plural(made.traces, "trace")} added to ${made.dataset}@${made.number}${left.length ? `; left out: ${left.join(", ")}` : ""}`;
     },
     { quiet: true },
   );
@@ -81,9 +61,9 @@ function Form({ ids, asked, onClose, done }: Omit<Props, "open">) {
           </>
         )}
       </Field>
-      <Field label="A row is" hint="prompt (messages), completion (text), trace_id, span_id, model">
+      <Field label="A row is" hint={ids ? "Each row keeps the trace it came from." : `Each row keeps the trace it came from; the newest ${full(MOST_COLLECTED)} traces at most.`}>
         {(id) => (
-          <select id={id} value={each} onChange={(e) => setEach(e.target.value)}>
+          <select id={id} value={each} onChange={(e) => setEach(e.target.value as "last" | "all")}>
             <option value="last">the last model call of each trace</option>
             <option value="all">every model call</option>
           </select>
@@ -95,7 +75,11 @@ function Form({ ids, asked, onClose, done }: Omit<Props, "open">) {
         </div>
       )}
       <div className="actions">
-        {add.isPending && <span className="muted" role="status">{progress || "Reading…"}</span>}
+        {add.isPending && (
+          <span className="muted" role="status">
+            Reading the traces…
+          </span>
+        )}
         <button type="button" className="button" onClick={onClose}>
           Cancel
         </button>

@@ -9,7 +9,7 @@ import { useKeys } from "../lib/keys.ts";
 import { plainText } from "../lib/messages.ts";
 import { A, ProjectContext, type Search, useSearch } from "../lib/nav.tsx";
 import { useAct, useGet } from "../lib/query.ts";
-import { callOf as recorded } from "../lib/rows.ts";
+import { callOf as recorded } from "../lib/replay.ts";
 
 interface Turn {
   role: string;

@@ -1,4 +1,4 @@
-/** Rows of a dataset made from recorded model calls, each with the trace it came from. */
+/** Recorded model calls as calls that can be made again. */
 import type { SpanDetail } from "../api/types.ts";
 import type { Call } from "./chat.ts";
 
@@ -6,7 +6,7 @@ type Json = Record<string, unknown>;
 const record = (v: unknown): Json | null => (v && typeof v === "object" && !Array.isArray(v) ? (v as Json) : null);
 
 /** The text of a message's content, in the shapes of OpenAI, Anthropic and OpenTelemetry. */
-export function textOf(content: unknown): string {
+function textOf(content: unknown): string {
   if (typeof content === "string") return content;
   if (Array.isArray(content)) return content.map(textOf).filter(Boolean).join("\n");
   const o = record(content);
@@ -30,18 +30,6 @@ export function promptOf(input: unknown): { role: string; content: unknown }[] |
   return [...first, ...found.map(({ parts, ...m }) => ({ ...m, role: m.role === "model" ? "assistant" : String(m.role), content: m.content ?? (parts === undefined ? null : textOf(parts)) }))];
 }
 
-/** What a call answered, as text; an empty text when it said nothing in words. */
-export function completionOf(output: unknown): string {
-  if (typeof output === "string") return output;
-  if (Array.isArray(output)) return output.map(completionOf).filter(Boolean).join("\n");
-  const body = record(output);
-  if (!body) return "";
-  if (Array.isArray(body.choices)) return completionOf(body.choices.map((c) => record(c)?.message ?? record(c)?.text));
-  if (Array.isArray(body.candidates)) return completionOf(body.candidates.map((c) => record(c)?.content));
-  if (body.output !== undefined) return completionOf(body.output);
-  return textOf(body.content ?? body.parts ?? body.text);
-}
-
 const SETTINGS = ["temperature", "top_p", "max_tokens", "seed"] as const;
 
 /** A recorded call as one that can be made again; null when its messages were not kept. */
@@ -58,24 +46,4 @@ export function callOf(span: SpanDetail): Call | null {
   if (Array.isArray(body?.stop)) call.stop = body.stop.map(String);
   else if (typeof body?.stop === "string") call.stop = [body.stop];
   return call;
-}
-
-export interface Row {
-  prompt: { role: string; content: unknown }[];
-  completion: string;
-  trace_id: string;
-  span_id: string;
-  model: string | null;
-}
-
-/** One row of a model call; null for other spans and for calls whose body was not kept. */
-export function rowOf(traceId: string, span: SpanDetail): Row | null {
-  if (span.kind !== "llm") return null;
-  const prompt = promptOf(span.input);
-  return prompt ? { prompt, completion: completionOf(span.output), trace_id: traceId, span_id: span.span_id, model: span.model } : null;
-}
-
-/** The last call of each trace, in the traces' order. */
-export function lastOnly(rows: Row[]): Row[] {
-  return [...new Map(rows.map((r) => [r.trace_id, r])).values()];
 }
