@@ -99,7 +99,7 @@ function Toasts() {
 
 /** `g` and then a letter within a second. */
 function useJumps(go: (href: string) => void): void {
-  const armed = useRef(0);
+  const armed = useRef(-Infinity);
   const keys: Record<string, (e: KeyboardEvent) => void> = {
     g: () => {
       armed.current = performance.now();
@@ -108,7 +108,7 @@ function useJumps(go: (href: string) => void): void {
   for (const place of PLACES)
     keys[place.key] = (e) => {
       if (performance.now() - armed.current > 1000) return;
-      armed.current = 0;
+      armed.current = -Infinity;
       e.preventDefault();
       go(place.href);
     };
