@@ -111,7 +111,7 @@ function offersFor(text: string, typing: Typing, facets: Facet[]): Offer[] {
   const own = FIELDS.filter(([name]) => name.startsWith(low)).map(([name, hint]) => ({ label: name, hint, ...put(name, KEYED.has(name) ? "." : NUMBERS.has(name) ? ">" : ":") }));
   const known = facets
     .filter((f) => f.value.toLowerCase().includes(low) && !FIELDS.some(([name]) => name === f.value))
-    .map((f) => ({ label: f.value, hint: f.traces == null ? "key" : count(f.traces), ...put(f.value, ":") }));
+    .map((f) => ({ label: f.value, hint: f.traces ? count(f.traces) : "key", ...put(f.value, ":") }));
   return [...own, ...known].slice(0, 14);
 }
 

@@ -1,6 +1,7 @@
 /** Columns of the list of traces: which there are, which are shown, and what a press on a cell asks for. */
 import type { TraceRow } from "../api/types.ts";
 import { count, ms, usd } from "./format.ts";
+import { wordsIn } from "./preview.ts";
 
 export interface TraceColumn {
   key: string;
@@ -23,8 +24,8 @@ export const COLUMNS: TraceColumn[] = [
   { key: "route", head: "Route", width: "minmax(80px, 0.5fr)", text: (t) => t.route ?? "", field: "route" },
   { key: "environment", head: "Environment", width: "minmax(80px, 0.5fr)", text: (t) => t.environment ?? "", field: "environment" },
   { key: "key", head: "Key", width: "minmax(80px, 0.5fr)", text: (t) => t.key_id ?? "", field: "key" },
-  { key: "input", head: "Input", width: "minmax(120px, 2fr)", muted: true, text: (t) => t.input_preview ?? "" },
-  { key: "output", head: "Output", width: "minmax(120px, 2fr)", muted: true, text: (t) => t.output_preview ?? "" },
+  { key: "input", head: "Input", width: "minmax(120px, 2fr)", muted: true, text: (t) => wordsIn(t.input_preview ?? "") },
+  { key: "output", head: "Output", width: "minmax(120px, 2fr)", muted: true, text: (t) => wordsIn(t.output_preview ?? "") },
   { key: "calls", head: "Calls", width: "58px", num: true, text: (t) => count(t.calls) },
   { key: "spans", head: "Spans", width: "58px", num: true, text: (t) => count(t.spans) },
   { key: "latency", head: "Latency", width: "80px", num: true, text: (t) => ms(t.duration_ms) },

@@ -289,10 +289,9 @@ export default function Playground() {
     if (!call) return;
     setTurns((call.messages as Message[]).map(turnOf));
     if (call.tools) setSource(JSON.stringify(call.tools, null, 2));
-    const given = Object.fromEntries(NUMBERS.filter(([key]) => search[key] === undefined && call[key as "seed"] !== undefined).map(([key]) => [key, String(call[key as "seed"])]));
+    const given: Record<string, string> = Object.fromEntries(NUMBERS.filter(([key]) => search[key] === undefined && call[key as "seed"] !== undefined).map(([key]) => [key, String(call[key as "seed"])]));
+    if (call.model && !search.model) given.model = call.model;
     if (Object.keys(given).length) patch(given, { replace: true });
-    const asked = span.requested_model ?? span.model;
-    if (asked && !search.model) patch({ model: asked }, { replace: true });
   });
   const goOn = (call: ReturnType<typeof useCall>) => () => call.answer && setTurns([...turns, turnOf(messageOf(call.answer) as Message), { role: "user", content: "" }]);
   return (

@@ -9,6 +9,7 @@ import { Ready } from "../components/state.tsx";
 import { TimeRange } from "../components/timerange.tsx";
 import { count, full, ms, usd } from "../lib/format.ts";
 import { A, stringifySearch } from "../lib/nav.tsx";
+import { wordsIn } from "../lib/preview.ts";
 import { useGet, usePages } from "../lib/query.ts";
 import { clock } from "../lib/time.ts";
 import { termOf } from "../lib/traceql.ts";
@@ -67,7 +68,7 @@ export default function UserPage() {
                       { head: "Name", cell: (t) => <A href={`/traces/${t.trace_id}`}>{t.name}</A> },
                       { head: "Status", cell: (t) => <Badge value={t.status} /> },
                       { head: "Model", cell: (t) => t.model ?? "–" },
-                      { head: "Input", cell: (t) => <span className="muted">{t.input_preview ?? ""}</span> },
+                      { head: "Input", cell: (t) => <span className="muted">{wordsIn(t.input_preview ?? "")}</span> },
                       { head: "Latency", cell: (t) => ms(t.duration_ms), num: true },
                       { head: "Cost", cell: (t) => usd(t.cost_usd), num: true },
                     ]}
