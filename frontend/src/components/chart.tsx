@@ -28,6 +28,9 @@ interface Props {
   bare?: boolean;
 }
 
+/** A bar of no height would still draw its line. */
+const drawn = (p: Props) => [p.x, ...p.series.map((s) => (s.bars ? s.values.map((v) => v || null) : s.values))] as uPlot.AlignedData;
+
 const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function options(p: Props, width: number, brush: (u: uPlot) => void): uPlot.Options {
@@ -102,7 +105,7 @@ export function Chart(props: Props) {
             : `${now.time === false ? `step ${at.toLocaleString("en-US")}` : new Date(at * 1000).toLocaleString()}   ${now.series.map((s) => `${s.label} ${s.format(s.values[i] ?? null)}`).join("   ")}`;
       },
     ];
-    const u = new uPlot(made, [p.x, ...p.series.map((s) => s.values)] as uPlot.AlignedData, node);
+    const u = new uPlot(made, drawn(p), node);
     plot.current = u;
     const watch = new ResizeObserver(() => {
       if (node.clientWidth && node.clientWidth !== u.width) u.setSize({ width: node.clientWidth, height: p.height ?? 110 });
@@ -115,7 +118,7 @@ export function Chart(props: Props) {
     };
   }, [theme, shape, props.height]);
   useEffect(() => {
-    plot.current?.setData([props.x, ...props.series.map((s) => s.values)] as uPlot.AlignedData);
+    plot.current?.setData(drawn(props));
   }, [props.x, props.series]);
   return (
     <figure className="chart">

@@ -30,7 +30,7 @@ export function Histogram({ query, live }: { query: string; live: boolean }) {
     [items],
   );
   const sum = items.reduce((n, b) => n + b.traces, 0);
-  if (bins.error) return <div className="charts one muted pad">{bins.error.status === 400 || bins.error.status === 422 ? "There is nothing to draw for this query." : `The histogram cannot be drawn now: ${bins.error.message}`}</div>;
+  if (bins.error) return <div className="charts one muted pad">{`The histogram cannot be drawn now: ${bins.error.message}`}</div>;
   return (
     <div className="charts one" aria-busy={bins.isFetching}>
       <Chart

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import type { TraceRow } from "../api/types.ts";
 import type { TraceColumn } from "../lib/columns.ts";
-import { around, marked, markedAt } from "../lib/marks.ts";
+import { around, marked, markedAt, near } from "../lib/marks.ts";
 import { A } from "../lib/nav.tsx";
 import { ago, clock } from "../lib/time.ts";
 import { Badge } from "./bits.tsx";
@@ -38,13 +38,15 @@ function Cell({ trace: t, column, columns, words, onFilter }: RowProps & { colum
         {t.status === "error" && <Badge value="error" />}
       </>
     );
-  if (t.snippet && (column.key === t.snippet.field || (column.key === "input" && !columns.some((c) => c.key === t.snippet!.field && c.key !== "name"))) && column.key !== "name")
+  if (t.snippet && (column.key === t.snippet.field || (column.key === "input" && !columns.some((c) => c.key === t.snippet!.field && c.key !== "name"))) && column.key !== "name") {
+    const cut = near(t.snippet.text, t.snippet.marks);
     return (
       <>
         {t.snippet.field !== column.key && <span className="found-in">{t.snippet.field}</span>}
-        {markedAt(t.snippet.text, t.snippet.marks).map((p, i) => (p.hit ? <mark key={i}>{p.text}</mark> : p.text))}
+        {markedAt(cut.text, cut.marks).map((p, i) => (p.hit ? <mark key={i}>{p.text}</mark> : p.text))}
       </>
     );
+  }
   const text = column.text(t);
   if (column.field && text)
     return (

@@ -33,7 +33,7 @@ export const COLUMNS: TraceColumn[] = [
   { key: "output_tokens", head: "Out", width: "64px", num: true, text: (t) => count(t.output_tokens) },
   { key: "cached_tokens", head: "Cached", width: "68px", num: true, text: (t) => count(t.cached_tokens) },
   { key: "tokens", head: "Tokens", width: "70px", num: true, text: (t) => count(t.input_tokens + t.output_tokens) },
-  { key: "cost", head: "Cost", width: "84px", num: true, text: (t) => usd(t.cost_usd) },
+  { key: "cost", head: "Cost", width: "100px", num: true, text: (t) => usd(t.cost_usd) },
 ];
 
 export const USUAL = ["time", "name", "model", "input", "latency", "tokens", "cost"];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { around, marked, markedAt } from "./marks.ts";
+import { around, marked, markedAt, near } from "./marks.ts";
 import { columnsOf, columnsText, shownColumns, USUAL } from "./columns.ts";
 
 test("words are marked whatever their case, never twice, and nothing is lost", () => {
@@ -22,6 +22,15 @@ test("places found by the server are characters, not UTF-16 units", () => {
     { text: "now", hit: true },
   ]);
   assert.deepEqual(markedAt("ab", [[0, 1], [0, 2], [5, 9]]).map((p) => p.text).join(""), "ab");
+});
+
+test("a find stands near the beginning of what is shown", () => {
+  const text = "🙂 I was charged twice for the Pro plan, please refund me";
+  const at = [...text.slice(0, text.indexOf("refund"))].length;
+  const cut = near(text, [[at, at + 6]]);
+  assert.deepEqual(markedAt(cut.text, cut.marks).filter((p) => p.hit).map((p) => p.text), ["refund"]);
+  assert.ok(cut.text.startsWith("…") && cut.text.indexOf("refund") <= 20);
+  assert.deepEqual(near("refund me", [[0, 6]]), { text: "refund me", marks: [[0, 6]] });
 });
 
 test("a long text is shown from near its first find", () => {

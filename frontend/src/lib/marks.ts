@@ -40,6 +40,16 @@ export function markedAt(text: string, marks: [number, number][]): Piece[] {
   return pieces;
 }
 
+/** A text with its marks, begun shortly before the first of them: in a narrow cell the find is in sight. */
+export function near(text: string, marks: [number, number][], room = 18): { text: string; marks: [number, number][] } {
+  const first = Math.min(...marks.map(([from]) => from), Infinity);
+  if (first === Infinity || first <= room) return { text, marks };
+  const chars = [...text];
+  let from = first - room;
+  while (from < first && chars[from - 1] !== " ") from++;
+  return { text: `…${chars.slice(from).join("")}`, marks: marks.map(([a, b]) => [a - from + 1, b - from + 1]) };
+}
+
 /** The part of a long text around the first word found, or its beginning. */
 export function around(text: string, words: string[], room = 60): string {
   const low = text.toLowerCase();

@@ -225,7 +225,7 @@ export default function Traces() {
           <i aria-hidden="true" /> {TAILING[tail.state]}
         </button>
       </div>
-      <Histogram query={query} live={!peek} />
+      {!wrong && <Histogram query={query} live={!peek} />}
       {ids.length > 0 && <Bulk ids={ids} clear={ticks.clear} />}
       <div className={peek ? "split" : "split single"}>
         {wrong ? (
