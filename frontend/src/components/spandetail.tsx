@@ -58,14 +58,14 @@ function Guarded({ span }: { span: SpanDetail }) {
 function Actions({ traceId, span }: { traceId: string; span: SpanDetail }) {
   const [coding, setCoding] = useState(false);
   const call = callOf(span);
-  if (!call && span.kind !== "llm") return null;
+  if (!call) return null;
   return (
     <div className="actions span-actions">
-      {call ? (
+      <A className="button small" href={`/playground?from=${traceId}:${span.span_id}`}>
+        Open in the playground
+      </A>
+      {call.messages.length > 0 ? (
         <>
-          <A className="button small" href={`/playground?from=${traceId}:${span.span_id}`}>
-            Open in the playground
-          </A>
           <button type="button" className="button small" onClick={() => setCoding(true)}>
             Copy as curl
           </button>
@@ -74,7 +74,7 @@ function Actions({ traceId, span }: { traceId: string; span: SpanDetail }) {
           </Dialog>
         </>
       ) : (
-        <span className="muted">Its messages were not recorded, so it cannot be made again.</span>
+        <span className="muted">Its messages were not kept; its model and settings were.</span>
       )}
     </div>
   );

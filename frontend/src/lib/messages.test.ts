@@ -35,6 +35,8 @@ test("only what is new of a repeated conversation", () => {
   assert.deepEqual(fresh([say("a"), say("b")], [say("a"), say("b"), say("c")]).length, 1);
   assert.deepEqual(fresh([say("a")], [say("x"), say("y")]).length, 2);
   assert.deepEqual(fresh([], [say("x")]).length, 1);
+  const thought = { role: "assistant", parts: [{ kind: "reasoning" as const, text: "hm" }, { kind: "text" as const, text: "a" }] };
+  assert.deepEqual(fresh([thought], [{ role: "assistant", parts: [{ kind: "text" as const, text: "a" }] }, say("b")]), [say("b")]);
 });
 
 test("plain text leaves pictures out", () => {

@@ -132,7 +132,9 @@ export function plainText(v: Json): string {
   return shown ? shown.parts.filter((p) => p.kind !== "image").map((p) => p.text).filter(Boolean).join("\n") : "";
 }
 
-const same = (a: Shown, b: Shown) => a.role === b.role && JSON.stringify(a.parts) === JSON.stringify(b.parts);
+/** Reasoning is not sent back to a model, so what is repeated lacks it. */
+const spoken = (m: Shown) => JSON.stringify([m.role, m.parts.filter((p) => p.kind !== "reasoning")]);
+const same = (a: Shown, b: Shown) => spoken(a) === spoken(b);
 
 /** What of `next` was not said in `before` yet: a call repeats the conversation so far, and only its end is new. */
 export function fresh(before: Shown[], next: Shown[]): Shown[] {

@@ -16,11 +16,14 @@ function textOf(content: unknown): string {
   return o.role ? textOf(o.content ?? o.parts) : "";
 }
 
+/** A guardrail may have put a word such as `[REFUSED]` in the messages' place. */
+const listIn = (v: unknown) => (Array.isArray(v) ? v : undefined);
+
 /** The messages a call was asked with; null when the body holds none. */
 export function promptOf(input: unknown): { role: string; content: unknown }[] | null {
   if (typeof input === "string") return input ? [{ role: "user", content: input }] : null;
   const body = record(input);
-  const list = Array.isArray(input) ? input : (body?.messages ?? body?.contents ?? body?.input ?? body?.prompt);
+  const list = Array.isArray(input) ? input : (listIn(body?.messages) ?? listIn(body?.contents) ?? body?.input ?? body?.prompt);
   const system = textOf(body?.system ?? body?.instructions ?? record(body?.systemInstruction ?? body?.system_instruction)?.parts);
   const first = system ? [{ role: "system", content: system }] : [];
   if (typeof list === "string") return list ? [...first, { role: "user", content: list }] : null;
@@ -32,12 +35,12 @@ export function promptOf(input: unknown): { role: string; content: unknown }[] |
 
 const SETTINGS = ["temperature", "top_p", "max_tokens", "seed"] as const;
 
-/** A recorded call as one that can be made again; null when its messages were not kept. */
+/** A recorded call as one that can be made again, without messages when they were not kept; null for what is no call. */
 export function callOf(span: SpanDetail): Call | null {
-  const messages = promptOf(span.input);
-  if (!messages) return null;
+  const messages = promptOf(span.input) ?? [];
+  if (!messages.length && span.kind !== "llm") return null;
   const body = record(span.input);
-  const call: Call = { model: span.requested_model ?? span.model ?? "", messages, stream: body?.stream === true };
+  const call: Call = { model: span.requested_model ?? (typeof body?.model === "string" ? body.model : null) ?? span.model ?? "", messages, stream: body?.stream === true };
   if (Array.isArray(body?.tools) && body.tools.length) call.tools = body.tools;
   for (const name of SETTINGS) {
     const given = body?.[name] ?? span.parameters?.[name];

@@ -287,7 +287,7 @@ export default function Playground() {
   useReplay(search.from, (span) => {
     const call = recorded(span);
     if (!call) return;
-    setTurns((call.messages as Message[]).map(turnOf));
+    if (call.messages.length) setTurns((call.messages as Message[]).map(turnOf));
     if (call.tools) setSource(JSON.stringify(call.tools, null, 2));
     const given: Record<string, string> = Object.fromEntries(NUMBERS.filter(([key]) => search[key] === undefined && call[key as "seed"] !== undefined).map(([key]) => [key, String(call[key as "seed"])]));
     if (call.model && !search.model) given.model = call.model;
