@@ -30,6 +30,7 @@ export function Histogram({ query, live }: { query: string; live: boolean }) {
     [items],
   );
   const sum = items.reduce((n, b) => n + b.traces, 0);
+  if (bins.data && sum === 0) return null;
   if (bins.error) return <div className="charts one muted pad">{`The histogram cannot be drawn now: ${bins.error.message}`}</div>;
   return (
     <div className="charts one" aria-busy={bins.isFetching}>

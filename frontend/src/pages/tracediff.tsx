@@ -45,7 +45,7 @@ function Changes({ pair }: { pair: SpanPair }) {
   const fields = Object.entries(pair.changes).filter(([field]) => !pair.texts[field]);
   if (!fields.length) return null;
   return (
-    <div className="table-scroll">
+    <div className="table-scroll" tabIndex={0} role="region" aria-label="Changes">
       <table>
         <thead>
           <tr>
