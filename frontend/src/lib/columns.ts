@@ -37,7 +37,8 @@ export const COLUMNS: TraceColumn[] = [
 ];
 
 export const USUAL = ["time", "name", "model", "input", "latency", "tokens", "cost"];
-const BESIDE = ["time", "name", "latency"];
+/** Beside an open trace and on a phone, and how wide they are there. */
+const BESIDE: Record<string, string> = { time: "94px", name: "minmax(100px, 1fr)", latency: "74px" };
 
 /** The columns an address or a view asks for, in the order of the list above; the usual ones when it asks for none it knows. */
 export function columnsOf(text: string | undefined): string[] {
@@ -54,5 +55,6 @@ export function columnsText(keys: string[]): string | undefined {
 
 /** What is drawn: few columns where there is little room. */
 export function shownColumns(keys: string[], tight: boolean): TraceColumn[] {
-  return COLUMNS.filter((c) => (tight ? BESIDE : keys).includes(c.key));
+  if (tight) return COLUMNS.filter((c) => BESIDE[c.key]).map((c) => ({ ...c, width: BESIDE[c.key]! }));
+  return COLUMNS.filter((c) => keys.includes(c.key));
 }
