@@ -1,5 +1,5 @@
 /** One trace: as a tree, a waterfall or a conversation, and the chosen span beside it. */
-import { useContext, useEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useQuery } from "@tanstack/react-query";
 import type { ApiError } from "../api/client.ts";
@@ -11,10 +11,11 @@ import { type Read, readTrace } from "../lib/outline.ts";
 import { extent, found, type Row, ticks, tree, uncounted, unfolded } from "../lib/spans.ts";
 import { clock } from "../lib/time.ts";
 import { Facts, Tabs } from "./bits.tsx";
-import { Conversation } from "./conversation.tsx";
 import { hrefOf } from "./lineage.tsx";
 import { SpanView } from "./spandetail.tsx";
-import { Ready } from "./state.tsx";
+import { Loading, Ready } from "./state.tsx";
+
+const Conversation = lazy(() => import("./conversation.tsx").then((m) => ({ default: m.Conversation })));
 
 const ROW = 28;
 const DEEPEST = 14;
@@ -198,7 +199,9 @@ function Loaded({ trace, compact }: { trace: Read; compact?: boolean }) {
         <div className="trace-left">
           <Summary trace={trace} current={current} from={from} to={to} />
           {tabs}
-          <Conversation traceId={trace.trace_id} spans={trace.spans} pick={pick} />
+          <Suspense fallback={<Loading rows={6} />}>
+            <Conversation traceId={trace.trace_id} spans={trace.spans} pick={pick} />
+          </Suspense>
         </div>
       </div>
     );

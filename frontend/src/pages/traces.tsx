@@ -1,4 +1,4 @@
-import { useContext, useEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { api, type ApiError } from "../api/client.ts";
 import type { Page, TraceRow } from "../api/types.ts";
@@ -8,7 +8,6 @@ import { Histogram } from "../components/histogram.tsx";
 import { Popover } from "../components/popover.tsx";
 import { QueryBar } from "../components/querybar.tsx";
 import { Snippets } from "../components/snippets.tsx";
-import { TraceView } from "../components/spans.tsx";
 import { Empty, Failure, Loading } from "../components/state.tsx";
 import { TimeRange } from "../components/timerange.tsx";
 import { TraceList } from "../components/tracelist.tsx";
@@ -22,6 +21,9 @@ import { A, ProjectContext, stringifySearch, useGo, useSearch, type Search } fro
 import { type Tail, useTail } from "../lib/tail.ts";
 import { windowOf } from "../lib/time.ts";
 import { modern, queryOf, withTerm, wordsOf } from "../lib/traceql.ts";
+
+/** A quarter of the page's script, and only needed once a trace is looked at. */
+const TraceView = lazy(() => import("../components/spans.tsx").then((m) => ({ default: m.TraceView })));
 
 interface At {
   cursor: string;
@@ -135,7 +137,9 @@ function Peek({ id, span, close }: { id: string; span: string | undefined; close
           </svg>
         </button>
       </div>
-      <TraceView key={id} traceId={id} compact />
+      <Suspense fallback={<Loading rows={6} />}>
+        <TraceView key={id} traceId={id} compact />
+      </Suspense>
     </aside>
   );
 }
