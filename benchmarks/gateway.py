@@ -3,8 +3,8 @@
     python benchmarks/gateway.py [--cycles 3] [--seconds 3] [--peers]
 
 A mock provider in C and the load run on core 0, the measured servers on core 1. The gateway with all switched off
-(`bare`), with traces, with everything on (`full`), plain nginx and, with --peers, other gateways take turns within one
-run, so that ratios hold whatever the machine does. Every call has a body of its own, so that the cache never answers.
+(`bare`), with traces, with everything on (`full`), plain nginx, a proxy in Python that does nothing else (`floor`) and,
+with --peers, other gateways take turns within one run, so that ratios hold whatever the machine does. Every call has a body of its own, so that the cache never answers.
 `background_ms` is what
 moving a call's trace into the database costs the background process, on core 0.
 CPU is /proc/PID/task/*/schedstat, summed over threads. Needs `cc`, `nginx`, `taskset` and two cores.
@@ -134,10 +134,11 @@ def main() -> None:
         try:
             mock = bench.start_mock()
             bench.start_nginx(mock)
+            bench.start_floor(mock)
             for variant in variants:
                 bench.start_gateway(mock, variant)
             peers = start_peers(bench, mock) if options.peers else []
-            found = summary(measure(bench, ["nginx", *variants, *peers], options.cycles, options.seconds))
+            found = summary(measure(bench, ["nginx", "floor", *variants, *peers], options.cycles, options.seconds))
             if options.streams:
                 found["slow_streams"] = slow_streams(bench, variants[-1], options.streams)
         finally:

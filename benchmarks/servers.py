@@ -217,6 +217,11 @@ class Bench:
         conf.write_text(NGINX.format(folder=self.folder, mock=mock, port=port))
         self.start("nginx", core, ["nginx", "-c", str(conf), "-p", str(self.folder)], port)
 
+    def start_floor(self, mock: int, core: int | None = 1) -> None:
+        """Start the barest proxy that Python allows."""
+        port = free_port()
+        self.start("floor", core, [sys.executable, str(HERE / "floor.py"), str(port), str(mock)], port)
+
     def start_gateway(self, mock: int, variant: str, core: int | None = 1) -> None:
         """Start one web process of Penstock as the variant says."""
         port, home = free_port(), str(self.folder / variant)

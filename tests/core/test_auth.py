@@ -53,6 +53,12 @@ def test_nobody_makes_a_key_above_themselves(home: Home, actor: Actor) -> None:
             auth.create_key(uow, admin, name="x", role=Role.OWNER)
         with pytest.raises(Invalid):
             auth.create_key(uow, admin, name="  ")
+        with pytest.raises(Invalid, match="models"):
+            auth.create_key(uow, admin, name="k", models=["chat", " "])
+        with pytest.raises(Invalid, match="models"):
+            auth.create_key(uow, admin, name="k", models=["chat"] * (auth.MAX_MODELS + 1))
+        key, _ = auth.create_key(uow, admin, name="k", models=[" chat", "oa/*", "chat"])
+        assert key.models == ("chat", "oa/*") == auth.get_key(uow, admin, key_id=key.id).models
 
 
 def test_a_sign_in_link_works_once_and_for_an_hour(home: Home) -> None:

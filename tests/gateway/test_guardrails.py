@@ -561,10 +561,10 @@ def test_the_cache_holds_stand_ins_and_gives_each_caller_his_own(
     assert clients.ask("chat", f"Write to {MAIL}", stream=stream) == f"I wrote to {MAIL}."
     assert _state(gateway, 1) == "miss"
     assert clients.ask("chat", f"Write to {MAIL}", stream=stream) == f"I wrote to {MAIL}."
-    assert _state(gateway, 2) == "exact"
+    assert _state(gateway, 2) == "hit"
     assert clients.ask("chat", "Write to eve@example.com", stream=stream) == "I wrote to eve@example.com."
     span = gateway.recorder.last(3)
-    assert span.attributes["gateway.cache"] == "exact" and b"@example.com" not in span.output
+    assert span.attributes["gateway.cache"] == "hit" and b"@example.com" not in span.output
     # Who wrote a stand-in himself asks something else.
     assert "<EMAIL_1>" in clients.ask("chat", "Write to eve@example.com, not <EMAIL_1>", stream=stream)
     assert len(house.parrot.requests) == 2
@@ -589,7 +589,7 @@ def test_kept_answers_pass_the_guards_of_who_gets_them(house: House, eventually:
     assert clients.ask("chat", "Whom?", stream=True) == "Ask [EMAIL]"
     span = gateway.recorder.last(3)
     assert len(house.parrot.requests) == 1
-    assert span.attributes["gateway.cache"] == "exact" and ("output", "pii", "modify") in verdicts(span)
+    assert span.attributes["gateway.cache"] == "hit" and ("output", "pii", "modify") in verdicts(span)
     house.put(guard("pii", Action.BLOCK))
     refused: list[Refused] = []
 

@@ -112,6 +112,25 @@ def test_keys_work_at_once_and_stop_within_a_second(gateway: Running) -> None:
     assert call(gateway, authorization=f"Bearer {secret}")[0] == 401
 
 
+def test_a_key_for_some_models_calls_and_lists_no_others(gateway: Running) -> None:
+    with gateway.home.begin() as uow:
+        _, secret = auth.create_key(uow, gateway.actor, name="some", models=["ch?t", "oa/*"])
+    bearer = {"authorization": f"Bearer {secret}"}
+    assert call(gateway, **bearer)[0] == 200
+    assert call(gateway, CHAT | {"model": "oa/gpt-fake"}, **bearer)[0] == 200
+    every = [
+        model["id"]
+        for model in get(gateway, "/v1/models", {"authorization": f"Bearer {gateway.key}"})[1]["data"]
+    ]
+    listed = [model["id"] for model in get(gateway, "/v1/models", bearer)[1]["data"]]
+    others = sorted(set(every) - {"chat"})
+    assert listed == ["chat"] and others
+    status, _, answer = call(gateway, CHAT | {"model": others[0]}, **bearer)
+    assert status == 404 and answer["error"]["code"] == "model_not_found"
+    assert get(gateway, f"/v1/models/{others[0]}", bearer)[0] == 404
+    assert not any(name in answer["error"]["message"].partition("Did you mean")[2] for name in others)
+
+
 def test_projects(gateway: Running) -> None:
     assert call(gateway, x_penstock_project="default")[0] == 200
     status, _, answer = call(gateway, x_penstock_project="other")

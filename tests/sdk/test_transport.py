@@ -1,3 +1,6 @@
+import gc
+import warnings
+
 import pytest
 
 from penstock.sdk.client import Client
@@ -29,6 +32,19 @@ def test_reads_share_one_connection(server: FakeServer) -> None:
     for _ in range(5):
         client.me()
     assert len(server.connections) == 1
+
+
+def test_clients_thrown_away_close_their_connections_without_a_warning(server: FakeServer) -> None:
+    server.answer("GET /api/v1/me", {"name": "ada"})
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", ResourceWarning)
+        for _ in range(10):
+            client = Client(server.url, "psk_1")
+            client.me()
+            client.ring = [client]  # type: ignore[attr-defined]
+            del client
+        gc.collect()
+    assert not warned
 
 
 @pytest.mark.parametrize(("status", "kind"), [(403, Denied), (404, NotFound), (500, ServerError)])

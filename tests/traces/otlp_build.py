@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
@@ -73,4 +74,39 @@ def as_json(message: ExportTraceServiceRequest) -> bytes:
                     span["parentSpanId"] = original.parent_span_id.hex()
                 if "status" in span:
                     span["status"]["code"] = original.status.code
+    return json.dumps(found).encode()
+
+
+def logs_request(
+    *records: dict[str, Any], resource: dict[str, Any] | None = None
+) -> ExportLogsServiceRequest:
+    """Return a request for `/v1/logs`; each record is `event`, `body`, `attributes` and optional ids and times."""
+    message = ExportLogsServiceRequest()
+    group = message.resource_logs.add()
+    for key, value in (resource or {"service.name": "shop"}).items():
+        group.resource.attributes.add(key=key).value.CopyFrom(any_value(value))
+    scope = group.scope_logs.add()
+    scope.scope.name = "tests"
+    for given in records:
+        record = scope.log_records.add()
+        record.trace_id = bytes.fromhex(given.get("trace_id", ""))
+        record.span_id = bytes.fromhex(given.get("span_id", ""))
+        record.time_unix_nano = given.get("at_ns", clock.now_ns())
+        record.observed_time_unix_nano = given.get("observed_ns", 0)
+        record.severity_number = given.get("severity", 9)
+        record.event_name = given.get("event", "")
+        if given.get("body") is not None:
+            record.body.CopyFrom(any_value(given["body"]))
+        for key, value in given.get("attributes", {}).items():
+            record.attributes.add(key=key).value.CopyFrom(any_value(value))
+    return message
+
+
+def logs_as_json(message: ExportLogsServiceRequest) -> bytes:
+    """Return the request in OTLP's JSON."""
+    found = MessageToDict(message, use_integers_for_enums=True)
+    for group, original in zip(found.get("resourceLogs", ()), message.resource_logs, strict=True):
+        for scope, held in zip(group.get("scopeLogs", ()), original.scope_logs, strict=True):
+            for record, given in zip(scope.get("logRecords", ()), held.log_records, strict=True):
+                record["traceId"], record["spanId"] = given.trace_id.hex(), given.span_id.hex()
     return json.dumps(found).encode()

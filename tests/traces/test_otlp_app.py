@@ -1,4 +1,3 @@
-import asyncio
 import gzip
 import json
 import os
@@ -33,8 +32,7 @@ from penstock.core.scope import Actor, Role
 from penstock.traces import service
 from penstock.traces.otlp_app import OtlpApp
 from tests.traces.otlp_build import as_json, request
-
-PROTOBUF = {"content-type": "application/x-protobuf"}
+from tests.traces.otlp_client import PROTOBUF, Answer, post
 
 
 @pytest.fixture
@@ -48,38 +46,6 @@ def app(home: Home) -> Iterator[OtlpApp]:
 def key(home: Home, actor: Actor) -> str:
     with home.begin() as uow:
         return auth.create_key(uow, actor, name="sender", role=Role.GATEWAY)[1]
-
-
-class Answer:
-    def __init__(self, messages: list[Any]) -> None:
-        self.status = messages[0]["status"]
-        self.headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
-        self.body = b"".join(message.get("body", b"") for message in messages[1:])
-
-
-def post(
-    app: OtlpApp, body: bytes, headers: dict[str, str], *, method: str = "POST", parts: int = 1
-) -> Answer:
-    async def run() -> Answer:
-        step = -(-len(body) // parts) or 1
-        pieces = [body[at : at + step] for at in range(0, len(body), step)] or [b""]
-        incoming = [
-            {"type": "http.request", "body": piece, "more_body": number < len(pieces) - 1}
-            for number, piece in enumerate(pieces)
-        ]
-        sent: list[Any] = []
-
-        async def receive() -> Any:
-            return incoming.pop(0)
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await app({"type": "http", "method": method, "path": "/v1/traces", "headers": raw}, receive, send)
-        return Answer(sent)
-
-    return asyncio.run(run())
 
 
 def stored(home: Home, actor: Actor, trace_id: str) -> int:
@@ -228,12 +194,13 @@ def test_a_full_disk_asks_to_come_back_and_stores_nothing(
 
 
 def test_too_much_at_once_is_refused_until_there_is_room(app: OtlpApp, key: str) -> None:
-    app._waiting = app._waiting_limit
+    room = app.receiver.room
+    room.taken = room.limit
     answer = post(app, b"", PROTOBUF | {"x-api-key": key})
     assert (answer.status, answer.headers["retry-after"]) == (429, "1")
-    app._waiting = 0
+    room.taken = 0
     assert post(app, b"", PROTOBUF | {"x-api-key": key}).status == 200
-    assert app._waiting == 0
+    assert room.taken == 0
 
 
 @pytest.fixture

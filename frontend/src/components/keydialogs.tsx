@@ -21,11 +21,11 @@ export function Once({ made, onDone }: { made: NewKey; onDone: () => void }) {
   );
 }
 
-const start = { name: "", role: "gateway", days: "", any: false, limits: {} as FigureDraft };
+const start = { name: "", role: "gateway", days: "", models: "", any: false, limits: {} as FigureDraft };
 
 /** The key, and its limits before its secret is shown: nobody holds an unlimited key in between. */
 async function create(d: typeof start): Promise<NewKey> {
-  const made = await api.post<NewKey>("/keys", { name: d.name, role: d.role, any_project: d.any, expires_in_days: d.days ? Number(d.days) : null });
+  const made = await api.post<NewKey>("/keys", { name: d.name, role: d.role, any_project: d.any, models: d.models.split(/[\s,]+/).filter(Boolean), expires_in_days: d.days ? Number(d.days) : null });
   const limits = limitsOf(d.limits);
   if (Object.values(limits).every((n) => n === null)) return made;
   try {
@@ -74,6 +74,9 @@ export function CreateKey({ open, onClose }: { open: boolean; onClose: () => voi
             <Field label="Ends after (days)">{(id) => <input id={id} type="number" min={1} step={1} placeholder="never" value={d.days} onChange={(e) => setDraft({ ...d, days: e.target.value })} />}</Field>
           </div>
           <p className="hint">The role gateway may only call models and send traces.</p>
+          <Field label="Models" hint="Names of routes, or provider/model; * stands for anything. Empty: all">
+            {(id) => <input id={id} placeholder="all" value={d.models} onChange={(e) => setDraft({ ...d, models: e.target.value })} />}
+          </Field>
           <details className="fold">
             <summary>Limits</summary>
             <Figures values={d.limits} onChange={(limits) => setDraft({ ...d, limits })} />

@@ -22,7 +22,7 @@ from penstock.registry import api as registry_api
 from penstock.serving import api as serving_api
 from penstock.traces import api as traces_api
 from penstock.traces.intake import Intake
-from penstock.traces.otlp_app import OtlpApp
+from penstock.traces.otlp_app import OtlpApp, grpc_door
 from penstock.traces.recorder import Recorder
 from penstock.training import api as training_api
 from penstock.version import __version__
@@ -92,6 +92,7 @@ class Penstock:
         self.gateway = GatewayApp(home, self.recorder)
         self.api.state.cache_stats = self.gateway.cache.stats
         self.otlp = OtlpApp(home)
+        self.grpc = grpc_door(home, self.otlp.receiver)
         self.ui = StaticApp()
         self._publisher = Publisher(home, "web")
         self.metrics = MetricsApp(home, self._publisher)
@@ -131,6 +132,8 @@ class Penstock:
         if self._intake is not None:
             self._intake.start()
         self._publisher.start()
+        if self.grpc is not None:
+            self.grpc.start()
         self._serving = True
         try:
             yield
@@ -140,6 +143,8 @@ class Penstock:
             await run_in_threadpool(self._close)
 
     def _close(self) -> None:
+        if self.grpc is not None:
+            self.grpc.stop()
         self.otlp.close()
         self.recorder.close()
         self._publisher.stop()

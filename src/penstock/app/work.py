@@ -16,6 +16,7 @@ from penstock.gateway import jobs as gateway_jobs
 from penstock.registry import jobs as registry_jobs
 from penstock.serving.reconciler import Reconciler
 from penstock.traces import background as traces_background
+from penstock.traces import jobs as traces_jobs
 from penstock.traces.intake import Intake
 from penstock.traces.recorder import Recorder
 from penstock.training import jobs as training_jobs
@@ -25,6 +26,7 @@ JOB_HANDLERS: dict[str, Handler] = {
     **registry_jobs.HANDLERS,
     **evals_jobs.HANDLERS,
     **training_jobs.HANDLERS,
+    **traces_jobs.HANDLERS,
 }
 """Job kind → handler, of every slice."""
 

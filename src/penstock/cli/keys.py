@@ -22,6 +22,10 @@ def create(
     days: Annotated[
         int | None, typer.Option("--expires-in-days", min=1, help="Lifetime; default: none.")
     ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="The only models its calls may use, * for anything; may be repeated."),
+    ] = None,
     home: HomeOption = None,
     project: ProjectOption = "default",
     as_json: JsonOption = False,
@@ -29,9 +33,15 @@ def create(
     """Make a key; it is shown this once."""
     with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
         key, secret = auth.create_key(
-            uow, actor, name=name, role=role, expires_in=timedelta(days=days) if days else None
+            uow,
+            actor,
+            name=name,
+            role=role,
+            models=models or (),
+            expires_in=timedelta(days=days) if days else None,
         )
-    shown = {"id": key.id, "key": secret, "name": key.name, "role": key.role, "project": key.scope.project}
+    shown: dict[str, object] = {"id": key.id, "key": secret, "name": key.name, "role": key.role}
+    shown |= {"project": key.scope.project, "models": list(key.models)}
     console.emit(
         shown, as_json, lambda: f"{secret}\n(id {key.id}, role {key.role}; the key is shown this once)"
     )
@@ -52,12 +62,13 @@ def list_keys(
             k.name,
             f"{k.hint}…",
             k.role,
+            ", ".join(k.models) or "all",
             "active" if k.active(moment) else "off",
             clock.iso(k.created_at)[:10],
         )
         for k in found
     ]
-    columns = ["id", "name", "key", "role", "state", "created"]
+    columns = ["id", "name", "key", "role", "models", "state", "created"]
     console.emit(msgspec.to_builtins(found), as_json, lambda: console.rows(columns, lines))
 
 

@@ -19,6 +19,7 @@ EXTRA_OF_MODULE = {
     "sacrebleu": "eval",
     "psycopg": "postgres",
     "openai": "demo",
+    "grpc": "grpc",
 }
 """Import name of an optional dependency → the extra that installs it."""
 

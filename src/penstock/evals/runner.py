@@ -11,6 +11,8 @@ from penstock.evals import store
 from penstock.evals.model import Output, Sample, SampleResult
 from penstock.evals.ports import CorpusScorer, Scorer, Target
 from penstock.evals.suite import ScorerSpec, Suite
+from penstock.traces import service as traces
+from penstock.traces.model import TraceScore
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -106,6 +108,7 @@ class Recording:
         if fresh:
             with self._home.begin() as uow:
                 store.add_results(uow.conn, self._scope, fresh)
+                traces.put_scores(uow, self._scope, scores=_trace_scores(fresh))
 
     def _check_errors(self) -> None:
         if self.errors > self._allowed:
@@ -117,3 +120,19 @@ class Recording:
     def scorers(self) -> list[Scorer]:
         """Return the scorers of the suite."""
         return self._scorers
+
+
+def _trace_scores(results: Sequence[SampleResult]) -> list[TraceScore]:
+    """Return the scores of answers that were traced: lists of traces find them by `score.NAME`."""
+    return [
+        TraceScore(
+            trace_id=result.output.trace_id,
+            ref=f"{result.run_id}:{name}",
+            origin="evals",
+            name=name,
+            value=value,
+        )
+        for result in results
+        if result.output.trace_id
+        for name, value in result.scores.items()
+    ]

@@ -27,6 +27,8 @@ from penstock.feedback.model import (
     check_ids,
     check_value,
 )
+from penstock.traces import service as traces
+from penstock.traces.model import TraceScore
 
 _REQUEST_ID = re.compile(r"req_([0-9a-f]{32})([0-9a-f]{16})")
 NOT_RECORDED = "the answer is not recorded as text"
@@ -87,6 +89,8 @@ def give(
     )
     if not store.insert(uow.conn, actor.scope, item) and key is not None:
         return store.by_key(uow.conn, actor.scope, key) or item
+    score = TraceScore(trace_id=trace_id, ref=item.id, origin="feedback", name=name, value=checked.number)
+    traces.put_scores(uow, actor.scope, scores=[score])
     uow.link(actor.scope, ("feedback", item.id), [Link("trace", trace_id, "about")])
     uow.publish(FeedbackGiven(feedback_id=item.id, trace_id=trace_id, feedback_name=name), actor.scope)
     return item
@@ -312,6 +316,8 @@ def export(uow: UnitOfWork, actor: Actor, subject: str) -> list[Feedback]:
 def erase(uow: UnitOfWork, actor: Actor, subject: str) -> int:
     """Delete everything given by or about the person `subject`; returns how many items."""
     uow.may(actor, "feedback.admin", subject)
+    for item in store.of_subject(uow.conn, actor.scope, subject):
+        traces.remove_score(uow, actor.scope, trace_id=item.trace_id, ref=item.id)
     erased = store.erase_subject(uow.conn, actor.scope, subject)
     uow.audit(actor, "feedback.erase", "subject", erased=erased)
     return erased

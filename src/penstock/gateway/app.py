@@ -284,15 +284,17 @@ class GatewayApp:
 
     async def _route(self, call: Call, model: str) -> LiveRoute:
         """Return the route of a model name; raises NotFound with a suggestion."""
+        caller = call.caller
+        assert caller is not None
         for attempt in range(2):
             table = self._table(call)
-            assert call.caller is not None
-            route = table.routes.get(model) or snapshot.direct(table, call.caller, model, self._watch.health)
-            if route is not None:
+            route = table.routes.get(model) or snapshot.direct(table, caller, model, self._watch.health)
+            if route is not None and caller.may_call(model):
                 return route
             if attempt == 0:
                 await self._watch.fresh()
-        hint = did_you_mean(model, table.routes) if table.routes else "No route is configured yet."
+        allowed = [name for name in table.routes if caller.may_call(name)]
+        hint = did_you_mean(model, allowed) if table.routes else "No route is configured yet."
         raise NotFound(
             f"The model {model!r} does not exist or this key may not use it.",
             hint=hint,
@@ -353,7 +355,9 @@ class GatewayApp:
         await self._admit(call)
         if name is None:
             await self._watch.fresh()
-            names = sorted((name, route.created) for name, route in self._table(call).routes.items())
+            may_call = call.caller.may_call if call.caller is not None else bool
+            routes = self._table(call).routes
+            names = sorted((name, route.created) for name, route in routes.items() if may_call(name))
             await call.answer(200, listing.models_body(names, call.family))
             return
         route = await self._route(call, name)

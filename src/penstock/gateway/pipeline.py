@@ -144,7 +144,7 @@ class Pipeline:
         # Kept under another key or an older policy, it may never have passed the guards of this call.
         body = hit.body if guards is None else await guards.recheck(hit.body)
         call.cost, call.usage = _FREE, Usage()
-        call.notes["cache"] = hit.kind
+        call.notes["cache_match"] = hit.kind
         if hit.kind == "semantic":
             call.notes["similarity"] = round(hit.similarity, 4)
         call.answered = True

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from penstock.core import clock, log
@@ -41,6 +42,12 @@ class Caller(NamedTuple):
     expires_ns: int
     session: bool = False
     """True for a browser session: only requests from our own pages may use it."""
+    models: tuple[str, ...] = ()
+    """Patterns of the models it may call; empty: all."""
+
+    def may_call(self, model: str) -> bool:
+        """Whether the key is for that model, which is a route's name or `provider/model`."""
+        return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,7 @@ def load(home: Home, health: HealthRegistry) -> Snapshot:
             key.role.rank,
             key.any_project,
             clock.to_ns(key.expires_at) if key.expires_at else NEVER,
+            models=key.models,
         )
         for digest, key in auth.active_keys(home).items()
     }

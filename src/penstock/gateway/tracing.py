@@ -12,6 +12,7 @@ from penstock.traces.model import SpanRecord
 
 MAX_METADATA = 64
 GUARD_TAG = "guard:"
+_FINER = ("cache_write_1h", "audio_input", "image_input", "audio_output", "image_output")
 _metadata = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 
 
@@ -95,6 +96,7 @@ def span_of(call: Call, *, capture: bool) -> SpanRecord:
         cached_tokens=usage.cached,
         cache_write_tokens=usage.written,
         reasoning_tokens=usage.reasoning,
+        finer_tokens={name: count for name in _FINER if (count := getattr(usage, name))},
         cost_usd=call.cost.usd if call.cost is not None else None,
         price_version=call.cost.version if call.cost is not None else None,
         tokens_estimated=call.estimated,

@@ -112,9 +112,16 @@ class Prompts(_Group):
 class Traces(_Group):
     """Recorded calls and what they cost."""
 
-    def list(self, **filters: Any) -> Iterator[Record]:
-        """Yield traces, newest first; filters as in `GET /traces` (since, model, user, q, ...)."""
-        return self._client.pages("/traces", **filters)
+    def list(self, query: str | None = None, **filters: Any) -> Iterator[Record]:
+        """Yield traces, newest first: those a query such as `model:gpt-* latency>2s "refund"` asks for.
+
+        Single filters as in `GET /traces` (since, model, user, q, ...) may stand beside it.
+        """
+        return self._client.pages("/traces", **({"query": query} if query else {}), **filters)
+
+    def histogram(self, query: str | None = None, **filters: Any) -> Record:
+        """Return how many traces a query finds over time; filters as in `GET /traces/histogram`."""
+        return self._client.get("/traces/histogram", **({"query": query} if query else {}), **filters)
 
     def get(self, trace_id: str) -> Record:
         """Return one trace with its spans, without their bodies."""

@@ -1,10 +1,12 @@
 """One HTTP request after another over `http.client`: keep-alive, retries, problem documents as errors."""
 
+import contextlib
 import http.client
 import json
 import os
 import random
 import ssl
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,6 +68,8 @@ class HttpTransport:
         self._host, self._prefix = parts.netloc, parts.path
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._idle: deque[http.client.HTTPConnection] = deque()
+        # Not __del__: in a cycle of garbage the sockets might be finalized first, each with a warning.
+        weakref.finalize(self, _close_all, self._idle)
 
     def send(
         self,
@@ -102,11 +106,7 @@ class HttpTransport:
 
     def close(self) -> None:
         """Close the kept connections; a later call opens new ones."""
-        while (connection := self._kept()) is not None:
-            connection.close()
-
-    def __del__(self) -> None:
-        self.close()
+        _close_all(self._idle)
 
     def _headers(self, content_type: str) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": f"penstock-python/{__version__}"}
@@ -147,6 +147,12 @@ class HttpTransport:
         if self._tls is None:
             return http.client.HTTPConnection(self._host, timeout=timeout)
         return http.client.HTTPSConnection(self._host, timeout=timeout, context=self._tls)
+
+
+def _close_all(idle: deque[http.client.HTTPConnection]) -> None:
+    with contextlib.suppress(IndexError):  # empty; another thread may have taken the last one
+        while True:
+            idle.pop().close()
 
 
 def _query_string(query: Mapping[str, Any] | None) -> str:

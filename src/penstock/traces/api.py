@@ -15,17 +15,21 @@ from penstock.core.http import (
     CurrentActor,
     HomeDep,
     Page,
+    PatientRead,
     ReadUow,
     WriteUow,
     decode_cursor,
     encode_cursor,
 )
-from penstock.traces import price_api, service
+from penstock.traces import find_api, log_api, messages, price_api, reprice_api, service
 from penstock.traces.lines import as_line, as_object
 from penstock.traces.model import Kind, SeriesFilters, Status, TraceFilters
 
 router = APIRouter(tags=["traces"])
 router.include_router(price_api.router)
+router.include_router(log_api.router)
+router.include_router(reprice_api.router)
+router.include_router(find_api.router)
 
 Since = Annotated[
     datetime | None, Query(description="Only what started at or after this time (ISO 8601, UTC)")
@@ -59,11 +63,23 @@ class SummaryModel(BaseModel):
     output_preview: str | None
 
 
+class SnippetModel(BaseModel):
+    """Where a search found its words."""
+
+    span_id: str
+    field: Literal["name", "error", "input", "output"]
+    text: str
+    marks: list[tuple[int, int]]
+    """[start, end) of each word found, in characters of the text."""
+
+
 class TraceModel(SummaryModel):
     """One trace in a list."""
 
     spans: int
     """How many spans it has."""
+    snippet: SnippetModel | None = None
+    """Of traces found by words."""
 
 
 class SpanModel(BaseModel):
@@ -97,6 +113,10 @@ class SpanModel(BaseModel):
     prompt: str | None
     input_preview: str | None = None
     output_preview: str | None = None
+    response_id: str | None = None
+    """What the provider calls its answer."""
+    duplicate_of: str | None = None
+    """`trace_id/span_id` of the span that counts in place of this one, which reports the same call."""
 
 
 class TraceTree(SummaryModel):
@@ -113,6 +133,17 @@ class EventModel(BaseModel):
     attributes: dict[str, Any]
 
 
+class EvaluationModel(BaseModel):
+    """A verdict that came with the span."""
+
+    name: str
+    score: float | None
+    label: str | None
+    explanation: str | None
+    source: str | None
+    about: Literal["span", "trace", "session"]
+
+
 class SpanDetail(SpanModel):
     """One span in full; input and output are JSON as they were recorded."""
 
@@ -123,6 +154,18 @@ class SpanDetail(SpanModel):
     events: list[EventModel]
     tags: list[str]
     metadata: dict[str, str]
+    finish_reasons: list[str]
+    parameters: dict[str, Any]
+    agent: str | None
+    tool: str | None
+    tools: list[Any]
+    """Definitions of the tools that the model could call."""
+    evaluations: list[EvaluationModel]
+    finer_tokens: dict[str, int]
+    """Tokens of classes with prices of their own, such as `audio_input`."""
+    messages_in: list[dict[str, Any]] | None = None
+    """What a model was asked, as `{role, parts}` of the OpenTelemetry GenAI conventions, whatever the sender's form."""
+    messages_out: list[dict[str, Any]] | None = None
 
 
 class UsageModel(BaseModel):
@@ -163,6 +206,7 @@ class TraceQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    query: str | None = Field(default=None, description="A query, as in docs/trace-queries.md")
     since: datetime | None = None
     until: datetime | None = None
     kind: Kind | None = None
@@ -202,6 +246,7 @@ class TraceQuery(BaseModel):
             metadata=dict(_pair(item) for item in self.metadata),
             min_latency_ms=self.min_latency_ms,
             q=self.q,
+            query=self.query,
         )
 
 
@@ -220,14 +265,22 @@ def _trace(found: Any) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.structs.asdict(found)
     fields["duration_ms"] = fields.pop("duration_ns") / 1e6
     fields["started_at"] = clock.from_ns(found.start_ns)
+    fields["snippet"] = None if found.snippet is None else msgspec.structs.asdict(found.snippet)
     return fields
 
 
 @router.get("/traces")
-def list_traces(uow: ReadUow, actor: CurrentActor, query: Annotated[TraceQuery, Query()]) -> Page[TraceModel]:
+async def list_traces(
+    read: PatientRead, actor: CurrentActor, query: Annotated[TraceQuery, Query()]
+) -> Page[TraceModel]:
     """List traces, newest first."""
     after = None if query.cursor is None else _cursor(query.cursor)
-    page = service.list_traces(uow, actor, filters=query.filters(), after=after, limit=query.limit)
+    filters = query.filters()
+    page = await read(
+        lambda uow, stop: service.list_traces(
+            uow, actor, filters=filters, after=after, limit=query.limit, stop=stop
+        )
+    )
     following = None if page.next is None else encode_cursor(*page.next)
     return Page(items=[TraceModel(**_trace(item)) for item in page.items], next=following)
 
@@ -237,7 +290,7 @@ def _cursor(text: str) -> tuple[int, int]:
     if (
         not isinstance(at, int)
         or not isinstance(number, int)
-        or not (0 <= at < 1 << 62 and 0 <= number < 1 << 62)
+        or not (-1 <= at < 1 << 62 and 0 <= number < 1 << 62)
     ):
         raise Invalid("The cursor is not valid.", hint="Use the `next` of the page before.")
     return at, number
@@ -278,7 +331,10 @@ def get_span(
 ) -> SpanDetail:
     """Show one span in full."""
     span = service.get_span_body(uow, actor, trace_id=trace_id, span_id=span_id)
-    return SpanDetail(**as_object(span))
+    asked = said = None
+    if span.kind in ("llm", "agent"):
+        asked, said = messages.of_document(span.input, "user"), messages.of_document(span.output, "assistant")
+    return SpanDetail(**as_object(span), messages_in=asked, messages_out=said)
 
 
 @router.get("/usage")

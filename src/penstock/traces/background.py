@@ -1,12 +1,14 @@
-"""What the background process does for traces: roll-ups, the full-text index, retention."""
+"""What the background process does for traces: doubles of calls, roll-ups, the full-text index, retention."""
 
 from penstock.core import clock, log
 from penstock.core.home import Home
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import erase, rollup
+from penstock.traces.store import bill, erase, logs, metrics, rollup
 
 logger = log.get("traces.background")
-_ROLL_BATCH, _INDEX_BATCH = 2000, 500
+_ROLL_BATCH, _INDEX_BATCH, _LOG_BATCH = 2000, 500, 5000
+_DAY_NS = 86_400 * 10**9
+_STREAM_DAYS, _SIGNALS_EVERY_SECONDS = 30, 60
 
 
 def tick(home: Home, *, batches: int = 50) -> int:
@@ -14,7 +16,7 @@ def tick(home: Home, *, batches: int = 50) -> int:
 
     Call it every second or so; several processes may call it at once.
     """
-    return _roll(home, batches) + _index(home, batches) + _expire(home, batches)
+    return _roll(home, batches) + _index(home, batches) + _expire(home, batches) + _signals(home, batches)
 
 
 def catch_up(home: Home) -> None:
@@ -33,6 +35,23 @@ def _roll(home: Home, batches: int) -> int:
     # Finding the mark needs a lock on PostgreSQL only; SQLite's writers need not wait for it.
     with home.read() if home.db.sqlite else home.begin() as uow:
         up_to = rollup.safe_mark(uow.conn)
+    settled = _settle(home, up_to, batches)
+    with home.read() as uow:
+        up_to = min(up_to, rollup.mark(uow.conn, bill.SETTLED))
+    return settled + _rolled(home, up_to, batches)
+
+
+def _settle(home: Home, up_to: int, batches: int) -> int:
+    for done in range(batches):
+        with home.read() as uow:
+            if rollup.mark(uow.conn, bill.SETTLED) >= up_to:
+                return done
+        with home.begin() as uow:
+            bill.settle(uow.conn, up_to=up_to, limit=_ROLL_BATCH)
+    return batches
+
+
+def _rolled(home: Home, up_to: int, batches: int) -> int:
     for done in range(batches):
         with home.read() as uow:
             if rollup.mark(uow.conn, rollup.ROLLED) >= up_to:
@@ -65,3 +84,27 @@ def _expire(home: Home, batches: int) -> int:
         with home.begin() as uow:
             erase.expire(uow.conn, before_ms=horizon, limit=200)
     return batches
+
+
+def _signals(home: Home, batches: int) -> int:
+    """Let go of old log records and metrics, once a minute."""
+    now = clock.now_ns()
+    with home.read() as uow:
+        if now // 10**9 - rollup.mark(uow.conn, rollup.SIGNALS) < _SIGNALS_EVERY_SECONDS:
+            return 0
+    settings = home.settings.section(TracesSettings)
+    oldest = now - settings.log_retention_days * _DAY_NS if settings.log_retention_days > 0 else 0
+    for _ in range(batches):
+        with home.begin() as uow:
+            removed = logs.expire(uow.conn, before_ns=oldest, keep=settings.log_limit, limit=_LOG_BATCH)
+        if removed < _LOG_BATCH:
+            break
+    days = settings.metric_retention_days
+    with home.begin() as uow:
+        metrics.expire(
+            uow.conn,
+            before_ns=now - days * _DAY_NS if days > 0 else 0,
+            streams_before_ns=now - _STREAM_DAYS * _DAY_NS,
+        )
+        rollup.move(uow.conn, rollup.SIGNALS, now // 10**9)
+    return 0

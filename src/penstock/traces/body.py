@@ -12,7 +12,7 @@ import msgspec
 import zstandard
 
 from penstock.core.errors import Invalid
-from penstock.traces.model import SpanEvent, SpanRecord
+from penstock.traces.model import Evaluation, SpanEvent, SpanRecord
 
 _VERSION = b"\x01"
 _LEVEL = 3
@@ -30,7 +30,21 @@ class SpanBody(
     frozen=True,
     kw_only=True,
     omit_defaults=True,
-    rename={"input": "i", "output": "o", "attributes": "a", "events": "e", "tags": "t", "metadata": "m"},
+    rename={
+        "input": "i",
+        "output": "o",
+        "attributes": "a",
+        "events": "e",
+        "tags": "t",
+        "metadata": "m",
+        "finish_reasons": "f",
+        "parameters": "p",
+        "agent": "g",
+        "tool": "n",
+        "tools": "d",
+        "evaluations": "v",
+        "finer_tokens": "u",
+    },
 ):
     """What a span holds beside its narrow row; `input` and `output` are JSON documents."""
 
@@ -40,7 +54,17 @@ class SpanBody(
     events: tuple[SpanEvent, ...] = ()
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
+    finish_reasons: tuple[str, ...] = ()
+    parameters: dict[str, Any] = {}
+    agent: str | None = None
+    tool: str | None = None
+    tools: list[Any] = []
+    evaluations: tuple[Evaluation, ...] = ()
+    finer_tokens: dict[str, int] = {}
 
+
+BODY_FIELDS = SpanBody.__struct_fields__
+"""What `SpanRecord` and `SpanBody` share."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SpanBody)
@@ -63,14 +87,27 @@ def storable(value: Any) -> Any:
 
 def pack(span: SpanRecord) -> bytes:
     """Return the body of `span`, packed."""
-    body = SpanBody(
-        input=span.input,
-        output=span.output,
-        attributes=span.attributes,
-        events=span.events,
-        tags=span.tags,
-        metadata=span.metadata,
+    return pack_any(
+        SpanBody(
+            input=span.input,
+            output=span.output,
+            attributes=span.attributes,
+            events=span.events,
+            tags=span.tags,
+            metadata=span.metadata,
+            finish_reasons=span.finish_reasons,
+            parameters=span.parameters,
+            agent=span.agent,
+            tool=span.tool,
+            tools=span.tools,
+            evaluations=span.evaluations,
+            finer_tokens=span.finer_tokens,
+        )
     )
+
+
+def pack_any(held: msgspec.Struct) -> bytes:
+    """Return any struct, packed as a body is."""
     compressor = getattr(_local, "compressor", None)
     if compressor is None:
         compressor = _local.compressor = zstandard.ZstdCompressor(
@@ -81,17 +118,22 @@ def pack(span: SpanRecord) -> bytes:
             write_dict_id=False,
         )
     try:
-        packed = _encoder.encode(body)
+        packed = _encoder.encode(held)
     except (UnicodeEncodeError, OverflowError, TypeError):
-        packed = _encoder.encode(storable(msgspec.to_builtins(body, builtin_types=(bytes,), enc_hook=str)))
+        packed = _encoder.encode(storable(msgspec.to_builtins(held, builtin_types=(bytes,), enc_hook=str)))
     return _VERSION + bytes(compressor.compress(packed))
 
 
 def unpack(data: bytes) -> SpanBody:
     """Return the body made by `pack`; raises Invalid for a version this release does not know."""
+    return _decoder.decode(unpack_any(data))
+
+
+def unpack_any(data: bytes) -> bytes:
+    """Return the MessagePack that `pack_any` packed; raises Invalid for a version this release does not know."""
     if data[:1] != _VERSION:
         raise Invalid("This span was written by a newer Penstock.", hint="Upgrade this installation.")
     decompressor = getattr(_local, "decompressor", None)
     if decompressor is None:
         decompressor = _local.decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary)
-    return _decoder.decode(decompressor.decompress(data[1:]))
+    return bytes(decompressor.decompress(data[1:]))

@@ -5,16 +5,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from penstock.core import clock, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
-from penstock.traces import service
+from penstock.core.jobs import run_inline
+from penstock.traces import jobs, reprice, service, view_cli, view_service
 from penstock.traces.lines import as_line
 from penstock.traces.model import SpanRow, TraceFilters
 
 app = console.group("traces", "Look at traces, and at what they cost.")
+app.add_typer(view_cli.app, name="views")
 
 SinceOption = Annotated[
     str | None, typer.Option("--since", help="ISO 8601 time, UTC unless it says otherwise.")
@@ -35,7 +38,7 @@ def _duration(ns: int) -> str:
 
 @app.command("list")
 @console.guarded
-def list_(
+def list_(  # noqa: PLR0913 - one option per filter
     since: SinceOption = None,
     until: UntilOption = None,
     model: Annotated[
@@ -45,7 +48,11 @@ def list_(
     user: Annotated[str | None, typer.Option("--user", help="User.")] = None,
     session: Annotated[str | None, typer.Option("--session", help="Session.")] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Only traces in which something failed.")] = False,
-    query: Annotated[str | None, typer.Option("--search", help="Words to find.")] = None,
+    words: Annotated[str | None, typer.Option("--search", help="Words to find.")] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", "-q", help="Query, such as 'model:gpt-* latency>2s \"refund\"'.")
+    ] = None,
+    view: Annotated[str | None, typer.Option("--view", help="Saved view to ask.")] = None,
     limit: Annotated[int, typer.Option("--limit", help="At most this many.")] = 50,
     home: HomeOption = None,
     project: ProjectOption = "default",
@@ -60,9 +67,14 @@ def list_(
         user=user,
         session=session,
         status="error" if errors else None,
-        q=query,
+        q=words,
+        query=query,
     )
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
+        if view is not None:
+            saved = view_service.get_view(uow, actor, name=view).query
+            both = f"({saved}) ({query})" if query and saved else query or saved
+            filters = msgspec.structs.replace(filters, query=both)
         page = service.list_traces(uow, actor, filters=filters, limit=limit)
     lines = [
         [
@@ -163,3 +175,32 @@ def usage(
     ]
     columns = [by, "calls", "errors", "input tokens", "output tokens", "cost"]
     console.emit(rows, as_json, lambda: console.rows(columns, lines))
+
+
+@app.command("reprice")
+@console.guarded
+def reprice_(
+    since: Annotated[str, typer.Option("--since", help="Calls that started at or after this ISO 8601 time.")],
+    until: UntilOption = None,
+    model: Annotated[str | None, typer.Option("--model", help="Only this model.")] = None,
+    given: Annotated[bool, typer.Option("--given", help="Also costs that came with their spans.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Price calls of the past by the prices that hold now; all sums follow. It can be stopped and run again."""
+    start = _moment(since)
+    if start is None:
+        raise Invalid("--since needs a time.")
+    wanted = reprice.Repricing(since=start, until=_moment(until), model=model, given=given)
+    with console.open_home(home, project) as (opened, actor):
+        if dry_run:
+            done = reprice.dry_run(opened, actor, wanted)
+        else:
+            with opened.begin() as uow:
+                job = reprice.start(uow, actor, wanted)
+            done = msgspec.convert(run_inline(opened, job.id, jobs.HANDLERS).result, reprice.Repriced)
+    line = [done.calls, done.changed, done.unpriced, f"${done.before_usd:.6f}", f"${done.after_usd:.6f}"]
+    columns = ["calls", "changed", "without a price", "cost before", "cost after"]
+    console.emit(done, as_json, lambda: console.rows(columns, [line]))

@@ -2,21 +2,28 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from penstock.core import clock
-from penstock.traces import body, dialects
+from penstock.traces import body, dialects, messages
 
 Event = tuple[str, int, dict[str, Any]]
-_WRAPPERS = frozenset({"message", "tool_call", "message_content", "document"})
+Shape = Literal["asked", "said", "documents", "plain"]
+"""What a document is: messages to a model, messages from it, retrieved documents, or anything."""
+
+_WRAPPERS = frozenset(
+    {"message", "tool_call", "message_content", "document", "tool", "embedding", "evaluation", "annotation"}
+)
 _MAX_VECTOR = 32
+_SPEAKER = {"asked": "user", "said": "assistant"}
+_SCORES = ("score", "relevance_score", "_score", "similarity", "distance")
 
 
 def as_text(value: Any) -> str:
     """Return a label's value as text: text itself, anything else as JSON."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else encode(value).decode("utf-8", "replace")
 
 
 def parsed(value: Any) -> Any:
@@ -29,43 +36,115 @@ def parsed(value: Any) -> Any:
     return value
 
 
+def unquoted(value: Any) -> Any:
+    """Return the text that a JSON text in quotes stands for (MLflow's attributes); anything else as it is."""
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+        try:
+            return msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeError):
+            return value
+    return value
+
+
 def as_object(value: Any) -> dict[str, Any]:
     """Return an object, or the object that a JSON text holds; {} for anything else."""
     found = parsed(value)
     return found if isinstance(found, dict) else {}
 
 
-def from_value(value: Any) -> bytes:
-    """Return `value` as a JSON document; a text that is JSON already stays as it was sent."""
+def from_value(value: Any, shape: Shape = "plain") -> bytes:
+    """Return `value` as a JSON document of a shape; a JSON text that has it already stays as it was sent."""
     if isinstance(value, str) and value[:1] in ("[", "{"):
         try:
             raw = value.encode()
-            msgspec.json.decode(raw, type=msgspec.Raw)
+            if shape == "plain" or (shape != "documents" and _canonical(raw)):
+                msgspec.json.decode(raw, type=msgspec.Raw)
+                return raw
+            return shaped(msgspec.json.decode(raw), shape, raw)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return encode(value)
-        return raw
-    return encode(value)
+            return shaped(value, shape)
+    return shaped(value, shape)
+
+
+def _canonical(raw: bytes) -> bool:
+    """Whether messages certainly have their one shape: parts, none of which needs a second look."""
+    return raw[:2] == b"[{" and b'"parts"' in raw and b'"type"' in raw and b"tool_" not in raw
+
+
+def shaped(value: Any, shape: Shape, raw: bytes | None = None) -> bytes:
+    """Return `value` as a JSON document in the one form of its shape, or as it is (`raw`) when it has another."""
+    if shape == "documents":
+        found: Any = retrieved(value)
+    elif shape == "plain":
+        found = None
+    else:
+        found = messages.canonical(value, _SPEAKER[shape])
+    if found is None:
+        return encode(value) if raw is None else raw
+    return encode(found)
+
+
+def retrieved(value: Any) -> list[dict[str, Any]] | None:
+    """Return documents as `{"id", "score", "content", "metadata"}`, whoever found them; None for anything else."""
+    if isinstance(value, dict):
+        value = next(
+            (value[name] for name in ("documents", "results", "matches", "data") if name in value), None
+        )
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        return None
+    return [_document(one) for one in value]
+
+
+def _document(value: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(value.get("kwargs"), dict) and value.get("type") == "constructor":
+        value = value["kwargs"]
+    if isinstance(value.get("node"), dict):
+        value = {**value["node"], **{key: item for key, item in value.items() if key != "node"}}
+    rest = dict(value)
+    content = next((rest.pop(name) for name in ("content", "page_content", "text") if name in rest), None)
+    metadata = rest.get("metadata")
+    found: dict[str, Any] = {}
+    number = rest.pop("id", rest.pop("id_", None))
+    if number is not None:
+        found["id"] = number
+    score = rest.pop("score", None)
+    if score is None and isinstance(metadata, dict):
+        # LangChain's vector stores tell the score in the metadata alone.
+        score = next((metadata[name] for name in _SCORES if name in metadata), None)
+    if score is not None:
+        found["score"] = score
+    if content is not None:
+        found["content"] = content
+    return found | {key: item for key, item in rest.items() if item is not None}
 
 
 def encode(value: Any) -> bytes:
     """Return `value` as JSON; lone surrogates, which JSON readers refuse, become replacement characters."""
     try:
         return msgspec.json.encode(value)
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, OverflowError, TypeError):
         return msgspec.json.encode(body.storable(value))
 
 
-def with_system(system: Any, messages: bytes | None) -> bytes:
+def with_system(system: Any, asked: bytes | None) -> bytes:
     """Return the messages with the system instructions in front, as one of them."""
-    first = b'{"role":"system","parts":' + from_value(system) + b"}"
-    if messages is None or messages == b"[]":
+    first = b'{"role":"system","parts":' + _system(system) + b"}"
+    if asked is None or asked == b"[]":
         return b"[" + first + b"]"
-    if messages[:1] == b"[":
-        return b"[" + first + b"," + messages[1:]
-    return b"[" + first + b',{"role":"user","content":' + messages + b"}]"
+    if asked[:1] == b"[":
+        return b"[" + first + b"," + asked[1:]
+    return b"[" + first + b',{"role":"user","parts":[{"type":"text","content":' + asked + b"}]}]"
 
 
-def from_list(flat: Mapping[str, Any]) -> bytes:
+def _system(system: Any) -> bytes:
+    value = parsed(system)
+    if isinstance(value, list) and all(isinstance(one, dict) and "content" in one for one in value):
+        return encode(value)
+    said = messages.canonical(value, "system")
+    return encode(value if said is None else [part for one in said for part in one["parts"]])
+
+
+def unflattened(flat: Mapping[str, Any]) -> Any:
     """Return the list whose leaves are `flat` (`0.message.role` → value), without the wrapping names."""
     root: dict[str, Any] = {}
     for path, value in flat.items():
@@ -76,18 +155,19 @@ def from_list(flat: Mapping[str, Any]) -> bytes:
             if not isinstance(following, dict):
                 following = node[step] = {"": following}
             node = following
-        node[last] = parsed(value) if last == "metadata" else value
-    return encode(_folded(root))
+        node[last] = parsed(value) if last in ("metadata", "json_schema") else value
+    return _folded(root)
 
 
 def _folded(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
-    if len(node) == 1 and (name := next(iter(node))) in _WRAPPERS:
-        return _folded(node[name])
-    if node and all(key.isascii() and key.isdigit() and len(key) < 8 for key in node):
-        return [_folded(node[key]) for key in sorted(node, key=int)]
-    return {key: _folded(value) for key, value in node.items()}
+    first = next(iter(node), "")
+    if len(node) == 1 and first in _WRAPPERS:
+        return _folded(node[first])
+    if first[:1].isdigit() and all(key.isascii() and key.isdigit() and len(key) < 8 for key in node):
+        return [_folded(node[key]) for key in (node if len(node) == 1 else sorted(node, key=int))]
+    return {key: _folded(value) if isinstance(value, dict) else value for key, value in node.items()}
 
 
 def keep_unless_repeated(rest: dict[str, Any], held: tuple[str, Any], flat: Mapping[str, Any]) -> None:
@@ -142,8 +222,8 @@ def from_events(
         if not _message(event, asked, said):
             left.append(event)
     return (
-        given if given is not None or not asked else encode(asked),
-        answer if answer is not None or not said else encode(said),
+        given if given is not None or not asked else shaped(asked, "asked"),
+        answer if answer is not None or not said else shaped(said, "said"),
         left if (given is None or not asked) and (answer is None or not said) else list(events),
     )
 
@@ -151,17 +231,20 @@ def from_events(
 def _message(event: Event, asked: list[Any], said: list[Any]) -> bool:
     name, _, attributes = event
     if name in dialects.MESSAGE_EVENTS:
-        content = {key.removeprefix("gen_ai."): parsed(value) for key, value in attributes.items()}
+        content = {key: parsed(value) for key, value in attributes.items() if not key.startswith("gen_ai.")}
+        if name == dialects.TOOL_EVENT and "id" in content:
+            content["tool_call_id"] = content.pop("id")
         asked.append({"role": dialects.MESSAGE_EVENTS[name], **content})
     elif name == dialects.CHOICE_EVENT:
-        said.append({key: parsed(value) for key, value in attributes.items()})
+        said.append({key: parsed(v) for key, v in attributes.items() if not key.startswith("gen_ai.")})
     elif name == dialects.PROMPT_EVENT and "gen_ai.prompt" in attributes:
         asked.append(parsed(attributes["gen_ai.prompt"]))
     elif name == dialects.COMPLETION_EVENT and "gen_ai.completion" in attributes:
         said.append(parsed(attributes["gen_ai.completion"]))
     elif name == dialects.DETAIL_EVENT:
+        if (system := attributes.get("gen_ai.system_instructions")) is not None:
+            asked.append({"role": "system", "parts": parsed(system)})
         for key, into in (
-            ("gen_ai.system_instructions", asked),
             ("gen_ai.input.messages", asked),
             ("gen_ai.output.messages", said),
         ):

@@ -8,7 +8,7 @@ from penstock.core import log
 from penstock.core.errors import Busy, PenstockError
 from penstock.core.home import Home, exclusive
 from penstock.core.scope import Scope
-from penstock.traces import spool
+from penstock.traces import settled, spool
 from penstock.traces.model import SpanRecord
 from penstock.traces.pricing import PriceTable
 from penstock.traces.spool import Segment
@@ -92,7 +92,7 @@ class Intake:
 
     def _prepared(self, scope: Scope, span: SpanRecord) -> Prepared | None:
         try:
-            return prepare(scope, self._prices.priced(scope, span))
+            return prepare(scope, settled.named(self._prices.priced(scope, span)))
         except Exception:
             logger.exception("a span cannot be stored", extra={"span": span.span_id})
             return None

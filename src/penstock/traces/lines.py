@@ -13,6 +13,7 @@ def as_object(span: SpanRecord) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.structs.asdict(span)
     fields["input"], fields["output"] = documents.to_plain(span.input), documents.to_plain(span.output)
     fields["events"] = [msgspec.structs.asdict(event) for event in span.events]
+    fields["evaluations"] = [msgspec.structs.asdict(verdict) for verdict in span.evaluations]
     return fields
 
 

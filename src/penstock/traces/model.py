@@ -31,6 +31,18 @@ class SpanEvent(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, Any] = {}
 
 
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What somebody or something thought of a span, as its instrumentation reported it."""
+
+    name: str
+    score: float | None = None
+    label: str | None = None
+    explanation: str | None = None
+    source: str | None = None
+    """Who judged (`LLM`, `CODE`, `HUMAN`), where it is said."""
+    about: Literal["span", "trace", "session"] = "span"
+
+
 class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One finished step of a trace.
 
@@ -82,11 +94,38 @@ class SpanRecord(msgspec.Struct, frozen=True, kw_only=True):
     output: bytes | None = None
     attributes: dict[str, Any] = {}
     events: tuple[SpanEvent, ...] = ()
+    response_id: str | None = None
+    """What the provider calls its answer (`chatcmpl-…`, `msg_…`)."""
+    duplicate_of: str | None = None
+    """`trace id/span id` of the span that counts when this one reports the same call; None when it counts itself."""
+    finish_reasons: tuple[str, ...] = ()
+    """Why the model stopped, one per choice, in the provider's words."""
+    parameters: dict[str, Any] = {}
+    """What the model was told beside the messages: temperature, max_tokens, …"""
+    agent: str | None = None
+    tool: str | None = None
+    """The tool that was run (kind `tool`)."""
+    tools: list[Any] = []
+    """Definitions of the tools the model could call."""
+    evaluations: tuple[Evaluation, ...] = ()
+    finer_tokens: dict[str, int] = {}
+    """Tokens of classes with prices of their own (`audio_input`, `cache_write_1h`, …: see `prices.Usage`)."""
 
     @property
     def duration_ns(self) -> int:
         """Nanoseconds from start to end, never negative."""
         return max(0, self.end_ns - self.start_ns)
+
+
+class Snippet(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a search found its words."""
+
+    span_id: str
+    field: Literal["name", "error", "input", "output"]
+    text: str
+    """About 160 characters around the first word found."""
+    marks: tuple[tuple[int, int], ...] = ()
+    """[start, end) of each word found, in characters of `text`."""
 
 
 class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +154,8 @@ class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
     environment: str | None = None
     input_preview: str | None = None
     output_preview: str | None = None
+    snippet: Snippet | None = None
+    """Of a trace that was found by words."""
 
 
 class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +189,8 @@ class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     input_preview: str | None
     output_preview: str | None
+    response_id: str | None = None
+    duplicate_of: str | None = None
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +222,8 @@ class TraceFilters(msgspec.Struct, frozen=True, kw_only=True):
     min_latency_ms: float | None = None
     q: str | None = None
     """Words that all occur in the name, error, input or output of one span."""
+    query: str | None = None
+    """A query in the language of `traces.query`, beside the filters above."""
 
 
 class TracePage(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,3 +279,46 @@ class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None
     ttft_p50_ms: float | None
     ttft_p95_ms: float | None
+
+
+class TraceScore(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upper slice knows of a trace's quality, for queries such as `score.faithfulness<0.5`."""
+
+    trace_id: str
+    ref: str
+    """The upper slice's own id of it: storing it again replaces it."""
+    origin: str
+    """The upper slice: `feedback`, `evals`, …"""
+    name: str
+    value: float | None = None
+    """None for what is no number, such as a comment."""
+
+
+class HistogramBar(msgspec.Struct, frozen=True, kw_only=True):
+    """How many traces started in a stretch of time."""
+
+    at: datetime
+    """Start of the stretch."""
+    traces: int
+    errors: int
+    """Those of them in which a span failed."""
+
+
+class FacetCount(msgspec.Struct, frozen=True, kw_only=True):
+    """A value (or the name of a field) and how many traces have it, counted up to 1,000."""
+
+    value: str
+    traces: int
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A saved query."""
+
+    name: str
+    query: str
+    columns: tuple[str, ...]
+    """What a list shows, in order; empty: the usual."""
+    shared: bool
+    """Whether everybody in the project sees it."""
+    owner: str
+    changed_at: datetime

@@ -1,4 +1,4 @@
-"""`POST /v1/traces`: OpenTelemetry's door, a plain ASGI callable in front of the router.
+"""`POST /v1/traces`, `/v1/logs`, `/v1/metrics`: OpenTelemetry's door, a plain ASGI callable before the router.
 
 A request is read on the event loop, unpacked, mapped and priced by a few threads, and committed together with
 whatever else waits by the writer's thread; 200 is sent only after that commit.
@@ -7,28 +7,18 @@ whatever else waits by the writer's thread; 200 is sent only after that commit.
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from penstock.core import log
-from penstock.core.errors import (
-    Invalid,
-    LimitExceeded,
-    PenstockError,
-    StorageFull,
-    TooLarge,
-    Unavailable,
-)
+from penstock.core import log, plugins
+from penstock.core.errors import Invalid, PenstockError, Unavailable
 from penstock.core.home import Home
+from penstock.core.settings import ServerSettings
 from penstock.traces import otlp
-from penstock.traces.keys import KeyTable
-from penstock.traces.mapping import to_record
-from penstock.traces.otlp import Encoding
-from penstock.traces.pricing import PriceTable
+from penstock.traces.otlp import Encoding, Signal
+from penstock.traces.receiver import Door, Receiver, Room, Work, refusal, secret_of
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store.prepare import Prepared, prepare
-from penstock.traces.writer import Writer
+from penstock.traces.writer import Item
 
 logger = log.get("traces.otlp")
 
@@ -36,11 +26,8 @@ AsgiScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-PATH = "/v1/traces"
+SIGNALS: dict[str, Signal] = {"/v1/traces": "traces", "/v1/logs": "logs", "/v1/metrics": "metrics"}
 _THREADS = 2
-_GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 415: 3, 429: 8, 503: 14}
-_RETRY_SECONDS = 1
-_FULL_RETRY_SECONDS = 30
 _ENCODINGS: dict[str, Encoding] = {
     "application/x-protobuf": "protobuf",
     "application/protobuf": "protobuf",
@@ -60,32 +47,18 @@ class _NotPost(Invalid):
     status = 405
 
 
-@dataclass(slots=True)
-class _Work:
-    """What came of one request before it is written."""
-
-    batch: list[Prepared]
-    rejected: int
-    message: str
-    size: int
-
-
 class OtlpApp:
-    """Receives traces for every project of `home`; call `close` at the end."""
+    """Receives traces, logs and metrics for every project of `home`; call `close` at the end."""
 
-    def __init__(self, home: Home) -> None:
-        settings = home.settings.section(TracesSettings)
-        self._limit = settings.otlp_max_mb << 20
-        self._waiting_limit = settings.otlp_waiting_mb << 20
-        self._waiting = 0
-        self._keys = KeyTable(home)
-        self._prices = PriceTable(home)
+    def __init__(self, home: Home, receiver: Receiver | None = None) -> None:
+        """`receiver` is shared with another door and closed by the caller, or None for one of its own."""
+        self.receiver = receiver or Receiver(home)
+        self._owned = receiver is None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="penstock-otlp")
-        self._writer = Writer(home, linger=0.0)
 
     def handles(self, path: str) -> bool:
         """Whether requests for `path` belong here."""
-        return path == PATH
+        return path in SIGNALS
 
     async def start(self) -> None:
         """Ready from the beginning: keys and prices load with the first request."""
@@ -101,7 +74,8 @@ class OtlpApp:
     def close(self) -> None:
         """Finish what was accepted and stop the threads (for callers without an event loop)."""
         self._threads.shutdown(wait=True)
-        self._writer.close()
+        if self._owned:
+            self.receiver.close()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -110,13 +84,13 @@ class OtlpApp:
         encoding = _ENCODINGS.get(kind.strip().lower())
         try:
             if scope["method"] != "POST":
-                raise _NotPost("Traces are sent by POST.")
+                raise _NotPost("Traces, logs and metrics are sent by POST.")
             if encoding is None:
                 raise _Unsupported(
                     f"The content type {kind!r} is not known.",
                     hint="Use application/x-protobuf or application/json.",
                 )
-            body = await self._answer(headers, receive, encoding)
+            body = await self._answer(SIGNALS[scope["path"]], headers, receive, encoding)
         except _Disconnected:
             return
         except PenstockError as error:
@@ -130,30 +104,28 @@ class OtlpApp:
             return
         await _reply(send, 200, encoding, body, [])
 
-    async def _answer(self, headers: dict[bytes, bytes], receive: Receive, encoding: Encoding) -> bytes:
+    async def _answer(
+        self, signal: Signal, headers: dict[bytes, bytes], receive: Receive, encoding: Encoding
+    ) -> bytes:
         declared = headers.get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._limit:
-            raise TooLarge(
-                f"The request is larger than {self._limit >> 20} MB.", hint="Send smaller batches."
-            )
-        if self._waiting >= self._waiting_limit:
-            raise LimitExceeded("Too many traces are being written.", retry_after=_RETRY_SECONDS)
+        self.receiver.admit(int(declared) if declared.isdigit() and len(declared) < 20 else 0)
         loop = asyncio.get_running_loop()
-        body = await self._read(receive)
-        held = len(body)
-        self._waiting += held
+        room = self.receiver.room
+        held = _Holding(room)
         try:
-            work = await loop.run_in_executor(self._threads, partial(self._work, headers, body, encoding))
+            body = await self._read(receive, held)
+            work = await loop.run_in_executor(
+                self._threads, partial(self._work, signal, headers, body, encoding)
+            )
             del body
-            self._waiting += work.size - held
-            held = work.size
+            held.change(work.size)
             if work.batch:
                 await self._written(loop, work.batch)
         finally:
-            self._waiting -= held
-        return otlp.response(encoding, work.rejected, work.message)
+            held.change(0)
+        return otlp.response(encoding, *work.outcome(), signal)
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, held: "_Holding") -> bytes:
         parts: list[bytes] = []
         size = 0
         while True:
@@ -162,35 +134,22 @@ class OtlpApp:
                 raise _Disconnected
             part = message.get("body", b"")
             size += len(part)
-            if size > self._limit:
-                raise TooLarge(
-                    f"The request is larger than {self._limit >> 20} MB.", hint="Send smaller batches."
-                )
+            if size > self.receiver.limit:
+                raise self.receiver.too_large()
+            held.grow(len(part))
             parts.append(part)
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _work(self, headers: dict[bytes, bytes], body: bytes, encoding: Encoding) -> _Work:
+    def _work(self, signal: Signal, headers: dict[bytes, bytes], body: bytes, encoding: Encoding) -> Work:
         """Authenticate, unpack, map and pack; in a thread."""
         project = headers.get(b"x-penstock-project", b"").decode("latin-1") or None
-        scope = self._keys.actor(_secret(headers), project).scope
+        scope = self.receiver.scope(secret_of(headers), project)
         compression = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
-        data = otlp.decompress(body, compression, self._limit)
-        pricing = partial(self._prices.cost, scope)
-        work = _Work([], 0, "", len(data))
-        for span in otlp.decode(data, encoding):
-            try:
-                work.batch.append(prepare(scope, to_record(span, pricing)))
-            except Invalid as error:
-                work.rejected += 1
-                work.message = work.message or str(error)
-            except Exception as error:
-                logger.exception("a span could not be read", extra={"span": span.span_id})
-                work.rejected += 1
-                work.message = work.message or f"A span could not be read: {type(error).__name__}."
-        return work
+        data = otlp.decompress(body, compression, self.receiver.limit)
+        return self.receiver.work(signal, scope, data, encoding)
 
-    async def _written(self, loop: asyncio.AbstractEventLoop, batch: list[Prepared]) -> None:
+    async def _written(self, loop: asyncio.AbstractEventLoop, batch: list[Item]) -> None:
         future: asyncio.Future[None] = loop.create_future()
 
         def settle(error: BaseException | None) -> None:
@@ -204,32 +163,36 @@ class OtlpApp:
         def done(error: BaseException | None) -> None:
             loop.call_soon_threadsafe(settle, error)
 
-        self._writer.submit(batch, done)
+        self.receiver.submit(batch, done)
         await future
 
 
-def _secret(headers: dict[bytes, bytes]) -> str | None:
-    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() == b"bearer" and value.strip():
-        return value.strip().decode("latin-1")
-    found = headers.get(b"x-api-key") or headers.get(b"x-goog-api-key")
-    return found.decode("latin-1") if found else None
+class _Holding:
+    """What one request holds of the room."""
+
+    __slots__ = ("_room", "_size")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._size = 0
+
+    def grow(self, size: int) -> None:
+        """Hold `size` bytes more; raises LimitExceeded when there is no room."""
+        self._room.take(size)
+        self._size += size
+
+    def change(self, size: int) -> None:
+        """Hold `size` bytes from now on."""
+        self._room.give(self._size - size)
+        self._size = size
 
 
 async def _refuse(send: Send, encoding: Encoding, error: PenstockError) -> None:
-    status, retry = error.status, error.retry_after
-    if isinstance(error, StorageFull):
-        # 507 would make exporters throw the spans away; 503 makes them try again.
-        status, retry = 503, _FULL_RETRY_SECONDS
-    elif status == 409:
-        status, retry = 503, retry or _RETRY_SECONDS
-    elif status == 503:
-        retry = retry or _RETRY_SECONDS
+    status, code, retry = refusal(error)
     headers = [] if retry is None else [(b"retry-after", str(max(1, round(retry))).encode())]
     if status == 405:
         headers.append((b"allow", b"POST"))
-    body = otlp.status(encoding, _GRPC_CODES.get(status, 13), str(error))
-    await _reply(send, status, encoding, body, headers)
+    await _reply(send, status, encoding, otlp.status(encoding, code, str(error)), headers)
 
 
 async def _reply(
@@ -240,4 +203,16 @@ async def _reply(
     await send({"type": "http.response.body", "body": body})
 
 
-__all__ = ["PATH", "OtlpApp"]
+def grpc_door(home: Home, receiver: Receiver) -> Door | None:
+    """Return the gRPC door before `receiver`, not yet started; None while `[traces] grpc_port` is 0.
+
+    Raises MissingExtra without grpcio, Invalid when the port cannot be had.
+    """
+    port = home.settings.section(TracesSettings).grpc_port
+    if not port:
+        return None
+    host = home.settings.section(ServerSettings).host
+    return cast(Door, plugins.load("doors", "grpc")(receiver, host, port))
+
+
+__all__ = ["SIGNALS", "OtlpApp", "grpc_door"]

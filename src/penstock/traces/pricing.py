@@ -81,6 +81,7 @@ class PriceTable:
             cached=span.cached_tokens,
             cache_write=span.cache_write_tokens,
             reasoning=span.reasoning_tokens,
+            **span.finer_tokens,
         )
         usd = prices.amount(found[0], usage)
         return msgspec.structs.replace(span, cost_usd=usd, price_version=found[1])

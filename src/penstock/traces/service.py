@@ -8,8 +8,10 @@ from penstock.core import clock
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
+from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
-from penstock.traces import background, writer
+from penstock.traces import background, query, writer
+from penstock.traces.find_service import facets, histogram, put_scores, remove_score, scores_of
 from penstock.traces.model import (
     GroupBy,
     SeriesFilters,
@@ -31,8 +33,10 @@ from penstock.traces.price_service import (
 from penstock.traces.prices import OwnPrice, Price
 from penstock.traces.pricing import PriceTable
 from penstock.traces.recorder import Recorder
+from penstock.traces.settings import TracesSettings
 from penstock.traces.store import erase as erasing
-from penstock.traces.store import read, sums
+from penstock.traces.store import read, search, snippets, sums
+from penstock.traces.store.deadline import limited
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
 
@@ -60,12 +64,22 @@ def list_traces(
     filters: TraceFilters | None = None,
     after: tuple[int, int] | None = None,
     limit: int = 50,
+    stop: Stop | None = None,
 ) -> TracePage:
-    """Return traces of the actor's project, newest first; `after` is the `next` of the page before."""
+    """Return traces of the actor's project, newest first; `after` is the `next` of the page before.
+
+    Traces found by words carry a snippet. Raises Invalid for a wrong query, Unprocessable when it takes longer than
+    `[traces] query_seconds`, Cancelled when `stop` was asked.
+    """
     uow.may(actor, "traces.read")
     if not 1 <= limit <= MAX_PAGE:
         raise Invalid(f"limit must be 1 to {MAX_PAGE}, not {limit}.")
-    return read.list_traces(uow.conn, actor.scope, filters or TraceFilters(), after=after, limit=limit)
+    node = query.of_filters(filters or TraceFilters())
+    with limited(uow.conn, uow.home.settings.section(TracesSettings).query_seconds, stop) as deadline:
+        page = search.list_traces(
+            uow.conn, actor.scope, node, now=clock.now(), deadline=deadline, after=after, limit=limit
+        )
+        return snippets.added(uow.conn, actor.scope, page, node)
 
 
 def _trace_key(trace_id: str) -> bytes:
@@ -255,9 +269,11 @@ __all__ = [
     "erase",
     "export",
     "export_spans",
+    "facets",
     "get_span_body",
     "get_trace",
     "group_named",
+    "histogram",
     "import_prices",
     "ingest",
     "known",
@@ -265,6 +281,9 @@ __all__ = [
     "list_traces",
     "price_history",
     "put_price",
+    "put_scores",
+    "remove_score",
+    "scores_of",
     "set_price",
     "show_price",
     "spans_of",

@@ -9,6 +9,8 @@ class TracesSettings:
 
     retention_days: int = 0
     """Delete traces older than this many days; 0 keeps them. Usage sums stay."""
+    query_seconds: float = 10.0
+    """Longest time a query over traces may take; what takes longer ends with an error that says so."""
     buffer_spans: int = 20_000
     """Spans that may wait in memory for the disk; what the gateway records beyond is dropped and counted."""
     commit_ms: int = 100
@@ -19,3 +21,13 @@ class TracesSettings:
     """Largest OTLP request in megabytes, after decompression."""
     otlp_waiting_mb: int = 128
     """OTLP requests that may be worked on at once, in megabytes; beyond it clients are told to come back."""
+    log_retention_days: int = 30
+    """Delete log records older than this many days; 0 keeps them. What log events told a span stays with the span."""
+    log_limit: int = 1_000_000
+    """Log records that a project may keep; beyond it the oldest go."""
+    metric_retention_days: int = 400
+    """Delete hourly sums of OpenTelemetry's metrics older than this many days; 0 keeps them."""
+    metric_series: int = 2000
+    """Combinations of metric, model, provider and other labels that a project may keep; points beyond are refused."""
+    grpc_port: int = 0
+    """Port for OTLP over gRPC, 4317 by custom; 0 is off. Needs `pip install 'penstock[grpc]'`."""

@@ -1,6 +1,9 @@
 """The words of a span that full-text search looks through."""
 
+import hashlib
+import itertools
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -42,20 +45,70 @@ def of_span(name: str, error: str | None, given: bytes | None, answer: bytes | N
 
 
 _WORD = re.compile(r"[^\W_]+")
-_WORD_CHARS, _QUERY_WORDS = 64, 16
+_WORD_CHARS, QUERY_WORDS = 64, 16
+_VALUE_CHARS, _ATTRIBUTES, _DEPTH, _ITEMS = 200, 64, 3, 16
 
 
-def _marked(word: str, scope_id: int) -> str:
-    # A word of one project is not the same word as in another: a search cannot leave its project, and costs
-    # nothing for what others have stored.
+def split(text: str) -> list[str]:
+    """Return the words of a text, in order, as they are compared."""
+    return _WORD.findall(text.casefold())
+
+
+def marked(word: str, scope_id: int) -> str:
+    """Return a word of a text as it is indexed.
+
+    A word of one project is not the same word as in another: a search cannot leave its project, and costs nothing
+    for what others have stored.
+    """
     return f"q{scope_id}q{word[:_WORD_CHARS]}"
 
 
-def indexed(text: str, scope_id: int) -> str:
-    """Return what the index is told about a text of a scope: each word once, marked with the scope."""
-    return " ".join(_marked(word, scope_id) for word in sorted(set(_WORD.findall(text.casefold()))))
+def _hashed(mark: str, text: str, scope_id: int) -> str:
+    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+    return f"{mark}{scope_id}{mark}{digest}"
 
 
-def wanted(query: str, scope_id: int) -> list[str]:
-    """Return the words of a search, at most 16, as they are indexed; all of them must occur."""
-    return [_marked(word, scope_id) for word in _WORD.findall(query.casefold())[:_QUERY_WORDS]]
+def of_attribute(key: str, value: str, scope_id: int) -> str:
+    """Return the word that stands in the index for an attribute with this value."""
+    return _hashed("a", f"{key}={value[:_VALUE_CHARS]}", scope_id)
+
+
+def of_attribute_key(key: str, scope_id: int) -> str:
+    """Return the word that stands in the index for an attribute of this name."""
+    return _hashed("k", key, scope_id)
+
+
+def attribute_pairs(
+    attributes: Mapping[str, Any], prefix: str = "", depth: int = 0
+) -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, text) of each plain value; lists give each of their first 16 items."""
+    for key, value in attributes.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            if depth < _DEPTH:
+                yield from attribute_pairs(value, f"{name}.", depth + 1)
+            continue
+        for item in value[:_ITEMS] if isinstance(value, list | tuple) else (value,):
+            if isinstance(item, bool):
+                yield name, "true" if item else "false"
+            elif isinstance(item, str | int | float):
+                yield name, str(item)
+
+
+def attribute_keys(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names under which the index knows the attributes, without NUL and lone surrogates, cut to 200."""
+    pairs = itertools.islice(attribute_pairs(attributes), _ATTRIBUTES)
+    cut = (key[:_VALUE_CHARS].replace("\x00", "\ufffd") for key, _ in pairs)
+    return tuple(dict.fromkeys(key.encode("utf-8", "replace").decode() for key in cut))
+
+
+def indexed(text: str, scope_id: int, attributes: Mapping[str, Any]) -> str:
+    """Return what the index is told about a span of a scope: each word once, marked with the scope.
+
+    Of attributes the first 64 are known by their values.
+    """
+    found = {marked(word, scope_id) for word in split(text)}
+    for key, value in itertools.islice(attribute_pairs(attributes), _ATTRIBUTES):
+        found.add(of_attribute(key, value, scope_id))
+        found.add(of_attribute_key(key, scope_id))
+    return " ".join(sorted(found))

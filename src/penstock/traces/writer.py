@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from penstock.core import clock, log
 from penstock.core.errors import PenstockError, Unavailable
 from penstock.core.home import Home
+from penstock.traces.settings import TracesSettings
+from penstock.traces.store.logs import PreparedLog
+from penstock.traces.store.metrics import PreparedPoint, write_points
 from penstock.traces.store.prepare import Prepared
 from penstock.traces.store.write import ScopeIds, Writing
 
@@ -15,20 +18,28 @@ _GROUP = 2000
 """Spans per transaction at most, so that other writers are not kept waiting long."""
 _TRIES, _PAUSE = 5, 0.05
 
+Item = Prepared | PreparedLog | PreparedPoint
 Done = Callable[[BaseException | None], None]
 """Called by the writer's thread once the spans are on disk (None) or certainly not (the error)."""
 
 
-def write(home: Home, known: ScopeIds, batch: Sequence[Prepared]) -> None:
+def write(home: Home, known: ScopeIds, batch: Sequence[Item]) -> None:
     """Write `batch` durably in one transaction, trying again while the database is only busy.
 
     Raises StorageFull, Busy or Unavailable; nothing of the batch was stored then.
     """
+    room = home.settings.section(TracesSettings).metric_series
     for attempt in range(1, _TRIES + 1):
         try:
             with home.begin() as uow:
                 writing = Writing(uow.conn, known)
-                writing.write(batch)
+                writing.write(
+                    [item for item in batch if isinstance(item, Prepared)],
+                    [item for item in batch if isinstance(item, PreparedLog)],
+                )
+                points = [item for item in batch if isinstance(item, PreparedPoint)]
+                if points:
+                    write_points(uow.conn, writing.scope_id, points, room=room)
             writing.settle()
             return
         except PenstockError as error:
@@ -47,13 +58,13 @@ class Writer:
         self._home = home
         self._linger = linger
         self._known = ScopeIds()
-        self._queue: deque[tuple[Sequence[Prepared], Done]] = deque()
+        self._queue: deque[tuple[Sequence[Item], Done]] = deque()
         self._ready = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="penstock-traces-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, batch: Sequence[Prepared], done: Done) -> None:
+    def submit(self, batch: Sequence[Item], done: Done) -> None:
         """Queue `batch`; `done` is told when it is durable. Raises Unavailable after `close`."""
         with self._ready:
             if self._closing:
@@ -72,7 +83,7 @@ class Writer:
         while (group := self._next_group()) is not None:
             self._write_group(group)
 
-    def _next_group(self) -> list[tuple[Sequence[Prepared], Done]] | None:
+    def _next_group(self) -> list[tuple[Sequence[Item], Done]] | None:
         with self._ready:
             while not self._queue:
                 if self._closing:
@@ -83,7 +94,7 @@ class Writer:
             with self._ready:
                 while not self._closing and (left := deadline - clock.monotonic()) > 0:
                     self._ready.wait(left)
-        group: list[tuple[Sequence[Prepared], Done]] = []
+        group: list[tuple[Sequence[Item], Done]] = []
         size = 0
         with self._ready:
             while self._queue and (not group or size + len(self._queue[0][0]) <= _GROUP):
@@ -91,12 +102,23 @@ class Writer:
                 size += len(group[-1][0])
         return group
 
-    def _write_group(self, group: list[tuple[Sequence[Prepared], Done]]) -> None:
-        failure: BaseException | None = None
+    def _write_group(self, group: list[tuple[Sequence[Item], Done]]) -> None:
         try:
-            write(self._home, self._known, [span for batch, _ in group for span in batch])
+            write(self._home, self._known, [item for batch, _ in group for item in batch])
         except Exception as error:
-            failure = error
-            logger.exception("spans could not be written", extra={"batches": len(group)})
+            if len(group) > 1 and not _of_the_database(error):
+                # One of them cannot be written: it must not take the others with it.
+                for one in group:
+                    self._write_group([one])
+                return
+            logger.exception("what was sent could not be written", extra={"batches": len(group)})
+            failure: BaseException | None = error
+        else:
+            failure = None
         for _, done in group:
             done(failure)
+
+
+def _of_the_database(error: Exception) -> bool:
+    """Whether every batch would have failed: no room, no lock, no connection."""
+    return isinstance(error, PenstockError) and error.code in ("busy", "unavailable", "storage_full")

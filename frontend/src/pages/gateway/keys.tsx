@@ -52,6 +52,7 @@ function List({ keys, limits, onLimit, onRotate }: { keys: Key[]; limits: NamedL
           },
           { head: "Key", cell: (k) => `${k.hint}…`, mono: true },
           { head: "Role", cell: (k) => (k.any_project ? `${k.role}, any project` : k.role) },
+          { head: "Models", cell: (k) => <div className="wrap narrow">{k.models.join(", ") || "all"}</div> },
           { head: "Limits", cell: (k) => <div className="wrap narrow">{limitsText(of(k))}</div> },
           { head: "24 h", cell: (k) => <A href={`/traces?range=24h&key=${k.id}`} aria-label={`${count(used.get(k.id)?.calls ?? 0)} calls of ${k.name} in 24 hours`}>{count(used.get(k.id)?.calls ?? 0)}</A>, num: true },
           { head: "Cost", cell: (k) => usd(used.get(k.id)?.cost_usd ?? 0), num: true },

@@ -28,6 +28,8 @@ class Key:
     scope: Scope
     any_project: bool
     created_at: datetime
+    models: tuple[str, ...] = ()
+    """Names of the models that calls with it may use, `*` and `?` standing for anything; empty: all."""
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
 

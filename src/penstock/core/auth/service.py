@@ -1,6 +1,7 @@
 """The verbs of authentication. Bumps the revision topic `auth` on every change."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ TOPIC = "auth"
 SIGN_IN_MINUTES = 60
 SESSION_DAYS = 30
 GRACE_DAYS = 30
+MAX_MODELS = 100
 _PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -26,15 +28,19 @@ def create_key(
     name: str,
     role: Role = Role.MEMBER,
     any_project: bool = False,
+    models: Sequence[str] = (),
     expires_in: timedelta | None = None,
 ) -> tuple[Key, str]:
     """Make a key in the actor's project; returns it with its secret, which is shown this once.
 
-    Raises Denied when the role is above the actor's own, Invalid for an empty or overlong name.
+    `models` are the names of the only models that its calls may use, with `*` and `?` for anything. Raises Denied
+    when the role is above the actor's own, Invalid for an empty or overlong name or too many models.
     """
     uow.may(actor, "keys.admin", name)
     if not 1 <= len(name.strip()) <= 200:
         raise Invalid("A key needs a name of 1 to 200 characters.")
+    if len(models) > MAX_MODELS or not all(0 < len(each.strip()) <= 300 for each in models):
+        raise Invalid(f"A key names at most {MAX_MODELS} models, each of 1 to 300 characters.")
     if role.rank > actor.role.rank:
         raise Denied(f"{actor.name} is {actor.role} and cannot make a key with the role {role}.")
     if not store.project_exists(uow.conn, actor.scope.tenant, actor.scope.project):
@@ -49,6 +55,7 @@ def create_key(
         scope=actor.scope,
         any_project=any_project,
         created_at=moment,
+        models=tuple(dict.fromkeys(each.strip() for each in models)),
         expires_at=moment + expires_in if expires_in else None,
     )
     store.insert_key(uow.conn, key, digest(secret))

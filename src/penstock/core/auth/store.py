@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from penstock.core.auth.model import Key, Person, Project
-from penstock.core.db import UtcTime, metadata, upsert
+from penstock.core.db import Json, UtcTime, metadata, upsert
 from penstock.core.scope import Role, Scope
 
 keys = Table(
@@ -39,6 +39,7 @@ keys = Table(
     Column("revoked_at", UtcTime),
     Column("previous_digest", String(64), index=True),
     Column("previous_until", UtcTime),
+    Column("models", Json, nullable=False),
 )
 projects = Table(
     "core_projects",
@@ -86,6 +87,7 @@ def _key(row: Any) -> Key:
         scope=Scope(row.tenant, row.project),
         any_project=row.any_project,
         created_at=row.created_at,
+        models=tuple(row.models),
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
     )
@@ -112,6 +114,7 @@ def insert_key(conn: Connection, key: Key, digest: str) -> None:
             project=key.scope.project,
             any_project=key.any_project,
             created_at=key.created_at,
+            models=list(key.models),
             expires_at=key.expires_at,
             revoked_at=key.revoked_at,
         )

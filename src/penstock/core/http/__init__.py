@@ -2,6 +2,7 @@
 
 from penstock.core.http.dependencies import AdminActor, CurrentActor, HomeDep, ReadUow, WriteUow
 from penstock.core.http.families import render_error
+from penstock.core.http.leaving import PatientRead
 from penstock.core.http.paging import Page, decode_cursor, encode_cursor
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "CurrentActor",
     "HomeDep",
     "Page",
+    "PatientRead",
     "ReadUow",
     "WriteUow",
     "decode_cursor",

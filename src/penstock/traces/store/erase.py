@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, text
 
 from penstock.core.scope import Scope
-from penstock.traces.store import read, rollup
+from penstock.traces.store import bill, logs, read, rollup
 from penstock.traces.store.prepare import facets_of
 from penstock.traces.store.write import forget, remove_facets
 
@@ -71,15 +71,26 @@ def erase_user(conn: Connection, scope: Scope, user: str) -> int:
 
 
 def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
-    head = conn.execute(text("SELECT trace_id FROM traces_traces WHERE id = :id"), {"id": row}).one()
+    head = conn.execute(
+        text("SELECT scope_id, trace_id FROM traces_traces WHERE id = :id"), {"id": row}
+    ).one()
+    logs.forget_trace(conn, head.scope_id, bytes(head.trace_id))
     pairs = {
         pair for record in read.records(conn, row, bytes(head.trace_id).hex()) for pair in facets_of(record)
     }
     remove_facets(conn, row, pairs)
-    query = text("SELECT id FROM traces_spans WHERE trace = :trace")
-    numbers = [found[0] for found in conn.execute(query, {"trace": row})]
+    query = text("SELECT id, span_id FROM traces_spans WHERE trace = :trace")
+    spans = conn.execute(query, {"trace": row}).all()
+    numbers = [span.id for span in spans]
     if not keep_sums:
         for number in numbers:
             rollup.retract(conn, number)
     forget(conn, numbers)
+    scores = (
+        "DELETE FROM traces_scores WHERE (scope_id, trace_id) IN "
+        "(SELECT scope_id, trace_id FROM traces_traces WHERE id = :id)"
+    )
+    conn.execute(text(scores), {"id": row})
     conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})
+    if not keep_sums:
+        bill.release(conn, [f"{bytes(head.trace_id).hex()}/{bytes(span.span_id).hex()}" for span in spans])

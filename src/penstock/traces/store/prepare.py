@@ -37,8 +37,12 @@ SPAN_COLUMNS = (
     "error",
     "input_preview",
     "output_preview",
+    "response_id",
 )
 """The order of `Prepared.row`."""
+
+READ_COLUMNS = (*SPAN_COLUMNS, "duplicate_of")
+"""What a stored row has besides: which of several reports of one call counts is settled after it is written."""
 
 AT = {name: place for place, name in enumerate(SPAN_COLUMNS)}
 KIND_CODES = {name: code for code, name in enumerate(KINDS)}
@@ -47,6 +51,8 @@ CALL_KINDS = frozenset({KIND_CODES["llm"], KIND_CODES["embedding"]})
 """Kinds that are calls of a model: only these carry tokens and cost."""
 
 ERROR = STATUS_CODES["error"]
+_CACHE = "gateway.cache"
+"""The attribute in which the gateway says what its cache did."""
 _LARGEST = (1 << 63) - 1
 _TOKENS = (1 << 40) - 1
 _NAME_CHARS, _LABEL_CHARS, _ERROR_CHARS, MAX_FACETS = 300, 200, 2000, 64
@@ -71,11 +77,18 @@ def clean(text: str, chars: int) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
-def _label(value: str | None) -> str | None:
+def clean_label(text: str) -> str:
+    """Return `text` as facets keep it."""
+    return clean(text, _LABEL_CHARS)
+
+
+def label(value: str | None) -> str | None:
+    """Return `value` cut and cleaned to be searched by; None when it is empty."""
     return clean(value, _LABEL_CHARS) if value else None
 
 
-def _identifier(value: str, length: int, what: str) -> bytes:
+def identifier(value: str, length: int, what: str) -> bytes:
+    """Return the bytes of an id in hex; raises Invalid unless it has `length` of them, not all 0."""
     try:
         raw = bytes.fromhex(value)
     except ValueError as error:
@@ -107,14 +120,14 @@ def preview(document: bytes | None) -> str | None:
 
 def _labels(span: SpanRecord) -> dict[str, str | None]:
     return {
-        "model": _label(span.model),
-        "provider": _label(span.provider),
-        "user": _label(span.user),
-        "session": _label(span.session),
-        "key": _label(span.key_id),
-        "route": _label(span.route),
-        "environment": _label(span.environment),
-        "prompt": _label(span.prompt),
+        "model": label(span.model),
+        "provider": label(span.provider),
+        "user": label(span.user),
+        "session": label(span.session),
+        "key": label(span.key_id),
+        "route": label(span.route),
+        "environment": label(span.environment),
+        "prompt": label(span.prompt),
     }
 
 
@@ -126,8 +139,16 @@ def facets_of(span: SpanRecord) -> tuple[tuple[str, str], ...]:
 def _facets(span: SpanRecord, labels: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
     found = [(key, value) for key, value in labels.items() if value]
     found.append(("kind", span.kind))
+    if span.agent:
+        found.append(("agent", clean(span.agent, _LABEL_CHARS)))
+    if span.tool:
+        found.append(("tool", clean(span.tool, _LABEL_CHARS)))
     if span.status == "error":
         found.append(("status", "error"))
+    if span.name:
+        found.append(("name", clean(span.name, _LABEL_CHARS)))
+    if isinstance(cache := span.attributes.get(_CACHE), str):
+        found.append(("cache", clean(cache, _LABEL_CHARS)))
     if span.requested_model and span.requested_model != span.model:
         found.append(("model", clean(span.requested_model, _LABEL_CHARS)))
     found.extend(("tag", clean(tag, _LABEL_CHARS)) for tag in span.tags if tag)
@@ -148,8 +169,8 @@ def prepare(scope: Scope, span: SpanRecord) -> Prepared:
     labels = _labels(span)
     start = _moment(span.start_ns)
     row = (
-        _identifier(span.span_id, 8, "span id"),
-        _identifier(span.parent_id, 8, "span id") if span.parent_id else None,
+        identifier(span.span_id, 8, "span id"),
+        identifier(span.parent_id, 8, "span id") if span.parent_id else None,
         clean(span.name, _NAME_CHARS),
         KIND_CODES[span.kind],
         STATUS_CODES[span.status],
@@ -157,7 +178,7 @@ def prepare(scope: Scope, span: SpanRecord) -> Prepared:
         max(start, _moment(span.end_ns)),
         None if span.ttft_ns is None else _moment(span.ttft_ns),
         labels["model"],
-        _label(span.requested_model),
+        label(span.requested_model),
         labels["provider"],
         _count(span.input_tokens),
         _count(span.output_tokens),
@@ -166,7 +187,7 @@ def prepare(scope: Scope, span: SpanRecord) -> Prepared:
         _count(span.reasoning_tokens),
         span.tokens_estimated,
         _nano(span.cost_usd),
-        _label(span.price_version),
+        label(span.price_version),
         labels["user"],
         labels["session"],
         labels["key"],
@@ -176,9 +197,10 @@ def prepare(scope: Scope, span: SpanRecord) -> Prepared:
         clean(span.error, _ERROR_CHARS) if span.error else None,
         preview(span.input),
         preview(span.output),
+        label(span.response_id),
     )
     return Prepared(
-        scope, _identifier(span.trace_id, 16, "trace id"), row, body.pack(span), _facets(span, labels)
+        scope, identifier(span.trace_id, 16, "trace id"), row, body.pack(span), _facets(span, labels)
     )
 
 

@@ -5,15 +5,15 @@ them. A span that is replaced or erased after it was rolled up is subtracted in 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
 from penstock.core.db import is_sqlite
 from penstock.traces import body, histogram, words
 from penstock.traces.histogram import Counts
 from penstock.traces.store.prepare import ERROR
-from penstock.traces.store.sql import WRITERS_LOCK, placeholder, quoted
+from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, placeholder, quoted
 
 HOUR, DAY = 3600, 86400
 GRAINS = (HOUR, DAY)
@@ -33,10 +33,11 @@ SUMS = (
     "unpriced",
     "latency_us",
 )
-ROLLED, INDEXED = "rolled", "indexed"
+ROLLED, INDEXED, SIGNALS = "rolled", "indexed", "signals"
+_CHUNK = 500
 _SOURCE = (
     'id, scope_id, kind, status, start_ns, end_ns, ttft_ns, model, provider, route, key_id, environment, "user", '
-    "input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost_nano"
+    "input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost_nano, duplicate_of"
 )
 
 
@@ -73,6 +74,8 @@ _NO_TIMES = -1
 def _fold(rows: Iterable[Any], sign: int) -> Groups:
     groups: Groups = {}
     for row in rows:
+        if row.duplicate_of is not None:
+            continue  # another span stands for this call
         took = row.end_ns - row.start_ns
         change = (
             1,
@@ -128,7 +131,8 @@ def mark(conn: Connection, name: str, *, lock: str = "") -> int:
     return int(conn.execute(query, {"name": name}).scalar_one())
 
 
-def _move(conn: Connection, name: str, value: int) -> None:
+def move(conn: Connection, name: str, value: int) -> None:
+    """Set a mark, which stands for every scope, in the transaction of what it stands for."""
     query = text("UPDATE traces_marks SET value = :value WHERE name = :name")
     conn.execute(query, {"name": name, "value": value})
 
@@ -155,19 +159,47 @@ def roll(conn: Connection, *, up_to: int, limit: int) -> int:
     rows = conn.execute(query, {"done": done, "up_to": up_to, "limit": limit}).all()
     _apply(conn, _fold(rows, 1))
     reached = rows[-1].id if len(rows) == limit else up_to
-    _move(conn, ROLLED, reached)
+    move(conn, ROLLED, reached)
     return int(up_to - reached)
 
 
 def retract(conn: Connection, number: int) -> None:
     """Take the span `number` out of the roll-ups if it is in them."""
-    if number > mark(conn, ROLLED, lock="FOR SHARE"):
-        return
-    query = text(f"SELECT {_SOURCE} FROM traces_spans WHERE id = :id")
-    _apply(conn, _fold(conn.execute(query, {"id": number}).all(), -1))
+    _again(conn, [number], -1)
 
 
-def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[tuple[int, str]]:
+def retract_all(conn: Connection, numbers: Sequence[int]) -> None:
+    """Take spans of every scope, as they stand in their table, out of the roll-ups, those that are in them."""
+    _again(conn, numbers, -1)
+
+
+def restore_all(conn: Connection, numbers: Sequence[int]) -> None:
+    """Put spans of every scope, as they stand in their table, back into the roll-ups that `retract_all` took out."""
+    _again(conn, numbers, 1)
+
+
+def _again(conn: Connection, numbers: Sequence[int], sign: int) -> None:
+    rolled = mark(conn, ROLLED, lock="FOR SHARE")
+    query = text(f"SELECT {_SOURCE} FROM traces_spans WHERE id IN :ids").bindparams(
+        bindparam("ids", expanding=True)
+    )
+    inside = [number for number in numbers if number <= rolled]
+    for start in range(0, len(inside), _CHUNK):
+        found = conn.execute(query, {"ids": inside[start : start + _CHUNK]}).all()
+        _apply(conn, _fold(found, sign))
+
+
+class Said(NamedTuple):
+    """What the index is told about a span."""
+
+    span: int
+    words: str
+    scope_id: int
+    attributes: tuple[str, ...]
+    """The names of its attributes."""
+
+
+def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[Said]:
     query = text(
         f"SELECT s.id, s.scope_id, s.name, s.error, b.data FROM traces_spans s JOIN traces_bodies b ON b.id = s.id "
         f"WHERE {condition}"
@@ -176,19 +208,20 @@ def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[tup
     for row in conn.execute(query, values):
         unpacked = body.unpack(bytes(row.data))
         said = words.of_span(row.name, row.error, unpacked.input, unpacked.output)
-        found.append((row.id, words.indexed(said, row.scope_id)))
+        indexed = words.indexed(said, row.scope_id, unpacked.attributes)
+        found.append(Said(row.id, indexed, row.scope_id, words.attribute_keys(unpacked.attributes)))
     return found
 
 
-def read_texts(conn: Connection, *, limit: int) -> tuple[int, int, list[tuple[int, str]]]:
+def read_texts(conn: Connection, *, limit: int) -> tuple[int, int, list[Said]]:
     """Return (mark, new mark, texts) of the next spans for the index; takes no lock."""
     done, up_to = mark(conn, INDEXED), mark(conn, ROLLED)
     condition = "s.id > :done AND s.id <= :up_to ORDER BY s.id LIMIT :limit"
     found = _texts(conn, condition, {"done": done, "up_to": up_to, "limit": limit})
-    return done, (found[-1][0] if len(found) == limit else up_to), found
+    return done, (found[-1].span if len(found) == limit else up_to), found
 
 
-def index(conn: Connection, done: int, reached: int, texts: Sequence[tuple[int, str]]) -> bool:
+def index(conn: Connection, done: int, reached: int, texts: Sequence[Said]) -> bool:
     """Put `texts` into the index unless another process moved the mark meanwhile; returns whether it did.
 
     Spans that vanished after their text was read are left out.
@@ -202,14 +235,14 @@ def index(conn: Connection, done: int, reached: int, texts: Sequence[tuple[int, 
             {"done": done, "reached": reached},
         )
     }
-    rows = [pair for pair in texts if pair[0] in there]
-    if is_sqlite(conn):
-        if rows:
-            conn.exec_driver_sql("INSERT INTO traces_text (rowid, words) VALUES (?, ?)", rows)
-    elif rows:
-        statement = "INSERT INTO traces_text (id, words) VALUES (%s, to_tsvector('simple', %s)) ON CONFLICT DO NOTHING"
-        conn.exec_driver_sql(statement, rows)
-    _move(conn, INDEXED, reached)
+    kept = [said for said in texts if said.span in there]
+    # Names without entries: so that people can be told which attributes there are.
+    named = sorted({(said.scope_id, "attributes", name) for said in kept for name in said.attributes})
+    columns = ("scope_id", "key", "value")
+    insert_rows(conn, "traces_facet_names", columns, named, keys=columns)
+    if kept:
+        _insert_texts(conn, kept)
+    move(conn, INDEXED, reached)
     return True
 
 
@@ -223,6 +256,25 @@ def unindex(conn: Connection, numbers: Sequence[int]) -> None:
             conn.execute(text("DELETE FROM traces_text WHERE id = :id"), {"id": number})
             continue
         # An index without a copy of its text is told what to forget by handing it the same text again.
-        for pair in _texts(conn, "s.id = :id", {"id": number}):
+        for said in _texts(conn, "s.id = :id", {"id": number}):
             statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
-            conn.exec_driver_sql(statement, pair)
+            conn.exec_driver_sql(statement, (said.span, said.words))
+
+
+def reindex(conn: Connection, number: int) -> None:
+    """Put a span whose text has changed back into the full-text index, unless its turn is still to come.
+
+    The caller loaded the span under its scope or works on every scope, and has called `unindex` before the change.
+    """
+    if number > mark(conn, INDEXED, lock="FOR SHARE"):
+        return
+    _insert_texts(conn, _texts(conn, "s.id = :id", {"id": number}))
+
+
+def _insert_texts(conn: Connection, texts: Sequence[Said]) -> None:
+    statement = (
+        "INSERT INTO traces_text (rowid, words) VALUES (?, ?)"
+        if is_sqlite(conn)
+        else "INSERT INTO traces_text (id, words) VALUES (%s, to_tsvector('simple', %s)) ON CONFLICT DO NOTHING"
+    )
+    conn.exec_driver_sql(statement, [(said.span, said.words) for said in texts])

@@ -77,13 +77,13 @@ def _row_sources(span: _Range, columns: str, condition: str) -> list[str]:
     """Return SELECTs of single rows: the edges below the mark, and everything above it."""
     found = [
         f"SELECT {columns} FROM traces_spans WHERE scope_id = :scope AND start_ns >= :{low} AND start_ns < :{high} "
-        f"AND id <= {_ROLLED} {condition}"
+        f"AND id <= {_ROLLED} AND duplicate_of IS NULL {condition}"
         for low, high in span.edges
     ]
     # The plus keeps the planner on the row number: above the mark there are few rows, at any time.
     found.append(
         f"SELECT {columns} FROM traces_spans WHERE id > {_ROLLED} AND +scope_id = :scope AND +start_ns >= :since "
-        f"AND +start_ns < :until {condition}"
+        f"AND +start_ns < :until AND duplicate_of IS NULL {condition}"
     )
     return found
 
@@ -215,7 +215,7 @@ def timeseries(
 def _series_statement(rolled: str, single: str, step: int) -> str:
     rows = (
         f"SELECT start_ns / {_NS} AS at, {_ROW_SUMS}, NULL AS latency, NULL AS ttft, end_ns - start_ns AS elapsed_ns, "
-        "ttft_ns FROM traces_spans WHERE"
+        "ttft_ns FROM traces_spans WHERE duplicate_of IS NULL AND"
     )
     if step % HOUR:
         return f"{rows} scope_id = :scope AND start_ns >= :since AND start_ns < :until {single}"

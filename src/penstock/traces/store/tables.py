@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from penstock.core.db import Json, UtcTime, metadata
@@ -57,6 +59,7 @@ traces = Table(
     UniqueConstraint("scope_id", "trace_id"),
     Index("ix_traces_traces_at", "scope_id", "at_ms", "id"),
     Index("ix_traces_traces_slow", "scope_id", "duration_ns"),
+    Index("ix_traces_traces_cost", "scope_id", "cost_nano"),
     sqlite_autoincrement=True,
 )
 """`at_ms` is the start of the part that arrived first: it never changes, so that lists and cursors hold still."""
@@ -95,11 +98,28 @@ spans = Table(
     Column("error", Text),
     Column("input_preview", Text),
     Column("output_preview", Text),
+    Column("response_id", Text),
+    Column("duplicate_of", Text),
     UniqueConstraint("trace", "span_id"),
     Index("ix_traces_spans_start", "scope_id", "start_ns"),
+    Index(
+        "ix_traces_spans_response",
+        "scope_id",
+        "response_id",
+        sqlite_where=text("response_id IS NOT NULL"),
+        postgresql_where=text("response_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_traces_spans_duplicate",
+        "duplicate_of",
+        sqlite_where=text("duplicate_of IS NOT NULL"),
+        postgresql_where=text("duplicate_of IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
-"""Money is counted in whole nano-dollars, so that sums are exact and roll-ups can be corrected by subtraction."""
+"""`duplicate_of` is `trace id/span id` of the span that counts where this one reports the same call (see `bill`).
+
+Money is counted in whole nano-dollars, so that sums are exact and roll-ups can be corrected by subtraction."""
 
 bodies = Table(
     "traces_bodies",
@@ -167,7 +187,8 @@ marks = Table(
     Column("name", String(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""`rolled`: spans up to this row are in the roll-ups. `indexed`: up to this row in the full-text index."""
+"""`settled`: which of several reports of a call counts is settled up to this row. `rolled`: spans up to this row are
+in the roll-ups. `indexed`: up to this row in the full-text index."""
 
 prices = Table(
     "traces_price_versions",
@@ -183,3 +204,32 @@ prices = Table(
     Index("ix_traces_price_versions_scope", "tenant", "project", "ended_at"),
 )
 """Prices a project set itself, every version of them; they win over the book in the package."""
+
+scores = Table(
+    "traces_scores",
+    metadata,
+    Column("scope_id", Integer, primary_key=True, autoincrement=False),
+    Column("trace_id", LargeBinary(16), primary_key=True),
+    Column("ref", String(128), primary_key=True),
+    Column("origin", String(32), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("value", Float),
+    Index("ix_traces_scores_value", "scope_id", "name", "value"),
+    sqlite_with_rowid=False,
+)
+"""What upper slices know of a trace's quality, by their own `ref`; the trace may arrive later."""
+
+views = Table(
+    "traces_views",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("project", String(64), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("owner", String(200), primary_key=True),
+    Column("owner_name", String(200), nullable=False),
+    Column("query", Text, nullable=False),
+    Column("columns", Json, nullable=False),
+    Column("shared", Boolean, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+)
+"""Saved queries, by owner."""

@@ -7,8 +7,17 @@ from sqlalchemy import Connection, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.store import read, rollup
-from penstock.traces.store.prepare import AT, CALL_KINDS, ERROR, SPAN_COLUMNS, Prepared, facets_of
+from penstock.traces.store import logs, read, rollup
+from penstock.traces.store.logs import PreparedLog
+from penstock.traces.store.prepare import (
+    AT,
+    CALL_KINDS,
+    ERROR,
+    READ_COLUMNS,
+    SPAN_COLUMNS,
+    Prepared,
+    facets_of,
+)
 from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, placeholder, quoted, returning_rows
 
 _TRACE_COLUMNS = (
@@ -55,15 +64,15 @@ class _Summary:
         self.sums = [0, 0, 0, 0]
         self.first: list[Any] = [None] * len(_FIRST)
 
-    def add(self, row: Sequence[Any]) -> None:
-        """Take in one span."""
+    def add(self, row: Sequence[Any], *, duplicate: bool = False) -> None:
+        """Take in one span; a duplicate of another one's call adds nothing to the sums."""
         self.start, self.end = min(self.start, row[_START]), max(self.end, row[_END])
         self.spans += 1
         if row[_PARENT] is None:
             self.name, self.root = row[_NAME], row[_SPAN_ID]
         if row[_STATUS] == ERROR:
             self.errors += 1
-        if row[_KIND] in CALL_KINDS:
+        if row[_KIND] in CALL_KINDS and not duplicate:
             self.calls += 1
             for place, column in enumerate(_TOKEN_PLACES):
                 self.sums[place] += row[column]
@@ -119,8 +128,29 @@ class Writing:
         """Remember the looked-up numbers; only after the commit."""
         self._known.remember(self._scopes, self._facets)
 
-    def write(self, batch: Iterable[Prepared]) -> None:
-        """Store `batch`; a span that is there already is left alone when equal, else replaced."""
+    def write(self, batch: Iterable[Prepared], events: Sequence[PreparedLog] = ()) -> None:
+        """Store spans and log records; a span that is there already is left alone when equal, else replaced.
+
+        Log events and the spans they belong to are joined, whichever of the two comes first.
+        """
+        logs.lock(self._conn, alone=any(event.joins for event in events))
+        for scope in {event.scope for event in events}:
+            self.scope_id(scope)
+        logs.insert(self._conn, self._scopes, events)
+        self._write_spans(batch)
+        changed = logs.join_stored(self._conn, self._scopes, events)
+        if changed:
+            self._write_facets(changed, self._homes(changed))
+
+    def _homes(self, changed: Iterable[Prepared]) -> dict[tuple[int, bytes], tuple[int, int]]:
+        """Return (row, at_ms) of the traces of stored spans."""
+        query = text("SELECT id, at_ms FROM traces_traces WHERE scope_id = :scope AND trace_id = :trace")
+        return {
+            (number, trace): tuple(self._conn.execute(query, {"scope": number, "trace": trace}).one())
+            for number, trace in {(self._scopes[span.scope], span.trace_id) for span in changed}
+        }
+
+    def _write_spans(self, batch: Iterable[Prepared]) -> None:
         # One order for everybody, so that concurrent writers on PostgreSQL cannot wait for each other in a ring.
         unique = {(span.scope, span.trace_id, span.row[_SPAN_ID]): span for span in batch}
         if not unique:
@@ -133,7 +163,8 @@ class Writing:
         if not is_sqlite(conn):
             conn.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": WRITERS_LOCK})
         for scope in {span.scope for span in ordered}:
-            self._scope_id(scope)
+            self.scope_id(scope)
+        ordered = logs.with_logs(conn, self._scopes, ordered)
         homes = self._upsert_traces(ordered)
         ids = _allocate(conn, len(ordered))
         rows, bodies = [], []
@@ -151,7 +182,8 @@ class Writing:
                 pairs.difference_update(facets_of(record))
             remove_facets(conn, trace, pairs)
 
-    def _scope_id(self, scope: Scope) -> int:
+    def scope_id(self, scope: Scope) -> int:
+        """Return the number of `scope`, made if need be."""
         found = self._known.scopes.get(scope) or self._scopes.get(scope)
         if found is None:
             row = {"tenant": scope.tenant, "project": scope.project}
@@ -197,10 +229,20 @@ class Writing:
             )
         } & set(numbers)
         packed = dict(bodies)
+        repeated: dict[int, list[tuple[Any, ...]]] = {}
+        changed: set[int] = set()
         for row in rows:
-            if row[0] not in fresh and self._replace(row, packed[row[0]]):
+            if row[0] in fresh:
+                continue
+            if self._replace(row, packed[row[0]]):
                 fresh.add(row[0])
-        for trace in {row[2] for row in rows}:
+                changed.add(row[2])
+            else:
+                repeated.setdefault(row[2], []).append(row)
+        for trace, same in repeated.items():
+            if trace not in changed:
+                _take_back(conn, trace, same)
+        for trace in changed:
             recompute(conn, trace)
         return fresh
 
@@ -293,18 +335,29 @@ def _upsert_clause(conn: Connection) -> str:
 
 def recompute(conn: Connection, trace: int) -> None:
     """Make the summary of the trace with row number `trace` anew from its spans; delete it when it has none."""
-    query = text(f"SELECT {quoted(SPAN_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY id")
+    query = text(f"SELECT {quoted(READ_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY id")
     rows = conn.execute(query, {"trace": trace}).all()
     if not rows:
         conn.execute(text("DELETE FROM traces_traces WHERE id = :trace"), {"trace": trace})
         return
     summary = _Summary(rows[0])
     for row in rows:
-        summary.add(row)
+        summary.add(row, duplicate=row.duplicate_of is not None)
     columns = _TRACE_COLUMNS[3:]
     sets = ", ".join(f'"{name}" = :{name}' for name in columns)
     values = dict(zip(columns, summary.values(), strict=True)) | {"trace_row": trace}
     conn.execute(text(f"UPDATE traces_traces SET {sets} WHERE id = :trace_row"), values)
+
+
+def _take_back(conn: Connection, trace: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Take spans that were counted in the summary of their trace a second time out of it again."""
+    summary = _Summary(rows[0][3:])
+    for row in rows:
+        summary.add(row[3:])
+    counted = dict(zip(_TRACE_COLUMNS[3:], summary.values(), strict=True))
+    sets = ", ".join(f"{name} = {name} - :{name}" for name in _ADDED)
+    values = {name: counted[name] for name in _ADDED} | {"trace": trace}
+    conn.execute(text(f"UPDATE traces_traces SET {sets} WHERE id = :trace"), values)
 
 
 def forget(conn: Connection, numbers: Sequence[int]) -> None:

@@ -43,6 +43,9 @@ class NewKey(BaseModel):
     name: str
     role: Role = Role.MEMBER
     any_project: bool = False
+    models: list[str] = Field(
+        default=[], description="The only models that its calls may use, `*` and `?` for anything; empty: all"
+    )
     expires_in_days: int | None = Field(default=None, ge=1, le=3650)
 
 
@@ -66,6 +69,7 @@ class KeyModel(BaseModel):
     project: str
     any_project: bool
     owner: str
+    models: list[str]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -136,7 +140,13 @@ def create_key(uow: WriteUow, actor: CurrentActor, new: NewKey) -> KeyWithSecret
     """Make a key; its secret is in this answer and nowhere else."""
     lifetime = timedelta(days=new.expires_in_days) if new.expires_in_days else None
     key, secret = auth.create_key(
-        uow, actor, name=new.name, role=new.role, any_project=new.any_project, expires_in=lifetime
+        uow,
+        actor,
+        name=new.name,
+        role=new.role,
+        any_project=new.any_project,
+        models=new.models,
+        expires_in=lifetime,
     )
     return KeyWithSecret.model_validate({**_key(key), "key": secret})
 

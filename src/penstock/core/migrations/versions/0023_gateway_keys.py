@@ -1,4 +1,9 @@
-"""Gateway keys."""
+"""The models that a key may call."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from penstock.core.db import Json
 
 revision = "0023"
 down_revision = "0022"
@@ -7,4 +12,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the tables."""
+    """Add the column; keys that are there may call all."""
+    op.add_column("core_keys", sa.Column("models", Json, nullable=False, server_default="[]"))

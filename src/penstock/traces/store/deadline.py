@@ -1,0 +1,84 @@
+"""A deadline for the statements of a connection, and a way to stop them from outside."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from penstock.core import clock
+from penstock.core.db import is_sqlite
+from penstock.core.errors import Cancelled, Unprocessable
+from penstock.core.stopping import Stop
+
+_STEPS = 2000
+"""Instructions of SQLite's machine between two looks at the clock: about 50 µs."""
+_POSTGRES_CANCELLED = "57014"
+
+
+class Deadline:
+    """When the work of a query must be over."""
+
+    def __init__(self, seconds: float, stop: Stop) -> None:
+        self.seconds = seconds
+        self._stop = stop
+        self._start = clock.monotonic()
+
+    def over(self) -> bool:
+        """Whether the work has to end now."""
+        return self._stop.asked or clock.monotonic() - self._start > self.seconds
+
+    def near(self) -> bool:
+        """Whether half of the time is gone: what can be answered with less should be."""
+        return clock.monotonic() - self._start > self.seconds / 2
+
+    def check(self) -> None:
+        """Raise what `error` returns once the time is over."""
+        if self.over():
+            raise self.error()
+
+    def error(self) -> Exception:
+        """Return the error that says why the work ended."""
+        if self._stop.asked:
+            return Cancelled("The query was stopped because its caller left.")
+        return Unprocessable(
+            f"The query took longer than {self.seconds:g} seconds and was stopped.",
+            hint="Add a time such as since:24h or a field with few matches, or raise [traces] query_seconds.",
+        )
+
+
+@contextmanager
+def limited(conn: Connection, seconds: float, stop: Stop | None = None) -> Iterator[Deadline]:
+    """Let statements on `conn` (of every scope) run for `seconds` at most, and end when `stop` is asked.
+
+    Raises Unprocessable when the time is over, Cancelled when it was stopped.
+    """
+    deadline = Deadline(seconds, stop or Stop())
+    guarded = _sqlite if is_sqlite(conn) else _postgres
+    try:
+        with guarded(conn, deadline, stop or Stop()):
+            yield deadline
+    except DBAPIError as error:
+        interrupted = "interrupted" in str(error.orig).lower()
+        if not interrupted and getattr(error.orig, "sqlstate", None) != _POSTGRES_CANCELLED:
+            raise
+        raise deadline.error() from error
+
+
+@contextmanager
+def _sqlite(conn: Connection, deadline: Deadline, _stop: Stop) -> Iterator[None]:
+    driver: Any = conn.connection.driver_connection
+    driver.set_progress_handler(deadline.over, _STEPS)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
+
+
+@contextmanager
+def _postgres(conn: Connection, deadline: Deadline, stop: Stop) -> Iterator[None]:
+    driver: Any = conn.connection.driver_connection
+    conn.execute(text(f"SET LOCAL statement_timeout = {max(1, int(deadline.seconds * 1000))}"))
+    with stop.interrupting(driver.cancel):
+        yield

@@ -1,0 +1,256 @@
+"""Finding the traces that a query asks for, newest first.
+
+Where an index lists few traces for some part of the query, those are tried; else lists walk through time (or along
+the widest part's index, or through the spans that hold the words) and stop when the page is full.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from penstock.core.scope import Scope
+from penstock.traces.model import TracePage, TraceSummary
+from penstock.traces.query.nodes import Node
+from penstock.traces.store import read
+from penstock.traces.store.deadline import Deadline
+from penstock.traces.store.lowering import lower
+from penstock.traces.store.terms import RARE, All, Asking, Constant, Facets, Pair, Term, Text
+
+_CHUNK, _LARGEST_CHUNK = 128, 2000
+_COUNTED = 50_000
+_BY_HITS = -1
+"""A cursor (−1, n) goes on below span n: those pages follow the words, in the order of arrival."""
+
+
+class Search:
+    """One query being answered."""
+
+    def __init__(
+        self, conn: Connection, scope: Scope, node: Node | None, *, now: datetime, deadline: Deadline
+    ) -> None:
+        self.asking = Asking(conn, scope)
+        self.term = lower(self.asking, node, now)
+        self._conn = conn
+        self._deadline = deadline
+
+    def page(self, after: Pair | None, limit: int) -> TracePage:
+        """Return up to `limit` traces that follow the cursor `after`."""
+        if after is not None and after[0] == _BY_HITS:
+            return self._by_hits(self._texts()[0], after[1], limit) if self._texts() else TracePage(items=())
+        if after is not None:
+            until = after[0] + 1
+            self.asking.until = until if self.asking.until is None else min(until, self.asking.until)
+        rare = self.term.pairs(self.asking, RARE if after is None else 4 * RARE)
+        if rare is not None:
+            return self._listed(sorted(set(rare), reverse=True), after, limit)
+        texts = self._texts()
+        if texts and after is None:
+            return self._by_hits(texts[0], 1 << 62, limit)
+        if any(True for _ in self.term.bodies()):
+            return self._tried(after, limit)
+        rows = self._walk(after, limit + 1)
+        following = (rows[limit - 1].at_ms, rows[limit - 1].id) if len(rows) > limit else None
+        return TracePage(items=tuple(read.summary(row) for row in rows[:limit]), next=following)
+
+    def _parts(self) -> tuple[Term, ...]:
+        return self.term.items if isinstance(self.term, All) else (self.term,)
+
+    def _texts(self) -> list[Text]:
+        return [part for part in self._flat(self._parts()) if isinstance(part, Text)]
+
+    def _flat(self, parts: Sequence[Term]) -> Iterator[Term]:
+        for part in parts:
+            if isinstance(part, All):
+                yield from self._flat(part.items)
+            else:
+                yield part
+
+    def _facet(self) -> Facets | None:
+        """Return the part whose index range is the shortest, among those that are one range in the order of lists."""
+        found = [
+            part for part in self._flat(self._parts()) if isinstance(part, Facets) and len(part.ids) == 1
+        ]
+        if len(found) > 1:
+            found.sort(key=lambda part: part.size(self.asking, _COUNTED))
+        return found[0] if found else None
+
+    def _walk(self, after: Pair | None, limit: int) -> Sequence[Any]:
+        """Return rows in order, everything but the bodies met."""
+        asking, facet = self.asking, self._facet()
+        at, number, source = "t.at_ms", "t.id", f"traces_traces t {read.ROOT}"
+        where = ["t.scope_id = :scope"]
+        if facet is not None:
+            # CROSS JOIN keeps SQLite from starting at the other table: the range is in list order already.
+            at, number = "f.at_ms", "f.trace"
+            source = f"traces_facets f CROSS JOIN traces_traces t {read.ROOT}"
+            where += [f"f.facet = {int(facet.ids[0])}", "t.id = f.trace"]
+        where += [part.sql(asking, relaxed=True) for part in self._flat(self._parts()) if part is not facet]
+        if after is not None:
+            where.append(f"({at}, {number}) < ({asking.bind(after[0])}, {asking.bind(after[1])})")
+        condition = " AND ".join(where) + asking.window(at)
+        query = (
+            f"SELECT {read.SUMMARY} FROM {source} WHERE {condition} "
+            f"ORDER BY {at} DESC, {number} DESC LIMIT {int(limit)}"
+        )
+        return self._conn.execute(text(query), asking.values).all()
+
+    def _tried(self, after: Pair | None, limit: int) -> TracePage:
+        """Walk in chunks and look into the bodies of each."""
+        items: list[TraceSummary] = []
+        size = _CHUNK
+        while True:
+            rows = self._walk(after, size)
+            met = self.meeting([row.id for row in rows])
+            for row in rows:
+                if row.id not in met:
+                    continue
+                if len(items) == limit:
+                    return TracePage(items=tuple(items), next=after)
+                items.append(met[row.id])
+                after = (row.at_ms, row.id)
+            if len(rows) < size:
+                return TracePage(items=tuple(items))
+            if len(items) < limit:
+                after = (rows[-1].at_ms, rows[-1].id)
+            if items and self._deadline.near():
+                return TracePage(items=tuple(items), next=after)
+            size = min(2 * size, _LARGEST_CHUNK)
+
+    def _listed(self, pairs: Sequence[Pair], after: Pair | None, limit: int) -> TracePage:
+        left = [pair for pair in pairs if after is None or pair < after]
+        items: list[TraceSummary] = []
+        last: Pair | None = None
+        size = _CHUNK
+        while left:
+            chunk, left = left[:size], left[size:]
+            met = self.meeting([number for _, number in chunk])
+            for pair in chunk:
+                if pair[1] not in met:
+                    continue
+                if len(items) == limit:
+                    return TracePage(items=tuple(items), next=last)
+                items.append(met[pair[1]])
+                last = pair
+            size = min(2 * size, _LARGEST_CHUNK)
+        return TracePage(items=tuple(items))
+
+    def _by_hits(self, words: Text, below: int, limit: int) -> TracePage:
+        """Walk the spans that hold the words, newest first; a trace stands where its newest one does."""
+        number = "x.rowid" if self.asking.sqlite else "x.id"
+        match = words.match(self.asking)
+        start, first = below, below == 1 << 62
+        seen: set[int] = set()
+        items: list[TraceSummary] = []
+        size = max(_CHUNK, 2 * limit)
+        while True:
+            query = (
+                f"SELECT y.id AS span, s.trace FROM (SELECT {number} AS id FROM traces_text x WHERE {match} "
+                f"AND {number} < {int(below)} ORDER BY {number} DESC LIMIT {size}) y "
+                "JOIN traces_spans s ON s.id = y.id ORDER BY y.id DESC"
+            )
+            hits = self._conn.execute(text(query), self.asking.values).all()
+            met = self.meeting([hit.trace for hit in hits if hit.trace not in seen])
+            for hit in hits:
+                if hit.trace in seen or hit.trace not in met:
+                    below = hit.span
+                    continue
+                if len(items) == limit:
+                    return TracePage(items=tuple(items), next=(_BY_HITS, below))
+                below = hit.span
+                seen.add(hit.trace)
+                if first or not self._shown_before(match, hit.trace, start):
+                    items.append(met[hit.trace])
+            if len(hits) < size:
+                return TracePage(items=tuple(items))
+            if items and self._deadline.near():
+                return TracePage(items=tuple(items), next=(_BY_HITS, below))
+            size = min(2 * size, 2 * _LARGEST_CHUNK)
+
+    def _shown_before(self, match: str, trace: int, start: int) -> bool:
+        """Whether a page before listed the trace, for a span that came later."""
+        number = "x.rowid" if self.asking.sqlite else "x.id"
+        query = (
+            f"SELECT 1 FROM traces_spans s CROSS JOIN traces_text x WHERE s.trace = {int(trace)} "
+            f"AND s.id >= {int(start)} AND {number} = s.id AND {match} LIMIT 1"
+        )
+        return self._conn.execute(text(query), self.asking.values).first() is not None
+
+    def meeting(self, rows: Sequence[int]) -> dict[int, TraceSummary]:
+        """Return those of the traces (row numbers) that meet the query, everything counted."""
+        if not rows:
+            return {}
+        self._try_bodies(rows)
+        return {row.id: read.summary(row) for row in self._among(rows, read.SUMMARY, relaxed=None)}
+
+    def _try_bodies(self, rows: Sequence[int]) -> None:
+        """Note which of the traces meet the body terms."""
+        bodies = list(self.term.bodies())
+        if not bodies or not rows:
+            return
+        found = {id(body): set[int]() for body in bodies}
+        for row in self._among(rows, "t.id", relaxed=True):
+            self._deadline.check()
+            missing = list(bodies)
+            for record in read.records(self._conn, row.id, ""):
+                for body in [body for body in missing if body.check(record)]:
+                    found[id(body)].add(row.id)
+                    missing.remove(body)
+                if not missing:
+                    break
+        self.asking.found = found
+
+    def grouped(self, since: int, step: int) -> Sequence[Any]:
+        """Return (stretch, traces, those with errors) of what is found without looking into bodies."""
+        for one in self._texts():
+            one.common = False  # all of them are needed: one look into the index, however many it lists
+        columns = (
+            f"(t.at_ms - {int(since)}) / {int(step)} AS at, count(*), "
+            "sum(CASE WHEN t.errors > 0 THEN 1 ELSE 0 END)"
+        )
+        query = f"{self._every(columns)} GROUP BY at"
+        return [tuple(map(int, row)) for row in self._conn.execute(text(query), self.asking.values)]
+
+    def possible(self) -> list[int]:
+        """Return the row numbers of all traces that meet everything but, perhaps, the bodies."""
+        rows = self._conn.execute(text(self._every("t.id")), self.asking.values)
+        return [row[0] for row in rows]
+
+    def times(self, rows: Sequence[int]) -> list[tuple[int, int]]:
+        """Return (at_ms, errors) of those of the traces that meet the query, everything counted."""
+        self._try_bodies(rows)
+        return [(row[0], row[1]) for row in self._among(rows, "t.at_ms, t.errors", relaxed=None)]
+
+    def _every(self, columns: str) -> str:
+        condition = self.term.sql(self.asking, relaxed=True)
+        return (
+            f"SELECT {columns} FROM traces_traces t WHERE t.scope_id = :scope AND {condition}"
+            f"{self.asking.window('t.at_ms')}"
+        )
+
+    def _among(self, rows: Sequence[int], columns: str, relaxed: bool | None) -> Sequence[Any]:
+        numbers = ", ".join(str(int(row)) for row in dict.fromkeys(rows))
+        root = read.ROOT if columns == read.SUMMARY else ""
+        query = (
+            f"SELECT {columns} FROM traces_traces t {root} WHERE t.scope_id = :scope "
+            f"AND t.id IN ({numbers}) AND {self.term.sql(self.asking, relaxed)}{self.asking.window('t.at_ms')}"
+        )
+        return self._conn.execute(text(query), self.asking.values).all()
+
+
+def list_traces(
+    conn: Connection,
+    scope: Scope,
+    node: Node | None,
+    *,
+    now: datetime,
+    deadline: Deadline,
+    after: Pair | None,
+    limit: int,
+) -> TracePage:
+    """Return up to `limit` traces that `node` asks for, newest first, after the cursor `after`."""
+    search = Search(conn, scope, node, now=now, deadline=deadline)
+    if isinstance(search.term, Constant) and not search.term.met:
+        return TracePage(items=())
+    return search.page(after, limit)
