@@ -47,4 +47,12 @@ export const contract: [
   Fits<Schemas["PolicyModel-Output"], ui.GuardPolicy>,
   Fits<Schemas["KindModel"], ui.GuardKind>,
   Fits<Schemas["CheckedModel"], ui.GuardCheck>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
+  Fits<Schemas["SessionModel"], ui.SessionRow>,
+  Fits<Schemas["SessionDetail"], ui.SessionPage>,
+  Fits<Schemas["UserModel"], ui.UserRow>,
+  Fits<Schemas["OutlineModel"], ui.Outline>,
+  Fits<Schemas["DiffModel"], ui.TraceDiff>,
+  Fits<Schemas["BarModel"], ui.Bin>,
+  Fits<Schemas["FacetModel"], ui.Facet>,
+  Fits<Schemas["ViewModel"], ui.SavedView>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];

@@ -210,6 +210,7 @@ class Gateway:
         made = {
             "id": f"key_{len(self.keys) + 1}", "name": body["name"], "role": body["role"], "hint": "psk_new1",
             "project": "default", "any_project": body.get("any_project", False), "created_at": self._iso(0),
+            "models": body.get("models", []),
             "expires_at": self._iso(-86_400 * days) if days else None, "revoked_at": None, **more,
         }  # fmt: skip
         self.keys.append(made)

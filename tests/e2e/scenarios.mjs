@@ -464,7 +464,7 @@ export const scenarios = {
         problems.push(`${address}: ${problem.message}`);
       }
     };
-    for (const address of ["/", "/traces?range=all", "/prompts", "/datasets", "/training", "/evaluations", "/evaluations?tab=gates", "/models", "/deployments", "/playground", ...["/gateway", ...["route", "providers", "keys", "budgets", "spend", "spend?by=route", "prices", "prices?tab=own", "cache", "guardrails", "batches"].map((t) => `/gateway/${t}`)], ...["audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
+    for (const address of ["/", "/traces?range=all", "/sessions?range=all", "/users?range=all", "/dashboards?range=30d", "/dashboards?range=30d&by=model", "/prompts", "/datasets", "/training", "/evaluations", "/evaluations?tab=gates", "/models", "/deployments", "/playground", ...["/gateway", ...["route", "providers", "keys", "budgets", "spend", "spend?by=route", "prices", "prices?tab=own", "cache", "guardrails", "batches"].map((t) => `/gateway/${t}`)], ...["audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
     const first = async (list, pick) => {
       const response = await page.request.get(`${base}/api/v1${list}`);
       assert.equal(response.status(), 200, list);
@@ -473,6 +473,9 @@ export const scenarios = {
     };
     const details = [
       ...(await first("/traces?limit=1", (t) => [`/traces/${t.trace_id}`, `/traces?range=all&peek=${t.trace_id}`])),
+      ...(await first("/traces?limit=1", (t) => ["waterfall", "conversation"].map((tab) => `/traces/${t.trace_id}?tab=${tab}`))),
+      ...(await first("/sessions?limit=1", (s) => [`/sessions/${encodeURIComponent(s.session)}`])),
+      ...(await first("/users?limit=1", (u) => [`/users/${encodeURIComponent(u.user)}`])),
       ...(await first("/prompts", (p) => ["", "?tab=render", "?tab=diff"].map((t) => `/prompts/${p.name}${t}`))),
       ...(await first("/datasets", (d) => ["", "?tab=profile", "?tab=rows", "?tab=recipe", "?tab=lineage"].map((t) => `/datasets/${d.name}${t}`))),
       ...(await first("/training/runs", (r) => [`/training/${r.id}`])),

@@ -26,11 +26,11 @@ export function marked(text: string, words: string[]): Piece[] {
 }
 
 /** The text in pieces by places that somebody else found, counted in characters (code points), as the server counts. */
-export function markedAt(text: string, marks: [number, number][]): Piece[] {
+export function markedAt(text: string, marks: number[][]): Piece[] {
   const chars = [...text];
   const pieces: Piece[] = [];
   let done = 0;
-  for (const [from, to] of [...marks].sort((a, b) => a[0] - b[0])) {
+  for (const [from = 0, to = 0] of [...marks].sort((a, b) => a[0]! - b[0]!)) {
     if (from < done || to <= from) continue;
     if (from > done) pieces.push({ text: chars.slice(done, from).join(""), hit: false });
     pieces.push({ text: chars.slice(from, to).join(""), hit: true });
@@ -41,13 +41,13 @@ export function markedAt(text: string, marks: [number, number][]): Piece[] {
 }
 
 /** A text with its marks, begun shortly before the first of them: in a narrow cell the find is in sight. */
-export function near(text: string, marks: [number, number][], room = 18): { text: string; marks: [number, number][] } {
-  const first = Math.min(...marks.map(([from]) => from), Infinity);
+export function near(text: string, marks: number[][], room = 18): { text: string; marks: number[][] } {
+  const first = Math.min(...marks.map(([from = 0]) => from), Infinity);
   if (first === Infinity || first <= room) return { text, marks };
   const chars = [...text];
   let from = first - room;
   while (from < first && chars[from - 1] !== " ") from++;
-  return { text: `…${chars.slice(from).join("")}`, marks: marks.map(([a, b]) => [a - from + 1, b - from + 1]) };
+  return { text: `…${chars.slice(from).join("")}`, marks: marks.map(([a = 0, b = 0]) => [a - from + 1, b - from + 1]) };
 }
 
 /** The part of a long text around the first word found, or its beginning. */

@@ -33,7 +33,7 @@ export interface Snippet {
   field: "name" | "error" | "input" | "output";
   text: string;
   /** [start, end) of each word found, in characters of the text. */
-  marks: [number, number][];
+  marks: number[][];
 }
 /** A value of a key, or a key itself, and how many traces have it. */
 export interface Facet {
@@ -99,9 +99,10 @@ export interface TraceDiff {
 export interface SpanPair {
   left: Span | null;
   right: Span | null;
-  changes: Record<string, [unknown, unknown]>;
-  /** Of a changed `input` or `output`: kept, left out and put in pieces of text. */
-  texts: Record<string, ["=" | "-" | "+", string][]>;
+  /** Field → [left, right]. */
+  changes: Record<string, unknown[]>;
+  /** Of a changed `input` or `output`: pieces of text that are kept (`["=", text]`), left out (`-`) and put in (`+`). */
+  texts: Record<string, string[][]>;
 }
 /** A trace as columns of equal length, in the order in which its tree is drawn. */
 export interface Outline {
