@@ -10,6 +10,7 @@ from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock.sdk.client import Client
+    from penstock.sdk.context import ThreadPoolExecutor, extract, inject, with_context
     from penstock.sdk.errors import (
         ApiError,
         ConfigError,
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
         SdkError,
     )
     from penstock.sdk.give import give_feedback
+    from penstock.sdk.instrument import instrument
     from penstock.sdk.prompts import Prompt, get_prompt
-    from penstock.sdk.runtime import configure, flush
+    from penstock.sdk.runtime import configure, dropped, flush
     from penstock.sdk.spans import Span, current_span
     from penstock.sdk.tracing import span, trace
+    from penstock.sdk.wrapping.clients import wrap
 
 _HOMES = {
     "ApiError": "errors",
@@ -36,13 +39,20 @@ _HOMES = {
     "RenderError": "errors",
     "SdkError": "errors",
     "Span": "spans",
+    "ThreadPoolExecutor": "context",
     "configure": "runtime",
     "current_span": "spans",
+    "dropped": "runtime",
+    "extract": "context",
     "flush": "runtime",
     "get_prompt": "prompts",
     "give_feedback": "give",
+    "inject": "context",
+    "instrument": "instrument",
     "span": "tracing",
     "trace": "tracing",
+    "with_context": "context",
+    "wrap": "wrapping.clients",
 }
 
 __all__ = [
@@ -56,14 +66,21 @@ __all__ = [
     "RenderError",
     "SdkError",
     "Span",
+    "ThreadPoolExecutor",
     "__version__",
     "configure",
     "current_span",
+    "dropped",
+    "extract",
     "flush",
     "get_prompt",
     "give_feedback",
+    "inject",
+    "instrument",
     "span",
     "trace",
+    "with_context",
+    "wrap",
 ]
 
 

@@ -36,6 +36,7 @@ COMPOSED = (
     "demo",
     "recorder",
     "intake",
+    "keeper",
     "background",
 )
 EXTRA_DOORS = {

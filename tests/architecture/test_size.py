@@ -50,7 +50,7 @@ def _positional_arguments() -> dict[str, int]:
     """
     found = {}
     for where, node in _functions():
-        if node.decorator_list and where.split(":")[0].rsplit("/", 1)[-1] in ("api.py", "cli.py"):
+        if node.decorator_list and where.split(":")[0].endswith(("api.py", "cli.py")):
             continue
         if node.decorator_list and ("/cli/" in where or "/web/" in where):
             continue

@@ -225,3 +225,12 @@ def test_projects_and_roles_are_kept_apart(home: Home, actor: Actor) -> None:
             service.give(uow, viewer, trace_id=ids.new_trace_id(), name="thumb", value=True)
         with pytest.raises(Denied):
             service.erase(uow, viewer, "ada")
+
+
+def test_a_judgement_is_taken_back(home: Home, actor: Actor) -> None:
+    given = give(home, actor, ids.new_trace_id(), "rating", 4)
+    kept = give(home, actor, given.trace_id, "rating", 5)
+    with home.begin() as uow:
+        service.withdraw(uow, actor, id=given.id)
+        service.withdraw(uow, actor, id=given.id)
+        assert [one.id for one in service.list_feedback(uow, actor, trace_id=given.trace_id)] == [kept.id]

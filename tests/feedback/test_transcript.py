@@ -19,6 +19,8 @@ USER = {"role": "user", "content": "hi"}
         ([USER], (USER,)),
         ("hi", (USER,)),
         ({"prompt": "hi"}, (USER,)),
+        ([{"role": "user", "parts": [{"type": "text", "content": "hi"}]}], (USER,)),
+        ([{"role": "user", "parts": [{"type": "blob", "content": "AA"}]}], ()),
         ({"system": "be kind", "messages": [USER]}, ({"role": "system", "content": "be kind"}, USER)),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]}, (USER,)),
         (
@@ -46,6 +48,7 @@ def test_requests(recorded: Any, messages: tuple[dict[str, str], ...]) -> None:
         ({"role": "assistant", "content": [{"type": "text", "text": "ho"}]}, "ho"),
         ([USER, {"role": "assistant", "content": "ho"}], "ho"),
         ("ho", "ho"),
+        ([{"role": "assistant", "parts": [{"type": "text", "content": "ho"}]}], "ho"),
         ({"choices": [{"message": {"role": "assistant", "content": None}}]}, None),
         ({}, None),
         ([], None),

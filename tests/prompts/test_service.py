@@ -89,3 +89,12 @@ def test_render_fills_the_labelled_version(home: Home, actor: Actor) -> None:
     with home.read() as uow:
         rendered = service.render(uow, actor, name="p", variables={"name": "Ann"})
     assert (rendered.ref, rendered.text) == ("p@1", "Hello Ann")
+
+
+def test_a_label_is_taken_away(home: Home, actor: Actor) -> None:
+    with home.begin() as uow:
+        service.add_version(uow, actor, name="p", body=body("one"))
+        service.set_label(uow, actor, name="p", label="live", version=1)
+        assert "live" not in service.remove_label(uow, actor, name="p", label="live").labels
+        with pytest.raises(NotFound):
+            service.remove_label(uow, actor, name="p", label="live")

@@ -1,11 +1,27 @@
 """The scripted server, and an SDK that points at it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from penstock.sdk import clock, runtime
+from penstock.sdk import clock, quiet, runtime
 from tests.sdk.fake_server import FakeServer, serving
+
+
+@pytest.fixture(autouse=True)
+def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where spans wait while no server answers; never the developer's own cache."""
+    folder = tmp_path / "spool"
+    monkeypatch.setenv("PENSTOCK_SPOOL", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def said() -> Iterator[None]:
+    """Every test hears its own warnings, which are otherwise given once."""
+    quiet._said.clear()
+    yield
 
 
 @pytest.fixture

@@ -1,14 +1,21 @@
 """The SDK against the real server over a socket."""
 
+import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import openai
 import pytest
 
 import penstock
+from penstock.sdk import runtime
 from penstock.sdk.client import Client
+from penstock.sdk.spool import default_folder
 from tests.docs.pages import environment, serving
+from tests.fakes.openai import KEY, WORDS, MockUpstream
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +69,91 @@ def test_keys_are_made_used_and_revoked(client: Client) -> None:
 def test_the_clients_environment_is_the_readers(client: Client) -> None:
     assert "PENSTOCK_API_KEY" not in os.environ
     assert client.config.url.startswith("http://127.0.0.1:")
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[MockUpstream]:
+    with MockUpstream() as up:
+        yield up
+
+
+@pytest.fixture
+def tracing(client: Client) -> Iterator[Client]:
+    """The process-wide tracing, pointed at the real server."""
+    runtime.configure(client.config.url, client.config.api_key, service="journey")
+    yield client
+    runtime.configure(tracing=False)
+
+
+def _trace(client: Client, trace_id: str, spans: int) -> dict[str, Any]:
+    """Return a trace once it is complete: the gateway's own span arrives by another way."""
+    assert penstock.flush()
+    until = time.monotonic() + 10
+    while True:
+        with contextlib.suppress(penstock.NotFound):
+            trace = client.traces.get(trace_id)
+            if len(trace["spans"]) >= spans:
+                return trace
+        assert time.monotonic() < until, "the spans did not arrive"
+        time.sleep(0.05)
+
+
+def _ask(client: openai.OpenAI, *, stream: bool) -> str:
+    messages: list[Any] = [{"role": "user", "content": "Hello"}]
+    with penstock.span("question", session="s-9", user="grace") as outer:
+        if stream:
+            options: Any = {"include_usage": True}
+            pieces = client.chat.completions.create(
+                model="plain", messages=messages, stream=True, stream_options=options
+            )
+            assert list(pieces)
+        else:
+            client.chat.completions.create(model="plain", messages=messages)
+    return outer.trace_id
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_wrapped_client_is_billed_from_its_own_span(
+    tracing: Client, upstream: MockUpstream, stream: bool
+) -> None:
+    with openai.OpenAI(api_key=KEY, base_url=upstream.base_url) as plain:
+        trace = _trace(tracing, _ask(penstock.wrap(plain), stream=stream), 2)
+    assert (trace["calls"], trace["input_tokens"], trace["output_tokens"]) == (1, 42, 7)
+    assert trace["cached_tokens"] == 10
+    call = next(span for span in trace["spans"] if span["kind"] == "llm")
+    assert (call["session"], call["user"]) == ("s-9", "grace")
+    assert (call["ttft_ns"] is not None) is stream
+    whole = tracing.traces.span(trace["trace_id"], call["span_id"])
+    assert whole["output"][0]["parts"] == [{"type": "text", "content": "".join(WORDS)}]
+
+
+def test_behind_the_gateway_the_call_is_counted_once(tracing: Client, upstream: MockUpstream) -> None:
+    tracing.gateway.put_provider("mock", kind="openai", base_url=upstream.base_url, api_key=KEY)
+    tracing.gateway.put_route("plain", targets=[{"provider": "mock", "model": "plain"}])
+    with openai.OpenAI(api_key=tracing.config.api_key, base_url=f"{tracing.config.url}/v1") as plain:
+        trace = _trace(tracing, _ask(penstock.wrap(plain), stream=False), 3)
+    assert (trace["calls"], trace["input_tokens"], trace["output_tokens"]) == (1, 42, 7)
+    by_kind = {span["kind"]: span for span in trace["spans"] if span["name"] != "question"}
+    assert by_kind["llm"]["parent_id"] == by_kind["chain"]["span_id"]
+    assert sorted(span["kind"] for span in trace["spans"]) == ["chain", "chain", "llm"]
+
+
+def test_spans_recorded_while_the_server_was_away_arrive_later(tracing: Client, free_port: int) -> None:
+    away = f"http://127.0.0.1:{free_port}"
+    runtime.configure(away, tracing.config.api_key)
+    with penstock.span("while away") as span:
+        pass
+    assert penstock.flush(0.3) is False
+    runtime.exporter().close(0.1)
+    (kept,) = Path(os.environ["PENSTOCK_SPOOL"]).glob("*/*.spans")
+    config = tracing.config
+    folder = default_folder(config.url, config.api_key, config.project).name
+    moved = Path(os.environ["PENSTOCK_SPOOL"]) / folder / kept.name
+    moved.parent.mkdir()
+    for _ in range(2):  # the second time as after a kill between the answer and the removal
+        moved.write_bytes(kept.read_bytes())
+        runtime.configure(config.url, config.api_key)
+        penstock.span("back").end()
+        trace = _trace(tracing, span.trace_id, 1)
+        assert [one["name"] for one in trace["spans"]] == ["while away"]
+        assert not moved.exists()

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from penstock.app.server import Penstock
 from penstock.core import plugins
 from penstock.core.auth import service as auth
-from penstock.core.errors import StorageFull
+from penstock.core.errors import Invalid, StorageFull
 from penstock.core.home import Home
 from penstock.core.ids import new_trace_id
 from penstock.core.scope import Actor, Role
@@ -166,3 +166,17 @@ def test_the_server_opens_it_when_a_port_is_set(
         error = caught
     assert error is not None
     assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_processes_share_the_port(receiver: Receiver, door: GrpcDoor, key: str) -> None:
+    second = GrpcDoor(receiver, "127.0.0.1", door.port)
+    second.start()
+    for _ in range(4):
+        assert export(door.port, raw(request({})), {"x-api-key": key}) == b""
+    second.stop()
+    assert export(door.port, raw(request({})), {"x-api-key": key}) == b""
+
+
+def test_an_address_that_cannot_be_had_is_said_at_once(receiver: Receiver) -> None:
+    with pytest.raises(Invalid, match="cannot listen"):
+        GrpcDoor(receiver, "192.0.2.1", 4317)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from penstock.core.errors import Invalid
 from penstock.core.scope import Scope
-from penstock.traces import mapping, otlp, prices
+from penstock.traces import dialects, mapping, otlp, prices
 from penstock.traces.model import SpanRecord
 from penstock.traces.store.prepare import prepare
 from tests.traces.otlp_build import as_json, request
@@ -289,23 +289,42 @@ def test_vectors_shrink_to_their_length() -> None:
     assert found.attributes["embedding.embeddings.0.embedding.vector"] == "(100 numbers)"
 
 
+@pytest.mark.parametrize("depth", [100, 400, 900, 5000])
+@pytest.mark.parametrize("form", ['{"message":', "[", '{"content":[', '{"messages":[{"content":', '{"a":'])
+def test_documents_of_any_depth_are_stored(depth: int, form: str) -> None:
+    closing = "".join("]" if char == "[" else "}" for char in reversed(form) if char in "[{")
+    nested = form * depth + '"x"' + closing * depth
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.input.messages": nested,
+        "gen_ai.output.messages": nested,
+        "gen_ai.system_instructions": nested,
+        "gen_ai.tool.definitions": nested,
+        "metadata": nested,
+    }
+    for kind in ("chat", "retrieval", "invoke_agent"):
+        found = mapped(attributes | {"gen_ai.operation.name": kind})
+        assert prepare(Scope(), found).body
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
 known_keys = sorted(
-    {key for dialect in mapping.dialects.DIALECTS for keys in dialect.fields.values() for key in keys}
-    | set(mapping.dialects.KIND_ORDER)
+    {key for dialect in dialects.DIALECTS for keys in dialect.fields.values() for key in keys}
+    | set(dialects.KIND_ORDER)
     | {
         f"{prefix}.0.x"
-        for dialect in mapping.dialects.DIALECTS
+        for dialect in dialects.DIALECTS
         for names in dialect.lists.values()
         for prefix in names
     }
     | {
         f"{prefix}x"
-        for dialect in mapping.dialects.DIALECTS
+        for dialect in dialects.DIALECTS
         for names in dialect.prefixes.values()
         for prefix in names
     }

@@ -31,7 +31,7 @@ from penstock.core.ids import new_span_id, new_trace_id
 from penstock.core.scope import Actor, Role
 from penstock.traces import service
 from penstock.traces.otlp_app import OtlpApp
-from tests.traces.otlp_build import as_json, request
+from tests.traces.otlp_build import as_json, logs_request, request
 from tests.traces.otlp_client import PROTOBUF, Answer, post
 
 
@@ -203,6 +203,30 @@ def test_too_much_at_once_is_refused_until_there_is_room(app: OtlpApp, key: str)
     assert room.taken == 0
 
 
+def test_while_the_spool_is_nearly_full_others_wait(
+    app: OtlpApp, home: Home, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home.path / "spool"
+    folder.mkdir(exist_ok=True)
+    with (folder / "seg_1.spool").open("wb") as segment:
+        segment.truncate(900 << 20)
+    answer = post(app, b"", PROTOBUF | {"x-api-key": key})
+    assert (answer.status, status_of(answer)[0]) == (503, 14)
+    assert int(answer.headers["retry-after"]) >= 1
+    (folder / "seg_1.spool").unlink()
+    monkeypatch.setattr(app.receiver, "_spool_looked", float("-inf"))
+    assert post(app, b"", PROTOBUF | {"x-api-key": key}).status == 200
+
+
+def test_a_slow_body_is_counted_while_it_arrives(app: OtlpApp, key: str) -> None:
+    room = app.receiver.room
+    room.limit = 1000
+    body = request({"attributes": {"a": "b" * 3000}}).SerializeToString()
+    answer = post(app, body, PROTOBUF | {"x-api-key": key}, parts=20)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+    assert room.taken == 0
+
+
 @pytest.fixture
 def served(app: OtlpApp, free_port: int) -> Iterator[int]:
     config = uvicorn.Config(app, port=free_port, lifespan="off", log_level="warning")
@@ -248,9 +272,9 @@ uvicorn.run(OtlpApp(home), port=int(sys.argv[2]), lifespan="off", log_level="war
 """
 
 
-def _send(port: int, key: str, message: Message) -> bool:
+def _send(port: int, key: str, message: Message, path: str = "/v1/traces") -> bool:
     target = urllib.request.Request(
-        f"http://127.0.0.1:{port}/v1/traces",
+        f"http://127.0.0.1:{port}{path}",
         data=message.SerializeToString(),
         headers=PROTOBUF | {"x-api-key": key},
     )
@@ -272,6 +296,8 @@ class Load:
     def __init__(self, port: int, key: str) -> None:
         self.acknowledged: dict[tuple[str, str], Message] = {}
         self.unsure: list[Message] = []
+        self.logged: dict[tuple[str, str], Message] = {}
+        """Log events that were acknowledged, by the span that they belong to: half come before it."""
         self._port, self._key = port, key
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -289,8 +315,15 @@ class Load:
                 for _ in range(rng.randrange(1, 20))
             ]
             message = request(*spans)
+            first = {"trace_id": trace_id, "span_id": spans[0]["span_id"]}
+            event = logs_request({**first, "event": "gen_ai.choice", "body": {"message": {"content": "hi"}}})
+            early = rng.random() < 0.5
+            logged = early and _send(self._port, self._key, event, "/v1/logs")
             done = _send(self._port, self._key, message)
+            logged = logged or _send(self._port, self._key, event, "/v1/logs")
             with self._lock:
+                if logged:
+                    self.logged[trace_id, spans[0]["span_id"]] = event
                 if done:
                     self.acknowledged.update({(trace_id, span["span_id"]): message for span in spans})
                 else:
@@ -328,9 +361,18 @@ def test_kill_9_loses_no_acknowledged_span_and_doubles_none(
         while not _send(free_port, key, message):
             assert time.monotonic() < deadline
             time.sleep(0.1)
+    for event in list(load.logged.values())[:20]:
+        assert _send(free_port, key, event, "/v1/logs")
     child.kill()
     child.wait()
+    joined = sorted(set(load.logged) & set(load.acknowledged))
+    assert len(joined) > 20
     with home.read() as uow:
+        records = uow.conn.exec_driver_sql("SELECT trace_id, span_id FROM traces_logs")
+        kept = [(bytes(row[0]).hex(), bytes(row[1]).hex()) for row in records]
+        for trace_id, span_id in joined:
+            span = service.get_span_body(uow, actor, trace_id=trace_id, span_id=span_id)
+            assert b"hi" in (span.output or b"")
         rows = uow.conn.exec_driver_sql(
             "SELECT t.trace_id, s.span_id FROM traces_spans s JOIN traces_traces t ON t.id = s.trace"
         )
@@ -338,5 +380,7 @@ def test_kill_9_loses_no_acknowledged_span_and_doubles_none(
         counted = uow.conn.exec_driver_sql("SELECT sum(spans) FROM traces_traces").scalar()
         bodies = uow.conn.exec_driver_sql("SELECT count(*) FROM traces_bodies").scalar()
         usage = service.usage(uow, actor, group_by="kind")
+    assert set(load.logged) <= set(kept)
+    assert len(kept) == len(set(kept))
     assert set(load.acknowledged) <= set(found)
     assert len(found) == len(set(found)) == counted == bodies == sum(row.calls for row in usage)

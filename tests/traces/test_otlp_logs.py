@@ -101,11 +101,12 @@ def test_messages_join_their_span_whichever_comes_first(
         background.catch_up(home)
     span = call.stored(home, actor)
     assert json.loads(span.input or b"") == [
-        {"role": "system", "content": "Be short."},
-        {"role": "user", "content": "Where is my parcel?"},
+        {"role": "system", "parts": [{"type": "text", "content": "Be short."}]},
+        {"role": "user", "parts": [{"type": "text", "content": "Where is my parcel?"}]},
     ]
     (said,) = json.loads(span.output or b"")
-    assert (said["role"], said["content"], said["finish_reason"]) == ("assistant", "In Bremen.", "stop")
+    assert (said["role"], said["finish_reason"]) == ("assistant", "stop")
+    assert said["parts"] == [{"type": "text", "content": "In Bremen."}]
     with home.read() as uow:
         (row,) = service.list_traces(uow, actor).items
         found = service.list_traces(uow, actor, filters=TraceFilters(q="parcel bremen")).items
@@ -218,6 +219,10 @@ def test_evaluations_are_events_and_can_be_searched(
     span = call.stored(home, actor)
     assert [event.attributes["gen_ai.evaluation.name"] for event in span.events] == ["Relevance", "Length"]
     assert span.metadata["evaluation.Relevance"] == "relevant"
+    assert [(one.name, one.score, one.label) for one in span.evaluations] == [
+        ("Relevance", 0.9, "relevant"),
+        ("Length", 3.0, None),
+    ]
     with home.read() as uow:
         for wanted in ({"evaluation.Relevance": "relevant"}, {"evaluation.Length": "3"}):
             (found,) = service.list_traces(uow, actor, filters=TraceFilters(metadata=wanted)).items
@@ -244,7 +249,9 @@ def test_the_old_name_of_events_is_known(app: OtlpApp, home: Home, actor: Actor,
     call.send_span()
     attributes = {"event.name": "gen_ai.user.message", "gen_ai.system": "openai"}
     call.send_logs(call.record(1, attributes=attributes, body={"content": "hello"}))
-    assert json.loads(call.stored(home, actor).input or b"") == [{"role": "user", "content": "hello"}]
+    assert json.loads(call.stored(home, actor).input or b"") == [
+        {"role": "user", "parts": [{"type": "text", "content": "hello"}]}
+    ]
 
 
 def test_other_logs_are_kept_with_and_without_a_trace(

@@ -9,7 +9,7 @@ from penstock.core import clock
 from penstock.core.errors import Denied, Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Role, Scope
-from penstock.traces import background, service
+from penstock.traces import background, keeper, service
 from penstock.traces.model import SeriesFilters, SpanEvent, SpanRecord, TraceFilters
 from tests.traces.build import HOUR_NS, agent_trace, call
 
@@ -320,8 +320,8 @@ def test_series_agree_with_the_spans_before_and_after_rolling(home: Home, actor:
         assert sum(point.calls for point in by_model["none"]) == 0
         with pytest.raises(Invalid):
             service.timeseries(uow, actor, **ends, bucket=timedelta(seconds=7))
-        with pytest.raises(Invalid):
-            service.timeseries(uow, actor, **ends, filters=SeriesFilters(model="a", route="b"))
+        both = SeriesFilters(model="gpt-4o-mini", provider="openai")
+        assert sum(p.calls for p in service.timeseries(uow, actor, **ends, filters=both)) == 400
 
 
 def test_deleting_takes_a_trace_out_of_everything(home: Home, actor: Actor) -> None:
@@ -363,6 +363,7 @@ def test_old_traces_expire_and_their_sums_stay(
     monkeypatch.setenv("PENSTOCK_TRACES__RETENTION_DAYS", "30")
     with Home.open(home.path) as reopened:
         background.catch_up(reopened)
+        assert keeper.sweep(reopened) == 3
     assert listed(home, actor) == listed(home, actor, tags=("t",)) == [new.trace_id]
     assert usage_of(home, actor, "model") == expected_usage([*old, new], "model")
     with home.read() as uow:

@@ -16,6 +16,7 @@ from penstock.feedback import api as feedback_api
 from penstock.gateway import api as gateway_api
 from penstock.gateway.app import GatewayApp
 from penstock.guardrails import api as guardrails_api
+from penstock.mlflow.app import MlflowApp
 from penstock.pipelines import api as pipelines_api
 from penstock.prompts import api as prompts_api
 from penstock.registry import api as registry_api
@@ -24,6 +25,7 @@ from penstock.traces import api as traces_api
 from penstock.traces.intake import Intake
 from penstock.traces.otlp_app import OtlpApp, grpc_door
 from penstock.traces.recorder import Recorder
+from penstock.tracking import api as tracking_api
 from penstock.training import api as training_api
 from penstock.version import __version__
 from penstock.web import errors
@@ -43,6 +45,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     datasets_api.router,
     registry_api.router,
     traces_api.router,
+    tracking_api.router,
     gateway_api.router,
     guardrails_api.router,
     feedback_api.router,
@@ -93,6 +96,7 @@ class Penstock:
         self.api.state.cache_stats = self.gateway.cache.stats
         self.otlp = OtlpApp(home)
         self.grpc = grpc_door(home, self.otlp.receiver)
+        self.mlflow = MlflowApp(home, self.otlp)
         self.ui = StaticApp()
         self._publisher = Publisher(home, "web")
         self.metrics = MetricsApp(home, self._publisher)
@@ -109,6 +113,8 @@ class Penstock:
             await self.gateway(scope, receive, send)
         elif self.otlp.handles(path):
             await self.otlp(scope, receive, send)
+        elif self.mlflow.handles(path):
+            await self.mlflow(scope, receive, send)
         elif path.startswith(API_PREFIX) or path in HEALTH:
             await self.api(scope, receive, send)
         elif path == metrics_page.PATH:
@@ -118,7 +124,7 @@ class Penstock:
 
     def begin_drain(self) -> None:
         """Say on /readyz that this process takes no new work."""
-        self._draining = True
+        self._draining = self.api.state.draining = True
 
     def _why_not_ready(self) -> str | None:
         if self._draining:

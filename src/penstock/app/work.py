@@ -17,6 +17,7 @@ from penstock.registry import jobs as registry_jobs
 from penstock.serving.reconciler import Reconciler
 from penstock.traces import background as traces_background
 from penstock.traces import jobs as traces_jobs
+from penstock.traces import keeper as traces_keeper
 from penstock.traces.intake import Intake
 from penstock.traces.recorder import Recorder
 from penstock.training import jobs as training_jobs
@@ -53,6 +54,7 @@ def background_loops(home: Home) -> dict[str, Loop]:
         "events": Dispatcher(home, SUBSCRIBERS).run,
         "recorded spans": Intake(home).run,
         "traces": _traces(home),
+        "kept traces": partial(traces_keeper.run, home),
         "serving": Reconciler(home).run,
         "files": partial(gateway_jobs.sweep, home),
     }

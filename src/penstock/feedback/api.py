@@ -1,17 +1,23 @@
 """HTTP of feedback, under /api/v1/feedback."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from penstock.core import clock
 from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, WriteUow
-from penstock.feedback import service
+from penstock.feedback import collecting, service
+from penstock.feedback.collecting import Each
 from penstock.feedback.model import DatasetKind, Feedback, Kind
+from penstock.traces.model import Kind as TraceKind
+from penstock.traces.model import TraceFilters
 
 router = APIRouter(prefix="/feedback", tags=["feedback"])
+MOST_TRACES = 20_000
+"""Traces that one request may put into a dataset; the command line takes any number."""
 
 
 class NewFeedback(BaseModel):
@@ -74,6 +80,63 @@ class BuiltDataset(BaseModel):
     rows: int
 
 
+class TraceConditions(BaseModel):
+    """Which traces to take; as the parameters of `GET /traces`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    kind: TraceKind | None = None
+    model: str | None = None
+    provider: str | None = None
+    status: Literal["ok", "error"] | None = None
+    user: str | None = None
+    session: str | None = None
+    key: str | None = None
+    route: str | None = None
+    environment: str | None = None
+    prompt: str | None = None
+    tags: list[str] = []
+    metadata: dict[str, str] = {}
+    min_latency_ms: float | None = None
+    q: str | None = None
+
+    def filters(self) -> TraceFilters:
+        """Return the conditions as traces take them; times are UTC unless they say otherwise."""
+        given = self.model_dump()
+        for name in ("since", "until"):
+            if given[name] is not None:
+                given[name] = clock.parse_iso(given[name].isoformat())
+        return msgspec.convert(given, TraceFilters)
+
+
+class TracesToDataset(BaseModel):
+    """Traces to put into a dataset: these, or those that meet the conditions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    trace_ids: list[str] | None = Field(default=None, max_length=MOST_TRACES)
+    where: TraceConditions | None = None
+    each: Each = Each.LAST
+    """`last`: a row per trace, of its last model call; `all`: a row per model call."""
+    limit: int = Field(default=1000, ge=1, le=MOST_TRACES)
+    """Of the traces that meet `where`, the newest so many."""
+    description: str = ""
+
+
+class CollectedDataset(BuiltDataset):
+    """The version that was made of traces."""
+
+    added: int
+    """Rows that the traces gave."""
+    traces: int
+    skipped: dict[str, int]
+    """Reason → how many traces or calls were left out for it."""
+
+
 def _model(item: Feedback) -> FeedbackModel:
     return FeedbackModel.model_validate(msgspec.to_builtins(item))
 
@@ -108,4 +171,31 @@ def build_dataset(home: HomeDep, actor: CurrentActor, new: NewDataset) -> BuiltD
     version = service.build_dataset(home, actor, **new.model_dump())
     return BuiltDataset(
         id=version.id, dataset=version.dataset, number=version.number, hash=version.hash, rows=version.rows
+    )
+
+
+@router.post("/datasets/from-traces", status_code=201)
+def collect_traces(home: HomeDep, actor: CurrentActor, wanted: TracesToDataset) -> CollectedDataset:
+    """Add recorded calls to a dataset, each row linked to its trace."""
+    where = wanted.where
+    found = collecting.collect(
+        home,
+        actor,
+        name=wanted.name,
+        trace_ids=wanted.trace_ids,
+        filters=None if where is None else where.filters(),
+        each=wanted.each,
+        limit=wanted.limit,
+        description=wanted.description,
+    )
+    version = found.version
+    return CollectedDataset(
+        id=version.id,
+        dataset=version.dataset,
+        number=version.number,
+        hash=version.hash,
+        rows=version.rows,
+        added=found.rows,
+        traces=found.traces,
+        skipped=dict(found.skipped),
     )

@@ -7,8 +7,10 @@ import typer
 
 from penstock.core import console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
-from penstock.feedback import service
+from penstock.feedback import collecting, service
+from penstock.feedback.collecting import Each
 from penstock.feedback.model import DatasetKind, Feedback
+from penstock.traces.model import TraceFilters
 
 app = console.group("feedback", "Judgements about answers: give, list, make datasets of them.")
 
@@ -92,4 +94,44 @@ def dataset(
         version = service.build_dataset(opened, actor, name=name, kind=kind, route=route)
     console.emit(
         version, as_json, lambda: f"Made {version.dataset}@{version.number} with {version.rows} rows."
+    )
+
+
+@app.command()
+@console.guarded
+def collect(
+    name: str,
+    trace: Annotated[
+        list[str] | None, typer.Option("--trace", help="Id of a trace; may be repeated.")
+    ] = None,
+    route: Annotated[str | None, typer.Option("--route", help="Route of the gateway.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Model.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="User.")] = None,
+    search: Annotated[str | None, typer.Option("--search", help="Words to find.")] = None,
+    query: Annotated[str | None, typer.Option("--query", "-q", help="Query, as of `traces list`.")] = None,
+    each: Annotated[Each, typer.Option("--each", help="A row per trace, or per model call.")] = Each.LAST,
+    limit: Annotated[int | None, typer.Option("--limit", help="Only the newest so many traces.")] = None,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Add recorded calls to a dataset: of traces by id, or of all that match."""
+    filters = TraceFilters(route=route, model=model, user=user, q=search, query=query)
+    with console.open_home(home, project) as (opened, actor):
+        found = collecting.collect(
+            opened,
+            actor,
+            name=name,
+            trace_ids=trace or None,
+            filters=None if trace else filters,
+            each=each,
+            limit=limit,
+        )
+    version = found.version
+    console.emit(
+        found,
+        as_json,
+        lambda: (
+            f"Added {found.rows} rows of {found.traces} traces: {version.dataset}@{version.number} has {version.rows}."
+        ),
     )

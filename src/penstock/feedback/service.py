@@ -96,6 +96,14 @@ def give(
     return item
 
 
+def withdraw(uow: UnitOfWork, actor: Actor, *, id: str) -> None:
+    """Take a judgement back; taking back what is not there changes nothing."""
+    uow.may(actor, "feedback.write", id)
+    gone = store.remove(uow.conn, actor.scope, id)
+    if gone is not None:
+        uow.audit(actor, "feedback.withdraw", id, trace_id=gone.trace_id, name=gone.name)
+
+
 def ids_of_request(request_id: str) -> tuple[str, str]:
     """Return the (trace id, span id) that a gateway request id carries; raises Invalid when it carries none."""
     match = _REQUEST_ID.fullmatch(request_id)

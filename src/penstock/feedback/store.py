@@ -113,6 +113,16 @@ def of_kinds(
     return [_feedback(row) for row in conn.execute(query.order_by(items.c.id))]
 
 
+def remove(conn: Connection, scope: Scope, item_id: str) -> Feedback | None:
+    """Delete an item and return what it said; None when there is none."""
+    where = (_in(scope), items.c.id == item_id)
+    row = conn.execute(select(items).where(*where)).first()
+    if row is None:
+        return None
+    conn.execute(delete(items).where(*where))
+    return _feedback(row)
+
+
 def of_subject(conn: Connection, scope: Scope, subject: str) -> list[Feedback]:
     """Return everything about or by the subject, oldest first."""
     query = select(items).where(_in(scope), items.c.subject == subject).order_by(items.c.id)

@@ -1,7 +1,7 @@
 """Reading a recorded call: the messages that were sent and the text that came back.
 
-Understands the JSON of OpenAI chat completions and Anthropic messages, and the plainer forms that
-instrumentors record (a text, a message, a list of messages).
+Understands the JSON of OpenAI chat completions and Anthropic messages, OpenTelemetry's messages of parts, and the
+plainer forms that instrumentors record (a text, a message, a list of messages).
 """
 
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ def _part(part: Any) -> str | None:
     """Return the text of one part; None for an image, a tool call or anything else that is not text."""
     if not isinstance(part, Mapping) or part.get("type") not in ("text", "output_text", "input_text"):
         return None
-    text = part.get("text")
+    text = part.get("text", part.get("content"))
     return text if isinstance(text, str) else None
 
 
 def _message(value: Any) -> dict[str, str] | None:
     if not isinstance(value, Mapping) or not isinstance(value.get("role"), str):
         return None
-    text = _flat(value.get("content"))
+    text = _flat(value.get("content", value.get("parts")))
     return None if text is None else {"role": value["role"], "content": text}
 
 
@@ -80,7 +80,7 @@ def _text(value: Any) -> str | None:
     choices = value.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
         return _text(choices[0].get("message") or choices[0].get("text"))
-    for name in ("content", "message", "text", "output"):
+    for name in ("content", "parts", "message", "text", "output"):
         if value.get(name) is not None:
             flat = _flat(value[name])
             return flat if flat is not None else _text(value[name])

@@ -140,6 +140,17 @@ def set_label(uow: UnitOfWork, actor: Actor, *, name: str, label: str, version: 
     return find(uow, actor, name=name)
 
 
+def remove_label(uow: UnitOfWork, actor: Actor, *, name: str, label: str) -> Prompt:
+    """Take a label away; raises NotFound when there is none."""
+    uow.may(actor, "prompts.label.write", f"{name}:{label}")
+    prompt = find(uow, actor, name=name)
+    if not store.remove_label(uow.conn, prompt, check_label(label)):
+        raise NotFound(f"The prompt {name!r} has no label {label!r}.")
+    uow.audit(actor, "prompts.remove_label", f"{name}:{label}", previous=prompt.labels.get(label))
+    uow.bump("prompts")
+    return find(uow, actor, name=name)
+
+
 def history(uow: UnitOfWork, actor: Actor, *, name: str, limit: int = 100) -> list[LabelMove]:
     """Return the moves of the prompt's labels, newest first."""
     return store.label_history(uow.conn, find(uow, actor, name=name), limit)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    delete,
     func,
     or_,
     select,
@@ -189,6 +190,12 @@ def move_label(conn: Connection, prompt: Prompt, move: LabelMove, move_id: str) 
             at=move.at,
         )
     )
+
+
+def remove_label(conn: Connection, prompt: Prompt, label: str) -> bool:
+    """Take a label away; returns whether there was one."""
+    where = (labels.c.prompt_id == prompt.id, labels.c.label == label)
+    return conn.execute(delete(labels).where(*where)).rowcount > 0
 
 
 def label_history(conn: Connection, prompt: Prompt, limit: int) -> list[LabelMove]:

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     """A base with its adapter folded in."""
     GGUF = "gguf"
     """One file for llama.cpp."""
+    MLFLOW = "mlflow"
+    """What an MLflow client logged, kept and handed back as it is. It may hold pickles: Penstock never loads it."""
 
 
 class Stage(StrEnum):

@@ -37,6 +37,8 @@ def check_folder(folder: Path, kind: Kind) -> list[tuple[str, Path]]:
     Raises Invalid for a missing folder, a file that could run code when loaded (pickles, archives, scripts), a
     damaged file, or a folder that is not of that kind.
     """
+    if kind not in _NEEDED:
+        raise Invalid(f"A folder cannot be registered as {kind}.", hint="MLflow's client registers those.")
     if not folder.is_dir():
         raise Invalid(f"There is no folder {folder}.", hint="Give the folder that holds the model's files.")
     files = list(list_files(folder))

@@ -78,6 +78,47 @@ def register(
     return _added(home, actor, draft)
 
 
+def register_stored(
+    home: Home,
+    actor: Actor,
+    *,
+    name: str,
+    files: tuple[FileEntry, ...],
+    lineage: tuple[Link, ...],
+    card_extra: dict[str, Any],
+) -> ModelVersion:
+    """Add a version of kind mlflow from files that are blobs already; none when they are kept elsewhere.
+
+    The same files and lineage as an earlier version's return that one. Raises Invalid for a bad name.
+    """
+    check_name(name)
+    with home.read() as uow:
+        uow.may(actor, "models.write", name)
+    draft = ModelVersion(
+        id=ids.new_id("mdv"),
+        model=name,
+        number=0,
+        kind=Kind.MLFLOW,
+        base=None,
+        files=files,
+        digest=digest_of(files),
+        stage=Stage.DEVELOPMENT,
+        metrics={},
+        card_extra=card_extra,
+        lineage=lineage,
+        author=actor.name,
+        created_at=clock.now(),
+    )
+    return _added(home, actor, draft)
+
+
+def create(uow: UnitOfWork, actor: Actor, *, name: str, description: str = "") -> Model:
+    """Return the model of that name, made without versions if need be."""
+    uow.may(actor, "models.write", name)
+    held = store.get_model(uow.conn, actor.scope, check_name(name))
+    return held or _create(uow, actor, name, {"description": description})
+
+
 def _added(home: Home, actor: Actor, draft: ModelVersion) -> ModelVersion:
     for _ in range(_ATTEMPTS):
         with home.begin() as uow:
@@ -195,6 +236,16 @@ def set_alias(uow: UnitOfWork, actor: Actor, *, name: str, alias: str, version: 
     return find(uow, actor, name=name)
 
 
+def remove_alias(uow: UnitOfWork, actor: Actor, *, name: str, alias: str) -> Model:
+    """Take an alias away; raises NotFound when there is none."""
+    uow.may(actor, "models.alias.write", f"{name}:{alias}")
+    model = find(uow, actor, name=name)
+    if not store.remove_alias(uow.conn, model, check_alias(alias)):
+        raise NotFound(f"The model {name!r} has no alias {alias!r}.")
+    uow.audit(actor, "models.remove_alias", f"{name}:{alias}", previous=model.aliases.get(alias))
+    return find(uow, actor, name=name)
+
+
 def alias_history(uow: UnitOfWork, actor: Actor, *, name: str, limit: int = 100) -> list[AliasMove]:
     """Return the moves of the model's aliases, newest first."""
     return store.alias_history(uow.conn, find(uow, actor, name=name), limit)
@@ -237,8 +288,14 @@ def materialize(home: Home, actor: Actor, *, ref: str, to: Path | None = None) -
     """Return a folder with the version's files, every checksum verified.
 
     Without `to` it is a read-only folder in the home's cache, shared by all who ask; with `to`, a new folder there.
-    Raises NotFound, Unavailable when a stored file is missing or damaged, Conflict when `to` is not empty.
+    Raises NotFound, Unavailable when a stored file is missing or damaged, Conflict when `to` is not empty, Invalid for
+    a version of kind mlflow without `to`.
     """
     with home.read() as uow:
         version = get(uow, actor, ref=ref)
+    if version.kind is Kind.MLFLOW and to is None:
+        raise Invalid(
+            f"{version.ref} was logged by MLflow and may hold code; Penstock does not load it.",
+            hint="Load it with MLflow's client.",
+        )
     return folders.cached(home, version) if to is None else folders.copied(home, version, to)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    delete,
     func,
     or_,
     select,
@@ -219,6 +220,12 @@ def move_alias(conn: Connection, model: Model, move: AliasMove, move_id: str) ->
             at=move.at,
         )
     )
+
+
+def remove_alias(conn: Connection, model: Model, alias: str) -> bool:
+    """Take an alias away; returns whether there was one."""
+    where = (aliases.c.model_id == model.id, aliases.c.alias == alias)
+    return conn.execute(delete(aliases).where(*where)).rowcount > 0
 
 
 def alias_history(conn: Connection, model: Model, limit: int) -> list[AliasMove]:

@@ -5,11 +5,12 @@ themselves. Errors are exceptions (`penstock.sdk.errors`); 429, 503 and broken c
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
-from penstock.sdk import resources
+from penstock.sdk import resources, trace_resources
 from penstock.sdk.config import Config, from_environment
-from penstock.sdk.transport import Answer, Body, HttpTransport, Transport
+from penstock.sdk.transport import Answer, Body, HttpTransport, Stream, Transport
 
 API = "/api/v1"
 
@@ -31,7 +32,11 @@ class Client:
         self.memory: dict[str, Any] = {}
         """What parts of the SDK keep for as long as the client lives, such as fetched prompts."""
         self.prompts = resources.Prompts(self)
-        self.traces = resources.Traces(self)
+        self.traces = trace_resources.Traces(self)
+        self.sessions = trace_resources.Sessions(self)
+        self.users = trace_resources.Users(self)
+        self.usage = trace_resources.Usage(self)
+        self.views = trace_resources.Views(self)
         self.datasets = resources.Datasets(self)
         self.evals = resources.Evals(self)
         self.feedback = resources.Feedback(self)
@@ -76,6 +81,10 @@ class Client:
         return _record(
             self.transport.send("POST", API + path, query=query, body=body, content_type=content_type)
         )
+
+    def stream(self, path: str, **query: Any) -> AbstractContextManager[Stream]:
+        """Open `GET /api/v1<path>`, whose body is read as it comes."""
+        return self.transport.stream(API + path, query=query)
 
     def pages(self, path: str, **query: Any) -> Iterator[resources.Record]:
         """Yield the items of a list, fetching the next page when the last one is used up."""

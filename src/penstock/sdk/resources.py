@@ -109,37 +109,6 @@ class Prompts(_Group):
         return self._client.get(f"/prompts/{segment(name)}/diff", **{"from": old, "to": new})
 
 
-class Traces(_Group):
-    """Recorded calls and what they cost."""
-
-    def list(self, query: str | None = None, **filters: Any) -> Iterator[Record]:
-        """Yield traces, newest first: those a query such as `model:gpt-* latency>2s "refund"` asks for.
-
-        Single filters as in `GET /traces` (since, model, user, q, ...) may stand beside it.
-        """
-        return self._client.pages("/traces", **({"query": query} if query else {}), **filters)
-
-    def histogram(self, query: str | None = None, **filters: Any) -> Record:
-        """Return how many traces a query finds over time; filters as in `GET /traces/histogram`."""
-        return self._client.get("/traces/histogram", **({"query": query} if query else {}), **filters)
-
-    def get(self, trace_id: str) -> Record:
-        """Return one trace with its spans, without their bodies."""
-        return self._client.get(f"/traces/{segment(trace_id)}")
-
-    def span(self, trace_id: str, span_id: str) -> Record:
-        """Return one span with input, output, attributes and events."""
-        return self._client.get(f"/traces/{segment(trace_id)}/spans/{segment(span_id)}")
-
-    def usage(self, group_by: str = "model", **filters: Any) -> Iterator[Record]:
-        """Yield calls, tokens and cost per model, kind, provider, user, key, route or day."""
-        return self._client.pages("/usage", group_by=group_by, **filters)
-
-    def timeseries(self, **filters: Any) -> Record:
-        """Return calls, errors, latency, tokens and cost over time; filters as in `GET /timeseries`."""
-        return self._client.get("/timeseries", **filters)
-
-
 class Datasets(_Group):
     """Immutable dataset versions."""
 

@@ -8,12 +8,12 @@ import random
 import ssl
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from penstock.sdk import clock
+from penstock.sdk import clock, forks
 from penstock.sdk.config import Config
 from penstock.sdk.errors import ConnectionFailed, error_for
 from penstock.version import __version__
@@ -43,8 +43,33 @@ class Answer:
         return json.loads(self.body) if self.body else None
 
 
-class Transport(Protocol):
-    """The one-method seam: anything that answers requests can stand behind a Client."""
+class Stream:
+    """The body of an answer, read as it comes."""
+
+    def __init__(self, response: IO[bytes], url: str) -> None:
+        self._response, self._url = response, url
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines, ends included. Raises ConnectionFailed when the connection breaks."""
+        return self._read(self._response.readline)
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Yield pieces of at most `size` bytes. Raises ConnectionFailed when the connection breaks."""
+        return self._read(lambda: self._response.read(size))
+
+    def _read(self, read: Callable[[], bytes]) -> Iterator[bytes]:
+        while True:
+            try:
+                piece = read()
+            except (OSError, http.client.HTTPException) as error:
+                raise ConnectionFailed(f"{self._url} stopped in the middle: {_reason(error)}.") from error
+            if not piece:
+                return
+            yield piece
+
+
+class Sender(Protocol):
+    """The one-method seam of what only sends: anything that answers requests can stand behind it."""
 
     def send(
         self,
@@ -54,8 +79,22 @@ class Transport(Protocol):
         query: Mapping[str, Any] | None = None,
         body: Body | None = None,
         content_type: str = "application/json",
+        repeatable: bool = False,
     ) -> Answer:
-        """Return the answer of a 2xx status; raise ApiError for another and ConnectionFailed for none."""
+        """Return the answer of a 2xx status; raise ApiError for another and ConnectionFailed for none.
+
+        `repeatable` says of a POST that doing it twice equals doing it once.
+        """
+        ...
+
+
+class Transport(Sender, Protocol):
+    """The seam of a Client: answers requests, whole or piece by piece."""
+
+    def stream(
+        self, path: str, *, query: Mapping[str, Any] | None = None
+    ) -> contextlib.AbstractContextManager[Stream]:
+        """Open a GET whose body is read as it comes; errors as of `send`."""
         ...
 
 
@@ -68,6 +107,7 @@ class HttpTransport:
         self._host, self._prefix = parts.netloc, parts.path
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._idle: deque[http.client.HTTPConnection] = deque()
+        forks.watch(self)
         # Not __del__: in a cycle of garbage the sockets might be finalized first, each with a warning.
         weakref.finalize(self, _close_all, self._idle)
 
@@ -79,20 +119,22 @@ class HttpTransport:
         query: Mapping[str, Any] | None = None,
         body: Body | None = None,
         content_type: str = "application/json",
+        repeatable: bool = False,
     ) -> Answer:
         """Return the answer of a 2xx status, trying again as `Config.max_retries` allows; see Transport."""
         target = self._prefix + path + _query_string(query)
         headers = self._headers(content_type if body is not None else "")
-        repeatable = body is None or isinstance(body, bytes)
+        kept = body is None or isinstance(body, bytes)
+        safe = method in SAFE_METHODS or repeatable
         if body is not None and not isinstance(body, bytes):
             headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)
         attempt = 0
         while True:
-            may_retry = repeatable and attempt < self._config.max_retries
+            may_retry = kept and attempt < self._config.max_retries
             try:
-                answer = self._once(method, target, body, headers)
+                answer = self._once(method, target, body, headers, safe=safe)
             except (OSError, http.client.HTTPException) as error:
-                if not (may_retry and method in SAFE_METHODS):
+                if not (may_retry and safe):
                     raise ConnectionFailed(f"No answer from {self._config.url}: {_reason(error)}.") from error
                 clock.sleep(_wait(attempt, None))
             else:
@@ -104,9 +146,45 @@ class HttpTransport:
                 clock.sleep(_wait(attempt, retry_after))
             attempt += 1
 
+    @contextlib.contextmanager
+    def stream(self, path: str, *, query: Mapping[str, Any] | None = None) -> Iterator[Stream]:
+        """Open a GET on a connection of its own, closed with the block; see Transport."""
+        target, headers = self._prefix + path + _query_string(query), self._headers("")
+        connection = self._connect()
+        try:
+            response = self._opened(connection, target, headers)
+            yield Stream(response, self._config.url)
+        finally:
+            connection.close()
+
+    def _opened(
+        self, connection: http.client.HTTPConnection, target: str, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        """Return a GET's answer of a 2xx status, its body unread; tries again as `send` does."""
+        attempt = 0
+        while True:
+            try:
+                connection.request("GET", target, headers=headers)
+                response = connection.getresponse()
+                if response.status < 300:
+                    return response
+                named = {name.lower(): value for name, value in response.getheaders()}
+                answer = Answer(response.status, named, response.read())
+            except (OSError, http.client.HTTPException) as error:
+                raise ConnectionFailed(f"No answer from {self._config.url}: {_reason(error)}.") from error
+            retry_after = _retry_after(answer.headers)
+            if answer.status not in RETRIED_STATUS or attempt >= self._config.max_retries:
+                raise _error(answer, retry_after)
+            clock.sleep(_wait(attempt, retry_after))
+            attempt += 1
+
     def close(self) -> None:
         """Close the kept connections; a later call opens new ones."""
         _close_all(self._idle)
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections to the parent."""
+        self.close()
 
     def _headers(self, content_type: str) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": f"penstock-python/{__version__}"}
@@ -118,10 +196,24 @@ class HttpTransport:
             headers["x-penstock-project"] = self._config.project
         return headers
 
-    def _once(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> Answer:
+    def _once(
+        self, method: str, target: str, body: Body | None, headers: dict[str, str], *, safe: bool
+    ) -> Answer:
         # A kept connection may have been closed by the server meanwhile; only what may be sent twice goes over it.
-        kept = self._kept() if method in SAFE_METHODS else None
-        connection = kept or self._connect()
+        kept = self._kept() if safe else None
+        if kept is not None:
+            with contextlib.suppress(ConnectionError):
+                return self._over(kept, method, target, body, headers)
+        return self._over(self._connect(), method, target, body, headers)
+
+    def _over(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        body: Body | None,
+        headers: dict[str, str],
+    ) -> Answer:
         try:
             connection.request(method, target, body=body, headers=headers)
             response = connection.getresponse()

@@ -1,9 +1,9 @@
-"""What the background process does for traces: doubles of calls, roll-ups, the full-text index, retention."""
+"""What the background process does at once: doubles of calls, roll-ups, the full-text index (`keeper` lets go)."""
 
 from penstock.core import clock, log
 from penstock.core.home import Home
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import bill, erase, logs, metrics, rollup
+from penstock.traces.store import bill, logs, metrics, rollup
 
 logger = log.get("traces.background")
 _ROLL_BATCH, _INDEX_BATCH, _LOG_BATCH = 2000, 500, 5000
@@ -16,7 +16,7 @@ def tick(home: Home, *, batches: int = 50) -> int:
 
     Call it every second or so; several processes may call it at once.
     """
-    return _roll(home, batches) + _index(home, batches) + _expire(home, batches) + _signals(home, batches)
+    return _roll(home, batches) + _index(home, batches) + _signals(home, batches)
 
 
 def catch_up(home: Home) -> None:
@@ -54,7 +54,7 @@ def _settle(home: Home, up_to: int, batches: int) -> int:
 def _rolled(home: Home, up_to: int, batches: int) -> int:
     for done in range(batches):
         with home.read() as uow:
-            if rollup.mark(uow.conn, rollup.ROLLED) >= up_to:
+            if not rollup.behind(uow.conn, up_to):
                 return done
         with home.begin() as uow:
             rollup.roll(uow.conn, up_to=up_to, limit=_ROLL_BATCH)
@@ -69,20 +69,6 @@ def _index(home: Home, batches: int) -> int:
             return done
         with home.begin() as uow:
             rollup.index(uow.conn, before, reached, texts)
-    return batches
-
-
-def _expire(home: Home, batches: int) -> int:
-    days = home.settings.section(TracesSettings).retention_days
-    if days <= 0:
-        return 0
-    horizon = clock.now_ns() // 1_000_000 - days * 86_400_000
-    for done in range(batches):
-        with home.read() as uow:
-            if not erase.expired(uow.conn, before_ms=horizon, limit=1):
-                return done
-        with home.begin() as uow:
-            erase.expire(uow.conn, before_ms=horizon, limit=200)
     return batches
 
 

@@ -1,8 +1,5 @@
-"""`penstock traces`: list, show, export, usage."""
+"""`penstock traces`: list, show, usage, and what keep_cli and people_cli add."""
 
-import sys
-from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -12,24 +9,14 @@ from penstock.core import clock, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
 from penstock.core.jobs import run_inline
-from penstock.traces import jobs, reprice, service, view_cli, view_service
-from penstock.traces.lines import as_line
+from penstock.traces import jobs, keep_cli, people_cli, reprice, service, view_cli, view_service
+from penstock.traces.keep_cli import SinceOption, UntilOption, moment
 from penstock.traces.model import SpanRow, TraceFilters
+from penstock.traces.outline import outline
 
-app = console.group("traces", "Look at traces, and at what they cost.")
+app = console.group("traces", "Look at traces, at what they cost, and decide what is kept.")
+keep_cli.add_to(app)
 app.add_typer(view_cli.app, name="views")
-
-SinceOption = Annotated[
-    str | None, typer.Option("--since", help="ISO 8601 time, UTC unless it says otherwise.")
-]
-UntilOption = Annotated[str | None, typer.Option("--until", help="ISO 8601 time.")]
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return None if text is None else clock.parse_iso(text)
-    except ValueError as error:
-        raise Invalid(f"{text!r} is not a time.", hint="Write it as 2026-01-31T12:00:00Z.") from error
 
 
 def _duration(ns: int) -> str:
@@ -60,8 +47,8 @@ def list_(  # noqa: PLR0913 - one option per filter
 ) -> None:
     """List traces, newest first."""
     filters = TraceFilters(
-        since=_moment(since),
-        until=_moment(until),
+        since=moment(since),
+        until=moment(until),
         model=model,
         route=route,
         user=user,
@@ -107,56 +94,34 @@ def show(
     console.emit(trace, as_json, lambda: "\n".join(_tree(trace.spans)))
 
 
+_DEEPEST = 40
+"""Steps to the right that still can be read."""
+
+
 def _tree(spans: tuple[SpanRow, ...]) -> list[str]:
-    children: dict[str | None, list[SpanRow]] = {}
-    known = {span.span_id for span in spans}
-    for span in spans:
-        children.setdefault(span.parent_id if span.parent_id in known else None, []).append(span)
+    tree = outline([(span.span_id, span.parent_id) for span in spans])
     lines: list[str] = []
-    stack = [(0, span) for span in reversed(children.get(None, []))]
-    shown: set[str] = set()
-    while stack:
-        depth, span = stack.pop()
-        if span.span_id in shown:
-            continue
-        shown.add(span.span_id)
+    for index in tree.order:
+        span, depth = spans[index], tree.depth[index]
         tokens = (
             f"  {span.input_tokens}+{span.output_tokens} tokens" if span.kind in ("llm", "embedding") else ""
         )
         failed = f"  ERROR {span.error or ''}".rstrip() if span.status == "error" else ""
         took = _duration(span.end_ns - span.start_ns)
-        lines.append(f"{'  ' * depth}{span.name}  [{span.kind}]  {took}{tokens}{failed}")
-        stack.extend((depth + 1, child) for child in reversed(children.get(span.span_id, [])))
+        margin = "  " * depth if depth <= _DEEPEST else "  " * _DEEPEST + f"({depth} deep) "
+        lines.append(f"{margin}{span.name}  [{span.kind}]  {took}{tokens}{failed}")
     return lines
-
-
-@app.command()
-@console.guarded
-def export(
-    to: Annotated[Path | None, typer.Option("--to", help="File to write; default: standard output.")] = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    route: Annotated[str | None, typer.Option("--route", help="Route of the gateway.")] = None,
-    user: Annotated[str | None, typer.Option("--user", help="User.")] = None,
-    home: HomeOption = None,
-    project: ProjectOption = "default",
-) -> None:
-    """Write the spans of matching traces as JSON lines."""
-    filters = TraceFilters(since=_moment(since), until=_moment(until), route=route, user=user)
-    with console.open_home(home, project) as (opened, actor):
-        stream = sys.stdout.buffer if to is None else to.open("wb")
-        try:
-            for span in service.export_spans(opened, actor, filters=filters):
-                stream.write(as_line(span))
-        finally:
-            stream.flush() if to is None else stream.close()
 
 
 @app.command()
 @console.guarded
 def usage(
     by: Annotated[
-        str, typer.Option("--by", help="model, kind, provider, user, key, route or day.")
+        str,
+        typer.Option(
+            "--by",
+            help="model, kind, provider, user, key, route, environment, prompt, status, project or day.",
+        ),
     ] = "model",
     since: SinceOption = None,
     until: UntilOption = None,
@@ -167,7 +132,7 @@ def usage(
     """Sum calls, tokens and cost."""
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
         rows = service.usage(
-            uow, actor, group_by=service.group_named(by), since=_moment(since), until=_moment(until)
+            uow, actor, group_by=service.group_named(by), since=moment(since), until=moment(until)
         )
     lines = [
         [row.group, row.calls, row.errors, row.input_tokens, row.output_tokens, f"${row.cost_usd:.6f}"]
@@ -190,10 +155,10 @@ def reprice_(
     as_json: JsonOption = False,
 ) -> None:
     """Price calls of the past by the prices that hold now; all sums follow. It can be stopped and run again."""
-    start = _moment(since)
+    start = moment(since)
     if start is None:
         raise Invalid("--since needs a time.")
-    wanted = reprice.Repricing(since=start, until=_moment(until), model=model, given=given)
+    wanted = reprice.Repricing(since=start, until=moment(until), model=model, given=given)
     with console.open_home(home, project) as (opened, actor):
         if dry_run:
             done = reprice.dry_run(opened, actor, wanted)
@@ -204,3 +169,7 @@ def reprice_(
     line = [done.calls, done.changed, done.unpriced, f"${done.before_usd:.6f}", f"${done.after_usd:.6f}"]
     columns = ["calls", "changed", "without a price", "cost before", "cost after"]
     console.emit(done, as_json, lambda: console.rows(columns, [line]))
+
+
+for _command in (people_cli.sessions, people_cli.users, people_cli.diff, people_cli.tail):
+    app.command()(_command)

@@ -6,12 +6,12 @@ https://help.openai.com/en/articles/4936856), two of other alphabets, and one of
 Each message adds 4 tokens for its frame, an image 765 (OpenAI's price of a 1024 × 1024 image in high detail).
 """
 
-from typing import Any
+from functools import cache
+from typing import Any, Protocol
 
 import msgspec
 
 from penstock.core import plugins
-from penstock.core.errors import PenstockError
 from penstock.traces.model import Kind
 from penstock.traces.tokens import Counts
 
@@ -21,44 +21,35 @@ _FRAME, _IMAGE = 4, 765
 _WIDE = 0x2E80
 
 
-class Tokenizer:
-    """Counts by the rule of thumb; a plug-in of the group `penstock.tokenizers` may do better for some models."""
+class Tokenizer(Protocol):
+    """Counts tokens: a plug-in of the group `penstock.tokenizers`, made once per process without arguments."""
 
-    def count(self, text: str, model: str) -> int | None:  # noqa: ARG002 - a tokenizer
-        """Return how many tokens `text` is; `model` makes no difference here."""
-        if text.isascii():
-            return (len(text) + 3) // 4
-        plain = sum(1 for char in text if char < "\x80")
-        wide = sum(1 for char in text if ord(char) >= _WIDE)
-        other = len(text) - plain - wide
-        return (plain + 3) // 4 + (other + 1) // 2 + wide
+    def count(self, text: str, model: str) -> int | None:
+        """Return how many tokens `text` is for `model`, or None when it does not know that model."""
 
 
-_thumb = Tokenizer()
-_known: list[Any] = []
-"""The tokenizers of this installation, once asked for, the rule of thumb last."""
+@cache
+def _tokenizers() -> tuple[Tokenizer, ...]:
+    return tuple(plugins.load("tokenizers", name)() for name in plugins.names("tokenizers"))
 
 
-def _tokenizers() -> list[Any]:
-    if not _known:
-        found: list[Any] = []
-        for name in plugins.names("tokenizers"):
-            try:
-                found.append(plugins.load("tokenizers", name)())
-            except PenstockError:
-                continue  # its package is not installed: the rule of thumb stands in, as documented
-        _known.extend([*found, _thumb])
-    return _known
+def by_thumb(text: str) -> int:
+    """Return about how many tokens `text` is."""
+    if text.isascii():
+        return (len(text) + 3) // 4
+    plain = sum(1 for char in text if char < "\x80")
+    wide = sum(1 for char in text if ord(char) >= _WIDE)
+    return (plain + 3) // 4 + (len(text) - plain - wide + 1) // 2 + wide
 
 
 def count(text: str, model: str) -> int:
     """Return about how many tokens `text` is for `model`."""
     part = text[:MOST_CHARS]
-    for tokenizer in _tokenizers():
-        found = tokenizer.count(part, model)
-        if found is not None:
-            return int(found) if len(part) == len(text) else int(found) * len(text) // len(part)
-    return 0
+    known = (tokenizer.count(part, model) for tokenizer in _tokenizers())
+    found = next((number for number in known if number is not None), None)
+    if found is None:
+        return by_thumb(text)
+    return found if len(part) == len(text) else found * len(text) // len(part)
 
 
 def counts(kind: Kind, model: str | None, given: bytes | None, answer: bytes | None) -> Counts:
@@ -78,9 +69,12 @@ def _document(document: bytes | None, model: str, *, frame: int = _FRAME) -> int
         value = msgspec.json.decode(document)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return count(document.decode("utf-8", "replace"), model)
-    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
-        return sum(frame + _parts(one.get("parts", one), model) for one in value)
-    return _parts(value, model)
+    try:
+        if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+            return sum(frame + _parts(one.get("parts", one), model) for one in value)
+        return _parts(value, model)
+    except RecursionError:
+        return by_thumb(document.decode("utf-8", "replace"))  # nested beyond any message
 
 
 def _parts(value: Any, model: str) -> int:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from penstock.core import log
-from penstock.core.errors import Busy, PenstockError
+from penstock.core.errors import Busy, PenstockError, Unavailable
 from penstock.core.home import Home, exclusive
 from penstock.core.scope import Scope
 from penstock.traces import settled, spool
 from penstock.traces.model import SpanRecord
+from penstock.traces.policy_service import MaskTable
 from penstock.traces.pricing import PriceTable
 from penstock.traces.spool import Segment
 from penstock.traces.store.prepare import Prepared, prepare
@@ -29,6 +30,7 @@ class Intake:
         self._home = home
         self._folder = spool.folder_of(home.path)
         self._prices = PriceTable(home)
+        self._masks = MaskTable(home)
         self._known = ScopeIds()
         self._open: dict[str, Segment] = {}
         self.stored = 0
@@ -92,7 +94,10 @@ class Intake:
 
     def _prepared(self, scope: Scope, span: SpanRecord) -> Prepared | None:
         try:
-            return prepare(scope, settled.named(self._prices.priced(scope, span)))
+            priced = settled.named(self._prices.priced(scope, span))
+            return prepare(scope, self._masks.masked(scope, priced))
+        except (Busy, Unavailable):
+            raise  # the spool keeps it until the database is back
         except Exception:
             logger.exception("a span cannot be stored", extra={"span": span.span_id})
             return None

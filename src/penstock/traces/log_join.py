@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from penstock.traces import dialects, documents
+from penstock.traces import dialects, documents, settled
 from penstock.traces.body import SpanBody
 from penstock.traces.log_model import LogContent, LogRecord
-from penstock.traces.model import SpanEvent
+from penstock.traces.model import Evaluation, SpanEvent
 
 EVALUATION = "gen_ai.evaluation.result"
 EXCEPTIONS = frozenset({"gen_ai.client.operation.exception", "exception"})
@@ -48,6 +48,7 @@ def joined(held: SpanBody, logs: Iterable[LogRecord]) -> SpanBody:
         attributes=attributes,
         events=_events(held.events, events),
         metadata=held.metadata | _scores(events),
+        evaluations=_evaluations(held.evaluations, events),
     )
 
 
@@ -72,14 +73,16 @@ def _messages(logs: Sequence[LogRecord]) -> dict[str, bytes | None]:
             if whole["input"] is not None or whole["output"] is not None:
                 return whole
         if log.event in dialects.MESSAGE_EVENTS and (message := _fields(log.content)):
+            if log.event == dialects.TOOL_EVENT and "id" in message:
+                message["tool_call_id"] = message.pop("id")
             asked.append({"role": dialects.MESSAGE_EVENTS[log.event], **message})
         elif log.event == dialects.CHOICE_EVENT and (choice := _fields(log.content)):
             inner = choice.pop("message", None)
             message = documents.as_object(inner) if inner is not None else {}
             said.append({"role": "assistant", **message, **choice})
     return {
-        "input": documents.encode(asked) if asked else None,
-        "output": documents.encode(said) if said else None,
+        "input": documents.shaped(asked, "asked") if asked else None,
+        "output": documents.shaped(said, "said") if said else None,
     }
 
 
@@ -100,10 +103,10 @@ def _whole(content: LogContent) -> dict[str, bytes | None]:
     asked = values.get("gen_ai.input.messages")
     system = values.get("gen_ai.system_instructions")
     said = values.get("gen_ai.output.messages")
-    given = None if asked is None else documents.from_value(asked)
+    given = None if asked is None else documents.from_value(asked, "asked")
     return {
         "input": given if system is None else documents.with_system(system, given),
-        "output": None if said is None else documents.from_value(said),
+        "output": None if said is None else documents.from_value(said, "said"),
     }
 
 
@@ -119,6 +122,18 @@ def _events(held: Sequence[SpanEvent], logs: Iterable[LogRecord]) -> tuple[SpanE
             if event not in found:
                 found.append(event)
     return tuple(sorted(found, key=lambda event: event.at_ns)) if len(found) > len(held) else tuple(held)
+
+
+def _evaluations(held: Sequence[Evaluation], logs: Iterable[LogRecord]) -> tuple[Evaluation, ...]:
+    """Return the span's evaluations with those of the logs, each once."""
+    found = list(held)
+    for log in logs:
+        if log.event == EVALUATION:
+            values = log.content.attributes | documents.as_object(log.content.body)
+            verdict = settled.evaluation(EVALUATION, values)
+            if verdict is not None and verdict not in found:
+                found.append(verdict)
+    return tuple(found)
 
 
 def _scores(logs: Iterable[LogRecord]) -> dict[str, str]:

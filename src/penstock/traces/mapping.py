@@ -7,6 +7,7 @@ import msgspec
 
 from penstock.traces import dialects, documents, estimate, settled, tokens
 from penstock.traces.model import Kind, SpanEvent, SpanRecord, Status
+from penstock.traces.price_terms import with_finer
 from penstock.traces.prices import Cost, Usage
 from penstock.traces.reading import Reading
 from penstock.traces.tokens import Counts
@@ -119,6 +120,7 @@ def to_record(span: OtlpSpan, pricing: Pricing) -> SpanRecord:
     status = settled.status(reading, _STATUS[span.status_code] if 0 <= span.status_code <= 2 else "unset")
     metadata = settled.metadata(reading, span.resource)
     evaluations, events = settled.evaluations(reading, events)
+    metadata |= settled.scores(evaluations)
     model, requested = settled.models(reading, kind)
     provider = settled.provider(reading)
     record: dict[str, Any] = {}
@@ -208,6 +210,5 @@ def _cost(
         cached=counts.cached,
         cache_write=counts.cache_write,
         reasoning=counts.reasoning,
-        **counts.finer,
     )
-    return pricing(model, provider, usage)
+    return pricing(model, provider, with_finer(usage, counts.finer))

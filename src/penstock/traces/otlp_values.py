@@ -80,7 +80,7 @@ def json_groups(
 
 def json_attributes(pairs: Any) -> dict[str, Any]:
     """Return JSON KeyValues as a dict."""
-    return {str(pair["key"]): json_value(pair.get("value")) for pair in pairs or ()}
+    return {str(pair.get("key") or ""): json_value(pair.get("value")) for pair in pairs or ()}
 
 
 def json_value(held: Any) -> Any:

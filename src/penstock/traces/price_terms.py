@@ -1,8 +1,8 @@
 """What a price is made of, what a call used, and the arithmetic between the two."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import msgspec
 
@@ -114,6 +114,18 @@ class Usage:
     """Images made, where they are counted one by one."""
     batch: bool = False
     """Whether the call was part of a provider's batch."""
+
+
+FINER = ("cache_write_1h", "audio_input", "image_input", "audio_output", "image_output")
+"""Classes of tokens that a span keeps apart from its columns (`SpanRecord.finer_tokens`)."""
+
+
+def with_finer(usage: Usage, counts: Mapping[str, int]) -> Usage:
+    """Return `usage` with the finer classes of a span in it; `usage.cache_write` held those of an hour until now."""
+    known: dict[str, Any] = {name: counts[name] for name in FINER if name in counts}
+    if not known:
+        return usage
+    return replace(usage, cache_write=usage.cache_write - known.get("cache_write_1h", 0), **known)
 
 
 def amount(price: Price, usage: Tokens) -> float:

@@ -10,6 +10,7 @@ from penstock.core.home import Home
 from penstock.core.scope import Scope
 from penstock.traces import prices
 from penstock.traces.model import SpanRecord
+from penstock.traces.price_terms import with_finer
 from penstock.traces.prices import Cost, OwnPrice, Price, Tokens, Usage
 from penstock.traces.store import prices as price_store
 
@@ -81,9 +82,8 @@ class PriceTable:
             cached=span.cached_tokens,
             cache_write=span.cache_write_tokens,
             reasoning=span.reasoning_tokens,
-            **span.finer_tokens,
         )
-        usd = prices.amount(found[0], usage)
+        usd = prices.amount(found[0], with_finer(usage, span.finer_tokens))
         return msgspec.structs.replace(span, cost_usd=usd, price_version=found[1])
 
     def _own_price(self, scope: Scope, span: SpanRecord) -> tuple[Price, str] | None:

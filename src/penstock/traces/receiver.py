@@ -7,13 +7,23 @@ from functools import partial
 from typing import Any, Protocol
 
 from penstock.core import clock, log
-from penstock.core.errors import Invalid, LimitExceeded, PenstockError, StorageFull, TooLarge, Unavailable
+from penstock.core.errors import (
+    Busy,
+    Invalid,
+    LimitExceeded,
+    PenstockError,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+)
 from penstock.core.home import Home
 from penstock.core.scope import Scope
 from penstock.traces import otlp, otlp_logs, otlp_metrics, spool, times
 from penstock.traces.keys import KeyTable
 from penstock.traces.mapping import to_record
 from penstock.traces.otlp import Encoding, Signal
+from penstock.traces.otlp_logs import OtlpLog
+from penstock.traces.policy_service import MaskTable
 from penstock.traces.pricing import PriceTable
 from penstock.traces.settings import TracesSettings
 from penstock.traces.store.logs import PreparedLog, prepare_log, told_apart
@@ -90,9 +100,10 @@ class Receiver:
         settings = home.settings.section(TracesSettings)
         self.limit = settings.otlp_max_mb << 20
         """Largest request, unpacked."""
-        self.room = Room(settings.otlp_waiting_mb << 20)
+        self.room = Room(max(settings.otlp_waiting_mb, settings.otlp_max_mb) << 20)
         self._keys = KeyTable(home)
         self._prices = PriceTable(home)
+        self._masks = MaskTable(home)
         self._writer = Writer(home, linger=0.0)
         self._spool = spool.folder_of(home.path)
         self._spool_limit = int(settings.spool_mb * _SPOOL_SHARE) << 20
@@ -135,7 +146,7 @@ class Receiver:
             self._each(work, otlp.decode(data, encoding), make)
         elif signal == "logs":
             records: Any = otlp_logs.decode(data, encoding)
-            self._each(work, records, partial(prepare_log, scope))
+            self._each(work, records, partial(self._log, scope))
             work.batch = list(told_apart(item for item in work.batch if isinstance(item, PreparedLog)))
         else:
             self._each(work, otlp_metrics.decode(data, encoding), partial(prepare_point, scope))
@@ -143,7 +154,11 @@ class Receiver:
 
     def _span(self, scope: Scope, span: Any) -> Item:
         pricing = partial(self._prices.cost, scope)
-        return prepare(scope, to_record(times.settled(span, clock.now_ns()), pricing))
+        record = to_record(times.settled(span, clock.now_ns()), pricing)
+        return prepare(scope, self._masks.masked(scope, record))
+
+    def _log(self, scope: Scope, record: OtlpLog) -> Item:
+        return prepare_log(scope, self._masks.masked_log(scope, record))
 
     def _each(self, work: Work, found: Iterable[Any], make: Callable[[Any], Item]) -> None:
         for item in found:
@@ -154,6 +169,8 @@ class Receiver:
                 work.batch.append(make(item))
             except Invalid as error:
                 work.reject(str(error))
+            except (Busy, StorageFull, Unavailable):
+                raise  # what the project masks could not be read: the client sends all of it again
             except Exception as error:
                 logger.exception(
                     "an item of an OTLP request could not be read", extra={"signal": work.signal}

@@ -14,6 +14,7 @@ from penstock.core.jobs.model import Job
 from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
 from penstock.traces import prices
+from penstock.traces.price_terms import with_finer
 from penstock.traces.prices import Price, Usage
 from penstock.traces.pricing import GIVEN, PriceTable
 from penstock.traces.store import costs
@@ -22,7 +23,6 @@ from penstock.traces.store.costs import Billed, Window
 JOB_KIND = "traces.reprice"
 """Spec: `since`, `until` (ISO 8601), `model`, `given`; result: the fields of `Repriced`."""
 _BATCH, _BATCHES_PER_STEP = 1000, 5
-_FINER = ("cache_write_1h", "audio_input", "image_input", "audio_output", "image_output")
 
 
 class Repricing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,16 +161,14 @@ def _cost(
     found = _price(table, scope, one, given=given)
     if found is None:
         return None
-    held = {name: count for name, count in finer.items() if name in _FINER}
     usage = Usage(
         input=one.input,
         output=one.output,
         cached=one.cached,
-        cache_write=one.cache_write - held.get("cache_write_1h", 0),
+        cache_write=one.cache_write,
         reasoning=one.reasoning,
-        **held,
     )
-    return round(prices.amount(found[0], usage) * 1e9), found[1]
+    return round(prices.amount(found[0], with_finer(usage, finer)) * 1e9), found[1]
 
 
 def _price(table: PriceTable, scope: Scope, one: Billed, *, given: bool) -> tuple[Price, str] | None:

@@ -8,7 +8,11 @@ class TracesSettings:
     """Section `[traces]`: the trace store and OTLP."""
 
     retention_days: int = 0
-    """Delete traces older than this many days; 0 keeps them. Usage sums stay."""
+    """Delete traces older than this many days; 0 keeps them. Usage sums stay. A project's own policy wins."""
+    retention_traces: int = 0
+    """Keep at most this many traces per project, the newest; 0 keeps all. A project's own policy wins."""
+    sampling_seconds: int = 60
+    """How long after a trace came its project's sampling rules decide about it, in seconds; at least 5."""
     query_seconds: float = 10.0
     """Longest time a query over traces may take; what takes longer ends with an error that says so."""
     buffer_spans: int = 20_000
@@ -31,3 +35,5 @@ class TracesSettings:
     """Combinations of metric, model, provider and other labels that a project may keep; points beyond are refused."""
     grpc_port: int = 0
     """Port for OTLP over gRPC, 4317 by custom; 0 is off. Needs `pip install 'penstock[grpc]'`."""
+    tails: int = 20
+    """Live tails that one web process serves at once; who comes later is told to come back."""

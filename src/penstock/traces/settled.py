@@ -273,12 +273,21 @@ def evaluations(reading: Reading, events: list[Event]) -> tuple[tuple[Evaluation
                 found.append(made)
     left: list[Event] = []
     for event in events:
-        made = _event_verdict(event)
+        made = evaluation(event[0], event[2])
         if made is None:
             left.append(event)
         else:
             found.append(made)
     return tuple(found), left
+
+
+def scores(found: Sequence[Evaluation]) -> dict[str, str]:
+    """Return evaluations as metadata, by which traces are found: the label, else the score."""
+    return {
+        f"evaluation.{one.name}": one.label or f"{one.score:g}"
+        for one in found
+        if one.label or one.score is not None
+    }
 
 
 def _verdict(value: Mapping[str, Any], about: Any) -> Evaluation | None:
@@ -295,8 +304,8 @@ def _verdict(value: Mapping[str, Any], about: Any) -> Evaluation | None:
     )
 
 
-def _event_verdict(event: Event) -> Evaluation | None:
-    name, _, said = event
+def evaluation(name: str, said: Mapping[str, Any]) -> Evaluation | None:
+    """Return what an event of OpenTelemetry GenAI says of its span, or None when it is no evaluation."""
     if name != dialects.EVALUATION_EVENT:
         return None
     return _verdict(

@@ -19,6 +19,7 @@ from penstock.traces.store.prepare import CALL_KINDS
 SETTLED = "settled"
 _CHUNK = 500
 _CALLS = ", ".join(str(code) for code in sorted(CALL_KINDS))
+_AROUND = CALL_KINDS | {code for code, name in enumerate(KINDS) if name in duplicates.THROUGH}
 _REPORT = (
     "id, trace, span_id, parent_id, kind, start_ns, end_ns, input_tokens + output_tokens AS tokens, tokens_estimated, "
     'coalesce("user", session) AS known, response_id, duplicate_of'
@@ -32,29 +33,53 @@ def settle(conn: Connection, *, up_to: int, limit: int) -> int:
     if done >= up_to:
         return 0
     query = text(
-        "SELECT id, trace, kind, span_id FROM traces_spans WHERE id > :done AND id <= :up_to ORDER BY id LIMIT :limit"
+        f"SELECT {_REPORT} FROM traces_spans WHERE id > :done AND id <= :up_to ORDER BY id LIMIT :limit"
     )
     rows = conn.execute(query, {"done": done, "up_to": up_to, "limit": limit}).all()
     reached = int(rows[-1].id) if len(rows) == limit else up_to
-    _settle_traces(conn, _worth_a_look(conn, rows), reached)
+    known, unsure = _worth_a_look(conn, rows)
+    known |= _traces(conn, unsure, reached)
+    if known:
+        _settle_traces(conn, known, reached)
     rollup.move(conn, SETTLED, reached)
     return up_to - reached
 
 
-def _worth_a_look(conn: Connection, rows: Sequence[Any]) -> set[int]:
-    """Return the traces in which something may have changed: with new calls, or new spans between calls."""
-    found = {row.trace for row in rows if row.kind in CALL_KINDS}
-    all_traces = sorted({row.trace for row in rows})
-    query = "SELECT id FROM traces_traces WHERE calls > 1 AND id IN :ids"
-    found.update(row.id for row in each(conn, query, [trace for trace in all_traces if trace not in found]))
+def _worth_a_look(conn: Connection, rows: Sequence[Any]) -> tuple[dict[int, list[Report]], set[int]]:
+    """Return the new traces with all that matters of them, and others in which something may have changed."""
+    members: dict[int, list[Any]] = {}
+    for row in rows:
+        members.setdefault(row.trace, []).append(row)
+    known: dict[int, list[Report]] = {}
+    unsure: set[int] = set()
+    for head in each(conn, "SELECT id, spans, calls FROM traces_traces WHERE id IN :ids", sorted(members)):
+        called = any(row.kind in CALL_KINDS for row in members[head.id])
+        if head.spans > len(members[head.id]):
+            if called or head.calls > 1:
+                unsure.add(head.id)
+        elif called and (found := _fresh(members[head.id])):
+            known[head.id] = found
+    unsure.update(_pointed_at(conn, rows, sorted(members)))
+    return {trace: spans for trace, spans in known.items() if trace not in unsure}, unsure
+
+
+def _fresh(rows: Sequence[Any]) -> list[Report]:
+    """Return what matters of a trace that is new as a whole: mostly nothing, for most calls are in no other call."""
+    kinds = {row.span_id: row.kind for row in rows}
+    if any(row.kind in CALL_KINDS and kinds.get(row.parent_id) in _AROUND for row in rows):
+        return [_report(row) for row in rows if row.kind in _AROUND]
+    return [_report(row) for row in rows if row.response_id is not None and row.kind in CALL_KINDS]
+
+
+def _pointed_at(conn: Connection, rows: Sequence[Any], traces: Sequence[int]) -> Iterable[int]:
+    """Yield the traces of duplicates of spans whose place one of `rows` took: they may not be its duplicates now."""
     query = "SELECT 1 FROM traces_spans WHERE duplicate_of IS NOT NULL LIMIT 1"
-    if conn.execute(text(query)).first() is not None:
-        # A span that took the place of one with its ids may no longer be what its duplicates point at.
-        names = _trace_ids(conn, all_traces)
-        pointed = [f"{names[row.trace]}/{bytes(row.span_id).hex()}" for row in rows if row.trace in names]
-        query = "SELECT trace FROM traces_spans WHERE duplicate_of IN :ids"
-        found.update(row.trace for row in each(conn, query, pointed))
-    return found
+    if conn.execute(text(query)).first() is None:
+        return
+    names = _trace_ids(conn, traces)
+    pointed = [f"{names[row.trace]}/{bytes(row.span_id).hex()}" for row in rows if row.trace in names]
+    for row in each(conn, "SELECT trace FROM traces_spans WHERE duplicate_of IN :ids", pointed):
+        yield row.trace
 
 
 def _trace_ids(conn: Connection, traces: Sequence[int]) -> dict[int, str]:
@@ -88,18 +113,15 @@ def _report(row: Any) -> Report:
 
 def _traces(conn: Connection, numbers: Iterable[int], reached: int) -> dict[int, list[Report]]:
     """Return the spans of traces that matter here, by trace."""
-    kinds = ", ".join(str(code) for code, name in enumerate(KINDS) if name in duplicates.THROUGH)
-    query = f"SELECT {_REPORT} FROM traces_spans WHERE trace IN :ids AND id <= :reached AND kind IN ({_CALLS}, {kinds})"
+    kinds = ", ".join(str(code) for code in sorted(_AROUND))
+    query = f"SELECT {_REPORT} FROM traces_spans WHERE trace IN :ids AND id <= :reached AND kind IN ({kinds})"
     found: dict[int, list[Report]] = {}
     for row in each(conn, query, sorted(numbers), reached=reached):
         found.setdefault(row.trace, []).append(_report(row))
     return found
 
 
-def _settle_traces(conn: Connection, numbers: set[int], reached: int) -> None:
-    if not numbers:
-        return
-    traces = _traces(conn, numbers, reached)
+def _settle_traces(conn: Connection, traces: Mapping[int, list[Report]], reached: int) -> None:
     inside: dict[int, Report] = {}
     for spans in traces.values():
         inside |= duplicates.nested(spans)
@@ -108,7 +130,7 @@ def _settle_traces(conn: Connection, numbers: set[int], reached: int) -> None:
     groups = _named_alike(conn, calls.values(), reached)
     for members in groups:
         calls |= {member.row: member for member in members}
-    others = {member.trace for members in groups for member in members} - numbers
+    others = {member.trace for members in groups for member in members} - traces.keys()
     for spans in _traces(conn, others, reached).values():
         inside |= duplicates.nested(spans)
     standing = [_standing(members, inside) for members in groups]

@@ -77,7 +77,10 @@ def calls(conn: Connection, scope: Scope, window: Window, *, after: int, limit: 
 
 
 def finer_tokens(conn: Connection, rows: Sequence[Billed]) -> dict[int, dict[str, int]]:
-    """Return the tokens of classes that only bodies keep, by row; calls without any are left out."""
+    """Return the tokens of classes that only bodies keep, by row; calls without any are left out.
+
+    Works in every scope: the rows were read under one.
+    """
     query = "SELECT id, data FROM traces_bodies WHERE id IN :ids"
     found = (
         (row.id, body.unpack(bytes(row.data))) for row in bill.each(conn, query, [one.row for one in rows])
@@ -86,7 +89,10 @@ def finer_tokens(conn: Connection, rows: Sequence[Billed]) -> dict[int, dict[str
 
 
 def put(conn: Connection, rows: Sequence[Billed], costs: Mapping[int, tuple[int, str]]) -> None:
-    """Give calls (row → nano-dollars, price version) other costs; roll-ups and summaries follow."""
+    """Give calls (row → nano-dollars, price version) other costs; roll-ups and summaries follow.
+
+    Works in every scope: the rows were read under one.
+    """
     changed = [one.row for one in rows if one.row in costs]
     values = [{"id": row, "cost": costs[row][0], "version": costs[row][1]} for row in changed]
     statement = "UPDATE traces_spans SET cost_nano = :cost, price_version = :version WHERE id = :id"

@@ -1,32 +1,97 @@
-"""Removing traces: by age, one by one, and everything of one person."""
+"""Removing traces: one by one, by age and number, and everything of one person or session."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
+from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.store import bill, logs, read, rollup
-from penstock.traces.store.prepare import facets_of
-from penstock.traces.store.write import forget, remove_facets
+from penstock.traces.store import bill, keeping, logs, people, read, rollup
+from penstock.traces.store.folding import DIMENSIONS
+from penstock.traces.store.prepare import clean, facets_of
+from penstock.traces.store.sql import WRITERS_LOCK, placeholder
+from penstock.traces.store.write import forget
 
-_EXPIRED = (
-    "FROM traces_traces t WHERE t.at_ms < :before AND NOT EXISTS (SELECT 1 FROM traces_spans s WHERE s.trace = t.id "
-    "AND s.id > (SELECT value FROM traces_marks WHERE name = 'rolled'))"
+Subject = Literal["user", "session"]
+LABEL_CHARS, _SPANS = 200, 200
+SCRUBBED = (
+    "traces_traces",
+    "traces_spans",
+    "traces_bodies",
+    "traces_facets",
+    "traces_facet_names",
+    "traces_text",
+    "traces_logs",
+    "traces_people",
 )
+"""Tables that hold what people said or were called."""
+
+_UNROLLED = (
+    "EXISTS (SELECT 1 FROM traces_spans s WHERE s.trace = t.id "
+    "AND s.id > (SELECT value FROM traces_marks WHERE name = 'gathered'))"
+)
+_HAS_ENTRIES = "key <> 'attributes'"
+"""Names of attributes are kept without entries (see `rollup.index`)."""
 
 
-def expired(conn: Connection, *, before_ms: int, limit: int) -> list[int]:
-    """Return row numbers of traces from before `before_ms` that the roll-ups hold completely, of all scopes."""
-    query = text(f"SELECT t.id {_EXPIRED} LIMIT :limit")
-    return [row[0] for row in conn.execute(query, {"before": before_ms, "limit": limit})]
+@dataclass(slots=True)
+class Removed:
+    """What was taken away so far; `facets` are names that may now belong to no trace."""
+
+    traces: int = 0
+    spans: int = 0
+    facets: set[int] = field(default_factory=set)
 
 
-def expire(conn: Connection, *, before_ms: int, limit: int) -> int:
-    """Delete up to `limit` old traces, keeping what the roll-ups know of them; returns how many."""
-    rows = expired(conn, before_ms=before_ms, limit=limit)
-    for row in rows:
-        _remove(conn, row, keep_sums=True)
-    return len(rows)
+def older(conn: Connection, scope: Scope, *, before_ms: int, limit: int) -> list[int]:
+    """Return row numbers of traces from before `before_ms` that the roll-ups hold completely, oldest first."""
+    query = text(
+        f"SELECT t.id FROM traces_traces t WHERE t.scope_id = :scope AND t.at_ms < :before AND NOT {_UNROLLED} "
+        "ORDER BY t.at_ms, t.id LIMIT :limit"
+    )
+    values = {"scope": read.scope_id(conn, scope), "before": before_ms, "limit": limit}
+    return [row[0] for row in conn.execute(query, values)]
+
+
+def beyond(conn: Connection, scope: Scope, *, keep: int) -> int | None:
+    """Return the moment (`at_ms`) up to which traces are more than the newest `keep`; None when there are no more."""
+    query = text(
+        "SELECT at_ms FROM traces_traces WHERE scope_id = :scope ORDER BY at_ms DESC, id DESC LIMIT 1 OFFSET :keep"
+    )
+    return conn.execute(query, {"scope": read.scope_id(conn, scope), "keep": keep}).scalar()
+
+
+def of_subject(conn: Connection, scope: Scope, subject: Subject, value: str, *, limit: int) -> list[int]:
+    """Return row numbers of traces that hold a span of a user or session, oldest first."""
+    query = text(
+        "SELECT f.trace FROM traces_facet_names n JOIN traces_facets f ON f.facet = n.id "
+        "JOIN traces_traces t ON t.id = f.trace "
+        "WHERE n.scope_id = :scope AND n.key = :key AND n.value = :value ORDER BY f.at_ms, f.trace LIMIT :limit"
+    )
+    values = {"key": subject, "value": clean(value, LABEL_CHARS), "limit": limit}
+    rows = conn.execute(query, values | {"scope": read.scope_id(conn, scope)})
+    return [row.trace for row in rows]
+
+
+def spans_in(conn: Connection, scope: Scope, rows: Sequence[int]) -> int:
+    """Return how many spans the traces with these row numbers have."""
+    query = text(
+        "SELECT coalesce(sum(spans), 0) FROM traces_traces WHERE scope_id = :scope AND id IN :rows"
+    ).bindparams(bindparam("rows", expanding=True))
+    values = {"scope": read.scope_id(conn, scope), "rows": list(rows)}
+    return int(conn.execute(query, values).scalar_one())
+
+
+def unrolled(conn: Connection, scope: Scope, rows: Sequence[int]) -> set[int]:
+    """Return those of the traces that the roll-ups do not hold completely."""
+    query = text(
+        f"SELECT t.id FROM traces_traces t WHERE t.scope_id = :scope AND t.id IN :rows AND {_UNROLLED}"
+    )
+    query = query.bindparams(bindparam("rows", expanding=True))
+    values = {"scope": read.scope_id(conn, scope), "rows": list(rows)}
+    return {row[0] for row in conn.execute(query, values)}
 
 
 def remove(conn: Connection, scope: Scope, trace_id: bytes) -> bool:
@@ -34,63 +99,159 @@ def remove(conn: Connection, scope: Scope, trace_id: bytes) -> bool:
     row = read.trace_row(conn, scope, trace_id)
     if row is None:
         return False
-    _remove(conn, row, keep_sums=False)
+    remove_rows(conn, scope, [row], Removed(), keep_sums=False)
     return True
 
 
-def of_user(conn: Connection, scope: Scope, user: str) -> Iterator[tuple[int, str]]:
-    """Yield (row number, trace id) of every trace that holds a span of `user`, oldest first."""
-    query = text(
-        "SELECT t.id, t.trace_id FROM traces_facet_names n JOIN traces_facets f ON f.facet = n.id "
-        "JOIN traces_traces t ON t.id = f.trace "
-        "WHERE n.scope_id = :scope AND n.key = 'user' AND n.value = :user ORDER BY f.at_ms, f.trace"
-    )
-    rows = conn.execute(query, {"scope": read.scope_id(conn, scope), "user": user}).all()
-    yield from ((row.id, bytes(row.trace_id).hex()) for row in rows)
+def remove_rows(
+    conn: Connection, scope: Scope, rows: Iterable[int], done: Removed, *, keep_sums: bool
+) -> None:
+    """Delete the traces with these row numbers, adding to `done`; with `keep_sums` the roll-ups keep what they know."""
+    for row in rows:
+        while not remove_some(conn, scope, row, done, keep_sums=keep_sums):
+            pass
 
 
-def erase_user(conn: Connection, scope: Scope, user: str) -> int:
-    """Delete every trace of `user` and the user's name from the side tables; returns how many traces went.
-
-    The project's own sums (per model, route, key) keep what was spent; the sums of the user go.
-    """
-    removed = 0
-    for row, _ in list(of_user(conn, scope, user)):
-        _remove(conn, row, keep_sums=True)
-        removed += 1
-    values = {"scope": read.scope_id(conn, scope), "user": user}
-    sums = "DELETE FROM traces_sums WHERE scope_id = :scope AND dimension = :dimension AND value = :user"
-    conn.execute(text(sums), values | {"dimension": rollup.DIMENSIONS["user"]})
-    name = "scope_id = :scope AND key = 'user' AND value = :user"
-    conn.execute(
-        text(f"DELETE FROM traces_facets WHERE facet IN (SELECT id FROM traces_facet_names WHERE {name})"),
-        values,
-    )
-    conn.execute(text(f"DELETE FROM traces_facet_names WHERE {name}"), values)
-    return removed
-
-
-def _remove(conn: Connection, row: int, *, keep_sums: bool) -> None:
-    head = conn.execute(
-        text("SELECT scope_id, trace_id FROM traces_traces WHERE id = :id"), {"id": row}
-    ).one()
-    logs.forget_trace(conn, head.scope_id, bytes(head.trace_id))
-    pairs = {
-        pair for record in read.records(conn, row, bytes(head.trace_id).hex()) for pair in facets_of(record)
-    }
-    remove_facets(conn, row, pairs)
-    query = text("SELECT id, span_id FROM traces_spans WHERE trace = :trace")
-    spans = conn.execute(query, {"trace": row}).all()
-    numbers = [span.id for span in spans]
+def remove_some(conn: Connection, scope: Scope, row: int, done: Removed, *, keep_sums: bool) -> bool:
+    """Delete up to 200 spans of the trace with this row number, then the trace; returns whether all of it is gone."""
+    query = text("SELECT scope_id, trace_id, at_ms FROM traces_traces WHERE id = :id AND scope_id = :scope")
+    head = conn.execute(query, {"id": row, "scope": read.scope_id(conn, scope)}).first()
+    if head is None:
+        return True
+    trace_id = bytes(head.trace_id)
+    spans = conn.execute(
+        text("SELECT id, span_id FROM traces_spans WHERE trace = :trace ORDER BY id LIMIT :limit"),
+        {"trace": row, "limit": _SPANS + 1},
+    ).all()
+    going = spans[:_SPANS]
+    facets = facet_ids(conn, scope, _pairs(conn, row, trace_id, None if going == spans else going))
+    if facets:
+        mark = placeholder(conn)
+        drop = f"DELETE FROM traces_facets WHERE facet = {mark} AND at_ms = {mark} AND trace = {mark}"
+        conn.exec_driver_sql(drop, [(facet, head.at_ms, row) for facet in facets])
+    numbers = [span.id for span in going]
     if not keep_sums:
-        for number in numbers:
-            rollup.retract(conn, number)
+        rollup.drop_all(conn, numbers)
     forget(conn, numbers)
-    scores = (
-        "DELETE FROM traces_scores WHERE (scope_id, trace_id) IN "
-        "(SELECT scope_id, trace_id FROM traces_traces WHERE id = :id)"
-    )
-    conn.execute(text(scores), {"id": row})
-    conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})
     if not keep_sums:
-        bill.release(conn, [f"{bytes(head.trace_id).hex()}/{bytes(span.span_id).hex()}" for span in spans])
+        bill.release(conn, [f"{trace_id.hex()}/{bytes(span.span_id).hex()}" for span in going])
+    done.spans += len(numbers)
+    done.facets |= facets
+    if going != spans:
+        return False
+    conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})
+    logs.forget_trace(conn, head.scope_id, trace_id)
+    conn.execute(
+        text("DELETE FROM traces_scores WHERE scope_id = :scope AND trace_id = :trace"),
+        {"scope": head.scope_id, "trace": trace_id},
+    )
+    keeping.waited(conn, scope, row)
+    done.traces += 1
+    return True
+
+
+def _pairs(conn: Connection, row: int, trace_id: bytes, spans: Sequence[Any] | None) -> set[tuple[str, str]]:
+    """Return the facets of a whole trace, or of some of its spans."""
+    name = trace_id.hex()
+    if spans is None:
+        records = list(read.records(conn, row, name))
+    else:
+        records = [record for span in spans for record in read.records(conn, row, name, bytes(span.span_id))]
+    return {pair for record in records for pair in facets_of(record)}
+
+
+def facet_ids(conn: Connection, scope: Scope, pairs: Iterable[tuple[str, str]]) -> set[int]:
+    """Return the numbers of those facets (key, value) that the project knows."""
+    mark = placeholder(conn)
+    query = f"SELECT id FROM traces_facet_names WHERE scope_id = {mark} AND key = {mark} AND value = {mark}"
+    number = read.scope_id(conn, scope)
+    found = (conn.exec_driver_sql(query, (number, *pair)).scalar() for pair in pairs)
+    return {facet for facet in found if facet is not None}
+
+
+def forget_names(conn: Connection, scope: Scope, facets: Iterable[int]) -> int:
+    """Delete those of the facet names that no trace has any more; returns how many. For a transaction of its own."""
+    numbers = sorted(set(facets))
+    if not numbers:
+        return 0
+    _alone(conn)
+    query = text(
+        f"DELETE FROM traces_facet_names WHERE scope_id = :scope AND id IN :facets AND {_HAS_ENTRIES} "
+        "AND NOT EXISTS (SELECT 1 FROM traces_facets f WHERE f.facet = traces_facet_names.id)"
+    ).bindparams(bindparam("facets", expanding=True))
+    scope_id, gone = read.scope_id(conn, scope), 0
+    for start in range(0, len(numbers), 500):
+        values = {"scope": scope_id, "facets": numbers[start : start + 500]}
+        gone += conn.execute(query, values).rowcount
+    _tell(conn, gone)
+    return gone
+
+
+def orphans(conn: Connection, after: int, limit: int) -> tuple[int, list[int]]:
+    """Return (last name looked at, names of every scope that no trace has), walking up; (0, …) at the end."""
+    query = text(
+        "SELECT n.id, n.key = 'attributes' OR EXISTS (SELECT 1 FROM traces_facets f WHERE f.facet = n.id) AS used "
+        "FROM traces_facet_names n WHERE n.id > :after ORDER BY n.id LIMIT :limit"
+    )
+    rows = conn.execute(query, {"after": after, "limit": limit}).all()
+    reached = rows[-1].id if len(rows) == limit else 0
+    return reached, [row.id for row in rows if not row.used]
+
+
+def forget_orphans(conn: Connection, facets: Sequence[int]) -> int:
+    """Delete facet names, in every scope, that still belong to no trace. For a transaction of its own."""
+    _alone(conn)
+    query = text(
+        f"DELETE FROM traces_facet_names WHERE id IN :facets AND {_HAS_ENTRIES} "
+        "AND NOT EXISTS (SELECT 1 FROM traces_facets f WHERE f.facet = traces_facet_names.id)"
+    ).bindparams(bindparam("facets", expanding=True))
+    gone = conn.execute(query, {"facets": list(facets)}).rowcount
+    _tell(conn, gone)
+    return gone
+
+
+def _alone(conn: Connection) -> None:
+    # A writer that has looked a name's number up must not use it after the name is gone.
+    if not is_sqlite(conn):
+        conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITERS_LOCK})
+
+
+def _tell(conn: Connection, gone: int) -> None:
+    if gone:
+        conn.execute(text("UPDATE traces_marks SET value = value + 1 WHERE name = 'facet_names'"))
+
+
+def forget_subject(conn: Connection, scope: Scope, subject: Subject, value: str) -> None:
+    """Delete a user's or session's own sums and its name in the side tables; for a transaction of its own."""
+    _alone(conn)
+    values: dict[str, Any] = {"scope": read.scope_id(conn, scope), "key": subject}
+    values["value"] = clean(value, LABEL_CHARS)
+    if subject in DIMENSIONS:
+        query = (
+            "DELETE FROM traces_sums WHERE scope_id = :scope AND dimension = :dimension AND value = :value"
+        )
+        conn.execute(text(query), values | {"dimension": DIMENSIONS[subject]})
+    people.erase(conn, scope, subject, values["value"])
+    name = "SELECT id FROM traces_facet_names WHERE scope_id = :scope AND key = :key AND value = :value"
+    conn.execute(text(f"DELETE FROM traces_facets WHERE facet IN ({name})"), values)
+    gone = conn.execute(text(f"DELETE FROM traces_facet_names WHERE id IN ({name})"), values).rowcount
+    _tell(conn, gone)
+
+
+def merge_words(conn: Connection, *, first: bool) -> bool:
+    """Take one step towards a full-text index, of every scope, without what was deleted; returns whether it is done.
+
+    SQLite keeps deleted words until segments are merged (https://sqlite.org/fts5.html#the_merge_command): `first`
+    asks for all of them, later calls go on.
+    """
+    if not is_sqlite(conn):
+        return True
+    before = conn.exec_driver_sql("SELECT total_changes()").scalar_one()
+    pages = -_MERGE_PAGES if first else _MERGE_PAGES
+    conn.exec_driver_sql("INSERT INTO traces_text (traces_text, rank) VALUES ('merge', ?)", (pages,))
+    after = conn.exec_driver_sql("SELECT total_changes()").scalar_one()
+    return int(after) - int(before) < 2
+
+
+_MERGE_PAGES = 256
+"""Of 4 KB: a merge step is a short transaction."""

@@ -157,16 +157,18 @@ def _metadata(asking: Asking, label: Label) -> Term:
 
 def _attribute(asking: Asking, label: Label) -> Term:
     key, exact = label.key, label.pattern.exact
-    if exact is not None:
-        return Text((((words.of_attribute(key, exact, asking.scope_id), False),),))
-    named = Text((((words.of_attribute_key(key, asking.scope_id), False),),))
-    if label.pattern.anything:
-        return named
 
     def told(span: SpanRecord) -> bool:
         pairs = words.attribute_pairs(span.attributes)
         return any(name == key and label.pattern.matches(value) for name, value in pairs)
 
+    if asking.fresh:
+        return Body(told)
+    if exact is not None:
+        return Text((((words.of_attribute(key, exact, asking.scope_id), False),),))
+    named = Text((((words.of_attribute_key(key, asking.scope_id), False),),))
+    if label.pattern.anything:
+        return named
     return All((named, Body(told)))
 
 

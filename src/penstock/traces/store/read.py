@@ -83,6 +83,11 @@ def _span_fields(row: Any) -> dict[str, Any]:
     return fields
 
 
+def span_row(row: Any) -> SpanRow:
+    """Return a row of READ_COLUMNS as a noun."""
+    return SpanRow(**_span_fields(row))
+
+
 def get_trace(
     conn: Connection, scope: Scope, trace_id: bytes
 ) -> tuple[int, TraceSummary, list[SpanRow]] | None:
@@ -96,7 +101,7 @@ def get_trace(
     spans = text(
         f"SELECT {quoted(READ_COLUMNS)} FROM traces_spans WHERE trace = :trace ORDER BY start_ns, id"
     )
-    rows = [SpanRow(**_span_fields(row)) for row in conn.execute(spans, {"trace": found.id})]
+    rows = [span_row(row) for row in conn.execute(spans, {"trace": found.id})]
     return found.id, summary(found), rows
 
 

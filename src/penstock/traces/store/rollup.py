@@ -4,124 +4,21 @@ Two marks say up to which row the roll-ups and the index have come; they move in
 them. A span that is replaced or erased after it was rolled up is subtracted in the transaction that removes it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
 
 from penstock.core.db import is_sqlite
-from penstock.traces import body, histogram, words
-from penstock.traces.histogram import Counts
-from penstock.traces.store.prepare import ERROR
-from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, placeholder, quoted
+from penstock.traces import body, words
+from penstock.traces.store import people
+from penstock.traces.store.folding import COLUMNS, DIMENSIONS, OLD, apply, fold, only_hits
+from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, quoted
 
-HOUR, DAY = 3600, 86400
-GRAINS = (HOUR, DAY)
-DIMENSIONS = {"": 0, "model": 1, "provider": 2, "route": 3, "key": 4, "environment": 5, "user": 6}
-"""What sums are kept by; "" is all together. Numbers are stored: they never change."""
-
-KEYS = ("scope_id", "dimension", "grain", "bucket", "kind", "value")
-SUMS = (
-    "calls",
-    "errors",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "cost_nano",
-    "unpriced",
-    "latency_us",
-)
-ROLLED, INDEXED, SIGNALS = "rolled", "indexed", "signals"
+ROLLED, GATHERED, INDEXED, SIGNALS = "rolled", "gathered", "indexed", "signals"
 _CHUNK = 500
-_SOURCE = (
-    'id, scope_id, kind, status, start_ns, end_ns, ttft_ns, model, provider, route, key_id, environment, "user", '
-    "input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost_nano, duplicate_of"
-)
-
-
-class Sums:
-    """What is added up for one group."""
-
-    __slots__ = ("latency", "ttft", "values")
-
-    def __init__(self) -> None:
-        self.values = [0] * len(SUMS)
-        self.latency: Counts = {}
-        self.ttft: Counts = {}
-
-    def add(self, change: Sequence[int], sign: int, elapsed: int, ttft: int | None) -> None:
-        """Add (or with -1 take back) one span: its `change` to the sums, and the buckets of its times."""
-        self.values = [old + sign * new for old, new in zip(self.values, change, strict=True)]
-        if elapsed >= 0:
-            histogram.merge(self.latency, {elapsed: 1}, sign)
-            if ttft is not None:
-                histogram.merge(self.ttft, {ttft: 1}, sign)
-
-    def merge(self, other: "Sums") -> None:
-        """Add another group's sums."""
-        self.values = [old + new for old, new in zip(self.values, other.values, strict=True)]
-        histogram.merge(self.latency, other.latency)
-        histogram.merge(self.ttft, other.ttft)
-
-
-Groups = dict[tuple[Any, ...], Sums]
-_NO_TIMES = -1
-"""Users are many: their sums go without histograms."""
-
-
-def _fold(rows: Iterable[Any], sign: int) -> Groups:
-    groups: Groups = {}
-    for row in rows:
-        if row.duplicate_of is not None:
-            continue  # another span stands for this call
-        took = row.end_ns - row.start_ns
-        change = (
-            1,
-            int(row.status == ERROR),
-            *row[13:18],
-            row.cost_nano or 0,
-            int(row.cost_nano is None),
-            took // 1000,
-        )
-        elapsed, ttft = histogram.bucket(took), None if row.ttft_ns is None else histogram.bucket(row.ttft_ns)
-        second = row.start_ns // 1_000_000_000
-        hour = second - second % HOUR
-        for dimension, value in enumerate(("", *row[7:12])):
-            key = (row.scope_id, dimension, HOUR, hour, row.kind, value or "")
-            groups.setdefault(key, Sums()).add(change, sign, elapsed, ttft)
-        if row.user:
-            key = (row.scope_id, DIMENSIONS["user"], HOUR, hour, row.kind, row.user)
-            groups.setdefault(key, Sums()).add(change, sign, _NO_TIMES, None)
-    for (scope_id, dimension, _, hour, kind, value), sums in list(groups.items()):
-        groups.setdefault((scope_id, dimension, DAY, hour - hour % DAY, kind, value), Sums()).merge(sums)
-    return groups
-
-
-def _apply(conn: Connection, groups: Groups) -> None:
-    mark = placeholder(conn)
-    where = " AND ".join(f'"{name}" = {mark}' for name in KEYS)
-    ordered = sorted(groups.items(), key=lambda item: item[0])
-    for key, sums in ordered:
-        if key[1] == DIMENSIONS["user"]:
-            continue
-        old = conn.exec_driver_sql(f"SELECT latency, ttft FROM traces_sums WHERE {where}", key).first()
-        if old is not None:
-            for mine, theirs in ((sums.latency, old[0]), (sums.ttft, old[1])):
-                histogram.merge(mine, histogram.decode(bytes(theirs)))
-    columns = (*KEYS, *SUMS, "latency", "ttft")
-    sets = ", ".join(f"{name} = traces_sums.{name} + excluded.{name}" for name in SUMS)
-    statement = (
-        f"INSERT INTO traces_sums ({quoted(columns)}) VALUES ({', '.join([mark] * len(columns))}) "
-        f"ON CONFLICT ({quoted(KEYS)}) DO UPDATE SET {sets}, latency = excluded.latency, ttft = excluded.ttft"
-    )
-    rows = [
-        (*key, *sums.values, histogram.encode(sums.latency), histogram.encode(sums.ttft))
-        for key, sums in ordered
-    ]
-    if rows:
-        conn.exec_driver_sql(statement, rows)
+ALL = frozenset(DIMENSIONS.values())
+_SOURCE = quoted(COLUMNS)
 
 
 def mark(conn: Connection, name: str, *, lock: str = "") -> int:
@@ -148,45 +45,103 @@ def safe_mark(conn: Connection) -> int:
     return int(conn.execute(text("SELECT coalesce(max(id), 0) FROM traces_spans")).scalar_one())
 
 
+def _spans(conn: Connection, low: int, high: int, limit: int) -> Sequence[Any]:
+    query = text(
+        f"SELECT {_SOURCE} FROM traces_spans WHERE id > :low AND id <= :high ORDER BY id LIMIT :limit"
+    )
+    return conn.execute(query, {"low": low, "high": high, "limit": limit}).all()
+
+
 def roll(conn: Connection, *, up_to: int, limit: int) -> int:
-    """Roll up at most `limit` spans in the caller's transaction; returns how many rows are certainly left (0: none)."""
+    """Roll up at most `limit` spans of every scope in the caller's transaction; returns how many rows are left.
+
+    First those that were rolled up before there were users, sessions and the younger dimensions.
+    """
     done = mark(conn, ROLLED, lock="FOR UPDATE")
+    gathered = mark(conn, GATHERED)
+    people.freshen(conn, limit=limit)
+    if gathered < done:
+        rows = _spans(conn, gathered, done, limit)
+        apply(conn, fold(rows, 1, ALL - OLD) | only_hits(fold(rows, 1, OLD), 1))
+        people.gather(conn, rows, gathered)
+        reached = rows[-1].id if len(rows) == limit else done
+        move(conn, GATHERED, reached)
+        return int(up_to - reached)
     if done >= up_to:
         return 0
-    query = text(
-        f"SELECT {_SOURCE} FROM traces_spans WHERE id > :done AND id <= :up_to ORDER BY id LIMIT :limit"
-    )
-    rows = conn.execute(query, {"done": done, "up_to": up_to, "limit": limit}).all()
-    _apply(conn, _fold(rows, 1))
+    rows = _spans(conn, done, up_to, limit)
+    apply(conn, fold(rows, 1, ALL))
+    people.gather(conn, rows, done)
     reached = rows[-1].id if len(rows) == limit else up_to
     move(conn, ROLLED, reached)
+    move(conn, GATHERED, reached)
     return int(up_to - reached)
 
 
+def behind(conn: Connection, up_to: int) -> bool:
+    """Whether `roll` has something to do: spans of every scope up to `up_to`, or people to look at again."""
+    rolled, gathered = mark(conn, ROLLED), mark(conn, GATHERED)
+    return rolled < up_to or gathered < rolled or people.stale(conn)
+
+
 def retract(conn: Connection, number: int) -> None:
-    """Take the span `number` out of the roll-ups if it is in them."""
-    _again(conn, [number], -1)
+    """Take a span of every scope, which is about to be deleted, out of the roll-ups and its user's totals."""
+    drop_all(conn, [number])
+
+
+def drop_all(conn: Connection, numbers: Sequence[int]) -> None:
+    """Take spans, which are about to be deleted, out of the roll-ups and their users' totals; those of every scope.
+
+    Give the spans of a trace that go together at once: a user has lost the trace when the last of them is gone.
+    Sessions are left by `leave`.
+    """
+    found = _again(conn, numbers, -1)
+    people.withdraw(conn, found, people.USER, mark(conn, GATHERED))
 
 
 def retract_all(conn: Connection, numbers: Sequence[int]) -> None:
-    """Take spans of every scope, as they stand in their table, out of the roll-ups, those that are in them."""
-    _again(conn, numbers, -1)
+    """Take what spans of every scope, as they stand in their table, count for out of all sums that hold them."""
+    people.recount(conn, _again(conn, numbers, -1), -1)
 
 
 def restore_all(conn: Connection, numbers: Sequence[int]) -> None:
-    """Put spans of every scope, as they stand in their table, back into the roll-ups that `retract_all` took out."""
-    _again(conn, numbers, 1)
+    """Put what spans of every scope, as they stand in their table, count for back where `retract_all` took it out."""
+    people.recount(conn, _again(conn, numbers, 1), 1)
 
 
-def _again(conn: Connection, numbers: Sequence[int], sign: int) -> None:
+def _again(conn: Connection, numbers: Sequence[int], sign: int) -> list[Any]:
+    """Add or take back spans in the roll-ups that hold them; returns those that people's totals hold too."""
     rolled = mark(conn, ROLLED, lock="FOR SHARE")
+    rows = _numbered(conn, [number for number in numbers if number <= rolled])
+    gathered = mark(conn, GATHERED)
+    new = [row for row in rows if row.id <= gathered]
+    old = [row for row in rows if row.id > gathered]
+    if new:
+        apply(conn, fold(new, sign, ALL))
+    if old:
+        groups = fold(old, sign, OLD)
+        for sums in groups.values():
+            sums.values[-1] = 0
+        apply(conn, groups)
+    return new
+
+
+def leave(conn: Connection, numbers: Sequence[int]) -> None:
+    """Take spans that are about to be deleted out of their sessions; of every scope, as `retract_all`."""
+    mark(conn, ROLLED, lock="FOR SHARE")
+    gathered = mark(conn, GATHERED)
+    rows = _numbered(conn, [number for number in numbers if number <= gathered])
+    people.withdraw(conn, rows, people.SESSION, gathered)
+
+
+def _numbered(conn: Connection, numbers: Sequence[int]) -> list[Any]:
     query = text(f"SELECT {_SOURCE} FROM traces_spans WHERE id IN :ids").bindparams(
         bindparam("ids", expanding=True)
     )
-    inside = [number for number in numbers if number <= rolled]
-    for start in range(0, len(inside), _CHUNK):
-        found = conn.execute(query, {"ids": inside[start : start + _CHUNK]}).all()
-        _apply(conn, _fold(found, sign))
+    found: list[Any] = []
+    for start in range(0, len(numbers), _CHUNK):
+        found.extend(conn.execute(query, {"ids": list(numbers[start : start + _CHUNK])}))
+    return found
 
 
 class Said(NamedTuple):
@@ -249,16 +204,22 @@ def index(conn: Connection, done: int, reached: int, texts: Sequence[Said]) -> b
 def unindex(conn: Connection, numbers: Sequence[int]) -> None:
     """Take spans out of the full-text index; their bodies must still be there."""
     done = mark(conn, INDEXED, lock="FOR SHARE")
-    for number in numbers:
-        if number > done:
-            continue
-        if not is_sqlite(conn):
-            conn.execute(text("DELETE FROM traces_text WHERE id = :id"), {"id": number})
+    known = [number for number in numbers if number <= done]
+    sqlite = is_sqlite(conn)
+    for start in range(0, len(known), _UNINDEX):
+        some = known[start : start + _UNINDEX]
+        if not sqlite:
+            conn.exec_driver_sql("DELETE FROM traces_text WHERE id = ANY(%s)", (some,))
             continue
         # An index without a copy of its text is told what to forget by handing it the same text again.
-        for said in _texts(conn, "s.id = :id", {"id": number}):
-            statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
-            conn.exec_driver_sql(statement, (said.span, said.words))
+        found = _texts(conn, f"s.id IN ({', '.join(map(str, some))})", {})
+        statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
+        if found:
+            conn.exec_driver_sql(statement, [(said.span, said.words) for said in found])
+
+
+_UNINDEX = 200
+"""Spans whose text is held at once."""
 
 
 def reindex(conn: Connection, number: int) -> None:
@@ -268,7 +229,9 @@ def reindex(conn: Connection, number: int) -> None:
     """
     if number > mark(conn, INDEXED, lock="FOR SHARE"):
         return
-    _insert_texts(conn, _texts(conn, "s.id = :id", {"id": number}))
+    found = _texts(conn, "s.id = :id", {"id": number})
+    if found:
+        _insert_texts(conn, found)
 
 
 def _insert_texts(conn: Connection, texts: Sequence[Said]) -> None:

@@ -28,9 +28,17 @@ class Search:
     """One query being answered."""
 
     def __init__(
-        self, conn: Connection, scope: Scope, node: Node | None, *, now: datetime, deadline: Deadline
+        self,
+        conn: Connection,
+        scope: Scope,
+        node: Node | None,
+        *,
+        now: datetime,
+        deadline: Deadline,
+        fresh: bool = False,
     ) -> None:
-        self.asking = Asking(conn, scope)
+        """`fresh` asks of traces that may not be in the full-text index yet: words are looked for in the bodies."""
+        self.asking = Asking(conn, scope, fresh=fresh)
         self.term = lower(self.asking, node, now)
         self._conn = conn
         self._deadline = deadline

@@ -1,228 +1,227 @@
-"""Sums over any time range, exact: roll-ups of whole days and hours, single rows for what they do not cover.
+"""Sums over any time range, exact: roll-ups of whole days and hours, single spans for what they do not cover.
 
-Everything is read by one statement, so that the mark, the roll-ups and the rows above the mark belong together
-on PostgreSQL too.
+Everything is read by one statement, so that the mark, the roll-ups and the spans above the mark belong together
+on PostgreSQL too. What no roll-up answers (two dimensions at once) is added up from single spans, within a deadline.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
 from penstock.core import clock
 from penstock.core.scope import Scope
 from penstock.traces import histogram
 from penstock.traces.histogram import Counts
 from penstock.traces.model import GroupBy, SeriesFilters, SeriesPoint, UsageRow
-from penstock.traces.store.prepare import CALL_KINDS, ERROR, KIND_CODES
+from penstock.traces.store.cuts import NS, ROLLED_SUMS, ROW_SUMS, Cut, Range
+from penstock.traces.store.deadline import limited
+from penstock.traces.store.folding import DAY, DIMENSIONS, HOUR, SUMS
+from penstock.traces.store.prepare import KIND_CODES
 from penstock.traces.store.read import scope_id
-from penstock.traces.store.rollup import DAY, DIMENSIONS, HOUR, SUMS
-
-_NS = 1_000_000_000
-_CALLS = ", ".join(str(code) for code in sorted(CALL_KINDS))
-_ROLLED = "(SELECT value FROM traces_marks WHERE name = 'rolled')"
-_GROUPS = {
-    "model": "coalesce(model, '')",
-    "kind": "kind",
-    "provider": "coalesce(provider, '')",
-    "user": "coalesce(\"user\", '')",
-    "key": "coalesce(key_id, '')",
-    "route": "coalesce(route, '')",
-    "day": f"start_ns / {_NS} - start_ns / {_NS} % {DAY}",
-}
-"""How a single row is grouped."""
-_ROLLED_GROUPS = {"kind": "kind", "day": f"bucket - bucket % {DAY}"}
-"""How a row of the roll-ups is grouped; by its value unless listed here."""
-_ROW_SUMS = (
-    f"1 AS calls, CASE WHEN status = {ERROR} THEN 1 ELSE 0 END AS errors, input_tokens, output_tokens, cached_tokens, "
-    "cache_write_tokens, reasoning_tokens, coalesce(cost_nano, 0) AS cost_nano, "
-    "CASE WHEN cost_nano IS NULL THEN 1 ELSE 0 END AS unpriced, (end_ns - start_ns) / 1000 AS latency_us"
-)
-_FOREVER = 1 << 62
-
-
-class _Range:
-    """A time range cut into whole days, whole hours and the edges that only single rows can answer."""
-
-    def __init__(self, since_ns: int | None, until_ns: int | None) -> None:
-        self.since, self.until = since_ns or 0, _FOREVER if until_ns is None else until_ns
-        hours = (-(-self.since // (HOUR * _NS)) * HOUR, self.until // (HOUR * _NS) * HOUR)
-        days = (-(-hours[0] // DAY) * DAY, hours[1] // DAY * DAY)
-        self.values: dict[str, int] = {"since": self.since, "until": self.until}
-        self.whole: list[tuple[int, str, str]] = []
-        self.edges: list[tuple[str, str]] = []
-        if hours[0] >= hours[1]:
-            self._edge("e0", self.since, self.until)
-            return
-        self._edge("e0", self.since, hours[0] * _NS)
-        self._edge("e1", hours[1] * _NS, self.until)
-        if days[0] >= days[1]:
-            self._whole(HOUR, "h0", hours[0], hours[1])
-            return
-        self._whole(HOUR, "h0", hours[0], days[0])
-        self._whole(DAY, "d0", days[0], days[1])
-        self._whole(HOUR, "h1", days[1], hours[1])
-
-    def _edge(self, name: str, low: int, high: int) -> None:
-        if low < high and high < _FOREVER + 1 and not (name == "e1" and self.until == _FOREVER):
-            self.edges.append((f"{name}_low", f"{name}_high"))
-            self.values |= {f"{name}_low": low, f"{name}_high": high}
-
-    def _whole(self, grain: int, name: str, low: int, high: int) -> None:
-        if low < high:
-            self.whole.append((grain, f"{name}_low", f"{name}_high"))
-            self.values |= {f"{name}_low": low, f"{name}_high": high}
-
-
-def _row_sources(span: _Range, columns: str, condition: str) -> list[str]:
-    """Return SELECTs of single rows: the edges below the mark, and everything above it."""
-    found = [
-        f"SELECT {columns} FROM traces_spans WHERE scope_id = :scope AND start_ns >= :{low} AND start_ns < :{high} "
-        f"AND id <= {_ROLLED} AND duplicate_of IS NULL {condition}"
-        for low, high in span.edges
-    ]
-    # The plus keeps the planner on the row number: above the mark there are few rows, at any time.
-    found.append(
-        f"SELECT {columns} FROM traces_spans WHERE id > {_ROLLED} AND +scope_id = :scope AND +start_ns >= :since "
-        f"AND +start_ns < :until AND duplicate_of IS NULL {condition}"
-    )
-    return found
-
-
-def usage(
-    conn: Connection, scope: Scope, group_by: GroupBy, *, since_ns: int | None, until_ns: int | None
-) -> list[UsageRow]:
-    """Return the sums per group for spans that started in [since, until), the costliest first."""
-    span = _Range(since_ns, until_ns)
-    kinds = "" if group_by == "kind" else f"AND kind IN ({_CALLS})"
-    rows_only = ' AND "user" IS NOT NULL' if group_by == "user" else ""
-    dimension = DIMENSIONS.get(group_by, DIMENSIONS[""])
-    parts = [
-        f"SELECT {_ROLLED_GROUPS.get(group_by, 'value')} AS grp, {', '.join(SUMS)} FROM traces_sums WHERE "
-        f"scope_id = :scope AND dimension = {dimension} AND grain = {grain} "
-        f"AND bucket >= :{low} AND bucket < :{high} {kinds}"
-        for grain, low, high in span.whole
-    ]
-    parts += _row_sources(span, f"{_GROUPS[group_by]} AS grp, {_ROW_SUMS}", kinds + rows_only)
-    sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
-    query = text(f"SELECT grp, {sums} FROM ({' UNION ALL '.join(parts)}) AS parts GROUP BY grp")
-    found = [
-        _usage_row(group_by, row)
-        for row in conn.execute(query, span.values | {"scope": scope_id(conn, scope)})
-        if row.calls
-    ]
-    if group_by == "day":
-        return sorted(found, key=lambda row: row.group)
-    return sorted(found, key=lambda row: (-row.cost_usd, -row.calls, row.group))
-
-
-def _usage_row(group_by: GroupBy, row: Any) -> UsageRow:
-    group = str(row.grp)
-    if group_by == "kind":
-        group = _KIND_NAMES[int(row.grp)]
-    elif group_by == "day":
-        group = clock.iso(clock.from_ns(int(row.grp) * _NS))[:10]
-    return UsageRow(
-        group=group,
-        calls=int(row.calls),
-        errors=int(row.errors),
-        input_tokens=int(row.input_tokens),
-        output_tokens=int(row.output_tokens),
-        cached_tokens=int(row.cached_tokens),
-        cache_write_tokens=int(row.cache_write_tokens),
-        reasoning_tokens=int(row.reasoning_tokens),
-        cost_usd=int(row.cost_nano) / 1e9,
-        unpriced=int(row.unpriced),
-        mean_latency_ms=round(int(row.latency_us) / int(row.calls) / 1000, 3),
-    )
-
 
 _KIND_NAMES = {code: name for name, code in KIND_CODES.items()}
+_WITH_TIMES = 200
+"""Groups of a usage report for which latencies are told: the costliest."""
+_SECONDS = 20.0
 
 
-class _Point:
-    __slots__ = ("cost", "latency", "sums", "ttft")
+def _scopes(conn: Connection, scopes: Sequence[Scope]) -> dict[int, str]:
+    return {number: scope.project for scope in scopes if (number := scope_id(conn, scope)) >= 0}
+
+
+def _merged(counts: Counts, packed: bytes | None, lone: int | None) -> None:
+    if packed is not None:
+        histogram.merge(counts, histogram.decode(bytes(packed)))
+    elif lone is not None:
+        histogram.merge(counts, {histogram.bucket(lone): 1})
+
+
+class _Total:
+    """Sums and times of one group or point."""
+
+    __slots__ = ("latency", "sums", "ttft")
 
     def __init__(self) -> None:
-        self.sums = [0, 0, 0, 0]
-        self.cost = 0
+        self.sums = dict.fromkeys(SUMS, 0)
         self.latency: Counts = {}
         self.ttft: Counts = {}
 
-    def point(self, at: int) -> SeriesPoint:
-        p50, p95, p99 = (_ms(v) for v in histogram.quantiles(self.latency, (0.5, 0.95, 0.99)))
-        ttft50, ttft95 = (_ms(v) for v in histogram.quantiles(self.ttft, (0.5, 0.95)))
-        return SeriesPoint(
-            time=clock.from_ns(at * _NS),
-            calls=self.sums[0],
-            errors=self.sums[1],
-            input_tokens=self.sums[2],
-            output_tokens=self.sums[3],
-            cost_usd=self.cost / 1e9,
-            p50_ms=p50,
-            p95_ms=p95,
-            p99_ms=p99,
-            ttft_p50_ms=ttft50,
-            ttft_p95_ms=ttft95,
-        )
+    def add(self, row: Any, *, times: bool) -> None:
+        for name in SUMS:
+            self.sums[name] += int(getattr(row, name))
+        if times:
+            self.times(row)
+
+    def times(self, row: Any) -> None:
+        _merged(self.latency, row.latency, row.elapsed_ns)
+        _merged(self.ttft, row.ttft, row.ttft_ns)
+
+    def less(self, other: "_Total", *, times: bool) -> None:
+        for name in SUMS:
+            self.sums[name] -= other.sums[name]
+        if not times:
+            self.latency, self.ttft = {}, {}
+        histogram.merge(self.latency, other.latency, -1)
+        histogram.merge(self.ttft, other.ttft, -1)
+
+    def fields(self) -> dict[str, Any]:
+        """Return what usage rows and points of a series have in common."""
+        calls = self.sums["calls"]
+        found: dict[str, Any] = {name: self.sums[name] for name in SUMS[:7]}
+        found |= {"unpriced": self.sums["unpriced"], "cache_hits": self.sums["cache_hits"]}
+        found["cost_usd"] = self.sums["cost_nano"] / 1e9
+        found["mean_latency_ms"] = round(self.sums["latency_us"] / calls / 1000, 3) if calls else None
+        quantiles = histogram.quantiles(self.latency, (0.5, 0.95, 0.99))
+        found |= dict(zip(("p50_ms", "p95_ms", "p99_ms"), map(_ms, quantiles), strict=True))
+        quantiles = histogram.quantiles(self.ttft, (0.5, 0.95))
+        return found | dict(zip(("ttft_p50_ms", "ttft_p95_ms"), map(_ms, quantiles), strict=True))
 
 
 def _ms(value_ns: float | None) -> float | None:
     return None if value_ns is None else round(value_ns / 1e6, 3)
 
 
-def _series_conditions(filters: SeriesFilters) -> tuple[str, str, dict[str, Any]]:
-    """Return the condition on roll-ups, the one on single rows, and their values."""
-    kinds = f"AND kind IN ({_CALLS})"
-    values: dict[str, Any] = {"dimension": DIMENSIONS[""]}
-    if filters.kind is not None:
-        kinds = "AND kind = :kind"
-        values["kind"] = KIND_CODES[filters.kind]
-    for name, column in (("model", "model"), ("provider", "provider"), ("route", "route"), ("key", "key_id")):
-        wanted = getattr(filters, name)
-        if wanted is not None:
-            values |= {"dimension": DIMENSIONS[name], "value": wanted}
-            return f"{kinds} AND value = :value", f"{kinds} AND {column} = :value", values
-    return kinds, kinds, values
+def usage(
+    conn: Connection,
+    scopes: Sequence[Scope],
+    group_by: GroupBy,
+    filters: SeriesFilters,
+    *,
+    since_ns: int | None,
+    until_ns: int | None,
+) -> list[UsageRow]:
+    """Return the sums per group for spans that started in [since, until), the costliest first (days in order)."""
+    projects = _scopes(conn, scopes)
+    cut = Cut(tuple(projects), group_by, filters)
+    span = Range(since_ns, until_ns)
+    with limited(conn, _SECONDS):
+        totals = _usage_totals(conn, cut, span)
+        order = sorted(
+            totals, key=lambda key: (-totals[key].sums["cost_nano"], -totals[key].sums["calls"], key)
+        )
+        _usage_times(conn, cut, span, {key: totals[key] for key in order[:_WITH_TIMES]})
+    if group_by == "day":
+        order.sort()
+    return [UsageRow(group=_label(group_by, key, projects), **totals[key].fields()) for key in order]
+
+
+def _usage_totals(conn: Connection, cut: Cut, span: Range) -> dict[Any, _Total]:
+    parts = span.sources(
+        cut, f"{cut.rolled_group} AS grp, {ROLLED_SUMS}", f"{cut.single_group} AS grp, {ROW_SUMS}"
+    )
+    sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+    query = text(f"SELECT grp, {sums} FROM ({' UNION ALL '.join(parts)}) AS parts GROUP BY grp")
+    totals: dict[Any, _Total] = {}
+    for row in conn.execute(query, span.values | cut.values):
+        if row.calls:
+            total = totals[row.grp] = _Total()
+            total.sums = {name: int(getattr(row, name)) for name in SUMS}
+    return totals
+
+
+_NO_TIMES = "NULL AS latency, NULL AS ttft"
+_LONE_TIMES = "s.end_ns - s.start_ns AS elapsed_ns, s.ttft_ns"
+_ROLLED_TIMES = "r.latency, r.ttft, CAST(NULL AS BIGINT) AS elapsed_ns, CAST(NULL AS BIGINT) AS ttft_ns"
+
+
+def _usage_times(conn: Connection, cut: Cut, span: Range, totals: dict[Any, _Total]) -> None:
+    """Add the latencies of `totals`; users have none in the roll-ups, and so none at all."""
+    if not totals or cut.dimension == DIMENSIONS["user"]:
+        return
+    parts = span.sources(
+        cut,
+        f"{cut.rolled_group} AS grp, {_ROLLED_TIMES}",
+        f"{cut.single_group} AS grp, {_NO_TIMES}, {_LONE_TIMES}",
+    )
+    query = text(f"SELECT * FROM ({' UNION ALL '.join(parts)}) AS parts WHERE grp IN :groups").bindparams(
+        bindparam("groups", expanding=True)
+    )
+    for row in conn.execute(query, span.values | cut.values | {"groups": list(totals)}):
+        totals[row.grp].times(row)
+
+
+def _label(group_by: str, key: Any, projects: dict[int, str]) -> str:
+    if group_by == "kind":
+        return _KIND_NAMES[int(key)]
+    if group_by == "project":
+        return projects[int(key)]
+    if group_by == "day":
+        return clock.iso(clock.from_ns(int(key) * NS))[:10]
+    return str(key)
 
 
 def timeseries(
-    conn: Connection, scope: Scope, filters: SeriesFilters, *, since_s: int, until_s: int, step: int
+    conn: Connection,
+    scopes: Sequence[Scope],
+    filters: SeriesFilters,
+    *,
+    since_s: int,
+    until_s: int,
+    step: int,
+    by: GroupBy | None = None,
+    top: int = 10,
 ) -> list[SeriesPoint]:
     """Return one point per `step` seconds from `since_s` to `until_s`, both multiples of `step`, gaps included.
 
-    Steps of whole hours come from the roll-ups, finer ones from single rows.
+    With `by` the points of the `top` costliest groups, then those of all others together (their group is None).
+    Steps of whole hours come from the roll-ups, finer ones from single spans.
     """
-    rolled, single, values = _series_conditions(filters)
-    values |= {"scope": scope_id(conn, scope), "low": since_s, "high": until_s}
-    values |= {"since": since_s * _NS, "until": until_s * _NS}
-    points = {at: _Point() for at in range(since_s, until_s, step)}
-    for row in conn.execute(text(_series_statement(rolled, single, step)), values):
-        point = points[row.at - row.at % step]
-        for place, number in enumerate((row.calls, row.errors, row.input_tokens, row.output_tokens)):
-            point.sums[place] += number
-        point.cost += row.cost_nano
-        for counts, histogram_bytes, lone in (
-            (point.latency, row.latency, row.elapsed_ns),
-            (point.ttft, row.ttft, row.ttft_ns),
-        ):
-            if histogram_bytes is not None:
-                histogram.merge(counts, histogram.decode(bytes(histogram_bytes)))
-            elif lone is not None:
-                histogram.merge(counts, {histogram.bucket(lone): 1})
-    return [points[at].point(at) for at in sorted(points)]
+    projects = _scopes(conn, scopes)
+    steps = range(since_s, until_s, step)
+    with limited(conn, _SECONDS):
+        everything = _points(conn, Cut(tuple(projects), "", filters), steps)[""]
+        if by is None:
+            return _series(None, everything)
+        cut = Cut(tuple(projects), by, filters)
+        span = Range(since_s * NS, until_s * NS)
+        totals = _usage_totals(conn, cut, span)
+        order = sorted(
+            totals, key=lambda key: (-totals[key].sums["cost_nano"], -totals[key].sums["calls"], key)
+        )
+        series = _points(conn, cut, steps, order[:top])
+    found: list[SeriesPoint] = []
+    for key in order[:top]:
+        found += _series(_label(by, key, projects), series[key])
+        for at, total in series[key].items():
+            everything[at].less(total, times=cut.dimension != DIMENSIONS["user"])
+    # By kind every kind counts, all together only those of model calls: there are no others then.
+    others = by != "kind" and any(total.sums["calls"] for total in everything.values())
+    return found + (_series(None, everything) if others else [])
 
 
-def _series_statement(rolled: str, single: str, step: int) -> str:
-    rows = (
-        f"SELECT start_ns / {_NS} AS at, {_ROW_SUMS}, NULL AS latency, NULL AS ttft, end_ns - start_ns AS elapsed_ns, "
-        "ttft_ns FROM traces_spans WHERE duplicate_of IS NULL AND"
+def _series(group: str | None, points: dict[int, _Total]) -> list[SeriesPoint]:
+    return [
+        SeriesPoint(time=clock.from_ns(at * NS), group=group, **total.fields())
+        for at, total in sorted(points.items())
+    ]
+
+
+def _points(
+    conn: Connection, cut: Cut, steps: range, groups: Iterable[Any] = ("",)
+) -> dict[Any, dict[int, _Total]]:
+    """Return group → start of a step → total, for each of `groups` and every step."""
+    found: dict[Any, dict[int, _Total]] = {key: {at: _Total() for at in steps} for key in groups}
+    if not found:
+        return found
+    values = cut.values | {"low": steps.start, "high": steps.stop, "groups": list(found)}
+    values |= {"since": steps.start * NS, "until": steps.stop * NS}
+    query = text(
+        f"SELECT * FROM ({_points_statement(cut, steps.step)}) AS parts WHERE grp IN :groups"
+    ).bindparams(bindparam("groups", expanding=True))
+    with_times = cut.dimension != DIMENSIONS["user"]
+    for row in conn.execute(query, values):
+        found[row.grp][row.at - (row.at - steps.start) % steps.step].add(row, times=with_times)
+    return found
+
+
+def _points_statement(cut: Cut, step: int) -> str:
+    single = f"s.start_ns / {NS} AS at, {cut.single_group} AS grp, {ROW_SUMS}, {_NO_TIMES}, {_LONE_TIMES}"
+    if step % HOUR or cut.dimension is None:
+        return cut.from_time(single, "since", "until")
+    rolled = f"r.bucket AS at, {cut.rolled_group} AS grp, {ROLLED_SUMS}, {_ROLLED_TIMES}"
+    parts = (
+        cut.from_rollup(rolled, HOUR if step % DAY else DAY, "low", "high"),
+        cut.above_mark(single, "since", "until"),
     )
-    if step % HOUR:
-        return f"{rows} scope_id = :scope AND start_ns >= :since AND start_ns < :until {single}"
-    grain = HOUR if step % DAY else DAY
-    return (
-        f"SELECT bucket AS at, {', '.join(SUMS)}, latency, ttft, NULL AS elapsed_ns, NULL AS ttft_ns FROM traces_sums "
-        f"WHERE scope_id = :scope AND dimension = :dimension AND grain = {grain} AND bucket >= :low AND bucket < :high "
-        f"{rolled} UNION ALL {rows} id > {_ROLLED} AND +scope_id = :scope AND +start_ns >= :since "
-        f"AND +start_ns < :until {single}"
-    )
+    return " UNION ALL ".join(parts)

@@ -176,10 +176,42 @@ sums = Table(
     *_sums(),
     Column("latency", LargeBinary, nullable=False),
     Column("ttft", LargeBinary, nullable=False),
+    Column("cache_hits", BigInteger, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 """Sums and histograms per `grain` (3600 or 86400 seconds) from `bucket` (seconds since the epoch), once for each
 dimension (all, model, provider, …): rows grow with the sum of what the dimensions hold, not with its product."""
+
+people = Table(
+    "traces_people",
+    metadata,
+    Column("scope_id", Integer, primary_key=True, autoincrement=False),
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("user", Text),
+    Column("traces", BigInteger, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("cost_nano", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("stale", SmallInteger, nullable=False),
+    Index("ix_traces_people_last", "scope_id", "kind", "last_ms", "name"),
+    Index("ix_traces_people_cost", "scope_id", "kind", "cost_nano", "name"),
+    Index("ix_traces_people_user", "scope_id", "kind", "user", "last_ms"),
+    Index(
+        "ix_traces_people_stale",
+        "stale",
+        sqlite_where=text("stale = 1"),
+        postgresql_where=text("stale = 1"),
+    ),
+    sqlite_with_rowid=False,
+)
+"""Totals of every user (kind 0) and session (kind 1). `first_ms` and `last_ms` are when traces began (their `at_ms`);
+`stale` asks the background to find them anew, because a trace left. A session's `user` is the first that was named."""
 
 marks = Table(
     "traces_marks",
@@ -188,7 +220,8 @@ marks = Table(
     Column("value", BigInteger, nullable=False),
 )
 """`settled`: which of several reports of a call counts is settled up to this row. `rolled`: spans up to this row are
-in the roll-ups. `indexed`: up to this row in the full-text index."""
+in the roll-ups. `gathered`, never beyond it: up to this row in `people`, in the roll-ups of the younger dimensions and
+in `cache_hits`. `indexed`: up to this row in the full-text index."""
 
 prices = Table(
     "traces_price_versions",

@@ -24,8 +24,10 @@ Pair: TypeAlias = tuple[int, int]
 class Asking:
     """One query being answered: its connection, scope, time window and bound values."""
 
-    def __init__(self, conn: Connection, scope: Scope) -> None:
+    def __init__(self, conn: Connection, scope: Scope, *, fresh: bool = False) -> None:
         self.conn = conn
+        self.fresh = fresh
+        """Whether the full-text index may not know the traces yet."""
         self.scope_id = read.scope_id(conn, scope)
         self.sqlite = is_sqlite(conn)
         self.values: dict[str, Any] = {"scope": self.scope_id}

@@ -104,6 +104,14 @@ class ScopeIds:
         self.scopes: dict[Scope, int] = {}
         self.facets: dict[tuple[int, str, str], int] = {}
         self._limit = limit
+        self._removals = -1
+
+    def check(self, conn: Connection) -> None:
+        """Forget the facets' numbers when names were removed since: they hold in no scope any more."""
+        removals = rollup.mark(conn, "facet_names")
+        if removals != self._removals:
+            self.facets.clear()
+            self._removals = removals
 
     def remember(self, scopes: Mapping[Scope, int], facets: Mapping[tuple[int, str, str], int]) -> None:
         """Keep what a transaction that has committed looked up."""
@@ -162,6 +170,7 @@ class Writing:
         conn = self._conn
         if not is_sqlite(conn):
             conn.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": WRITERS_LOCK})
+        self._known.check(conn)
         for scope in {span.scope for span in ordered}:
             self.scope_id(scope)
         ordered = logs.with_logs(conn, self._scopes, ordered)
@@ -361,11 +370,16 @@ def _take_back(conn: Connection, trace: int, rows: Sequence[tuple[Any, ...]]) ->
 
 
 def forget(conn: Connection, numbers: Sequence[int]) -> None:
-    """Delete the spans with these row numbers, their bodies and their words; sums are the caller's business."""
+    """Delete the spans with these row numbers, their bodies and their words; sums are the caller's business.
+
+    Their sessions lose them.
+    """
     rollup.unindex(conn, numbers)
-    for number in numbers:
-        conn.execute(text("DELETE FROM traces_bodies WHERE id = :id"), {"id": number})
-        conn.execute(text("DELETE FROM traces_spans WHERE id = :id"), {"id": number})
+    rollup.leave(conn, numbers)
+    if numbers:
+        for table in ("traces_bodies", "traces_spans"):
+            statement = f"DELETE FROM {table} WHERE id = {placeholder(conn)}"
+            conn.exec_driver_sql(statement, [(number,) for number in numbers])
 
 
 def remove_facets(conn: Connection, trace: int, pairs: Iterable[tuple[str, str]]) -> None:

@@ -1,0 +1,1 @@
+"""The SQL of what only MLflow's clients say."""

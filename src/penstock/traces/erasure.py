@@ -1,0 +1,154 @@
+"""Erasing everything of a user, of a session, or of named traces, in small steps."""
+
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from penstock.core import clock
+from penstock.core.errors import Invalid, NotFound
+from penstock.core.home import Home
+from penstock.core.scope import Actor
+from penstock.core.uow import UnitOfWork
+from penstock.traces import background, policy_service
+from penstock.traces.masking import hash_of
+from penstock.traces.store import erase, keeping, read
+from penstock.traces.store.erase import Removed, Subject
+
+STEP_SECONDS, PAUSE_SECONDS = 0.04, 0.02
+"""How long a transaction that deletes may take, and how long it leaves the lock to others afterwards."""
+_LOOK = 500
+MAX_IDS = 10_000
+
+
+class Erased(NamedTuple):
+    """What an erasure removed, or would remove."""
+
+    traces: int
+    spans: int
+
+
+def erase_traces(
+    home: Home,
+    actor: Actor,
+    *,
+    user: str | None = None,
+    session: str | None = None,
+    trace_ids: Sequence[str] = (),
+    dry_run: bool = False,
+) -> Erased:
+    """Delete every trace with a span of `user` or of `session`, or the traces named; exactly one of the three.
+
+    Rows, bodies, facets, roll-ups by user and the text index forget them; what the project spent stays in its sums,
+    without the name. A name that masking hashed is found as well. Steps are short transactions: writers go on, and an
+    erasure that was interrupted is finished by asking again. Raises Invalid; NotFound for what is no trace id.
+    """
+    if sum((user is not None, session is not None, bool(trace_ids))) != 1:
+        raise Invalid("Say whose traces to erase: a user, a session or trace ids, one of them.")
+    if user == "" or session == "":
+        raise Invalid("The name of whom to erase is empty.")
+    with home.read() as uow:
+        uow.may(actor, "traces.admin", "erase")
+        key = policy_service.hash_key(uow, actor.scope)
+    what = "user" if user is not None else "session" if session is not None else "traces"
+    names = [name for name in (user, session) if name]
+    if key is not None:
+        names += [hash_of(key, name) for name in names]
+    if dry_run:
+        return _foreseen(home, actor, what, names, trace_ids)
+    with home.begin() as uow:
+        # First, so that it is on record even when the machine stops half-way. The name is not: it is to be forgotten.
+        uow.audit(actor, "traces.erase", what, named=len(trace_ids))
+    done = Removed()
+    if what == "traces":
+        remove(home, actor, _rows(home, actor, trace_ids), done)
+    for name in names:
+        _subject(home, actor, "user" if what == "user" else "session", name, done)
+    with home.begin() as uow:
+        keeping.move(uow.conn, keeping.SCRUB, 1)
+        uow.audit(actor, "traces.erased", what, traces=done.traces, spans=done.spans)
+    return Erased(done.traces, done.spans)
+
+
+def _rows(home: Home, actor: Actor, trace_ids: Sequence[str]) -> list[int]:
+    if len(trace_ids) > MAX_IDS:
+        raise Invalid(f"At most {MAX_IDS} traces can be named at once.")
+    found = []
+    with home.read() as uow:
+        for trace_id in trace_ids:
+            row = read.trace_row(uow.conn, actor.scope, trace_key(trace_id))
+            if row is not None:
+                found.append(row)
+    return found
+
+
+def trace_key(trace_id: str) -> bytes:
+    """Return the bytes of a trace id; raises NotFound for what is none."""
+    try:
+        raw = bytes.fromhex(trace_id)
+    except ValueError:
+        raw = b""
+    if len(raw) != 16:
+        raise NotFound(f"There is no trace {trace_id!r}.", hint="A trace id is 32 hex digits.")
+    return raw
+
+
+def _foreseen(home: Home, actor: Actor, what: str, names: Sequence[str], trace_ids: Sequence[str]) -> Erased:
+    rows = set(_rows(home, actor, trace_ids))
+    with home.read() as uow:
+        for name in names:
+            subject: Subject = "user" if what == "user" else "session"
+            rows.update(erase.of_subject(uow.conn, actor.scope, subject, name, limit=1 << 40))
+        ordered = sorted(rows)
+        spans = sum(
+            erase.spans_in(uow.conn, actor.scope, ordered[start : start + _LOOK])
+            for start in range(0, len(ordered), _LOOK)
+        )
+    return Erased(len(ordered), spans)
+
+
+def _subject(home: Home, actor: Actor, subject: Subject, name: str, done: Removed) -> None:
+    while True:
+        with home.read() as uow:
+            rows = erase.of_subject(uow.conn, actor.scope, subject, name, limit=_LOOK)
+        if not rows:
+            break
+        remove(home, actor, rows, done)
+    with home.begin() as uow:
+        erase.forget_subject(uow.conn, actor.scope, subject, name)
+
+
+def remove(home: Home, actor: Actor, rows: Sequence[int], done: Removed) -> None:
+    """Delete the traces with these row numbers, keeping the sums, in transactions of about 40 ms; adds to `done`."""
+    left = list(rows)
+    while left:
+        # What a trace holds has to be in the roll-ups before it goes: the project's sums keep it.
+        background.roll_up(home)
+        late: list[int] = []
+        while left:
+            with home.begin() as uow:
+                _step(uow, actor, left, late, done)
+            threading.Event().wait(PAUSE_SECONDS)  # a writer that waits for the lock gets it now
+        left = late
+    with home.begin() as uow:
+        erase.forget_names(uow.conn, actor.scope, done.facets)
+    done.facets.clear()
+
+
+def _step(uow: UnitOfWork, actor: Actor, left: list[int], late: list[int], done: Removed) -> None:
+    until = clock.monotonic() + STEP_SECONDS
+    while left and clock.monotonic() < until:
+        batch = left[:10]
+        fresh = erase.unrolled(uow.conn, actor.scope, batch)
+        late.extend(fresh)
+        for row in batch:
+            if row not in fresh and not _gone(uow, actor, row, done, until):
+                return  # a large trace: the next transaction goes on with it
+            left.remove(row)
+
+
+def _gone(uow: UnitOfWork, actor: Actor, row: int, done: Removed, until: float) -> bool:
+    """Delete a trace as far as there is time; returns whether all of it is gone."""
+    while not erase.remove_some(uow.conn, actor.scope, row, done, keep_sums=True):
+        if clock.monotonic() > until:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""Imports: what other programs export, read row by row into spans."""

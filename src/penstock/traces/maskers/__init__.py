@@ -1,0 +1,1 @@
+"""Maskers that come with traces."""

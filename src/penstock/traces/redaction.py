@@ -1,0 +1,132 @@
+"""Redacting after the fact: stored spans are written anew without what must not be known any more."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from penstock.core.errors import Invalid
+from penstock.core.home import Home
+from penstock.core.scope import Actor
+from penstock.traces import policy
+from penstock.traces.erasure import MAX_IDS, PAUSE_SECONDS, trace_key
+from penstock.traces.exporter import listed
+from penstock.traces.masking import SpanMasker
+from penstock.traces.model import SpanRecord, TraceFilters
+from penstock.traces.policy import Masking
+from penstock.traces.policy_service import hash_key
+from penstock.traces.store import erase, keeping, read, redact
+from penstock.traces.store.prepare import facets_of, prepare
+from penstock.traces.store.write import ScopeIds, Writing
+
+_PAGE, _BATCH = 100, 50
+
+
+class Redacted(NamedTuple):
+    """What a redaction looked at and changed, or would change."""
+
+    looked_at: int
+    """Traces."""
+    traces: int
+    spans: int
+
+
+def redact_traces(
+    home: Home,
+    actor: Actor,
+    *,
+    masking: dict[str, Any],
+    filters: TraceFilters | None = None,
+    trace_ids: Sequence[str] = (),
+    dry_run: bool = False,
+) -> Redacted:
+    """Apply `masking` (as in a project's policies) to the traces that are named or that `filters` select.
+
+    Rows, previews, bodies, facets, sums by user and the text index hold only what is left; there is no way back. What
+    is left can be searched once the background has indexed it. Steps are short transactions. Raises Invalid for rules
+    that do nothing; NotFound for what is no trace id.
+    """
+    wanted = policy.parse({"masking": masking}).masking
+    if wanted == Masking():
+        raise Invalid("There is nothing to redact.", hint="Give detectors, patterns or keys.")
+    if (filters is None) == (not trace_ids):
+        raise Invalid("Say which traces to redact: by filters or by ids.")
+    with home.read() as uow:
+        uow.may(actor, "traces.admin", "redact")
+        key = hash_key(uow, actor.scope)
+    if key is None and any(rule.action == "hash" for rule in wanted.keys):
+        raise Invalid("This project has no key for hashes yet.", hint="Set its policies first.")
+    masker = SpanMasker(wanted, key or b"")
+    if not dry_run:
+        with home.begin() as uow:
+            rules = {"patterns": len(wanted.patterns), "keys": len(wanted.keys)}
+            uow.audit(actor, "traces.redact", "traces", detectors=sorted(wanted.detectors), **rules)
+    looked_at = traces = spans = 0
+    for row, trace_id in _selected(home, actor, filters, trace_ids):
+        looked_at += 1
+        with home.read() as uow:
+            found = ((record, masker.apply(record)) for record in read.records(uow.conn, row, trace_id))
+            changed = [old for old, new in found if new != old]
+        said = _logs(home, actor, trace_id, masker, dry_run)
+        traces += bool(changed or said)
+        spans += len(changed)
+        if changed and not dry_run:
+            _rewrite(home, actor, row, changed, masker)
+    if not dry_run:
+        with home.begin() as uow:
+            keeping.move(uow.conn, keeping.SCRUB, 1)
+            uow.audit(actor, "traces.redacted", "traces", traces=traces, spans=spans)
+    return Redacted(looked_at, traces, spans)
+
+
+def _selected(
+    home: Home, actor: Actor, filters: TraceFilters | None, trace_ids: Sequence[str]
+) -> Iterator[tuple[int, str]]:
+    if len(trace_ids) > MAX_IDS:
+        raise Invalid(f"At most {MAX_IDS} traces can be named at once.")
+    keys = [trace_key(trace_id) for trace_id in trace_ids]
+    after: tuple[int, int] | None = None
+    while filters is not None:
+        with home.read() as uow:
+            page = listed(uow, actor, filters, after, _PAGE)
+        yield from _rows(home, actor, [bytes.fromhex(item.trace_id) for item in page.items])
+        after = page.next
+        if after is None:
+            return
+    yield from _rows(home, actor, keys)
+
+
+def _rows(home: Home, actor: Actor, keys: Sequence[bytes]) -> list[tuple[int, str]]:
+    with home.read() as uow:
+        rows = [(read.trace_row(uow.conn, actor.scope, key), key.hex()) for key in keys]
+    return [(row, trace_id) for row, trace_id in rows if row is not None]
+
+
+def _logs(home: Home, actor: Actor, trace_id: str, masker: SpanMasker, dry_run: bool) -> int:
+    """Redact the log records of a trace first: what they say is joined to spans that are written anew."""
+    key = bytes.fromhex(trace_id)
+    if dry_run:
+        with home.read() as uow:
+            return len(redact.changed_logs(uow.conn, actor.scope, key, masker.apply_content))
+    with home.begin() as uow:
+        found = redact.changed_logs(uow.conn, actor.scope, key, masker.apply_content)
+        redact.rewrite_logs(uow.conn, actor.scope, found)
+    return len(found)
+
+
+def _rewrite(home: Home, actor: Actor, row: int, spans: Sequence[SpanRecord], masker: SpanMasker) -> None:
+    pairs: set[tuple[str, str]] = set()
+    for start in range(0, len(spans), _BATCH):
+        batch = spans[start : start + _BATCH]
+        with home.begin() as uow:
+            # Read again: another version may have come meanwhile, and must not be lost.
+            current = [
+                record
+                for span in batch
+                for record in read.records(uow.conn, row, span.trace_id, bytes.fromhex(span.span_id))
+            ]
+            pairs.update(pair for record in current for pair in facets_of(record))
+            writing = Writing(uow.conn, ScopeIds())
+            writing.write([prepare(actor.scope, masker.apply(record)) for record in current])
+        threading.Event().wait(PAUSE_SECONDS)
+    with home.begin() as uow:
+        erase.forget_names(uow.conn, actor.scope, erase.facet_ids(uow.conn, actor.scope, pairs))

@@ -1,0 +1,129 @@
+"""HTTP of reports, under /api/v1: usage and time series."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+
+from penstock.core import clock
+from penstock.core.http import CurrentActor, Page, ReadUow
+from penstock.traces import reports
+from penstock.traces.model import GroupBy, Kind, SeriesFilters, Status
+
+router = APIRouter()
+
+
+class SumsModel(BaseModel):
+    """What is summed everywhere; latencies are accurate to 2 %, null where they are not known."""
+
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    """Input tokens that the provider read from its prompt cache."""
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_usd: float
+    unpriced: int
+    """Calls whose price is not known: their cost is missing."""
+    cache_hits: int
+    """Calls that the gateway answered from its cache."""
+    mean_latency_ms: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    ttft_p50_ms: float | None
+    ttft_p95_ms: float | None
+
+
+class UsageModel(SumsModel):
+    """Sums of one group."""
+
+    group: str
+
+
+class PointModel(SumsModel):
+    """One bucket of a time series."""
+
+    time: datetime
+    """Start of the bucket."""
+    group: str | None
+    """With `by`: which group; null for all others together."""
+
+
+class ReportQuery(BaseModel):
+    """Which calls are counted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: datetime | None = None
+    until: datetime | None = None
+    kind: Kind | None = None
+    model: str | None = None
+    requested_model: str | None = None
+    provider: str | None = None
+    route: str | None = None
+    key: str | None = None
+    user: str | None = None
+    environment: str | None = None
+    prompt: str | None = None
+    status: Status | None = None
+    project: str | None = None
+
+    def filters(self) -> SeriesFilters:
+        """Return the conditions as the verbs take them."""
+        given = self.model_dump(include=set(SeriesFilters.__struct_fields__))
+        return SeriesFilters(**given)
+
+    def range(self) -> tuple[datetime | None, datetime | None]:
+        """Return since and until, in UTC unless they said otherwise."""
+        return _aware(self.since), _aware(self.until)
+
+
+class UsageQuery(ReportQuery):
+    """What to sum, and by what."""
+
+    group_by: GroupBy = "model"
+
+
+class SeriesQuery(ReportQuery):
+    """What to draw."""
+
+    bucket: Annotated[int | None, Query(ge=1, description="Seconds per point; default: fitting")] = None
+    by: GroupBy | None = None
+    top: Annotated[int, Query(ge=1, le=reports.MAX_GROUPS, description="Groups told apart, with `by`")] = 10
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return None if moment is None else clock.parse_iso(moment.isoformat())
+
+
+@router.get("/usage")
+def usage(uow: ReadUow, actor: CurrentActor, query: Annotated[UsageQuery, Query()]) -> Page[UsageModel]:
+    """Sum calls, tokens and cost per group, exactly. By kind every span counts, otherwise calls of models."""
+    since, until = query.range()
+    rows = reports.usage(
+        uow, actor, group_by=query.group_by, since=since, until=until, filters=query.filters()
+    )
+    return Page(items=[UsageModel(**msgspec.structs.asdict(row)) for row in rows])
+
+
+@router.get("/timeseries")
+def timeseries(uow: ReadUow, actor: CurrentActor, query: Annotated[SeriesQuery, Query()]) -> Page[PointModel]:
+    """Calls, errors, tokens, cost and latency over time; the last 24 hours when no range is given."""
+    since, until = query.range()
+    end = until or clock.now()
+    points = reports.timeseries(
+        uow,
+        actor,
+        since=since or end - timedelta(hours=24),
+        until=end,
+        bucket=None if query.bucket is None else timedelta(seconds=query.bucket),
+        filters=query.filters(),
+        by=query.by,
+        top=query.top,
+    )
+    return Page(items=[PointModel(**msgspec.structs.asdict(point)) for point in points])

@@ -1,0 +1,114 @@
+"""The verbs of reports: what calls cost, how many there were, how long they took."""
+
+from datetime import datetime, timedelta
+from typing import cast, get_args
+
+from penstock.core import clock
+from penstock.core.auth import service as auth
+from penstock.core.errors import Invalid
+from penstock.core.scope import Actor, Scope
+from penstock.core.uow import UnitOfWork
+from penstock.traces.model import GroupBy, SeriesFilters, SeriesPoint, UsageRow
+from penstock.traces.store import sums
+
+MAX_POINTS = 3000
+MAX_GROUPS = 50
+
+
+def group_named(name: str) -> GroupBy:
+    """Return `name` as a GroupBy; raises Invalid for anything that usage cannot be grouped by."""
+    for known in get_args(GroupBy):
+        if name == known:
+            return cast(GroupBy, known)
+    *most, last = get_args(GroupBy)
+    raise Invalid(f"Cannot group by {name!r}.", hint=f"Use {', '.join(most)} or {last}.")
+
+
+def _scopes(uow: UnitOfWork, actor: Actor, group_by: GroupBy | None) -> list[Scope]:
+    """Return whose sums are asked for: by project those of every project the actor may enter, else its own."""
+    if group_by != "project":
+        return [actor.scope]
+    names = {project.name for project in auth.list_projects(uow, actor)} | {actor.scope.project}
+    return [Scope(actor.scope.tenant, name) for name in sorted(names)]
+
+
+def usage(
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    group_by: GroupBy = "model",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    filters: SeriesFilters | None = None,
+) -> list[UsageRow]:
+    """Return exact sums per group over spans that started in [since, until), the costliest first (days in order).
+
+    Grouped by kind every span counts, otherwise only calls of models (kinds llm and embedding). By project: every
+    project that the actor may enter. Raises Unprocessable when single spans must be read and are too many.
+    """
+    uow.may(actor, "traces.read")
+    return sums.usage(
+        uow.conn,
+        _scopes(uow, actor, group_by),
+        group_by,
+        filters or SeriesFilters(),
+        since_ns=None if since is None else clock.to_ns(since),
+        until_ns=None if until is None else clock.to_ns(until),
+    )
+
+
+def timeseries(
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    since: datetime,
+    until: datetime,
+    bucket: timedelta | None = None,
+    filters: SeriesFilters | None = None,
+    by: GroupBy | None = None,
+    top: int = 10,
+) -> list[SeriesPoint]:
+    """Return calls, errors, tokens, cost and latency quantiles per `bucket` (default: fitting the range).
+
+    The range is widened to whole buckets, which start at multiples of `bucket` since the epoch. `by` splits the series
+    into its `top` costliest groups and, where there are more, all others together. Raises Invalid for a bucket that is
+    neither a divisor of an hour nor whole hours or days, or for more than 3,000 of them.
+    """
+    uow.may(actor, "traces.read")
+    first, last, step = _steps(since, until, bucket)
+    if by == "day":
+        raise Invalid("A time series cannot be split by day.", hint="Give a bucket of 86400 seconds.")
+    if not 1 <= top <= MAX_GROUPS:
+        raise Invalid(f"top must be 1 to {MAX_GROUPS}, not {top}.")
+    return sums.timeseries(
+        uow.conn,
+        _scopes(uow, actor, by),
+        filters or SeriesFilters(),
+        since_s=first,
+        until_s=last,
+        step=step,
+        by=by,
+        top=top,
+    )
+
+
+def _steps(since: datetime, until: datetime, bucket: timedelta | None) -> tuple[int, int, int]:
+    since_s, until_s = clock.to_ns(since) // 10**9, -(-clock.to_ns(until) // 10**9)
+    if since_s >= until_s:
+        raise Invalid("`since` must be before `until`.")
+    step = int(bucket.total_seconds()) if bucket else _fitting(until_s - since_s)
+    if step <= 0 or (3600 % step and step % 3600) or (step > 86400 and step % 86400):
+        raise Invalid(
+            f"A bucket of {step} seconds is not possible.", hint="Use 60, 300, 900, 3600 or 86400 seconds."
+        )
+    first, last = since_s - since_s % step, -(-until_s // step) * step
+    if (last - first) // step > MAX_POINTS:
+        raise Invalid(f"That would be more than {MAX_POINTS} points.", hint="Choose a larger bucket.")
+    return first, last, step
+
+
+def _fitting(seconds: int) -> int:
+    for limit, step in ((2 * 3600, 60), (6 * 3600, 300), (8 * 86400, 3600)):
+        if seconds <= limit:
+            return step
+    return 86400

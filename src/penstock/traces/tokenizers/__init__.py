@@ -1,0 +1,1 @@
+"""Tokenizers for calls whose usage nobody reported: plug-ins of the group `penstock.tokenizers`."""

@@ -1,0 +1,1 @@
+"""Experiments and their runs: parameters, metrics over steps, tags, artifacts, logged models."""

@@ -1,0 +1,151 @@
+"""Erasing: nothing of the person is left in any table, nor, once scrubbed, in any file."""
+
+from pathlib import Path
+
+import pytest
+
+from penstock.core.errors import Denied, Invalid, NotFound
+from penstock.core.home import Home
+from penstock.core.scope import Actor, Role
+from penstock.traces import background, body, keeper, service
+from penstock.traces.model import TraceFilters
+from penstock.traces.store.prepare import prepare
+from penstock.traces.store.write import ScopeIds
+from penstock.traces.writer import write
+from tests.traces.build import call
+
+
+def listed(home: Home, actor: Actor, **filters: object) -> list[str]:
+    with home.read() as uow:
+        page = service.list_traces(uow, actor, filters=TraceFilters(**filters), limit=1000)  # type: ignore[arg-type]
+    return [trace.trace_id for trace in page.items]
+
+
+def scrub(home: Home) -> None:
+    for _ in range(20):
+        keeper.sweep(home)
+        if keeper.scrubbed(home):
+            return
+    raise AssertionError("the scrubbing does not end")
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def said(words: str, **given: object) -> dict[str, object]:
+    return {"output": f'"{words}"'.encode(), "metadata": {"note": words}, **given}
+
+
+def test_nothing_of_a_user_is_left_in_the_files(sqlite_home: Home) -> None:
+    home, actor = sqlite_home, _owner(sqlite_home)
+    hers = [call(user="zyxwvu", session="plugh-1", **said(f"xyzzyfrob {n} quuxmarker")) for n in range(40)]
+    others = [call(user=f"other{n}", **said(f"ordinary text {n}")) for n in range(400)]
+    for start in range(0, 40, 10):
+        service.ingest(home, actor.scope, [*hers[start : start + 10], *others[start * 10 : start * 10 + 100]])
+        background.catch_up(home)
+    packed = [
+        body.pack(span)[30:] for span in hers
+    ]  # bodies are compressed: their words cannot be looked for
+    secrets = (b"zyxwvu", b"xyzzyfrob", b"quuxmarker", b"plugh-1", *packed)
+    before = bytes_of(home.path)
+    assert all(secret in before for secret in secrets)
+    assert service.erase_traces(home, actor, user="zyxwvu") == (40, 40)
+    scrub(home)
+    after = bytes_of(home.path)
+    assert [secret for secret in secrets if secret in after] == []
+    assert len(listed(home, actor)) == len(listed(home, actor, q="ordinary text")) == 400
+
+
+def _owner(home: Home) -> Actor:
+    return Actor(id="prs_1", name="owner", role=Role.OWNER)
+
+
+def test_a_users_traces_go_and_the_projects_sums_stay(home: Home, actor: Actor) -> None:
+    spans = [call(user="ada", output=b'"walrus"') for _ in range(3)]
+    spans.append(call(trace_id=spans[0].trace_id, user=None, output=b'"walrus too"'))
+    spans.append(call(user="bob", output=b'"walrus three"'))
+    service.ingest(home, actor.scope, spans)
+    background.catch_up(home)
+    assert service.erase_traces(home, actor, user="ada", dry_run=True) == (3, 4)
+    assert len(listed(home, actor)) == 4
+    assert service.erase_traces(home, actor, user="ada") == (3, 4)
+    assert service.erase_traces(home, actor, user="ada") == (0, 0)
+    assert listed(home, actor) == listed(home, actor, q="walrus") == [spans[-1].trace_id]
+    assert listed(home, actor, user="ada") == []
+    with home.read() as uow:
+        assert [row.group for row in service.usage(uow, actor, group_by="user")] == ["bob"]
+        assert [row.calls for row in service.usage(uow, actor, group_by="model")] == [5]
+        for table in ("traces_spans", "traces_bodies"):
+            assert uow.conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 1
+    scrub(home)
+    assert listed(home, actor, q="walrus") == [spans[-1].trace_id]
+
+
+def test_spans_that_came_after_the_roll_up_are_counted_before_they_go(home: Home, actor: Actor) -> None:
+    service.ingest(home, actor.scope, [call(user="ada")])
+    assert service.erase_traces(home, actor, user="ada").traces == 1
+    with home.read() as uow:
+        assert [row.calls for row in service.usage(uow, actor)] == [1]
+
+
+def test_a_session_and_named_traces_can_be_erased(home: Home, actor: Actor) -> None:
+    spans = [call(session="s1"), call(session="s1"), call(session="s2"), call()]
+    service.ingest(home, actor.scope, spans)
+    assert service.erase_traces(home, actor, session="s1").traces == 2
+    ids = [spans[3].trace_id, spans[0].trace_id]
+    assert service.erase_traces(home, actor, trace_ids=ids, dry_run=True).traces == 1
+    assert service.erase_traces(home, actor, trace_ids=ids).traces == 1
+    assert listed(home, actor) == [spans[2].trace_id]
+
+
+def test_an_erased_user_who_comes_back_is_found_again(home: Home, actor: Actor) -> None:
+    first, second = call(user="ada"), call(user="ada")
+    known = ScopeIds()  # long-lived writers remember the numbers of names
+    write(home, known, [prepare(actor.scope, first)])
+    service.erase_traces(home, actor, user="ada")
+    write(home, known, [prepare(actor.scope, second)])
+    assert listed(home, actor, user="ada") == [second.trace_id]
+
+
+def test_a_trace_of_many_spans_goes_in_several_steps(home: Home, actor: Actor) -> None:
+    first = call(user="ada", metadata={"n": "0"})
+    more = [call(trace_id=first.trace_id, metadata={"n": str(n)}) for n in range(1, 450)]
+    service.ingest(home, actor.scope, [first, *more])
+    assert service.erase_traces(home, actor, user="ada") == (1, 450)
+    with home.read() as uow:
+        for table in ("spans", "bodies", "facets", "facet_names", "traces"):
+            assert uow.conn.exec_driver_sql(f"SELECT count(*) FROM traces_{table}").scalar_one() == 0
+        assert [row.calls for row in service.usage(uow, actor)] == [450]
+
+
+def test_another_projects_namesake_stays(home: Home, actor: Actor) -> None:
+    other = type(actor.scope)(actor.scope.tenant, "other")
+    service.ingest(home, other, [call(user="ada")])
+    service.ingest(home, actor.scope, [call(user="ada")])
+    assert service.erase_traces(home, actor, user="ada").traces == 1
+    with home.read() as uow:
+        assert uow.conn.exec_driver_sql("SELECT count(*) FROM traces_traces").scalar_one() == 1
+        query = "SELECT count(*) FROM traces_facet_names WHERE value = 'ada'"
+        assert uow.conn.exec_driver_sql(query).scalar_one() == 1
+
+
+def test_the_audit_log_says_that_and_not_who(home: Home, actor: Actor) -> None:
+    service.ingest(home, actor.scope, [call(user="ada")])
+    service.erase_traces(home, actor, user="ada")
+    with home.read() as uow:
+        rows = uow.conn.exec_driver_sql("SELECT action, target, detail FROM core_audit").all()
+    acts = [tuple(map(str, row)) for row in rows if row[0].startswith("traces.")]
+    assert [act[:2] for act in acts] == [("traces.erase", "user"), ("traces.erased", "user")]
+    assert "ada" not in str(acts)
+
+
+def test_wrong_requests_are_refused(home: Home, actor: Actor) -> None:
+    for wrong in ({}, {"user": "a", "session": "b"}, {"user": ""}):
+        with pytest.raises(Invalid):
+            service.erase_traces(home, actor, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(NotFound):
+        service.erase_traces(home, actor, trace_ids=["xyz"])
+    viewer = Actor(id="p", name="p", role=Role.MEMBER)
+    with pytest.raises(Denied):
+        service.erase_traces(home, viewer, user="a")

@@ -1,0 +1,175 @@
+"""Keeping over HTTP: policies, erase, redact, import, export."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from penstock.core.auth import service as auth
+from penstock.core.home import Home
+from penstock.core.scope import Actor, Role
+from penstock.traces import background, keeper, otlp_out, parquet, service
+from penstock.traces.lines import as_line
+from tests.traces.build import call
+from tests.traces.import_samples import LANGFUSE_TRACE
+
+POLICIES: dict[str, Any] = {
+    "retention": {"days": 30, "traces": None},
+    "sampling": [
+        {
+            "name": "busy",
+            "rate": 0.1,
+            "where": {"route": "chat"},
+            "keep": {
+                "errors": True,
+                "slower_than_ms": 2000,
+                "costlier_than_usd": None,
+                "scores_below": {"thumb": 0.5},
+                "judged": False,
+            },
+        }
+    ],
+    "masking": {
+        "detectors": {"pii": {"kinds": ["email"]}},
+        "patterns": [{"name": "ticket", "pattern": "T-[0-9]+", "replacement": None}],
+        "keys": [{"key": "user", "action": "hash"}],
+    },
+}
+
+
+@pytest.fixture
+def member(client: TestClient, home: Home) -> dict[str, str]:
+    """Headers of a key that may write and not administrate."""
+    with home.begin() as uow:
+        owner, _ = auth.ensure_owner(uow)
+        _, secret = auth.create_key(uow, owner.actor(), name="m", role=Role.MEMBER)
+    client.cookies.clear()
+    return {"authorization": f"Bearer {secret}"}
+
+
+def test_policies_are_set_and_shown(client: TestClient, home: Home) -> None:
+    fresh = client.get("/api/v1/traces/policies").json()
+    assert (fresh["effective"], fresh["updated_at"]) == ({"days": 0, "traces": 0}, None)
+    put = client.put("/api/v1/traces/policies", json=POLICIES)
+    assert put.status_code == 200, put.text
+    found = client.get("/api/v1/traces/policies").json()
+    assert found["policies"] == POLICIES and found["effective"] == {"days": 30, "traces": 0}
+    assert found["updated_by"] and found["let_go"] == []
+    assert client.put("/api/v1/traces/policies", json={}).json()["policies"]["sampling"] == []
+    with home.read() as uow:
+        query = "SELECT count(*) FROM core_audit WHERE action = 'traces.policies'"
+        assert uow.conn.exec_driver_sql(query).scalar_one() == 2
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"retention": {"days": -1}},
+        {"sampling": [{"name": "x", "rate": 3}]},
+        {"masking": {"patterns": [{"name": "x", "pattern": "("}]}},
+        {"masking": {"detectors": {"nobody": {}}}},
+        {"colour": 1},
+    ],
+)
+def test_wrong_policies_are_refused(client: TestClient, document: dict[str, Any]) -> None:
+    assert client.put("/api/v1/traces/policies", json=document).status_code in (400, 422)
+
+
+def test_what_was_let_go_is_shown(client: TestClient, home: Home, actor: Actor) -> None:
+    service.ingest(home, actor.scope, [call(start_ns=1_700_000_000_000_000_000)])
+    background.catch_up(home)
+    client.put("/api/v1/traces/policies", json={"retention": {"days": 1}})
+    keeper.sweep(home)
+    (row,) = client.get("/api/v1/traces/policies").json()["let_go"]
+    assert (row["reason"], row["traces"], row["spans"]) == ("age", 1, 1)
+
+
+def test_erase(client: TestClient, home: Home, actor: Actor) -> None:
+    service.ingest(home, actor.scope, [call(user="ada"), call(user="bob")])
+    url = "/api/v1/traces/erase"
+    dry = client.post(url, json={"user": "ada", "dry_run": True}).json()
+    assert dry == {"traces": 1, "spans": 1, "dry_run": True}
+    assert client.post(url, json={"user": "ada"}).json() == {"traces": 1, "spans": 1, "dry_run": False}
+    assert [item["user"] for item in client.get("/api/v1/traces").json()["items"]] == ["bob"]
+    assert client.post(url, json={}).status_code == 400
+    assert client.post(url, json={"trace_ids": ["x"]}).status_code == 404
+
+
+def test_redact(client: TestClient, home: Home, actor: Actor) -> None:
+    spans = [call(route="a", output=b'"ada@example.com"'), call(route="b", output=b'"bob@example.com"')]
+    service.ingest(home, actor.scope, spans)
+    url = "/api/v1/traces/redact"
+    pii = {"detectors": {"pii": {}}}
+    assert client.post(url, json=pii | {"query": "route:a", "dry_run": True}).json() == {
+        "looked_at": 1,
+        "traces": 1,
+        "spans": 1,
+        "dry_run": True,
+    }
+    assert client.post(url, json=pii | {"query": "route:a"}).json()["spans"] == 1
+    assert client.post(url, json={"fields": ["output"], "filters": {"route": "b"}}).json()["spans"] == 1
+    shown = [
+        client.get(f"/api/v1/traces/{span.trace_id}/spans/{span.span_id}").json()["output"] for span in spans
+    ]
+    assert shown == ["[EMAIL]", "[MASKED]"]
+    for wrong in ({}, pii, pii | {"query": "route:("}, pii | {"filters": {"colour": 1}}):
+        assert client.post(url, json=wrong).status_code == 400, wrong
+
+
+def test_members_may_import_and_not_administrate(client: TestClient, member: dict[str, str]) -> None:
+    assert client.get("/api/v1/traces/policies", headers=member).status_code == 200
+    assert client.put("/api/v1/traces/policies", json={}, headers=member).status_code == 403
+    assert client.post("/api/v1/traces/erase", json={"user": "a"}, headers=member).status_code == 403
+    redaction = {"fields": ["x"], "filters": {}}
+    assert client.post("/api/v1/traces/redact", json=redaction, headers=member).status_code == 403
+    url = "/api/v1/traces/import?format=jsonl"
+    assert client.post(url, content=as_line(call()), headers=member).json()["spans"] == 1
+
+
+def test_import(client: TestClient, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps(LANGFUSE_TRACE).encode() + b"\n{nonsense\n"
+    done = client.post("/api/v1/traces/import?format=langfuse", content=body).json()
+    assert (done["rows"], done["spans"], done["traces"], done["quarantined"]) == (2, 4, 1, 1)
+    assert done["problems"][0]["line"] == 2
+    assert client.get("/api/v1/traces").json()["items"][0]["name"] == "support-chat"
+    assert client.post("/api/v1/traces/import?format=nothing", content=b"").status_code == 422
+    assert client.post("/api/v1/traces/import?format=jsonl", content=b"a,b\n").status_code == 400
+    assert list((home.path / "uploads").iterdir()) == []
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet", "otlp", "otlp-protobuf"])
+def test_export(client: TestClient, home: Home, actor: Actor, tmp_path: Path, format: str) -> None:
+    spans = [call(model="a-1"), call(model="b-1")]
+    service.ingest(home, actor.scope, spans)
+    found = client.get("/api/v1/traces/export", params={"format": format, "query": "model:a-*"})
+    assert found.status_code == 200 and "attachment" in found.headers["content-disposition"]
+    if format == "jsonl":
+        assert found.content == as_line(spans[0])
+    elif format == "parquet":
+        (tmp_path / "x").write_bytes(found.content)
+        assert [row["span_id"] for row in parquet.rows(tmp_path / "x")] == [spans[0].span_id]
+        assert list((home.path / "exports").iterdir()) == []
+    else:
+        encode = otlp_out.as_json_line if format == "otlp" else otlp_out.as_protobuf
+        assert found.content == encode([spans[0]])
+    assert (
+        client.get("/api/v1/traces/export", params={"format": format, "query": "model:("}).status_code == 400
+    )
+    nothing = client.get("/api/v1/traces/export", params={"format": format, "user": "nobody"})
+    assert nothing.status_code == 200
+
+
+def test_spans_that_come_by_otlp_are_masked(client: TestClient, home: Home, member: dict[str, str]) -> None:
+    with home.begin() as uow:
+        owner, _ = auth.ensure_owner(uow)
+        service.put_policies(uow, owner.actor(), POLICIES)
+    span = call(user="ada", output=b'"mail ada@example.com about T-12"')
+    headers = member | {"content-type": "application/x-protobuf"}
+    answer = client.post("/v1/traces", content=otlp_out.as_protobuf([span]), headers=headers)
+    assert answer.status_code == 200, answer.text
+    url = f"/api/v1/traces/{span.trace_id}/spans/{span.span_id}"
+    found = client.get(url, headers=member).json()
+    assert found["output"][0]["parts"][0]["content"] == "mail [EMAIL] about [TICKET]"
+    assert found["user"].startswith("hash:")
