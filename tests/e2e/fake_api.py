@@ -18,6 +18,7 @@ import uvicorn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
+import fake_traces
 from fake_gateway import Gateway
 from fake_policies import Policies, attributes_of, error_of, events_of, tags_of
 
@@ -82,7 +83,15 @@ def summary(trace: dict[str, Any]) -> dict[str, Any]:
     took = (trace["end_ns"] - trace["start_ns"]) / 1e6
     started = datetime.fromtimestamp(trace["start_ns"] / 1e9, UTC).isoformat()
     failed = int(trace["status"] == "error")
-    return {**own, "duration_ms": took, "started_at": started, "calls": 1, "errors": failed, "spans": 1}
+    return {
+        **own,
+        "duration_ms": took,
+        "started_at": started,
+        "calls": 1,
+        "errors": failed,
+        "spans": 1,
+        "snippet": None,
+    }
 
 
 def spans_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
@@ -129,7 +138,31 @@ def spans_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
                 "end_ns": start + length // 30,
             }
         )
-    return spans
+    # Two instrumentors reported the first call of the agent.
+    twin = {
+        **spans[2],
+        "span_id": "d" * 16,
+        "name": "ChatCompletion",
+        "duplicate_of": f"{trace['trace_id']}/{spans[2]['span_id']}",
+    }
+    return [*spans, twin]
+
+
+def huge() -> dict[str, Any]:
+    """A trace of 50,000 spans, four deep."""
+    trace = {**TRACES[4], "trace_id": BIG, "name": "a very long run"}
+    root = {**spans_of(trace)[0], "span_id": "a" * 16}
+    length = trace["end_ns"] - trace["start_ns"]
+    spans = [root]
+    for n in range(50_000):
+        start = trace["start_ns"] + length * n // 50_001
+        parent = "a" * 16 if n % 4 == 0 else f"{n:016x}"
+        extra = {"span_id": f"{n + 1:016x}", "parent_id": parent, "name": f"step {n}", "kind": "tool"}
+        spans.append({**root, **extra, "start_ns": start, "end_ns": start + length // 50_001})
+    return {**summary(trace), "spans": spans}
+
+
+BIG = "b" * 32
 
 
 def span_detail(trace: dict[str, Any], span_id: str) -> dict[str, Any] | None:
@@ -159,6 +192,19 @@ def span_detail(trace: dict[str, Any], span_id: str) -> dict[str, Any] | None:
         "attributes": called | (attributes_of(number) if gateway else {}),
         "events": [*(events_of(number, span["start_ns"] + 40_000) if gateway else []), token],
     }
+
+
+def chosen(q: dict[str, str]) -> list[dict[str, Any]]:
+    """The traces that a question is about; raises fake_traces.Wrong."""
+    if q.get("query") == f"id:{BIG}":
+        return [{**TRACES[4], "trace_id": BIG, "name": "a very long run"}]
+    asked = fake_traces.condition(q.get("query", ""))
+    return [t for t in TRACES if matches(t, q) and asked(t)]
+
+
+def listed(q: dict[str, str]) -> dict[str, Any]:
+    found = [{**summary(t), "snippet": fake_traces.snippet(t, q.get("query", ""))} for t in chosen(q)]
+    return paged(found, q)
 
 
 def matches(trace: dict[str, Any], q: dict[str, str]) -> bool:
@@ -199,6 +245,9 @@ def timeseries() -> dict[str, Any]:
                 "ttft_p95_ms": 120,
                 "input_tokens": 200 * n,
                 "output_tokens": 25 * n,
+                "cached_tokens": 60 * n,
+                "cache_hits": n // 5,
+                "unpriced": 0,
                 "cost_usd": 0.001 * n,
             }
         )
@@ -808,6 +857,11 @@ EMPTY: dict[str, Any] = {
     "loop": {"address": "", "first_trace_at": None, "stages": {}},
     "timeseries": {"items": []},
     "traces": {"items": [], "next": None},
+    "traces/histogram": {"items": []},
+    "views": {"items": [], "next": None},
+    "sessions": {"items": [], "next": None},
+    "users": {"items": [], "next": None},
+    "usage": {"items": [], "next": None},
 }
 ME = {"id": "per_1", "name": "owner", "role": "owner", "project": "default", "version": "0.1.0"}
 
@@ -830,9 +884,42 @@ def observed(parts: list[str], q: dict[str, str]) -> Any:
         case ["loop"]:
             return LOOP
         case ["timeseries"]:
-            return timeseries()
+            points = timeseries()["items"]
+            return {"items": fake_traces.split(points, q["by"]) if "by" in q else points, "next": None}
+    return traced(parts, q) or people(parts, q)
+
+
+def people(parts: list[str], q: dict[str, str]) -> Any:
+    match parts:
+        case ["sessions" | "users" as kind]:
+            window = {k: q[k] for k in ("since", "until", "query") if k in q}
+            kind = kind.removesuffix("s")
+            return paged(fake_traces.people(chosen(window), kind, q.get("prefix", ""), q.get("user")), q)
+        case ["sessions", name]:
+            return fake_traces.session(TRACES, name)
+        case ["users", name]:
+            return by_id(fake_traces.people(TRACES, "user"), "user", name)
+    return None
+
+
+def traced(parts: list[str], q: dict[str, str]) -> Any:
+    match parts:
         case ["traces"]:
-            return paged([summary(t) for t in TRACES if matches(t, q)], q)
+            return listed(q)
+        case ["traces", "histogram"]:
+            return fake_traces.histogram(chosen(q), int(q.get("buckets", 60)))
+        case ["traces", "facets"]:
+            return fake_traces.facets(TRACES, q.get("key"), q.get("prefix", ""))
+        case ["traces", left, "diff", right]:
+            two = [by_id(TRACES, "trace_id", t) for t in (left, right)]
+            return fake_traces.difference(two[0], two[1], summary, spans_of) if all(two) else None
+        case ["traces", trace_id, "outline"] if trace_id == BIG:
+            return fake_traces.outline(huge())
+        case ["traces", trace_id, "outline"]:
+            trace = by_id(TRACES, "trace_id", trace_id)
+            return None if trace is None else fake_traces.outline({**trace, "spans": spans_of(trace)})
+        case ["traces", trace_id, *rest] if trace_id == BIG:
+            return span_detail({**TRACES[4]}, "a" * 16)
         case ["traces", trace_id, *rest]:
             trace = by_id(TRACES, "trace_id", trace_id)
             if trace is None:
@@ -891,6 +978,7 @@ class Fake:
         self.gateway = Gateway(iso)
         self.policies = Policies(iso)
         self.static = StaticApp()
+        self.views = fake_traces.Views()
 
     def get(self, path: str, q: dict[str, str]) -> Any:
         path = path.strip("/")
@@ -900,6 +988,8 @@ class Fake:
             return paged([] if self.mode == "empty" else LISTS[path], q)
         if self.mode == "empty" and path in EMPTY:
             return EMPTY[path]
+        if path == "views":
+            return paged(list(self.views.items.values()), q)
         parts = [unquote(p) for p in path.split("/")]
         empty = self.mode == "empty"
         held = self.policies.get(parts, empty=empty) or self.gateway.get(parts, q, empty=empty)
@@ -912,6 +1002,14 @@ class Fake:
         if (changed := self.gateway.change(method, parts, body)) is not None:
             return changed
         match [method, *parts]:
+            case [_, "views", name]:
+                return self.views.change(method, name, body)
+            case ["POST", "traces", "erase"]:
+                return 200, {"traces": len(body.get("trace_ids") or []) or 12, "dry_run": body["dry_run"]}
+            case ["POST", "feedback", "datasets", "from-traces"]:
+                n = len(body.get("trace_ids") or TRACES)
+                made = {"id": "dsv_3", "dataset": body["name"], "number": 3, "hash": "ab" * 32, "rows": 4203}
+                return 201, {**made, "added": n, "traces": n, "skipped": {"without messages": 1}}
             case ["POST", "prompts", "triage", "render"]:
                 if "ticket" not in body["variables"]:
                     return 400, {
@@ -1009,6 +1107,13 @@ async def chat(send: Any, body: Any, asked: dict[bytes, bytes]) -> None:
 FAKE = Fake()
 
 
+def arriving(n: int) -> dict[str, Any]:
+    """The n-th trace of a tail: new each time."""
+    now = datetime.now(UTC).timestamp() * 1e9
+    fresh = {**TRACES[0], "start_ns": int(now), "end_ns": int(now + 2e8), "name": "fresh from the tail"}
+    return summary({**fresh, "trace_id": f"{0xF00D + n:032x}"})
+
+
 async def manage(scope: Any, send: Any, path: str, body: Any) -> None:
     method = scope["method"]
     query = {k: v[0] for k, v in parse_qs(scope["query_string"].decode()).items()}
@@ -1031,8 +1136,27 @@ async def manage(scope: Any, send: Any, path: str, body: Any) -> None:
             "hint": "penstock doctor says more.",
         }
         await answer(send, 500, problem)
+    elif path == "/traces/tail":
+        await fake_traces.tail(send, arriving)
+    elif path == "/traces/export":
+        found = [{"trace_id": t["trace_id"], **d} for t in chosen(query) if (d := span_detail(t, "a" * 16))]
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", b"application/x-ndjson")],
+            }
+        )
+        await send(
+            {"type": "http.response.body", "body": b"".join(json.dumps(d).encode() + b"\n" for d in found)}
+        )
     elif method == "GET":
-        found = FAKE.get(path, query)
+        try:
+            found = FAKE.get(path, query)
+        except fake_traces.Wrong as wrong:
+            problem = {"title": "Invalid", "status": 400, "detail": f"Query, column {wrong.column}: {wrong}."}
+            await answer(send, 400, {**problem, "errors": {"column": wrong.column}})
+            return
         missing = {"title": "Not found", "status": 404, "detail": "There is no such thing."}
         await answer(send, 404 if found is None else 200, missing if found is None else found)
     else:

@@ -120,8 +120,10 @@ def usage(by: str) -> list[dict[str, Any]]:
             "group": group, "calls": 4000 // (i + 1), "errors": 12 * i, "input_tokens": 812_000 // (i + 1),
             "output_tokens": 96_000 // (i + 1), "cached_tokens": 40_000 * i, "cache_write_tokens": 0,
             "reasoning_tokens": 0, "cost_usd": 12.25 / (i + 1), "unpriced": 7 * i, "mean_latency_ms": 240.0 + i,
+            "p50_ms": 220.0 + i, "p95_ms": 640.0 + 90 * i, "p99_ms": 910.0 + 200 * i, "ttft_p50_ms": 80.0,
+            "ttft_p95_ms": 120.0, "cache_hits": 90 * i,
         }
-        for i, group in enumerate(GROUPS[by])
+        for i, group in enumerate(GROUPS.get(by) or ["one", "two"])
     ]  # fmt: skip
 
 
@@ -208,6 +210,7 @@ class Gateway:
         made = {
             "id": f"key_{len(self.keys) + 1}", "name": body["name"], "role": body["role"], "hint": "psk_new1",
             "project": "default", "any_project": body.get("any_project", False), "created_at": self._iso(0),
+            "models": body.get("models", []),
             "expires_at": self._iso(-86_400 * days) if days else None, "revoked_at": None, **more,
         }  # fmt: skip
         self.keys.append(made)

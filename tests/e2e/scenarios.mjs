@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { gateway, GATEWAY_PAGES } from "./gateway.mjs";
+import { TRACE_PAGES, traces } from "./traces.mjs";
 import { accessible, base, enter, mode, open, settle, shot } from "./browser.mjs";
 
 const TRACE = "0".repeat(31) + "5";
@@ -11,6 +12,7 @@ const PAGES = [
   ["traces", "/traces", "chat ticket-triage"],
   ["peek", `/traces?peek=${TRACE}`, "Full page"],
   ["trace", `/traces/${TRACE}`, "search the knowledge base"],
+  ...TRACE_PAGES,
   ["prompts", "/prompts", "Sorts incoming support mail"],
   ["prompt", "/prompts/triage", "Point label here"],
   ["prompt-diff", "/prompts/triage?version=3&tab=diff", "product and priority"],
@@ -46,6 +48,9 @@ const PAGES = [
   ["about", "/settings?tab=about", "OpenTelemetry"],
 ];
 
+/** `PENSTOCK_E2E_ONLY`: a pattern of pages' names, while working on some of them. */
+const ONLY = PAGES.filter(([name]) => new RegExp(process.env.PENSTOCK_E2E_ONLY ?? "").test(name));
+
 const see = (page, text) => page.getByText(new RegExp(text.split("|").map((t) => t.replace(/[.*+?^${}()[\]\\]/g, "\\$&")).join("|"))).first().waitFor();
 
 async function walk(theme) {
@@ -54,7 +59,7 @@ async function walk(theme) {
   await enter(page);
   assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), theme);
   const problems = [];
-  for (const [name, address, text] of PAGES) {
+  for (const [name, address, text] of ONLY) {
     try {
       await page.goto(base + address);
       await see(page, text);
@@ -76,7 +81,7 @@ async function states(value, text, pages) {
   await enter(page);
   await mode(value);
   const problems = [];
-  for (const [name, address] of PAGES.filter(([n]) => pages.includes(n))) {
+  for (const [name, address] of ONLY.filter(([n]) => pages.includes(n))) {
     try {
       await page.goto(base + address);
       await see(page, text[name] ?? text["*"]);
@@ -95,6 +100,7 @@ async function states(value, text, pages) {
 
 export const scenarios = {
   ...gateway,
+  ...traces,
   light: () => walk("light"),
   dark: () => walk("dark"),
 
@@ -102,6 +108,9 @@ export const scenarios = {
     const text = {
       home: "Waiting for the first trace",
       traces: "No traces in the last 7 days",
+      sessions: "No sessions in the last 7 days",
+      users: "No users in the last 7 days",
+      dashboards: "No calls in the last 24 hours",
       prompts: "No prompts yet",
       datasets: "No datasets yet",
       training: "No training runs yet",
@@ -124,7 +133,7 @@ export const scenarios = {
   },
 
   async error() {
-    const pages = ["home", "traces", "trace", "prompts", "prompt", "datasets", "dataset", "training", "training-run", "evaluations", "eval-run", "models", "model", "deployments", "deployment", "settings", "routes", "route", "providers", "keys", "budgets", "spend", "prices", "cache", "guardrails", "guardrail"];
+    const pages = ["home", "traces", "trace", "sessions", "session", "users", "user", "dashboards", "trace-diff", "prompts", "prompt", "datasets", "dataset", "training", "training-run", "evaluations", "eval-run", "models", "model", "deployments", "deployment", "settings", "routes", "route", "providers", "keys", "budgets", "spend", "prices", "cache", "guardrails", "guardrail"];
     const complaints = await states("error", { "*": "The database did not answer" }, pages);
     assert.deepEqual(complaints.filter((c) => !/status of 500/.test(c)), [], "only the failed requests themselves are reported");
   },
@@ -141,7 +150,7 @@ export const scenarios = {
     await accessible(page, "sign-in");
     await page.getByLabel("One-time link or API key").fill(`${base}/signin?token=${/[?&]token=([^&\s]+)/.exec(process.env.PENSTOCK_E2E_SIGNIN)?.[1] ?? process.env.PENSTOCK_E2E_SIGNIN}`);
     await page.getByRole("button", { name: "Sign in" }).click();
-    await page.waitForURL(/\/traces\?status=error/);
+    await page.waitForURL(/\/traces\?query=status%3Aerror/);
     await page.getByRole("table", { name: "Traces" }).waitFor();
     await page.getByRole("button", { name: /^Account/ }).click();
     await page.getByRole("menuitem", { name: "Sign out" }).click();
@@ -171,14 +180,15 @@ export const scenarios = {
     await page.waitForURL((u) => !u.search.includes("peek"));
     await page.keyboard.press("/");
     await page.keyboard.type("SAML");
-    await page.waitForURL(/q=SAML/);
-    await page.getByText("100 traces", { exact: true }).waitFor();
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/query=SAML/);
+    await page.getByText("100 traces", { exact: true }).first().waitFor();
     await page.keyboard.press("Escape");
     await page.keyboard.press("j");
     await page.keyboard.press("Enter");
     await page.waitForURL(/\/traces\/[0-9a-f]{32}/);
     await page.goBack();
-    await page.waitForURL(/q=SAML/);
+    await page.waitForURL(/query=SAML/);
     assert.equal(new URL(page.url()).searchParams.get("range"), "all", "a relative range survives");
     await page.keyboard.press("g");
     await page.keyboard.press("p");
@@ -196,41 +206,6 @@ export const scenarios = {
     await page.waitForURL(/\/deployments/);
     await browser.close();
     assert.deepEqual(complaints, []);
-  },
-
-  async traces() {
-    await mode("full");
-    const { browser, page, complaints } = await open();
-    await enter(page, "/traces?range=all");
-    const table = page.getByRole("table", { name: "Traces" });
-    await table.waitFor();
-    // Scrolling pages the list on by cursor until all 500 are there.
-    for (let i = 0; i < 80 && !(await page.getByText("500 traces", { exact: true }).count()); i++) {
-      await table.evaluate((n) => n.scrollTo(0, n.scrollHeight));
-      await page.waitForTimeout(60);
-    }
-    await page.getByText("500 traces", { exact: true }).waitFor();
-    await page.getByLabel("Status").selectOption("error");
-    await page.waitForURL(/status=error/);
-    await page.getByText("30 traces", { exact: true }).waitFor();
-    await page.getByLabel("Add a filter").selectOption("user");
-    await page.getByRole("textbox", { name: "User" }).fill("user-3");
-    await page.keyboard.press("Enter");
-    await page.waitForURL(/user=user-3/);
-    await page.getByRole("button", { name: "Remove filter User user-3" }).click();
-    await page.waitForURL((u) => !u.search.includes("user="));
-    // A 300 kB body is cut, and shown whole on demand.
-    await page.goto(`${base}/traces/${"0".repeat(31)}2`);
-    await page.getByRole("button", { name: /Show all/ }).click();
-    await page.goto(`${base}/traces/${TRACE}`);
-    await page.getByRole("button", { name: /refund policy/ }).first().click();
-    await page.waitForURL(/span=/);
-    await page.getByRole("link", { name: "Raw" }).click();
-    await page.getByLabel("Span as JSON").waitFor();
-    await page.goto(`${base}/traces/${"f".repeat(32)}`);
-    await page.getByText("There is no such thing").waitFor();
-    await browser.close();
-    assert.deepEqual(complaints.filter((c) => !/status of 404/.test(c)), []);
   },
 
   async playground() {
@@ -458,7 +433,7 @@ export const scenarios = {
     await mode("full");
     const { browser, page, complaints } = await open({ width: 420, height: 860 });
     await enter(page, "/");
-    for (const [name, address, text] of PAGES.filter(([n]) => ["home", "traces", "trace", "playground", "guardrails", "guardrail", "cache", "settings", "routes", "route", "route-edit", "providers", "keys", "budgets", "spend", "prices", "price", "batches"].includes(n))) {
+    for (const [name, address, text] of ONLY.filter(([n]) => ["home", "traces", "peek", "trace", "waterfall", "conversation", "sessions", "session", "users", "user", "dashboards", "dashboards-by", "trace-diff", "playground", "guardrails", "guardrail", "cache", "settings", "routes", "route", "route-edit", "providers", "keys", "budgets", "spend", "prices", "price", "batches"].includes(n))) {
       await page.goto(base + address);
       await see(page, text);
       await settle(page);
@@ -489,7 +464,7 @@ export const scenarios = {
         problems.push(`${address}: ${problem.message}`);
       }
     };
-    for (const address of ["/", "/traces?range=all", "/prompts", "/datasets", "/training", "/evaluations", "/evaluations?tab=gates", "/models", "/deployments", "/playground", ...["/gateway", ...["route", "providers", "keys", "budgets", "spend", "spend?by=route", "prices", "prices?tab=own", "cache", "guardrails", "batches"].map((t) => `/gateway/${t}`)], ...["audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
+    for (const address of ["/", "/traces?range=all", "/sessions?range=all", "/users?range=all", "/dashboards?range=30d", "/dashboards?range=30d&by=model", "/prompts", "/datasets", "/training", "/evaluations", "/evaluations?tab=gates", "/models", "/deployments", "/playground", ...["/gateway", ...["route", "providers", "keys", "budgets", "spend", "spend?by=route", "prices", "prices?tab=own", "cache", "guardrails", "batches"].map((t) => `/gateway/${t}`)], ...["audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
     const first = async (list, pick) => {
       const response = await page.request.get(`${base}/api/v1${list}`);
       assert.equal(response.status(), 200, list);
@@ -498,6 +473,9 @@ export const scenarios = {
     };
     const details = [
       ...(await first("/traces?limit=1", (t) => [`/traces/${t.trace_id}`, `/traces?range=all&peek=${t.trace_id}`])),
+      ...(await first("/traces?limit=1", (t) => ["waterfall", "conversation"].map((tab) => `/traces/${t.trace_id}?tab=${tab}`))),
+      ...(await first("/sessions?limit=1", (s) => [`/sessions/${encodeURIComponent(s.session)}`])),
+      ...(await first("/users?limit=1", (u) => [`/users/${encodeURIComponent(u.user)}`])),
       ...(await first("/prompts", (p) => ["", "?tab=render", "?tab=diff"].map((t) => `/prompts/${p.name}${t}`))),
       ...(await first("/datasets", (d) => ["", "?tab=profile", "?tab=rows", "?tab=recipe", "?tab=lineage"].map((t) => `/datasets/${d.name}${t}`))),
       ...(await first("/training/runs", (r) => [`/training/${r.id}`])),

@@ -5,12 +5,15 @@ export class ApiError extends Error {
   readonly requestId: string;
   /** The machine's word for it, such as `content_filter`; empty when there is none. */
   readonly code: string;
-  constructor(status: number, message: string, hint = "", requestId = "", code = "") {
+  /** What else the problem document says, such as where in a query the mistake is. */
+  readonly details: Record<string, unknown>;
+  constructor(status: number, message: string, hint = "", requestId = "", code = "", details: Record<string, unknown> = {}) {
     super(message);
     this.status = status;
     this.hint = hint;
     this.requestId = requestId;
     this.code = code;
+    this.details = details;
   }
 }
 
@@ -45,7 +48,7 @@ export async function errorFrom(response: Response): Promise<ApiError> {
     const inner = typeof body.error === "object" && body.error ? body.error : body;
     const message = inner.detail ?? inner.message ?? inner.title;
     const said = typeof message === "string" ? message : JSON.stringify(message ?? body);
-    return new ApiError(response.status, said, typeof inner.hint === "string" ? inner.hint : "", requestId, typeof inner.code === "string" ? inner.code : "");
+    return new ApiError(response.status, said, typeof inner.hint === "string" ? inner.hint : "", requestId, typeof inner.code === "string" ? inner.code : "", typeof inner.errors === "object" && inner.errors ? inner.errors : inner);
   } catch {
     return new ApiError(response.status, `The server answered ${response.status} ${response.statusText}`.trim(), text.slice(0, 200), requestId);
   }

@@ -24,7 +24,12 @@ interface Props {
   /** Called with the x range that was drawn with the mouse. */
   onBrush?: (from: number, to: number) => void;
   sync?: string;
+  /** Several charts share one legend, drawn elsewhere. */
+  bare?: boolean;
 }
+
+/** A bar of no height would still draw its line. */
+const drawn = (p: Props) => [p.x, ...p.series.map((s) => (s.bars ? s.values.map((v) => v || null) : s.values))] as uPlot.AlignedData;
 
 const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -100,7 +105,7 @@ export function Chart(props: Props) {
             : `${now.time === false ? `step ${at.toLocaleString("en-US")}` : new Date(at * 1000).toLocaleString()}   ${now.series.map((s) => `${s.label} ${s.format(s.values[i] ?? null)}`).join("   ")}`;
       },
     ];
-    const u = new uPlot(made, [p.x, ...p.series.map((s) => s.values)] as uPlot.AlignedData, node);
+    const u = new uPlot(made, drawn(p), node);
     plot.current = u;
     const watch = new ResizeObserver(() => {
       if (node.clientWidth && node.clientWidth !== u.width) u.setSize({ width: node.clientWidth, height: p.height ?? 110 });
@@ -113,13 +118,13 @@ export function Chart(props: Props) {
     };
   }, [theme, shape, props.height]);
   useEffect(() => {
-    plot.current?.setData([props.x, ...props.series.map((s) => s.values)] as uPlot.AlignedData);
+    plot.current?.setData(drawn(props));
   }, [props.x, props.series]);
   return (
     <figure className="chart">
       <figcaption>
         <span className="chart-title">{props.label}</span>
-        {props.series.length > 1 &&
+        {props.series.length > 1 && !props.bare &&
           props.series.map((s) => (
             <span key={s.label} className="legend">
               <i style={{ background: `var(${s.color})` }} />

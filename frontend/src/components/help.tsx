@@ -3,8 +3,8 @@ import { PLACES } from "./shell.tsx";
 
 const KEYS: [string, [string, string][]][] = [
   ["Everywhere", [["Ctrl/⌘ K", "Search or jump"], ["?", "This help"], ["Esc", "Close what is on top"]]],
-  ["Traces", [["/", "Search"], ["j  k", "Next, previous"], ["Enter", "Open the full page"], ["Esc", "Close the side view"]]],
-  ["A trace", [["n  p", "Next, previous span"]]],
+  ["Traces", [["/", "Search"], ["j  k", "Next, previous"], ["x", "Select, or not"], ["Enter", "Open the full page"], ["Esc", "Close the side view"]]],
+  ["A trace", [["n  p", "Next, previous span"], ["o", "Fold or unfold the span"], ["j  k", "Next, previous trace of the list"]]],
   ["Playground", [["Ctrl/⌘ Enter", "Send"], ["Esc", "Stop"]]],
 ];
 

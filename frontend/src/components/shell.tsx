@@ -15,6 +15,9 @@ import { Failure, Loading } from "./state.tsx";
 export const PLACES: { key: string; label: string; href: string; icon: string; group: string }[] = [
   { key: "h", label: "Home", href: "/", icon: "home", group: "" },
   { key: "t", label: "Traces", href: "/traces", icon: "traces", group: "Observe" },
+  { key: "q", label: "Sessions", href: "/sessions", icon: "sessions", group: "Observe" },
+  { key: "w", label: "Users", href: "/users", icon: "users", group: "Observe" },
+  { key: "f", label: "Dashboards", href: "/dashboards", icon: "dashboards", group: "Observe" },
   { key: "o", label: "Routes", href: "/gateway", icon: "routes", group: "Gateway" },
   { key: "v", label: "Providers", href: "/gateway/providers", icon: "providers", group: "Gateway" },
   { key: "k", label: "Keys", href: "/gateway/keys", icon: "keys", group: "Gateway" },
@@ -96,7 +99,7 @@ function Toasts() {
 
 /** `g` and then a letter within a second. */
 function useJumps(go: (href: string) => void): void {
-  const armed = useRef(0);
+  const armed = useRef(-Infinity);
   const keys: Record<string, (e: KeyboardEvent) => void> = {
     g: () => {
       armed.current = performance.now();
@@ -105,7 +108,7 @@ function useJumps(go: (href: string) => void): void {
   for (const place of PLACES)
     keys[place.key] = (e) => {
       if (performance.now() - armed.current > 1000) return;
-      armed.current = 0;
+      armed.current = -Infinity;
       e.preventDefault();
       go(place.href);
     };

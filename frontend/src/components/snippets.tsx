@@ -15,7 +15,8 @@ function text(kind: string, base: string, key: string, model: string): string {
   return `# any OpenTelemetry SDK or instrumentation\nexport OTEL_EXPORTER_OTLP_ENDPOINT="${base}"\nexport OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf"\nexport OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20${key}"`;
 }
 
-export function Snippets() {
+/** `extra` is a snippet of the page's own, shown first. */
+export function Snippets({ extra }: { extra?: string } = {}) {
   const [kind, setKind] = useState("curl");
   const [key, setKey] = useState("");
   const routes = useGet<Page<GatewayRoute>>("/routes", undefined, { staleTime: 30_000 });
@@ -42,6 +43,7 @@ export function Snippets() {
           {key ? "Key filled in" : "Fill in a fresh key"}
         </button>
       </div>
+      {extra && <Code text={extra} label="How" />}
       <Code text={text(kind, window.location.origin, key || HOLE, model)} label="Snippet" />
     </div>
   );

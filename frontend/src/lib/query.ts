@@ -1,5 +1,5 @@
 import { useContext } from "react";
-import { useMutation, useQuery, useQueryClient, type UseQueryResult } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient, type UseQueryResult } from "@tanstack/react-query";
 import { api, type ApiError, type Params } from "../api/client.ts";
 import { ProjectContext } from "./nav.tsx";
 import { toast } from "./toast.ts";
@@ -22,6 +22,27 @@ export function useGet<T>(url: string, params?: Params, options: GetOptions<T> =
     staleTime: options.staleTime ?? 2_000,
     placeholderData: options.keep ? (old) => old : undefined,
     refetchInterval: typeof every === "function" ? (q) => every(q.state.data as T | undefined) : every,
+  });
+}
+
+interface PagedOptions {
+  /** Made when the question is asked, such as the window of a relative range. */
+  now?: () => object;
+  every?: number;
+  enabled?: boolean;
+}
+
+/** Pages of a list, read on by cursor; the first page's `now` holds for all of them. */
+export function usePages<P extends { next?: string | null }>(url: string, params: Params, { now = () => ({}), every, enabled }: PagedOptions = {}) {
+  const project = useContext(ProjectContext);
+  return useInfiniteQuery<P, ApiError, { pages: P[] }, unknown[], { cursor?: string; now: object } | null>({
+    queryKey: [project, url, params],
+    initialPageParam: null,
+    queryFn: ({ pageParam, signal }) => api.get<P>(url, { ...params, ...(pageParam?.now ?? now()), cursor: pageParam?.cursor } as Params, signal),
+    getNextPageParam: (last, _all, at) => (last.next ? { cursor: last.next, now: at?.now ?? now() } : null),
+    placeholderData: (old) => old,
+    enabled,
+    refetchInterval: (q) => (every && (q.state.data?.pages.length ?? 0) <= 1 ? every : false),
   });
 }
 

@@ -17,7 +17,7 @@ export function total(rows: Usage[]): Usage {
     reasoning_tokens: sum((u) => u.reasoning_tokens),
     cost_usd: sum((u) => u.cost_usd),
     unpriced: sum((u) => u.unpriced),
-    mean_latency_ms: calls ? sum((u) => u.mean_latency_ms * u.calls) / calls : 0,
+    mean_latency_ms: calls ? sum((u) => (u.mean_latency_ms ?? 0) * u.calls) / calls : 0,
   };
 }
 

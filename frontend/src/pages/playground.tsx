@@ -4,11 +4,12 @@ import { api, ApiError, gateway, path } from "../api/client.ts";
 import type { Message, Page, Prompt, Rendered, SpanDetail } from "../api/types.ts";
 import { Result, useCall } from "../components/answer.tsx";
 import { Card, Code, Dialog, Field, PageHead } from "../components/bits.tsx";
-import { plainText } from "../components/messages.tsx";
 import { type Call, messageOf, program, toolsOf } from "../lib/chat.ts";
 import { useKeys } from "../lib/keys.ts";
+import { plainText } from "../lib/messages.ts";
 import { A, ProjectContext, type Search, useSearch } from "../lib/nav.tsx";
 import { useAct, useGet } from "../lib/query.ts";
+import { callOf as recorded } from "../lib/replay.ts";
 
 interface Turn {
   role: string;
@@ -284,12 +285,13 @@ export default function Playground() {
     Escape: stop,
   });
   useReplay(search.from, (span) => {
-    const input = span.input as { messages?: Message[]; tools?: unknown[] } | Message[] | null;
-    const list = Array.isArray(input) ? input : (input?.messages ?? []);
-    if (list.length) setTurns(list.map(turnOf));
-    if (!Array.isArray(input) && input?.tools?.length) setSource(JSON.stringify(input.tools, null, 2));
-    const asked = span.requested_model ?? span.model;
-    if (asked && !search.model) patch({ model: asked }, { replace: true });
+    const call = recorded(span);
+    if (!call) return;
+    if (call.messages.length) setTurns((call.messages as Message[]).map(turnOf));
+    if (call.tools) setSource(JSON.stringify(call.tools, null, 2));
+    const given: Record<string, string> = Object.fromEntries(NUMBERS.filter(([key]) => search[key] === undefined && call[key as "seed"] !== undefined).map(([key]) => [key, String(call[key as "seed"])]));
+    if (call.model && !search.model) given.model = call.model;
+    if (Object.keys(given).length) patch(given, { replace: true });
   });
   const goOn = (call: ReturnType<typeof useCall>) => () => call.answer && setTurns([...turns, turnOf(messageOf(call.answer) as Message), { role: "user", content: "" }]);
   return (

@@ -19,6 +19,8 @@ export interface Key {
   role: string;
   project: string;
   any_project: boolean;
+  /** Names it may call; empty means all. */
+  models: string[];
   hint: string;
   created_at: string;
   expires_at?: string | null;

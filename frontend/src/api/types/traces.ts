@@ -25,6 +25,106 @@ export interface TraceSummary {
 }
 export interface TraceRow extends TraceSummary {
   spans: number;
+  /** Where a text search found its words, when there was one. */
+  snippet?: Snippet | null;
+}
+export interface Snippet {
+  span_id: string;
+  field: "name" | "error" | "input" | "output";
+  text: string;
+  /** [start, end) of each word found, in characters of the text. */
+  marks: number[][];
+}
+/** A value of a key, or a key itself, and how many traces have it. */
+export interface Facet {
+  value: string;
+  traces?: number | null;
+}
+export interface Bin {
+  at: string;
+  traces: number;
+  errors: number;
+}
+export interface SavedView {
+  name: string;
+  query: string;
+  columns: string[];
+  shared: boolean;
+  owner?: string | null;
+}
+interface Totals {
+  traces: number;
+  calls: number;
+  errors: number;
+  input_tokens: number;
+  output_tokens: number;
+  cost_usd: number;
+  first_at: string;
+  last_at: string;
+}
+export interface SessionRow extends Totals {
+  session: string;
+  user: string | null;
+  preview: string | null;
+}
+export interface UserRow extends Totals {
+  user: string;
+  sessions?: number;
+}
+export interface Turn {
+  trace_id: string;
+  at: string;
+  user: string | null;
+  input: unknown;
+  output: unknown;
+  status: Status;
+  cost_usd: number | null;
+  duration_ns: number;
+  model?: string | null;
+}
+export interface SessionPage {
+  session: string;
+  /** null until the background has seen it, a second or so after it began. */
+  totals?: SessionRow | null;
+  turns: Turn[];
+  next?: string | null;
+}
+export interface TraceDiff {
+  left: TraceSummary;
+  right: TraceSummary;
+  spans: SpanPair[];
+  total: number;
+  next: string | null;
+}
+export interface SpanPair {
+  left: Span | null;
+  right: Span | null;
+  /** Field → [left, right]. */
+  changes: Record<string, unknown[]>;
+  /** Of a changed `input` or `output`: pieces of text that are kept (`["=", text]`), left out (`-`) and put in (`+`). */
+  texts: Record<string, string[][]>;
+}
+/** A trace as columns of equal length, in the order in which its tree is drawn. */
+export interface Outline {
+  trace_id: string;
+  start_ns: number;
+  /** How many spans there are; the columns may hold fewer. */
+  spans: number;
+  names: string[];
+  kinds: string[];
+  statuses: string[];
+  models: string[];
+  span_id: string[];
+  parent: number[];
+  depth: number[];
+  name: number[];
+  kind: number[];
+  status: number[];
+  model: number[];
+  start: number[];
+  duration: number[];
+  tokens: number[];
+  cost_usd: (number | null)[];
 }
 export interface Span {
   span_id: string;
@@ -47,6 +147,13 @@ export interface Span {
   tokens_estimated?: boolean;
   prompt?: string | null;
   route?: string | null;
+  /** `trace_id/span_id` of the span that already counts this call, when two instrumentors reported it. */
+  duplicate_of?: string | null;
+  environment?: string | null;
+  user?: string | null;
+  session?: string | null;
+  cache_write_tokens?: number | null;
+  price_version?: string | null;
 }
 export interface SpanEvent {
   name: string;
@@ -60,20 +167,29 @@ export interface SpanDetail extends Span {
   events: SpanEvent[];
   tags: string[];
   metadata: Record<string, string>;
+  finish_reasons?: string[];
+  parameters?: Record<string, unknown>;
 }
 export interface TraceDetail extends TraceSummary {
   spans: Span[];
 }
 export interface TimePoint {
   time: string;
+  /** The value of the dimension the series is by, when it is. */
+  group?: string | null;
   calls: number;
   errors: number;
   p50_ms: number | null;
   p95_ms: number | null;
   p99_ms: number | null;
   ttft_p50_ms: number | null;
+  ttft_p95_ms?: number | null;
   input_tokens?: number;
   output_tokens?: number;
+  cached_tokens?: number;
+  reasoning_tokens?: number;
+  cache_hits?: number;
+  unpriced?: number;
   cost_usd?: number | null;
 }
 export interface Usage {
@@ -86,5 +202,11 @@ export interface Usage {
   cached_tokens: number;
   reasoning_tokens: number;
   unpriced: number;
-  mean_latency_ms: number;
+  mean_latency_ms: number | null;
+  cache_hits?: number;
+  p50_ms?: number | null;
+  p95_ms?: number | null;
+  p99_ms?: number | null;
+  ttft_p50_ms?: number | null;
+  ttft_p95_ms?: number | null;
 }
