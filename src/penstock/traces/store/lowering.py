@@ -150,16 +150,16 @@ def _words(asking: Asking, said: Sequence[Words]) -> Term:
             return Constant(met=False)
         wanted += [(words.marked(word, asking.scope_id), False) for word in found[:-1]]
         wanted.append((words.marked(found[-1], asking.scope_id), item.prefix))
-    if asking.fresh:
-        return Body(lambda span: all(occurs(span, item) for item in said))
-    indexed = Text((tuple(dict.fromkeys(wanted[: words.QUERY_WORDS])),))
-    if all(_told_by_index(item) for item in said):
-        return indexed
     spoken = [Spoken(item) for item in said]
 
     def told(span: SpanRecord) -> bool:
         return all(one.occurs(span) for one in spoken)
 
+    if asking.fresh:
+        return Body(told)
+    indexed = Text((tuple(dict.fromkeys(wanted[: words.QUERY_WORDS])),))
+    if all(_told_by_index(item) for item in said):
+        return indexed
     return All((indexed, Body(told)))
 
 
