@@ -97,6 +97,16 @@ def attribute_pairs(
                 yield name, str(item)
 
 
+def searched(attributes: Mapping[str, Any], parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the attributes by which a span can be found: its own, and the call's parameters by OpenTelemetry's names.
+
+    https://opentelemetry.io/docs/specs/semconv/gen-ai/ calls these `gen_ai.request.*`, whatever the sender did.
+    """
+    if not parameters:
+        return attributes
+    return {f"gen_ai.request.{name}": value for name, value in parameters.items()} | dict(attributes)
+
+
 def known_attributes(attributes: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the attributes the index knows: (dotted key, text) of the first 64 plain values."""
     return list(itertools.islice(attribute_pairs(attributes), _ATTRIBUTES)) if attributes else []

@@ -88,6 +88,7 @@ def traces(now: int, count: int = 40) -> list[list[SpanRecord]]:
             input=msgspec.json.encode(
                 [{"role": "user", "content": rng.choice(["refund please", "hello there"])}]
             ),
+            parameters={"seed": number % 9} if number % 3 else {},
             attributes={
                 "http.status_code": rng.choice([200, 500]),
                 "gateway.cache": rng.choice(["hit", "miss"]),
@@ -144,6 +145,8 @@ CASES: dict[str, Holds] = {
     "attributes.http.status_code:500": some(lambda s: s.attributes.get("http.status_code") == 500),
     "http.status_code:5*": some(lambda s: s.attributes.get("http.status_code") == 500),
     "attributes.http.status_code:*": lambda t: True,
+    "gen_ai.request.seed:7": some(lambda s: s.parameters.get("seed") == 7),
+    "gen_ai.request.seed:*": some(lambda s: "seed" in s.parameters),
     "attributes.nothing:*": lambda t: False,
     "latency>3s": lambda t: t[0].duration_ns > 3 * SECOND,
     "latency>=3s": lambda t: t[0].duration_ns >= 3 * SECOND,

@@ -159,7 +159,7 @@ def _attribute(asking: Asking, label: Label) -> Term:
     key, exact = label.key, label.pattern.exact
 
     def told(span: SpanRecord) -> bool:
-        pairs = words.attribute_pairs(span.attributes)
+        pairs = words.attribute_pairs(words.searched(span.attributes, span.parameters))
         return any(name == key and label.pattern.matches(value) for name, value in pairs)
 
     if asking.fresh:

@@ -163,7 +163,7 @@ def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[Sai
     for row in conn.execute(query, values):
         unpacked = body.unpack(bytes(row.data))
         said = words.of_span(row.name, row.error, unpacked.input, unpacked.output)
-        known = words.known_attributes(unpacked.attributes)
+        known = words.known_attributes(words.searched(unpacked.attributes, unpacked.parameters))
         indexed = words.indexed(said, row.scope_id, known)
         found.append(Said(row.id, indexed, row.scope_id, known))
     return found
