@@ -73,7 +73,7 @@ def test_a_disk_without_room(sqlite_home: Home, owner: Actor) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
-        with pytest.raises(StorageFull, match="nothing was registered"):
+        with pytest.raises(StorageFull, match="nothing was kept"):
             service.ingest(sqlite_home, owner, name="d", source=ROWS)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

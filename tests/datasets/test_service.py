@@ -321,7 +321,7 @@ def test_a_failing_source_leaves_nothing_behind(home: Home, actor: Actor) -> Non
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "is full; nothing was registered"),
+        (OSError(errno.ENOSPC, "No space left on device"), "is full; nothing was kept"),
         (OSError(errno.EROFS, "Read-only file system"), "cannot be written .read-only"),
         (DeltaError("Generic LocalFileSystem error: No space left on device (os error 28)"), "is full"),
     ],

@@ -1,6 +1,5 @@
 """HTTP of datasets, under /api/v1/datasets."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -11,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from penstock.core import ids
-from penstock.core.errors import Invalid, TooLarge
+from penstock.core.errors import Invalid
 from penstock.core.home import Home
 from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, WriteUow, decode_cursor, encode_cursor
+from penstock.core.http.upload import save_upload
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.settings import ServerSettings
 from penstock.datasets import card, recipe, service, uploads
-from penstock.datasets.disk import storage_error
 from penstock.datasets.model import ColumnType, Dataset, DatasetVersion, check_name
 from penstock.datasets.settings import DatasetsSettings
 from penstock.datasets.split_plan import parse_shares
@@ -241,7 +240,8 @@ async def add_version(
     upload = await run_in_threadpool(_upload, home, actor, name, query)
     path = uploads.folder(home) / upload.file
     try:
-        size = await _save(request.stream(), path, home.settings.section(ServerSettings).max_upload_mb)
+        limit = home.settings.section(ServerSettings).max_upload_mb
+        size = await save_upload(request.stream(), path, limit, instead="penstock datasets ingest")
         if size > home.settings.section(DatasetsSettings).inline_upload_mb << 20:
             job = await run_in_threadpool(uploads.start, home, actor, upload)
             response.status_code = 202
@@ -300,27 +300,6 @@ def _parent(text: str) -> Link:
             f"{text!r} is not a parent.", hint="Write kind:ref, for example dataset_version:mails@2."
         )
     return Link(kind, ref)
-
-
-async def _save(stream: AsyncIterator[bytes], path: FilePath, limit_mb: int) -> int:
-    """Write the body to `path` as it arrives; returns its size in bytes. Raises TooLarge, StorageFull."""
-    size = 0
-    try:
-        with path.open("wb") as file:
-            async for piece in stream:
-                size += len(piece)
-                if size > limit_mb << 20:
-                    raise TooLarge(
-                        f"The file is larger than {limit_mb} MB.",
-                        hint="Raise [server] max_upload_mb, or use penstock datasets ingest on the server.",
-                    )
-                file.write(piece)
-    except OSError as error:
-        full = storage_error(error, path.parent)
-        if full is None:
-            raise
-        raise full from error
-    return size
 
 
 @router.get("/{name}/diff")

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import msgspec
 
 from penstock.core.blobs import Blobs
+from penstock.core.disk import storage_error
 from penstock.core.errors import Conflict
-from penstock.datasets.disk import storage_error
 from penstock.datasets.model import LeftOut, Row
 
 _decode_left_out = msgspec.json.Decoder(LeftOut).decode

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock.core import clock, ids
+from penstock.core.disk import storage_error
 from penstock.core.home import Home, exclusive
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.datasets import store
-from penstock.datasets.disk import storage_error
 from penstock.datasets.events import VersionRegistered
 from penstock.datasets.model import Dataset, DatasetVersion, check_name
 

@@ -15,8 +15,8 @@ from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, S
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from penstock.core.disk import storage_error
 from penstock.core.errors import NotFound, StorageFull
-from penstock.datasets.disk import storage_error
 from penstock.datasets.model import Column, ColumnType, StoredRow
 
 _KEEP_FOR_EVER = {

@@ -1,9 +1,8 @@
 """HTTP of keeping, under /api/v1/traces: policies, erase, redact, import, and downloads."""
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,9 +13,10 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from penstock.core import ids
-from penstock.core.errors import Invalid, StorageFull, TooLarge
+from penstock.core.errors import Invalid
 from penstock.core.home import Home
 from penstock.core.http import CurrentActor, HomeDep, ReadUow, WriteUow
+from penstock.core.http.upload import save_upload
 from penstock.core.scope import Actor
 from penstock.core.settings import ServerSettings
 from penstock.traces import exporter, policy_service, service
@@ -260,7 +260,8 @@ async def import_traces(
     await run_in_threadpool(_may_import, home, actor)
     path = home.folder("uploads") / ids.new_id("upl")
     try:
-        await _save(request.stream(), path, home.settings.section(ServerSettings).max_upload_mb)
+        limit = home.settings.section(ServerSettings).max_upload_mb
+        await save_upload(request.stream(), path, limit, instead="penstock traces import")
         done = await run_in_threadpool(service.import_traces, home, actor, source=path, format=query.format)
     finally:
         path.unlink(missing_ok=True)
@@ -270,22 +271,6 @@ async def import_traces(
 def _may_import(home: Home, actor: Actor) -> None:
     with home.read() as uow:
         uow.may(actor, "traces.write", "import")
-
-
-async def _save(stream: AsyncIterator[bytes], path: FilePath, limit_mb: int) -> None:
-    size = 0
-    try:
-        with path.open("wb") as file:
-            async for piece in stream:
-                size += len(piece)
-                if size > limit_mb << 20:
-                    raise TooLarge(
-                        f"The file is larger than {limit_mb} MB.",
-                        hint="Raise [server] max_upload_mb, or use penstock traces import on the server.",
-                    )
-                file.write(piece)
-    except OSError as error:
-        raise StorageFull(f"The upload cannot be kept: {error.strerror}.", hint="Free some space.") from error
 
 
 def download(home: Home, actor: Actor, filters: TraceFilters, format: ExportFormat) -> Response:

@@ -15,12 +15,10 @@ def storage_error(error: Exception, where: Path) -> StorageFull | None:
         or "no space left" in text
         or "file too large" in text
     ):
-        return StorageFull(
-            f"The disk that holds {where} is full; nothing was registered.", hint="Free some space."
-        )
+        return StorageFull(f"The disk that holds {where} is full; nothing was kept.", hint="Free some space.")
     if code in (errno.EROFS, errno.EACCES, errno.EPERM) or "read-only" in text or "permission denied" in text:
         return StorageFull(
-            f"{where} cannot be written (read-only or no permission); nothing was registered.",
+            f"{where} cannot be written (read-only or no permission); nothing was kept.",
             hint="Fix its permissions, or choose another --home.",
         )
     return None
