@@ -66,7 +66,8 @@ def test_otlp_comes_back_as_the_same_span(encoding: otlp.Encoding) -> None:
     span = rich()
     found = back(span, encoding)
     leftover = {"penstock.price_version": "test", **span.attributes}
-    wanted = msgspec.structs.replace(span, price_version="given", attributes=leftover)
+    judged = span.metadata | {"evaluation.helpful": "ok"}  # by which verdicts can be searched for
+    wanted = msgspec.structs.replace(span, price_version="given", attributes=leftover, metadata=judged)
     same = {name: getattr(found, name) for name in SpanRecord.__struct_fields__ if name != "attributes"}
     assert same == {name: getattr(wanted, name) for name in same}
     assert {key: found.attributes[key] for key in ("x", "deep", "resource", "scope")} == span.attributes
