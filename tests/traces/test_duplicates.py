@@ -13,6 +13,7 @@ from penstock.core.scope import Actor, Scope
 from penstock.traces import background, service
 from penstock.traces.duplicates import Named, Report, nested, same_response
 from penstock.traces.model import SpanRecord, TraceFilters
+from penstock.traces.store.reports import MOST_ALIKE
 from tests.traces.build import HOUR_NS, call
 
 START = 1_790_000_000_000_000_000
@@ -259,3 +260,12 @@ def test_projects_do_not_see_each_others_calls(home: Home, actor: Actor) -> None
     with home.read() as uow:
         (trace,) = service.list_traces(uow, actor).items
     assert trace.calls == 1
+
+
+def test_a_name_that_a_whole_crowd_of_calls_shares_names_none_of_them(home: Home, actor: Actor) -> None:
+    crowd = [told(f"emitter {number % 2}", response_id="chatcmpl-1") for number in range(MOST_ALIKE + 1)]
+    service.ingest(home, SCOPE, crowd)
+    service.ingest(home, SCOPE, [told(emitter, response_id="chatcmpl-2") for emitter in ("sdk", "other")])
+    background.catch_up(home)
+    assert figures(home, actor)[0][0] == MOST_ALIKE + 1 + 1
+    assert set(marked(home, actor, crowd).values()) == {None}

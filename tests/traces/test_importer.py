@@ -51,7 +51,13 @@ def test_a_langfuse_trace_with_its_observations(home: Home, actor: Actor, tmp_pa
     assert root.parent_id is None and found["retrieve"].parent_id == root.span_id
     assert answer.parent_id == failed.parent_id == found["retrieve"].span_id
     assert (root.user, root.session, root.environment) == ("user-42", "session-7", "production")
-    assert root.tags == ("beta", "de") and root.metadata == {"tenant": "acme", "plan": '{"tier":2}'}
+    assert root.tags == ("beta", "de")
+    assert root.metadata == {
+        "tenant": "acme",
+        "plan": '{"tier":2}',
+        "evaluation.helpfulness": "0.9",
+        "evaluation.tone": "friendly",
+    }
     assert root.duration_ns == 2_500_000_000
     assert json.loads(root.input or b"") == {"question": "Where is my parcel?"}
     assert (answer.kind, answer.model, answer.prompt) == ("llm", "gpt-4o-mini", "support@3")

@@ -43,7 +43,8 @@ Loop = Callable[[threading.Event], None]
 def _traces(home: Home) -> Loop:
     def run(stop: threading.Event) -> None:
         while not stop.wait(TRACES_SECONDS):
-            traces_background.tick(home)
+            while traces_background.tick(home, batches=2) and not stop.is_set():
+                pass
 
     return run
 

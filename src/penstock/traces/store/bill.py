@@ -15,15 +15,10 @@ from penstock.traces.duplicates import Named, Report
 from penstock.traces.model import KINDS
 from penstock.traces.store import rollup
 from penstock.traces.store.prepare import CALL_KINDS
+from penstock.traces.store.reports import CALLS, REPORT, each, named_alike, report
 
 SETTLED = "settled"
-_CHUNK = 500
-_CALLS = ", ".join(str(code) for code in sorted(CALL_KINDS))
 _AROUND = CALL_KINDS | {code for code, name in enumerate(KINDS) if name in duplicates.THROUGH}
-_REPORT = (
-    "id, trace, span_id, parent_id, kind, start_ns, end_ns, input_tokens + output_tokens AS tokens, tokens_estimated, "
-    'coalesce("user", session) AS known, response_id, duplicate_of'
-)
 _GATEWAY = "penstock.gateway"
 
 
@@ -33,7 +28,7 @@ def settle(conn: Connection, *, up_to: int, limit: int) -> int:
     if done >= up_to:
         return 0
     query = text(
-        f"SELECT {_REPORT} FROM traces_spans WHERE id > :done AND id <= :up_to ORDER BY id LIMIT :limit"
+        f"SELECT {REPORT} FROM traces_spans WHERE id > :done AND id <= :up_to ORDER BY id LIMIT :limit"
     )
     rows = conn.execute(query, {"done": done, "up_to": up_to, "limit": limit}).all()
     reached = int(rows[-1].id) if len(rows) == limit else up_to
@@ -67,8 +62,8 @@ def _fresh(rows: Sequence[Any]) -> list[Report]:
     """Return what matters of a trace that is new as a whole: mostly nothing, for most calls are in no other call."""
     kinds = {row.span_id: row.kind for row in rows}
     if any(row.kind in CALL_KINDS and kinds.get(row.parent_id) in _AROUND for row in rows):
-        return [_report(row) for row in rows if row.kind in _AROUND]
-    return [_report(row) for row in rows if row.response_id is not None and row.kind in CALL_KINDS]
+        return [report(row) for row in rows if row.kind in _AROUND]
+    return [report(row) for row in rows if row.response_id is not None and row.kind in CALL_KINDS]
 
 
 def _pointed_at(conn: Connection, rows: Sequence[Any], traces: Sequence[int]) -> Iterable[int]:
@@ -87,37 +82,13 @@ def _trace_ids(conn: Connection, traces: Sequence[int]) -> dict[int, str]:
     return {row.id: bytes(row.trace_id).hex() for row in rows}
 
 
-def each(conn: Connection, query: str, values: Sequence[Any], **more: Any) -> Iterable[Any]:
-    """Yield the rows of a query whose `:ids` are given in portions; its numbers have their scopes: every scope."""
-    statement = text(query).bindparams(bindparam("ids", expanding=True))
-    for start in range(0, len(values), _CHUNK):
-        yield from conn.execute(statement, more | {"ids": list(values[start : start + _CHUNK])})
-
-
-def _report(row: Any) -> Report:
-    return Report(
-        row.id,
-        row.trace,
-        bytes(row.span_id),
-        None if row.parent_id is None else bytes(row.parent_id),
-        KINDS[row.kind],
-        row.start_ns,
-        row.end_ns,
-        row.tokens,
-        bool(row.tokens_estimated),
-        row.known is not None,
-        row.response_id,
-        row.duplicate_of,
-    )
-
-
 def _traces(conn: Connection, numbers: Iterable[int], reached: int) -> dict[int, list[Report]]:
     """Return the spans of traces that matter here, by trace."""
     kinds = ", ".join(str(code) for code in sorted(_AROUND))
-    query = f"SELECT {_REPORT} FROM traces_spans WHERE trace IN :ids AND id <= :reached AND kind IN ({kinds})"
+    query = f"SELECT {REPORT} FROM traces_spans WHERE trace IN :ids AND id <= :reached AND kind IN ({kinds})"
     found: dict[int, list[Report]] = {}
     for row in each(conn, query, sorted(numbers), reached=reached):
-        found.setdefault(row.trace, []).append(_report(row))
+        found.setdefault(row.trace, []).append(report(row))
     return found
 
 
@@ -127,7 +98,7 @@ def _settle_traces(conn: Connection, traces: Mapping[int, list[Report]], reached
         inside |= duplicates.nested(spans)
     calls = {span.row: span for spans in traces.values() for span in spans if span.call}
     wanted = dict.fromkeys(calls) | inside
-    groups = _named_alike(conn, calls.values(), reached)
+    groups = named_alike(conn, calls.values(), reached)
     for members in groups:
         calls |= {member.row: member for member in members}
     others = {member.trace for members in groups for member in members} - traces.keys()
@@ -148,43 +119,6 @@ def _standing(members: Sequence[Report], inside: Mapping[int, Report]) -> list[R
     """Return the calls that count for the members of a group as far as nesting goes."""
     found = [inside.get(member.row, member) for member in members]
     return list({one.row: one for one in found}.values())
-
-
-def _named_alike(conn: Connection, calls: Iterable[Report], reached: int) -> list[list[Report]]:
-    """Return the calls that share their response's name with one of `calls`, group by group."""
-    query = (
-        f"SELECT {', '.join('o.' + name if name in _OWN else name for name in _REPORT_NAMES)} "
-        "FROM traces_spans s JOIN traces_spans o ON o.scope_id = s.scope_id AND o.response_id = s.response_id "
-        f"AND o.id <> s.id AND o.kind IN ({_CALLS}) AND o.id <= :reached "
-        "WHERE s.id IN :ids AND s.response_id IS NOT NULL AND o.response_id IS NOT NULL"
-    )
-    named = [call for call in calls if call.response_id]
-    by_row = {call.row: call for call in named}
-    found: dict[tuple[int, str], dict[int, Report]] = {}
-    for row in each(conn, query, sorted(by_row), reached=reached):
-        group = found.setdefault((row.scope_id, row.response_id), {})
-        group[row.id] = _report(row)
-        group[row.other] = by_row[row.other]
-    return [list(found[key].values()) for key in sorted(found)]
-
-
-_REPORT_NAMES = (
-    "id",
-    "trace",
-    "span_id",
-    "parent_id",
-    "kind",
-    "start_ns",
-    "end_ns",
-    "o.input_tokens + o.output_tokens AS tokens",
-    "tokens_estimated",
-    'coalesce(o."user", o.session) AS known',
-    "response_id",
-    "duplicate_of",
-    "scope_id",
-    "s.id AS other",
-)
-_OWN = frozenset(name for name in _REPORT_NAMES if " " not in name)
 
 
 def _emitters(conn: Connection, reports: Sequence[Report]) -> list[Named]:
@@ -256,7 +190,7 @@ def _summaries(conn: Connection, rows: Sequence[int], sign: int) -> None:
     query = (
         "SELECT trace, count(*) AS calls, sum(input_tokens) AS read, sum(output_tokens) AS wrote, "
         "sum(cached_tokens) AS cached, sum(coalesce(cost_nano, 0)) AS cost FROM traces_spans "
-        f"WHERE id IN :ids AND duplicate_of IS NULL AND kind IN ({_CALLS}) GROUP BY trace"
+        f"WHERE id IN :ids AND duplicate_of IS NULL AND kind IN ({CALLS}) GROUP BY trace"
     )
     changes = [
         {

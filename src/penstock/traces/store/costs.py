@@ -11,6 +11,7 @@ from penstock.traces import body
 from penstock.traces.store import bill
 from penstock.traces.store.prepare import CALL_KINDS
 from penstock.traces.store.read import scope_id
+from penstock.traces.store.reports import each
 
 _CALLS = ", ".join(str(code) for code in sorted(CALL_KINDS))
 _FOREVER = 1 << 62
@@ -82,9 +83,7 @@ def finer_tokens(conn: Connection, rows: Sequence[Billed]) -> dict[int, dict[str
     Works in every scope: the rows were read under one.
     """
     query = "SELECT id, data FROM traces_bodies WHERE id IN :ids"
-    found = (
-        (row.id, body.unpack(bytes(row.data))) for row in bill.each(conn, query, [one.row for one in rows])
-    )
+    found = ((row.id, body.unpack(bytes(row.data))) for row in each(conn, query, [one.row for one in rows]))
     return {row: held.finer_tokens for row, held in found if held.finer_tokens}
 
 

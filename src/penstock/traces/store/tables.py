@@ -106,6 +106,7 @@ spans = Table(
         "ix_traces_spans_response",
         "scope_id",
         "response_id",
+        "start_ns",
         sqlite_where=text("response_id IS NOT NULL"),
         postgresql_where=text("response_id IS NOT NULL"),
     ),

@@ -129,7 +129,8 @@ def latest_of(conn: Connection, owners: Sequence[Experiment | Run | LoggedModel]
 
 
 def add_inputs(conn: Connection, run: Run, datasets: Sequence[DatasetInput]) -> None:
-    """Remember what a run read; the same dataset again replaces its tags."""
+    """Remember what a run read; the same dataset again, now or later, replaces its tags."""
+    last = {(one.name, one.digest): one for one in datasets}
     rows = [
         {
             "owner": run.id,
@@ -142,7 +143,7 @@ def add_inputs(conn: Connection, run: Run, datasets: Sequence[DatasetInput]) -> 
             "tags": one.tags,
             "context": one.tags.get(CONTEXT_TAG, ""),
         }
-        for one in datasets
+        for one in last.values()
     ]
     upsert(conn, inputs, rows, keys=["owner", "name", "digest"], update=["tags", "context"])
 
