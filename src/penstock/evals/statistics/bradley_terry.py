@@ -61,12 +61,20 @@ def _tables(wins: ArrayLike, ties: ArrayLike | None, prior: float) -> tuple[Floa
     return won, tied
 
 
-def _one_component(beats: NDArray[np.bool_]) -> bool:
-    """Say whether every item is reached from every other by going from winners to losers."""
-    reach = beats | np.eye(len(beats), dtype=np.bool_)
-    for _ in range(int(np.ceil(np.log2(len(beats)))) + 1):
-        reach = (reach.astype(np.float64) @ reach.astype(np.float64)) > 0
-    return bool(reach.all())
+def _has_finite_maximum(won: Floats, tied: Floats) -> bool:
+    """Say whether finite strengths, and a finite tie, maximise the likelihood.
+
+    Without ties: every item is reached from every other by going from winners to losers (Ford, American
+    Mathematical Monthly 64 (1957) 28-33). With ties the likelihood also rises for ever when strengths d exist
+    with d_i - d_j >= 1 for every win of i over j and |d_i - d_j| <= 1 for every tie, the tie growing along:
+    difference constraints, which hold together unless their graph has a negative cycle.
+    """
+    path = np.where(won > 0, -1.0, np.where(tied > 0, 1.0, np.inf))
+    np.fill_diagonal(path, 0.0)
+    for via in range(len(path)):
+        path = np.maximum(np.minimum(path, path[:, via, None] + path[None, via, :]), -1e9)
+    connected = bool(np.isfinite(path).all())
+    return connected and (not tied.any() or bool(np.any(np.diag(path) < 0)))
 
 
 def _fit(won: Floats, tied: Floats, tolerance: float) -> tuple[Floats, Floats, bool]:
@@ -79,8 +87,6 @@ def _fit(won: Floats, tied: Floats, tolerance: float) -> tuple[Floats, Floats, b
     score = (won + tied / 2).sum(axis=2)
     drawn, total = tied.sum(axis=(1, 2)) / 2, met.sum(axis=(1, 2)) / 2
     root, tie = np.ones(score.shape), np.where(drawn > 0, drawn / np.maximum(total - drawn, 0.5), 0.0)
-    # An item that never scored has no finite strength: it stays at a strength far below all others.
-    floor = np.maximum(score, 1e-6)
     done = False
     for _ in range(_MOST_STEPS):
         square = root**2
@@ -88,13 +94,13 @@ def _fit(won: Floats, tied: Floats, tolerance: float) -> tuple[Floats, Floats, b
         over = met / (square[:, :, None] + square[:, None, :] + tie[:, None, None] * products)
         # root_j/root_i is the present sqrt(p_j/p_i).
         slope = (over * (1 + tie[:, None, None] / 2 * root[:, None, :] / root[:, :, None])).sum(axis=2)
-        gap = np.abs(floor - square * slope).max(axis=1)
+        gap = np.abs(score - square * slope).max(axis=1)
         rate = (over * products).sum(axis=(1, 2)) / 2
         gap = np.maximum(gap, np.abs(drawn - tie * rate))
         done = bool(np.all(gap <= tolerance * total))
         if done:
             break
-        root = np.sqrt(floor / slope)
+        root = np.sqrt(score / slope)
         root /= np.exp(np.log(root).mean(axis=1, keepdims=True))
         products = root[:, :, None] * root[:, None, :]
         square = root**2
@@ -112,13 +118,12 @@ def bradley_terry(wins: ArrayLike, ties: ArrayLike | None = None, *, prior: floa
 
     `wins[i, j]` counts how often i beat j; `ties` is symmetric, `ties[i, j]` counting the ties of the pair.
     `prior` adds so many wins each way to every pair. Raises ValueError when no finite maximum exists (some
-    items never lost to the rest, or were never compared with it: Ford's condition) and no prior is given.
+    items never lost to the rest, or were never compared with it) and no prior is given.
     Sources: Bradley and Terry, Biometrika 39 (1952) 324-345; ties: Davidson, JASA 65 (1970) 317-328;
-    algorithm: Hunter, Annals of Statistics 32 (2004) 384-406, its sections 2 and 3 applied to Davidson's model.
+    algorithm: minorisation of Hunter, Annals of Statistics 32 (2004) 384-406, applied to Davidson's model.
     """
     won, tied = _tables(wins, ties, prior)
-    beats = (won > 0) | (tied > 0)
-    if prior == 0 and not _one_component(beats):
+    if prior == 0 and not _has_finite_maximum(won, tied):
         raise ValueError(
             "no finite strengths exist: some items never lost to the others or never met them; give a prior"
         )

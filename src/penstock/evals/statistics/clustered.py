@@ -35,8 +35,8 @@ def clustered_standard_error(values: ArrayLike, clusters: ArrayLike) -> float:
     """Return the cluster-robust standard error of the mean of `values`; infinite for a single cluster.
 
     `clusters` has one id per value. Source: Miller, Adding Error Bars to Evals (2024), arXiv:2411.00640,
-    eq. 4, times the CR1 factor sqrt(G/(G - 1)) for G clusters of Cameron and Miller, Journal of Human
-    Resources 50 (2015) 317-372, eq. 12 with one regressor. With one value per cluster it is s/sqrt(n).
+    times the CR1 factor sqrt(G/(G - 1)) for G clusters of Cameron and Miller, Journal of Human Resources 50
+    (2015) 317-372. With one value per cluster it is s/sqrt(n).
     """
     data, names = _scores(values, clusters)
     return _standard_error((data - data.mean()) / data.size, names)[0]
@@ -59,8 +59,8 @@ def clustered_interval(values: ArrayLike, clusters: ArrayLike, *, confidence: fl
     """Return mean ± t·SE with `clustered_standard_error` and t of G - 1 degrees of freedom for G clusters.
 
     A single cluster has an unbounded interval. For two systems on the same samples pass the differences
-    per sample (Miller 2024, section 4.2). Fewer than about 20 clusters, or one that holds most samples,
-    make the interval too short (Cameron and Miller 2015, section VI).
+    per sample (Miller 2024, paired differences). Fewer than about 20 clusters, or one that holds most samples,
+    make the interval too short (Cameron and Miller 2015, few clusters).
     """
     data, names = _scores(values, clusters)
     mean = float(data.mean())

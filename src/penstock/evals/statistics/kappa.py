@@ -28,10 +28,10 @@ def cohen_kappa(
     """Return Cohen's kappa of two raters' labels of the same items, with its large-sample interval.
 
     `weights` is `none` (labels agree or not), or `linear` or `quadratic` in the distance between the
-    labels' places in sorted order. Raises ValueError when no label or a single one was used by both,
+    labels' places in sorted order. Raises ValueError when only one label was used,
     since chance then explains everything. Sources: Cohen, Educational and Psychological Measurement 20
     (1960) 37-46; weights: Psychological Bulletin 70 (1968) 213-220; variance: Fleiss, Cohen and Everitt,
-    Psychological Bulletin 72 (1969) 323-327, eq. 9. The interval is cut at 1 and at -1.
+    Psychological Bulletin 72 (1969) 323-327. The interval is cut at 1 and at -1.
     """
     one, two = np.asarray(first), np.asarray(second)
     if one.shape != two.shape or one.ndim != 1 or one.size == 0:

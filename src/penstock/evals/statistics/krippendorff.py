@@ -90,7 +90,7 @@ def krippendorff_alpha(
     ratings lie between) or `interval` (squared difference). Units with fewer than two ratings do not count,
     also not in `n`. The interval is the percentile bootstrap over units; a resample without variation
     counts as 0. Raises ValueError when alpha is undefined: no unit with two ratings, or one value only.
-    Source: Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), sections C to E.
+    Source: Krippendorff, Computing Krippendorff's Alpha-Reliability (2011).
     """
     data = np.asarray(ratings, dtype=np.float64)
     if data.ndim != 2:

@@ -28,7 +28,7 @@ def pass_at_k_interval(problems: Sequence[tuple[int, int]], k: int, *, confidenc
 
     Attempts at one problem are no independent samples: the problem is the unit, and `n` counts problems.
     The interval is cut at 0 and 1. Source: as `pass_at_k`; problem as the unit: Miller (2024),
-    arXiv:2411.00640, section 3.1.
+    arXiv:2411.00640.
     """
     found = t_interval([pass_at_k(n, c, k) for n, c in problems], confidence=confidence)
     return Interval(

@@ -23,7 +23,7 @@ def prediction_powered(
     stays honest; `weight` is how far to follow it: 0 ignores it, 1 is the original method, None chooses
     the value in 0..1 that makes the interval shortest. `n` is the number of labels. At least two values
     on each side are needed; the normal approximation wants some 50 labels. Sources: Angelopoulos et al.,
-    Science 382 (2023) 669-674; PPI++: Angelopoulos, Duchi and Zrnic (2023), arXiv:2311.01453, section 6.
+    Science 382 (2023) 669-674; PPI++: Angelopoulos, Duchi and Zrnic (2023), arXiv:2311.01453, power tuning.
     """
     truth, said, more = (np.asarray(side, dtype=np.float64) for side in (labels, predictions, unlabelled))
     if truth.shape != said.shape or truth.ndim != 1 or more.ndim != 1:
