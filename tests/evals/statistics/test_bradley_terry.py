@@ -85,7 +85,9 @@ def test_two_items_are_fitted_exactly() -> None:
     ],
     ids=["undefeated", "undefeated but tied", "only ties", "two groups that never met"],
 )
-def test_without_a_finite_maximum_a_prior_is_asked_for(wins: list, ties: list | None) -> None:
+def test_without_a_finite_maximum_a_prior_is_asked_for(
+    wins: list[list[float]], ties: list[list[float]] | None
+) -> None:
     with pytest.raises(ValueError, match="no finite strengths"):
         bradley_terry(wins, ties)
     found = bradley_terry(wins, ties, prior=0.5)
@@ -110,7 +112,9 @@ def test_ties_alone_connect_when_wins_go_round() -> None:
         ([[0, 1], [1, 0]], [[0, 1], [2, 0]], "equals"),
     ],
 )
-def test_impossible_tables_are_refused(wins: list, ties: list | None, message: str) -> None:
+def test_impossible_tables_are_refused(
+    wins: list[list[float]], ties: list[list[float]] | None, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         bradley_terry(wins, ties)
 

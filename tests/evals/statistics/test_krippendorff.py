@@ -88,7 +88,7 @@ def test_extremes() -> None:
         ([range(MOST_ORDINAL_VALUES + 1)] * 2, "ordinal", "at most"),
     ],
 )
-def test_undefined_input_is_refused(ratings: list, level: str, message: str) -> None:
+def test_undefined_input_is_refused(ratings: list[list[float]], level: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         krippendorff_alpha(ratings, level=level)
 

@@ -46,7 +46,8 @@ def test_a_perfect_judge_makes_further_samples_as_good_as_labels() -> None:
     truth, more = rng.normal(size=200), rng.normal(size=1800)
     found = prediction_powered(truth, truth, more)
     pooled = np.concatenate([truth, more])
-    assert found.value == pytest.approx(pooled.mean(), abs=2e-3)
+    # The weight is estimated, so the two means differ by a fraction of their standard error of 0.022.
+    assert found.value == pytest.approx(pooled.mean(), abs=5e-3)
     assert found.high - found.low == pytest.approx(2 * 1.96 * pooled.std() / math.sqrt(2000), rel=0.03)
 
 

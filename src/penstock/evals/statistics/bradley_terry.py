@@ -77,8 +77,8 @@ def _has_finite_maximum(won: Floats, tied: Floats) -> bool:
     return connected and (not tied.any() or bool(np.any(np.diag(path) < 0)))
 
 
-def _fit(won: Floats, tied: Floats, tolerance: float) -> tuple[Floats, Floats, bool]:
-    """Fit a stack of tables, shape (b, k, k); return log-strengths (b, k), ties (b,), and whether all converged.
+def _fit(won: Floats, tied: Floats, tolerance: float) -> tuple[Floats, Floats]:
+    """Fit a stack of tables, shape (b, k, k); return log-strengths (b, k) and ties (b,).
 
     Hunter's minorisation: -log D lies above its tangent, and sqrt(p_i·p_j) below the mean of p_i·r and
     p_j/r with r the present sqrt(p_j/p_i); each step's maximum is then explicit and never goes downhill.
@@ -87,7 +87,6 @@ def _fit(won: Floats, tied: Floats, tolerance: float) -> tuple[Floats, Floats, b
     score = (won + tied / 2).sum(axis=2)
     drawn, total = tied.sum(axis=(1, 2)) / 2, met.sum(axis=(1, 2)) / 2
     root, tie = np.ones(score.shape), np.where(drawn > 0, drawn / np.maximum(total - drawn, 0.5), 0.0)
-    done = False
     for _ in range(_MOST_STEPS):
         square = root**2
         products = root[:, :, None] * root[:, None, :]
@@ -97,16 +96,15 @@ def _fit(won: Floats, tied: Floats, tolerance: float) -> tuple[Floats, Floats, b
         gap = np.abs(score - square * slope).max(axis=1)
         rate = (over * products).sum(axis=(1, 2)) / 2
         gap = np.maximum(gap, np.abs(drawn - tie * rate))
-        done = bool(np.all(gap <= tolerance * total))
-        if done:
-            break
+        if np.all(gap <= tolerance * total):
+            return 2 * np.log(root), tie
         root = np.sqrt(score / slope)
         root /= np.exp(np.log(root).mean(axis=1, keepdims=True))
         products = root[:, :, None] * root[:, None, :]
         square = root**2
         over = met / (square[:, :, None] + square[:, None, :] + tie[:, None, None] * products)
         tie = drawn / ((over * products).sum(axis=(1, 2)) / 2)
-    return 2 * np.log(root), tie, done
+    raise ValueError(f"the strengths did not settle in {_MOST_STEPS} steps; give a larger prior")
 
 
 def _with_prior(won: Floats, prior: float) -> Floats:
@@ -127,9 +125,7 @@ def bradley_terry(wins: ArrayLike, ties: ArrayLike | None = None, *, prior: floa
         raise ValueError(
             "no finite strengths exist: some items never lost to the others or never met them; give a prior"
         )
-    strengths, tie, done = _fit(_with_prior(won, prior)[None], tied[None], _EXACT)
-    if not done:
-        raise ValueError(f"the strengths did not settle in {_MOST_STEPS} steps; give a larger prior")
+    strengths, tie = _fit(_with_prior(won, prior)[None], tied[None], _EXACT)
     return Strengths(log_strengths=tuple(float(s) for s in strengths[0]), tie=float(tie[0]))
 
 
@@ -144,9 +140,21 @@ def _resample(won: Floats, tied: Floats, size: int, rng: np.random.Generator) ->
     return draws[:, : k * k].reshape(size, k, k), drawn_ties + drawn_ties.transpose(0, 2, 1)
 
 
+def _drawn_strengths(
+    won: Floats, tied: Floats, prior: float, rng: np.random.Generator, resamples: int
+) -> Floats:
+    """Return the log-strengths of every resample, shape (resamples, items)."""
+    parts = []
+    for start in range(0, resamples, _RESAMPLES_AT_ONCE):
+        drawn, even = _resample(won, tied, min(_RESAMPLES_AT_ONCE, resamples - start), rng)
+        parts.append(_fit(_with_prior(drawn, prior), even, _RESAMPLED)[0])
+    return np.vstack(parts)
+
+
 def _ranks(strengths: Floats) -> NDArray[np.int64]:
     """Return 1 + the number of stronger items, along the last axis; what differs by rounding is equal."""
-    return 1 + np.count_nonzero(strengths[..., None, :] > strengths[..., :, None] + 1e-6, axis=-1)
+    stronger = strengths[..., None, :] > strengths[..., :, None] + 1e-6
+    return np.asarray(1 + stronger.sum(axis=-1), dtype=np.int64)
 
 
 def bootstrap_ranks(
@@ -172,11 +180,7 @@ def bootstrap_ranks(
     if won.sum() + tied.sum() == 0:
         raise ValueError("at least one comparison is needed")
     fitted = np.array(bradley_terry(won, tied, prior=prior).log_strengths)
-    rng, parts = np.random.default_rng(seed), []
-    for start in range(0, resamples, _RESAMPLES_AT_ONCE):
-        drawn, even = _resample(won, tied, min(_RESAMPLES_AT_ONCE, resamples - start), rng)
-        parts.append(_fit(_with_prior(drawn, prior), even, _RESAMPLED)[0])
-    draws = np.vstack(parts)
+    draws = _drawn_strengths(won, tied, prior, np.random.default_rng(seed), resamples)
     levels = ((1 - confidence) / 2, (1 + confidence) / 2)
     low, high = np.quantile(draws, levels, axis=0)
     best = np.quantile(_ranks(draws), levels[0], axis=0, method="lower")
