@@ -17,7 +17,8 @@ class Interval:
     n: int
     """How many samples (or pairs) it rests on."""
     method: str
-    """wilson, clopper_pearson, t, bootstrap_bca, bootstrap_percentile, order_statistic, newcombe or tango."""
+    """wilson, clopper_pearson, t, clustered, bootstrap_bca, bootstrap_percentile, order_statistic, newcombe, tango,
+    prediction_powered or cohen_kappa."""
     confidence: float = 0.95
 
 
