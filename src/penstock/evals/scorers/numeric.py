@@ -25,17 +25,17 @@ _PATTERNS = {decimal: _pattern(decimal) for decimal in _SEPARATORS}
 _GROUPED = re.compile(r"\d{1,3}(?:(\D)\d{3})(?:\1\d{3})*\Z")
 
 
-def _value(match: re.Match[str], percent: bool) -> float | None:
-    whole, sign = match["whole"] or "0", match["sign"] or ""
-    if not whole.isdigit() and not _GROUPED.match(whole):
-        # A list such as 1,2,3: its last number, which no sign in front of the list belongs to.
-        whole, sign = re.split(r"\D", whole)[-1], ""
-    digits = whole if whole.isdigit() else re.sub(r"\D", "", whole)
-    part = f".{match['part'][1:]}" if match["part"] else ""
-    value = float(f"{sign.replace('−', '-')}{digits}{part}{match['power'] or ''}")
+def _values(match: re.Match[str], percent: bool) -> list[float]:
+    whole = match["whole"] or "0"
+    # What is not grouped by threes is a list such as 1,2,3: the sign is its first number's, the rest its last one's.
+    parts = [re.sub(r"\D", "", whole)] if _GROUPED.match(whole) else re.split(r"\D", whole)
+    parts[0] = f"{(match['sign'] or '').replace('−', '-')}{parts[0]}"
+    parts[-1] += f".{match['part'][1:]}" if match["part"] else ""
+    parts[-1] += match["power"] or ""
+    found = [float(part) for part in parts]
     if percent and match["percent"]:
-        value /= 100
-    return value if math.isfinite(value) else None
+        found[-1] /= 100
+    return [value for value in found if math.isfinite(value)]
 
 
 def numbers(text: str, *, decimal: str = ".", percent: bool = False) -> list[float]:
@@ -43,8 +43,8 @@ def numbers(text: str, *, decimal: str = ".", percent: bool = False) -> list[flo
 
     `percent` divides n % by 100. A number glued to a word in front of it (B12, v2) is part of the word.
     """
-    found = (_value(match, percent) for match in _PATTERNS[decimal].finditer(text))
-    return [value for value in found if value is not None]
+    matches = _PATTERNS[decimal].finditer(text)
+    return [value for match in matches for value in _values(match, percent)]
 
 
 def close(value: float, wanted: float, *, tolerance: float, relative: float) -> bool:
