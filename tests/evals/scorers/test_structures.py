@@ -223,7 +223,10 @@ def test_options_of_json_schema() -> None:
         JsonSchema(schema=["x"])
 
 
-EXPECTED = '{"id": 7, "total": 10.0, "paid": true, "buyer": {"name": "Ada "}, "lines": [{"n": 1}, {"n": 2}], "tags": []}'
+EXPECTED = (
+    '{"id": 7, "total": 10.0, "paid": true, "buyer": {"name": "Ada "},'
+    ' "lines": [{"n": 1}, {"n": 2}], "tags": []}'
+)
 
 
 def fields(answer: str, **options: Any) -> dict[str, float]:
