@@ -33,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands of this module to `penstock traces`."""
     for name, command in (("export", export), ("import", import_), ("erase", erase), ("redact", redact)):
         app.command(name)(command)
-    app.add_typer(policies)
+    app.add_typer(policies, name="policies")
 
 
 def moment(text: str | None) -> datetime | None:
