@@ -51,7 +51,7 @@ class Bleu:
         return {"bleu": float(score.score)}
 
     def signature(self, references: int) -> str:
-        """Return sacrebleu's signature of `bleu` for samples of so many references each; -1 when their number varies."""
+        """Return sacrebleu's signature of `bleu` for so many references per sample; -1 when their number varies."""
         self._signed.num_refs = references
         return str(self._signed.get_signature())
 
