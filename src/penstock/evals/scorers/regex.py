@@ -56,8 +56,8 @@ class Regex:
 
     def _has(self, group: int | str) -> bool:
         if isinstance(group, int) and not isinstance(group, bool):
-            return 0 <= group <= self._pattern.groups
-        return group in self._pattern.groupindex
+            return 0 <= group <= int(self._pattern.groups)
+        return group in dict(self._pattern.groupindex)
 
     def _match(self, text: str) -> Any:
         if self._whole:
