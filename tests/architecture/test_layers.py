@@ -50,6 +50,7 @@ EXTRA_DOORS = {
     "penstock.guardrails.program": "likewise",
     "penstock.guardrails.tally": "likewise",
     "penstock.guardrails.tokens": "likewise",
+    "penstock.guardrails.json_schema": "the one JSON Schema validator: scorers must judge answers as guards do",
     "penstock.registry.export": "long verbs of the registry, too large to share service.py",
 }
 """What else other slices may import, each with its reason."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sacrebleu
 from tests.evals.support import answer, ingest, make_suite
 
 from penstock.core import jobs, lineage
@@ -19,7 +20,8 @@ from penstock.core.scope import Actor, Role
 from penstock.evals import service
 from penstock.evals.jobs import HANDLERS
 from penstock.evals.model import EvalRun, RunState, Sample
-from penstock.evals.suite import ScorerSpec
+from penstock.evals.report import run_markdown
+from penstock.evals.suite import ScorerSpec, parse_suite
 
 
 def evaluate(home: Home, actor: Actor, wrong: set[int], count: int = 40, **options: Any) -> EvalRun:
@@ -49,6 +51,21 @@ def test_a_run_has_figures_with_intervals(home: Home, actor: Actor) -> None:
     with home.read() as uow:
         assert service.get_run(uow, actor, run.id) == run
         assert service.list_runs(uow, actor) == [run]
+
+
+def test_a_run_keeps_the_signatures_of_its_figures(home: Home, actor: Actor) -> None:
+    scorers = (ScorerSpec(name="exact"), ScorerSpec(name="bleu", options={"lowercase": True}))
+    suite = make_suite(ingest(home, actor, 4), scorers=scorers)
+    run = service.run(home, actor, suite=suite, target=answer({1}))
+    oracle = sacrebleu.BLEU(lowercase=True)
+    oracle.corpus_score(["a"], [["a"]])
+    assert run.spec["signatures"] == {"bleu": str(oracle.get_signature())}
+    assert f"Signatures: `{oracle.get_signature()}` (bleu)." in run_markdown(run)
+    again = service.run(home, actor, suite=parse_suite(run.spec), target=answer({2}))
+    assert again.spec == run.spec
+    with home.read() as uow:
+        assert service.compare(uow, actor, baseline_id=run.id, candidate_id=again.id).shared == 4
+    assert "signatures" not in evaluate(home, actor, wrong=set(), count=4).spec
 
 
 def test_samples_keep_what_was_asked_and_answered(home: Home, actor: Actor) -> None:

@@ -37,6 +37,15 @@ class CorpusScorer(Scorer, Protocol):
 
 
 @runtime_checkable
+class SignedScorer(Scorer, Protocol):
+    """A scorer whose figures are only comparable with those of the same signature: its version and every option."""
+
+    def signature(self, references: int) -> str:
+        """Return the signature for samples of so many references each; -1 when their number varies."""
+        ...
+
+
+@runtime_checkable
 class Target(Protocol):
     """Answers samples: a model behind the gateway, a local folder, a function."""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from penstock.evals.model import Comparison, Difference, EvalRun, GateDecision, Metric
+from penstock.evals.suite import SIGNATURES
 
 
 def figure(value: float | None, unit: str) -> str:
@@ -53,7 +54,9 @@ def run_markdown(run: EvalRun) -> str:
     head = f"## Evaluation {run.suite}\n\n{run.target} `{run.model}` on `{run.dataset}`: **{run.state}**"
     counts = f"{run.done} of {run.total} samples, {run.errors} failed. Run `{run.id}`."
     table = _table(["metric", "split", "value", "95 % interval", "n"], run_rows(run))
-    return "\n\n".join([head, run.error, counts, table] if run.error else [head, counts, table]) + "\n"
+    signed = [f"`{text}` ({name})" for name, text in run.spec.get(SIGNATURES, {}).items()]
+    parts = [head, run.error, counts, table, f"Signatures: {', '.join(signed)}." if signed else ""]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def comparison_rows(comparison: Comparison) -> list[tuple[str, ...]]:

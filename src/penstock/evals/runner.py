@@ -9,7 +9,7 @@ from penstock.core.home import Home
 from penstock.core.scope import Scope
 from penstock.evals import store
 from penstock.evals.model import Output, Sample, SampleResult
-from penstock.evals.ports import CorpusScorer, Scorer, Target
+from penstock.evals.ports import CorpusScorer, Scorer, SignedScorer, Target
 from penstock.evals.suite import ScorerSpec, Suite
 from penstock.traces import service as traces
 from penstock.traces.model import TraceScore
@@ -42,6 +42,15 @@ def score(
     for adding in summing:
         sums[adding.name] = adding.sums(sample, output)
     return scores, sums
+
+
+def signatures(scorers: Sequence[Scorer], results: Sequence[SampleResult]) -> dict[str, str]:
+    """Return scorer name → signature, of the scorers that sign what they scored."""
+    counts = {len(result.references) for result in results if result.references and not result.output.error}
+    if not counts:
+        return {}
+    references = counts.pop() if len(counts) == 1 else -1
+    return {one.name: one.signature(references) for one in scorers if isinstance(one, SignedScorer)}
 
 
 class Recording:

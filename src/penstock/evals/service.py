@@ -15,9 +15,9 @@ from penstock.evals import dataset_source, gating, store
 from penstock.evals.callable_target import CallableTarget
 from penstock.evals.events import GateDecided, RunFinished
 from penstock.evals.model import Comparison, EvalRun, GateDecision, RunState, SampleResult
-from penstock.evals.ports import Target, TargetContext
-from penstock.evals.runner import Progress, Recording, build_scorers
-from penstock.evals.suite import REDACTED, Suite, parse_suite, to_spec
+from penstock.evals.ports import Scorer, Target, TargetContext
+from penstock.evals.runner import Progress, Recording, build_scorers, signatures
+from penstock.evals.suite import REDACTED, SIGNATURES, Suite, parse_suite, to_spec
 from penstock.evals.target_choice import opened, pin_model
 
 if TYPE_CHECKING:
@@ -200,12 +200,20 @@ def _execute(
         )
         _finish(home, actor, found, state, str(error) or "Interrupted.")
         raise
-    with home.read() as uow:
-        results = store.results(uow.conn, scope, run_id)
-    metrics = aggregate.summarise(recording.scorers(), results, seed=suite.seed)
-    with home.begin() as uow:
-        store.replace_metrics(uow.conn, scope, run_id, metrics)
+    _summarise(home, actor, found, suite, recording.scorers())
     return _finish(home, actor, found, RunState.SUCCEEDED, "")
+
+
+def _summarise(home: Home, actor: Actor, found: EvalRun, suite: Suite, scorers: Sequence[Scorer]) -> None:
+    with home.read() as uow:
+        results = store.results(uow.conn, actor.scope, found.id)
+    metrics = aggregate.summarise(scorers, results, seed=suite.seed)
+    signed = signatures(scorers, results)
+    with home.begin() as uow:
+        store.replace_metrics(uow.conn, actor.scope, found.id, metrics)
+        if signed:
+            spec = {**found.spec, SIGNATURES: signed}
+            store.update_run(uow.conn, actor.scope, found.id, spec=spec)
 
 
 def _as_target(target: Target | Callable[..., Any]) -> Target:

@@ -8,6 +8,8 @@ from penstock.core.errors import Invalid
 from penstock.core.suggest import did_you_mean
 
 REDACTED = "[redacted]"
+SIGNATURES = "signatures"
+"""What the record of a finished run adds to its suite: scorer → signature."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +88,13 @@ def scorer_spec(value: Any) -> ScorerSpec:
 
 
 def parse_suite(data: Any) -> Suite:
-    """Return the suite of a decoded YAML or JSON document; raises Invalid naming what is wrong."""
+    """Return the suite of a decoded YAML or JSON document; raises Invalid naming what is wrong.
+
+    The record of a run is a suite too; the signatures in it are left aside.
+    """
     if not isinstance(data, Mapping):
         raise Invalid("A suite file must hold a mapping.", hint="See docs/evals.md for an example.")
+    data = {key: value for key, value in data.items() if key != SIGNATURES}
     _known(data, Suite, "a suite")
     values = dict(data)
     if "scorers" in values:

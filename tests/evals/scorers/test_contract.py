@@ -1,5 +1,7 @@
 """What every scorer promises, on each built-in one."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -15,9 +17,17 @@ texts = st.text(max_size=60) | st.sampled_from(
 )
 
 
+OPTIONS: dict[str, dict[str, Any]] = {"regex": {"pattern": r"billing|a: \w"}}
+"""What a scorer cannot do without."""
+
+
+def make(name: str) -> Any:
+    return plugins.load("scorers", name)(**OPTIONS.get(name, {}))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_plugin_is_a_scorer_of_its_name(name: str) -> None:
-    scorer = plugins.load("scorers", name)()
+    scorer = make(name)
     assert isinstance(scorer, Scorer)
     assert scorer.name == name
     assert scorer.measure("no such metric") is None
@@ -26,7 +36,7 @@ def test_the_plugin_is_a_scorer_of_its_name(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @given(answer=texts, references=st.lists(texts, max_size=2))
 def test_any_texts_give_figures_in_their_range(name: str, answer: str, references: list[str]) -> None:
-    scorer = plugins.load("scorers", name)()
+    scorer = make(name)
     sample = Sample(id="s", ordinal=0, messages=(), references=tuple(references))
     output = Output(sample_id="s", text=answer, latency_s=0.5, ttft_s=0.1, output_tokens=4)
     scores = scorer.score(sample, output)
@@ -46,13 +56,25 @@ def test_any_texts_give_figures_in_their_range(name: str, answer: str, reference
     assert msgspec.json.decode(msgspec.json.encode(scores)) == scores
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "latency"])
+RIGHT = {
+    "json_fields": '{"a": {"b": [1, "x"]}}',
+    "json_schema": '{"a": 1}',
+    "labels": "billing, urgent",
+    "numeric": "So it is 1,200.50",
+}
+"""What a perfect answer looks like where it is not just any text."""
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("latency", "refusal")])
 def test_the_right_answer_is_perfect_and_an_empty_one_is_not(name: str) -> None:
-    scorer = plugins.load("scorers", name)()
-    right = "category: billing issue of the month\npriority: high"
+    scorer = make(name)
+    right = RIGHT.get(name, "category: billing issue of the month\npriority: high")
     sample = Sample(id="s", ordinal=0, messages=(), references=(right,))
     best = scorer.score(sample, Output(sample_id="s", text=right))
     worst = scorer.score(sample, Output(sample_id="s", text=""))
+    assert best
     for metric, value in best.items():
-        assert value == pytest.approx(100.0 if "bleu" in metric else 1.0)
-        assert worst[metric] == 0.0
+        measure = scorer.measure(metric)
+        most = 1.0 if measure.unit == "fraction" else 100.0
+        assert value == pytest.approx(most if measure.higher_is_better else 0.0)
+        assert worst[metric] == (0.0 if measure.higher_is_better else most)

@@ -20,6 +20,8 @@ class Bleu:
 
     def __init__(self, *, tokenize: str = "13a", lowercase: bool = False) -> None:
         self._bleu = BLEU(tokenize=tokenize, lowercase=lowercase, effective_order=True)
+        # Corpus BLEU is computed without effective order, and its signature has to say so.
+        self._signed = BLEU(tokenize=tokenize, lowercase=lowercase)
         self._last: tuple[str, tuple[str, ...], float, tuple[float, ...]] | None = None
 
     def _sentence(self, text: str, references: tuple[str, ...]) -> tuple[float, tuple[float, ...]]:
@@ -47,6 +49,11 @@ class Bleu:
         correct, total, lengths = counts[:_ORDERS], counts[_ORDERS : 2 * _ORDERS], counts[2 * _ORDERS :]
         score = BLEU.compute_bleu(correct, total, *lengths, smooth_method="exp", max_ngram_order=_ORDERS)
         return {"bleu": float(score.score)}
+
+    def signature(self, references: int) -> str:
+        """Return sacrebleu's signature of `bleu` for so many references per sample; -1 when their number varies."""
+        self._signed.num_refs = references
+        return str(self._signed.get_signature())
 
     def measure(self, metric: str) -> Measure | None:
         """Return a corpus metric for `bleu`, a mean for `bleu_sentence`."""

@@ -9,13 +9,18 @@ _LINE = re.compile(r"^\s*([^\s:][^:\n]{0,63}?)\s*:[ \t]*(.*?)\s*$")
 _FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 
 
+def parse_value(text: str, *, fenced: bool = True) -> Any:
+    """Return the JSON value that `text` is, or `msgspec.UNSET`; `fenced` takes a Markdown fence around it off."""
+    fence = _FENCE.match(text) if fenced else None
+    try:
+        return msgspec.json.decode((fence.group(1) if fence else text).strip().encode())
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return msgspec.UNSET
+
+
 def parse_json(text: str) -> dict[str, Any] | None:
     """Return the JSON object in `text` (a Markdown fence around it is taken off), or None."""
-    fenced = _FENCE.match(text)
-    try:
-        value = msgspec.json.decode((fenced.group(1) if fenced else text).strip().encode())
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return None
+    value = parse_value(text)
     return value if isinstance(value, dict) else None
 
 
