@@ -50,7 +50,7 @@ def test_nothing_of_a_user_is_left_in_the_files(sqlite_home: Home) -> None:
     secrets = (b"zyxwvu", b"xyzzyfrob", b"quuxmarker", b"plugh-1", *packed)
     before = bytes_of(home.path)
     assert all(secret in before for secret in secrets)
-    assert service.erase_traces(home, actor, user="zyxwvu") == (40, 40)
+    assert service.erase_traces(home, actor, user="zyxwvu") == (40, 40, 0)
     scrub(home)
     after = bytes_of(home.path)
     assert [secret for secret in secrets if secret in after] == []
@@ -67,10 +67,10 @@ def test_a_users_traces_go_and_the_projects_sums_stay(home: Home, actor: Actor) 
     spans.append(call(user="bob", output=b'"walrus three"'))
     service.ingest(home, actor.scope, spans)
     background.catch_up(home)
-    assert service.erase_traces(home, actor, user="ada", dry_run=True) == (3, 4)
+    assert service.erase_traces(home, actor, user="ada", dry_run=True) == (3, 4, 0)
     assert len(listed(home, actor)) == 4
-    assert service.erase_traces(home, actor, user="ada") == (3, 4)
-    assert service.erase_traces(home, actor, user="ada") == (0, 0)
+    assert service.erase_traces(home, actor, user="ada") == (3, 4, 0)
+    assert service.erase_traces(home, actor, user="ada") == (0, 0, 0)
     assert listed(home, actor) == listed(home, actor, q="walrus") == [spans[-1].trace_id]
     assert listed(home, actor, user="ada") == []
     with home.read() as uow:
@@ -112,7 +112,7 @@ def test_a_trace_of_many_spans_goes_in_several_steps(home: Home, actor: Actor) -
     first = call(user="ada", metadata={"n": "0"})
     more = [call(trace_id=first.trace_id, metadata={"n": str(n)}) for n in range(1, 450)]
     service.ingest(home, actor.scope, [first, *more])
-    assert service.erase_traces(home, actor, user="ada") == (1, 450)
+    assert service.erase_traces(home, actor, user="ada") == (1, 450, 0)
     with home.read() as uow:
         for table in ("spans", "bodies", "facets", "facet_names", "traces"):
             assert uow.conn.exec_driver_sql(f"SELECT count(*) FROM traces_{table}").scalar_one() == 0

@@ -105,5 +105,5 @@ def test_erasing_a_user_takes_the_logs_of_the_traces_along(sender: Sender) -> No
     sender.logs(ASKED, SAID)
     sender.span()
     assert len(sender.listed()) == 2
-    assert service.erase_traces(sender.home, sender.actor, user="ada") == (1, 1)
+    assert service.erase_traces(sender.home, sender.actor, user="ada") == (1, 1, 0)
     assert sender.listed() == []

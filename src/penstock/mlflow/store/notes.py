@@ -54,7 +54,7 @@ def remove_note(conn: Connection, scope: Scope, trace_id: str) -> bool:
 
 def remove_notes(conn: Connection, scope: Scope, trace_ids: Sequence[str]) -> tuple[int, int]:
     """Remove what is known of traces; returns how many notes and how many assessments there were."""
-    gone = {table: 0 for table in (trace_runs, assessments, traces)}
+    gone = dict.fromkeys((trace_runs, assessments, traces), 0)
     for at in range(0, len(trace_ids), _CHUNK):
         for table in gone:
             wanted = table.c.trace_id.in_(trace_ids[at : at + _CHUNK])

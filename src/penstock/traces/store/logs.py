@@ -285,7 +285,8 @@ def forget_trace(conn: Connection, scope_number: int, trace_id: bytes) -> None:
 def walk(conn: Connection, scope: Scope, *, after: int, limit: int) -> list[LogRecord]:
     """Return records by number, up to `limit` behind the number `after`: for work that looks at all of them."""
     query = text(
-        f"SELECT id, {quoted(_COLUMNS)} FROM traces_logs WHERE scope_id = :scope AND id > :after ORDER BY id LIMIT :limit"
+        f"SELECT id, {quoted(_COLUMNS)} FROM traces_logs WHERE scope_id = :scope AND id > :after "
+        "ORDER BY id LIMIT :limit"
     )
     values = {"scope": read.scope_id(conn, scope), "after": after, "limit": limit}
     return [_record(row) for row in conn.execute(query, values)]
