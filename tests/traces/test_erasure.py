@@ -1,14 +1,17 @@
 """Erasing: nothing of the person is left in any table, nor, once scrubbed, in any file."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from penstock.core.errors import Denied, Invalid, NotFound
-from penstock.core.home import Home
+from penstock.core.errors import Denied, Invalid, NotFound, Unavailable
+from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor, Role
-from penstock.traces import background, body, keeper, service
+from penstock.traces import background, body, intake, keeper, service, spool
+from penstock.traces.intake import Intake
 from penstock.traces.model import TraceFilters
+from penstock.traces.recorder import Recorder
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
 from penstock.traces.writer import write
@@ -149,3 +152,47 @@ def test_wrong_requests_are_refused(home: Home, actor: Actor) -> None:
     viewer = Actor(id="p", name="p", role=Role.MEMBER)
     with pytest.raises(Denied):
         service.erase_traces(home, viewer, user="a")
+
+
+def test_spans_in_the_spool_are_waited_for(home: Home, actor: Actor) -> None:
+    recorder = Recorder(home)
+    try:
+        for _ in range(20):
+            recorder.record(actor.scope, call(user="ada"))
+        # The writer still holds its segment, and some spans are in its memory.
+        assert service.erase_traces(home, actor, user="ada") == (20, 20, 0)
+    finally:
+        recorder.close()
+    with_intake = Intake(home)
+    assert with_intake.drain() == 0
+    with_intake.close()
+    assert listed(home, actor) == []
+
+
+def test_another_process_that_empties_the_spool_is_waited_for(home: Home, actor: Actor) -> None:
+    recorder = Recorder(home)
+    stop = threading.Event()
+    running = threading.Thread(target=Intake(home).run, args=(stop,))
+    running.start()
+    try:
+        recorder.record(actor.scope, call(user="ada"))
+        assert service.erase_traces(home, actor, user="ada").traces == 1
+    finally:
+        stop.set()
+        running.join()
+        recorder.close()
+    assert listed(home, actor) == []
+
+
+def test_a_spool_that_nobody_empties_is_said(home: Home, actor: Actor) -> None:
+    recorder = Recorder(home)
+    recorder.record(actor.scope, call(user="ada"))
+    assert recorder.flush()
+    with (
+        exclusive(spool.folder_of(home.path) / "intake.lock"),
+        pytest.raises(Unavailable, match="still wait"),
+    ):
+        intake.arrive(home, seconds=0.2)
+    recorder.close()
+    intake.arrive(home)
+    assert len(listed(home, actor, user="ada")) == 1

@@ -41,7 +41,7 @@ def erase_traces(
 
     Rows, bodies, facets, roll-ups by user and the text index forget them, and so do log records that name the user or
     session in an attribute; what the project spent stays in its sums, without the name. A name that masking hashed is
-    found as well; what of them was recorded before the call is waited for. Steps are short transactions: writers go on, and an
+    found as well; spans recorded before the call are waited for. Steps are short transactions: writers go on, and an
     erasure that was interrupted is finished by asking again. Raises Invalid; NotFound for what is no trace id;
     Unavailable when recorded spans wait too long for the database.
     """
