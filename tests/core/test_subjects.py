@@ -74,7 +74,7 @@ def test_handlers_go_in_order_and_what_was_made_is_named(home: Home, actor: Acto
     ]
     assert list(subjects.export(home, actor, handlers, ADA)) == []
     with home.read() as uow:
-        records = [one for one in audit.list_records(uow.conn, actor.scope) if "subjects" in one.action]
+        records = [one for one in audit.page(uow.conn, actor.scope) if "subjects" in one.action]
         assert [one.action for one in records][:3] == ["subjects.export", "subjects.erased", "subjects.erase"]
         assert records[2].detail["made_from"] == ["dataset_version d@1", "model_version m@1"]
         assert "ada" not in repr([(one.target, one.detail) for one in records])

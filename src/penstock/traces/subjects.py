@@ -1,6 +1,7 @@
 """Traces' part of erasing and exporting a person or session."""
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import msgspec
 
@@ -45,7 +46,7 @@ def _export(home: Home, actor: Actor, subject: Subject) -> Iterator[Record]:
             yield _log(record)
     with home.read() as uow:
         spelled = service.names(uow, actor.scope, subject.name)
-    kind: naming.Subject = "user" if subject.kind is SubjectKind.USER else "session"
+    kind: Literal["user", "session"] = "user" if subject.kind is SubjectKind.USER else "session"
     hers = frozenset(found)
     for page in naming.log_pages(home, actor, kind, spelled):
         for record in page:
