@@ -38,6 +38,7 @@ COMPOSED = (
     "intake",
     "keeper",
     "background",
+    "subjects",
 )
 EXTRA_DOORS = {
     "penstock.traces.prices": "the price book: a pure table that gateway and traces must read alike",

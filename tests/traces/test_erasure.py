@@ -1,14 +1,17 @@
 """Erasing: nothing of the person is left in any table, nor, once scrubbed, in any file."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from penstock.core.errors import Denied, Invalid, NotFound
-from penstock.core.home import Home
+from penstock.core.errors import Denied, Invalid, NotFound, Unavailable
+from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor, Role
-from penstock.traces import background, body, keeper, service
+from penstock.traces import background, body, intake, keeper, service, spool
+from penstock.traces.intake import Intake
 from penstock.traces.model import TraceFilters
+from penstock.traces.recorder import Recorder
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
 from penstock.traces.writer import write
@@ -50,7 +53,7 @@ def test_nothing_of_a_user_is_left_in_the_files(sqlite_home: Home) -> None:
     secrets = (b"zyxwvu", b"xyzzyfrob", b"quuxmarker", b"plugh-1", *packed)
     before = bytes_of(home.path)
     assert all(secret in before for secret in secrets)
-    assert service.erase_traces(home, actor, user="zyxwvu") == (40, 40)
+    assert service.erase_traces(home, actor, user="zyxwvu") == (40, 40, 0)
     scrub(home)
     after = bytes_of(home.path)
     assert [secret for secret in secrets if secret in after] == []
@@ -67,10 +70,10 @@ def test_a_users_traces_go_and_the_projects_sums_stay(home: Home, actor: Actor) 
     spans.append(call(user="bob", output=b'"walrus three"'))
     service.ingest(home, actor.scope, spans)
     background.catch_up(home)
-    assert service.erase_traces(home, actor, user="ada", dry_run=True) == (3, 4)
+    assert service.erase_traces(home, actor, user="ada", dry_run=True) == (3, 4, 0)
     assert len(listed(home, actor)) == 4
-    assert service.erase_traces(home, actor, user="ada") == (3, 4)
-    assert service.erase_traces(home, actor, user="ada") == (0, 0)
+    assert service.erase_traces(home, actor, user="ada") == (3, 4, 0)
+    assert service.erase_traces(home, actor, user="ada") == (0, 0, 0)
     assert listed(home, actor) == listed(home, actor, q="walrus") == [spans[-1].trace_id]
     assert listed(home, actor, user="ada") == []
     with home.read() as uow:
@@ -112,7 +115,7 @@ def test_a_trace_of_many_spans_goes_in_several_steps(home: Home, actor: Actor) -
     first = call(user="ada", metadata={"n": "0"})
     more = [call(trace_id=first.trace_id, metadata={"n": str(n)}) for n in range(1, 450)]
     service.ingest(home, actor.scope, [first, *more])
-    assert service.erase_traces(home, actor, user="ada") == (1, 450)
+    assert service.erase_traces(home, actor, user="ada") == (1, 450, 0)
     with home.read() as uow:
         for table in ("spans", "bodies", "facets", "facet_names", "traces"):
             assert uow.conn.exec_driver_sql(f"SELECT count(*) FROM traces_{table}").scalar_one() == 0
@@ -149,3 +152,47 @@ def test_wrong_requests_are_refused(home: Home, actor: Actor) -> None:
     viewer = Actor(id="p", name="p", role=Role.MEMBER)
     with pytest.raises(Denied):
         service.erase_traces(home, viewer, user="a")
+
+
+def test_spans_in_the_spool_are_waited_for(home: Home, actor: Actor) -> None:
+    recorder = Recorder(home)
+    try:
+        for _ in range(20):
+            recorder.record(actor.scope, call(user="ada"))
+        # The writer still holds its segment, and some spans are in its memory.
+        assert service.erase_traces(home, actor, user="ada") == (20, 20, 0)
+    finally:
+        recorder.close()
+    with_intake = Intake(home)
+    assert with_intake.drain() == 0
+    with_intake.close()
+    assert listed(home, actor) == []
+
+
+def test_another_process_that_empties_the_spool_is_waited_for(home: Home, actor: Actor) -> None:
+    recorder = Recorder(home)
+    stop = threading.Event()
+    running = threading.Thread(target=Intake(home).run, args=(stop,))
+    running.start()
+    try:
+        recorder.record(actor.scope, call(user="ada"))
+        assert service.erase_traces(home, actor, user="ada").traces == 1
+    finally:
+        stop.set()
+        running.join()
+        recorder.close()
+    assert listed(home, actor) == []
+
+
+def test_a_spool_that_nobody_empties_is_said(home: Home, actor: Actor) -> None:
+    recorder = Recorder(home)
+    recorder.record(actor.scope, call(user="ada"))
+    assert recorder.flush()
+    with (
+        exclusive(spool.folder_of(home.path) / "intake.lock"),
+        pytest.raises(Unavailable, match="still wait"),
+    ):
+        intake.arrive(home, seconds=0.2)
+    recorder.close()
+    intake.arrive(home)
+    assert len(listed(home, actor, user="ada")) == 1

@@ -105,5 +105,36 @@ def test_erasing_a_user_takes_the_logs_of_the_traces_along(sender: Sender) -> No
     sender.logs(ASKED, SAID)
     sender.span()
     assert len(sender.listed()) == 2
-    assert service.erase_traces(sender.home, sender.actor, user="ada") == (1, 1)
+    assert service.erase_traces(sender.home, sender.actor, user="ada") == (1, 1, 0)
+    assert sender.listed() == []
+
+
+def test_records_of_no_trace_that_name_whom_is_erased_go_as_well(sender: Sender) -> None:
+    with sender.home.begin() as uow:
+        masking = {"keys": [{"key": "user_id", "action": "hash"}]}
+        service.put_policies(uow, sender.actor, {"masking": masking})
+    alone = {"trace_id": "", "span_id": ""}
+    sender.logs(
+        {**alone, "body": "one", "attributes": {"enduser.id": "ada"}},
+        {**alone, "body": {"user_id": "ada", "did": "pay"}},
+        {**alone, "body": "ada is in the text only", "attributes": {"to": "ada"}},
+        {**alone, "body": "four", "attributes": {"user.id": "adam", "session.id": "ada"}},
+    )
+    sender.logs({"body": "of a trace that never came", "attributes": {"user.id": "ada"}})
+    assert "hash:" in repr(sender.listed())
+    other = sender.actor.within("elsewhere")
+    assert service.erase_traces(sender.home, other, user="ada") == (0, 0, 0)
+    for dry_run in (True, False):
+        done = service.erase_traces(sender.home, sender.actor, user="ada", dry_run=dry_run)
+        assert done == (0, 0, 3)
+    assert {record.content.body for record in sender.listed()} == {"ada is in the text only", "four"}
+    assert service.erase_traces(sender.home, sender.actor, session="ada") == (0, 0, 1)
+
+
+def test_records_of_the_users_traces_are_not_counted_twice(sender: Sender) -> None:
+    sender.span()
+    sender.logs({"body": "one", "attributes": {"user.id": "ada"}})
+    for dry_run in (True, False):
+        done = service.erase_traces(sender.home, sender.actor, user="ada", dry_run=dry_run)
+        assert done == (1, 1, 0)
     assert sender.listed() == []

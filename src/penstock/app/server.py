@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from penstock.app.subjects import HANDLERS
 from penstock.core.home import Home
 from penstock.core.metrics import Publisher
 from penstock.datasets import api as datasets_api
@@ -30,7 +31,7 @@ from penstock.training import api as training_api
 from penstock.version import __version__
 from penstock.web import errors
 from penstock.web import metrics as metrics_page
-from penstock.web.api import account, health, loop, records
+from penstock.web.api import account, health, loop, records, subjects
 from penstock.web.metrics import MetricsApp
 from penstock.web.static import StaticApp
 
@@ -54,6 +55,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     serving_api.router,
     pipelines_api.router,
     records.router,
+    subjects.router,
 )
 """Every slice's HTTP, mounted below /api/v1."""
 
@@ -73,6 +75,7 @@ def build_api(home: Home | None) -> FastAPI:
     )
     app.state.home = home
     app.state.ready_checks = []
+    app.state.subjects = HANDLERS
     errors.install(app)
     app.include_router(health.router)
     for router in ROUTERS:

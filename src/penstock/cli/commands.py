@@ -43,6 +43,9 @@ COMMANDS = (
     ),
     Command("guardrails", "penstock.guardrails.cli", "Guardrails: policies, versions, trying texts, kinds."),
     Command("traces", "penstock.traces.cli", "Traces: list, show, export, usage."),
+    Command(
+        "subjects", "penstock.cli.subjects", "People and sessions: erase or export everything about one."
+    ),
     Command("prices", "penstock.traces.price_cli", "Prices: the book, the project's own, history, import."),
     Command("evals", "penstock.evals.cli", "Evaluations: run suites, compare runs, decide gates."),
     Command("feedback", "penstock.feedback.cli", "Feedback: give, list, turn into datasets."),

@@ -1,5 +1,6 @@
 """Lineage: which thing was made from which, as edges that can be followed both ways."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +9,8 @@ from sqlalchemy import Column, Connection, Index, String, Table, select
 from penstock.core import clock
 from penstock.core.db import UtcTime, metadata, upsert
 from penstock.core.scope import Scope
+
+_CHUNK = 500
 
 edges = Table(
     "core_lineage",
@@ -123,3 +126,30 @@ def _edges_of(conn: Connection, scope: Scope, near: str, node: tuple[str, str], 
         )
         for row in conn.execute(query)
     ]
+
+
+def made_of(conn: Connection, scope: Scope, things: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return everything (kind, ref) that was made of one of `things`, however far down, sorted, without themselves."""
+    given = set(things)
+    seen, frontier = set(given), set(given)
+    while frontier:
+        by_kind: dict[str, list[str]] = {}
+        for kind, ref in sorted(frontier):
+            by_kind.setdefault(kind, []).append(ref)
+        frontier = {child for kind, refs in by_kind.items() for child in _children(conn, scope, kind, refs)}
+        frontier -= seen
+        seen |= frontier
+    return sorted(seen - given)
+
+
+def _children(conn: Connection, scope: Scope, kind: str, refs: list[str]) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for start in range(0, len(refs), _CHUNK):
+        query = select(edges.c.child_kind, edges.c.child_ref).where(
+            edges.c.tenant == scope.tenant,
+            edges.c.project == scope.project,
+            edges.c.parent_kind == kind,
+            edges.c.parent_ref.in_(refs[start : start + _CHUNK]),
+        )
+        found |= {(row.child_kind, row.child_ref) for row in conn.execute(query.distinct())}
+    return found

@@ -1,5 +1,6 @@
 """SQL of feedback."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +50,7 @@ items = Table(
     Index("ix_feedback_items_subject", "tenant", "project", "subject"),
 )
 
+_CHUNK = 500
 _FIELDS = (
     "id",
     "key",
@@ -127,6 +129,15 @@ def of_subject(conn: Connection, scope: Scope, subject: str) -> list[Feedback]:
     """Return everything about or by the subject, oldest first."""
     query = select(items).where(_in(scope), items.c.subject == subject).order_by(items.c.id)
     return [_feedback(row) for row in conn.execute(query)]
+
+
+def of_traces(conn: Connection, scope: Scope, trace_ids: Sequence[str]) -> list[Feedback]:
+    """Return everything about the traces, oldest first."""
+    found: list[Feedback] = []
+    for start in range(0, len(trace_ids), _CHUNK):
+        wanted = items.c.trace_id.in_(trace_ids[start : start + _CHUNK])
+        found += [_feedback(row) for row in conn.execute(select(items).where(_in(scope), wanted))]
+    return sorted(found, key=lambda item: item.id)
 
 
 def erase_subject(conn: Connection, scope: Scope, subject: str) -> int:

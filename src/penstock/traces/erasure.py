@@ -9,9 +9,8 @@ from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.traces import background, policy_service
-from penstock.traces.masking import hash_of
-from penstock.traces.store import erase, keeping, read
+from penstock.traces import background, intake, naming
+from penstock.traces.store import erase, keeping, logs, read
 from penstock.traces.store.erase import Removed, Subject
 
 STEP_SECONDS, PAUSE_SECONDS = 0.04, 0.02
@@ -25,6 +24,8 @@ class Erased(NamedTuple):
 
     traces: int
     spans: int
+    logs: int = 0
+    """Log records that name the user or session and belong to none of these traces."""
 
 
 def erase_traces(
@@ -38,9 +39,11 @@ def erase_traces(
 ) -> Erased:
     """Delete every trace with a span of `user` or of `session`, or the traces named; exactly one of the three.
 
-    Rows, bodies, facets, roll-ups by user and the text index forget them; what the project spent stays in its sums,
-    without the name. A name that masking hashed is found as well. Steps are short transactions: writers go on, and an
-    erasure that was interrupted is finished by asking again. Raises Invalid; NotFound for what is no trace id.
+    Rows, bodies, facets, roll-ups by user and the text index forget them, and so do log records that name the user or
+    session in an attribute; what the project spent stays in its sums, without the name. A name that masking hashed is
+    found as well; spans recorded before the call are waited for. Steps are short transactions: writers go on, and an
+    erasure that was interrupted is finished by asking again. Raises Invalid; NotFound for what is no trace id;
+    Unavailable when recorded spans wait too long for the database.
     """
     if sum((user is not None, session is not None, bool(trace_ids))) != 1:
         raise Invalid("Say whose traces to erase: a user, a session or trace ids, one of them.")
@@ -48,11 +51,10 @@ def erase_traces(
         raise Invalid("The name of whom to erase is empty.")
     with home.read() as uow:
         uow.may(actor, "traces.admin", "erase")
-        key = policy_service.hash_key(uow, actor.scope)
+        names = naming.names(uow, actor.scope, user or session or "")
+    if names:
+        intake.arrive(home)
     what = "user" if user is not None else "session" if session is not None else "traces"
-    names = [name for name in (user, session) if name]
-    if key is not None:
-        names += [hash_of(key, name) for name in names]
     if dry_run:
         return _foreseen(home, actor, what, names, trace_ids)
     with home.begin() as uow:
@@ -61,12 +63,23 @@ def erase_traces(
     done = Removed()
     if what == "traces":
         remove(home, actor, _rows(home, actor, trace_ids), done)
+    subject: Subject = "user" if what == "user" else "session"
     for name in names:
-        _subject(home, actor, "user" if what == "user" else "session", name, done)
+        _subject(home, actor, subject, name, done)
+    lines = _forget_logs(home, actor, subject, names)
     with home.begin() as uow:
         keeping.move(uow.conn, keeping.SCRUB, 1)
-        uow.audit(actor, "traces.erased", what, traces=done.traces, spans=done.spans)
-    return Erased(done.traces, done.spans)
+        uow.audit(actor, "traces.erased", what, traces=done.traces, spans=done.spans, logs=lines)
+    return Erased(done.traces, done.spans, lines)
+
+
+def _forget_logs(home: Home, actor: Actor, subject: Subject, names: Sequence[str]) -> int:
+    gone = 0
+    for page in naming.log_pages(home, actor, subject, names):
+        with home.begin() as uow:
+            gone += logs.forget(uow.conn, actor.scope, [record.id for record in page])
+        threading.Event().wait(PAUSE_SECONDS)
+    return gone
 
 
 def _rows(home: Home, actor: Actor, trace_ids: Sequence[str]) -> list[int]:
@@ -94,16 +107,20 @@ def trace_key(trace_id: str) -> bytes:
 
 def _foreseen(home: Home, actor: Actor, what: str, names: Sequence[str], trace_ids: Sequence[str]) -> Erased:
     rows = set(_rows(home, actor, trace_ids))
+    subject: Subject = "user" if what == "user" else "session"
     with home.read() as uow:
         for name in names:
-            subject: Subject = "user" if what == "user" else "session"
             rows.update(erase.of_subject(uow.conn, actor.scope, subject, name, limit=1 << 40))
         ordered = sorted(rows)
         spans = sum(
             erase.spans_in(uow.conn, actor.scope, ordered[start : start + _LOOK])
             for start in range(0, len(ordered), _LOOK)
         )
-    return Erased(len(ordered), spans)
+        hers = {
+            trace for name in names for trace in erase.ids_of_subject(uow.conn, actor.scope, subject, name)
+        }
+    lines = [record for page in naming.log_pages(home, actor, subject, names) for record in page]
+    return Erased(len(ordered), spans, sum(record.trace_id not in hers for record in lines))
 
 
 def _subject(home: Home, actor: Actor, subject: Subject, name: str, done: Removed) -> None:

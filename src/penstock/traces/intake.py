@@ -3,8 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from penstock.core import log
+from penstock.core import clock, log
 from penstock.core.errors import Busy, PenstockError, Unavailable
 from penstock.core.home import Home, exclusive
 from penstock.core.scope import Scope
@@ -12,6 +13,7 @@ from penstock.traces import settled, spool
 from penstock.traces.model import SpanRecord
 from penstock.traces.policy_service import MaskTable
 from penstock.traces.pricing import PriceTable
+from penstock.traces.settings import TracesSettings
 from penstock.traces.spool import Segment
 from penstock.traces.store.prepare import Prepared, prepare
 from penstock.traces.store.write import ScopeIds
@@ -21,6 +23,7 @@ logger = log.get("traces.intake")
 _GROUP = 1000
 """Spans per transaction, about."""
 _POLL_SECONDS, _SLOWEST_SECONDS = 0.05, 5.0
+ARRIVAL_SECONDS = 30.0
 
 
 class Intake:
@@ -51,6 +54,7 @@ class Intake:
             except PenstockError as error:
                 pause = min(_SLOWEST_SECONDS, pause * 2)
                 logger.warning("recorded spans wait: %s", error)
+                self.close()  # somebody else may drain meanwhile: what is stored must not be read again
         self.close()
 
     @contextmanager
@@ -107,3 +111,34 @@ class Intake:
         for segment in self._open.values():
             segment.close()
         self._open.clear()
+
+
+def arrive(home: Home, seconds: float = ARRIVAL_SECONDS) -> None:
+    """Wait until spans that were recorded before the call are in the database; raises Unavailable after `seconds`.
+
+    Moves them itself where no other process does. Spans that a process holds in memory are given the time of
+    `[traces] commit_ms` to reach the spool, twice.
+    """
+    threading.Event().wait(2 * home.settings.section(TracesSettings).commit_ms / 1000)
+    folder = spool.folder_of(home.path)
+    wanted = {path: size for path in spool.segments(folder) if (size := spool.size_of(path))}
+    until = clock.monotonic() + seconds
+    while any(spool.reached(path) < size for path, size in wanted.items()):
+        if clock.monotonic() >= until:
+            raise Unavailable(
+                "Recorded spans still wait for the database.", hint="Try again in a moment.", retry_after=5
+            )
+        if not _moved(home, folder):
+            threading.Event().wait(_POLL_SECONDS)
+
+
+def _moved(home: Home, folder: Path) -> bool:
+    """Drain the spool once; False when another process is at it, or something is not whole yet."""
+    own = Intake(home)
+    try:
+        with exclusive(folder / "intake.lock"):
+            return own.drain() > 0
+    except Busy:
+        return False
+    finally:
+        own.close()

@@ -125,6 +125,9 @@ class ErasedModel(BaseModel):
 
     traces: int
     spans: int
+    logs: int = Field(
+        description="Log records that name the user or session and belong to none of these traces"
+    )
     dry_run: bool
 
 
@@ -209,7 +212,7 @@ def erase(home: HomeDep, actor: CurrentActor, given: EraseModel) -> ErasedModel:
         trace_ids=given.trace_ids,
         dry_run=given.dry_run,
     )
-    return ErasedModel(traces=done.traces, spans=done.spans, dry_run=given.dry_run)
+    return ErasedModel(**done._asdict(), dry_run=given.dry_run)
 
 
 @router.post("/redact")

@@ -145,7 +145,10 @@ def erase(
             opened, actor, user=user, session=session, trace_ids=trace or [], dry_run=dry_run
         )
     verb = "Would erase" if dry_run else "Erased"
-    console.emit(done._asdict(), as_json, lambda: f"{verb} {done.traces} traces with {done.spans} spans.")
+    lines = f", and {done.logs} log records" if done.logs else ""
+    console.emit(
+        done._asdict(), as_json, lambda: f"{verb} {done.traces} traces with {done.spans} spans{lines}."
+    )
 
 
 @console.guarded

@@ -19,6 +19,7 @@ from penstock.traces.model import (
     TraceFilters,
     TracePage,
 )
+from penstock.traces.naming import names, traces_of
 from penstock.traces.policy_service import MaskTable, get_policies, let_go, put_policies
 from penstock.traces.price_service import (
     delete_price,
@@ -204,6 +205,7 @@ __all__ = [
     "let_go",
     "list_prices",
     "list_traces",
+    "names",
     "price_history",
     "put_policies",
     "put_price",
@@ -216,5 +218,6 @@ __all__ = [
     "show_price",
     "spans_of",
     "timeseries",
+    "traces_of",
     "usage",
 ]

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -172,3 +173,19 @@ class Segment:
 def segments(folder: Path) -> list[Path]:
     """Return the segments, oldest first."""
     return sorted(folder.glob(f"*{_SUFFIX}"))
+
+
+def size_of(path: Path) -> int:
+    """Return how many bytes a segment has; 0 when it is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def reached(path: Path) -> int:
+    """Return up to which byte a segment is in the database; all of one that is gone is."""
+    try:
+        return int(path.with_suffix(_MARK).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0 if path.exists() else sys.maxsize

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+import msgspec
+from sqlalchemy import Connection, Text, cast, delete, select
 
 from penstock.core.db import upsert
 from penstock.core.scope import Scope
@@ -49,6 +50,26 @@ def remove_note(conn: Connection, scope: Scope, trace_id: str) -> bool:
         conn.execute(delete(table).where(_in(table, scope), table.c.trace_id == trace_id))
     gone = conn.execute(delete(traces).where(_in(traces, scope), traces.c.trace_id == trace_id))
     return gone.rowcount > 0
+
+
+def remove_notes(conn: Connection, scope: Scope, trace_ids: Sequence[str]) -> tuple[int, int]:
+    """Remove what is known of traces; returns how many notes and how many assessments there were."""
+    gone = dict.fromkeys((trace_runs, assessments, traces), 0)
+    for at in range(0, len(trace_ids), _CHUNK):
+        for table in gone:
+            wanted = table.c.trace_id.in_(trace_ids[at : at + _CHUNK])
+            gone[table] += conn.execute(delete(table).where(_in(table, scope), wanted)).rowcount
+    return gone[traces], gone[assessments]
+
+
+def naming(conn: Connection, scope: Scope, key: str, value: str) -> list[str]:
+    """Return the traces whose note has `value` under `key` of its metadata."""
+    # JSON is compared as text first, so that not every note is read; LIKE knows no case, so the value is looked at.
+    said = msgspec.json.encode(value).decode()
+    query = select(traces.c.trace_id, traces.c.metadata).where(
+        _in(traces, scope), cast(traces.c.metadata, Text).contains(said, autoescape=True)
+    )
+    return [row.trace_id for row in conn.execute(query) if row.metadata.get(key) == value]
 
 
 def trace_ids(

@@ -75,6 +75,16 @@ def of_subject(conn: Connection, scope: Scope, subject: Subject, value: str, *, 
     return [row.trace for row in rows]
 
 
+def ids_of_subject(conn: Connection, scope: Scope, subject: Subject, value: str) -> list[str]:
+    """Return the ids of traces that hold a span of a user or session, sorted."""
+    query = text(
+        "SELECT t.trace_id FROM traces_facet_names n JOIN traces_facets f ON f.facet = n.id "
+        "JOIN traces_traces t ON t.id = f.trace WHERE n.scope_id = :scope AND n.key = :key AND n.value = :value"
+    )
+    values = {"key": subject, "value": clean(value, LABEL_CHARS), "scope": read.scope_id(conn, scope)}
+    return sorted({bytes(row.trace_id).hex() for row in conn.execute(query, values)})
+
+
 def spans_in(conn: Connection, scope: Scope, rows: Sequence[int]) -> int:
     """Return how many spans the traces with these row numbers have."""
     query = text(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
 from penstock.core import clock
 from penstock.core.db import is_sqlite
@@ -280,6 +280,24 @@ def forget_trace(conn: Connection, scope_number: int, trace_id: bytes) -> None:
     """Delete the records of one trace, whose row (found under its scope, or by age in every scope) the caller holds."""
     query = text("DELETE FROM traces_logs WHERE scope_id = :scope AND trace_id = :trace")
     conn.execute(query, {"scope": scope_number, "trace": trace_id})
+
+
+def walk(conn: Connection, scope: Scope, *, after: int, limit: int) -> list[LogRecord]:
+    """Return records by number, up to `limit` behind the number `after`: for work that looks at all of them."""
+    query = text(
+        f"SELECT id, {quoted(_COLUMNS)} FROM traces_logs WHERE scope_id = :scope AND id > :after "
+        "ORDER BY id LIMIT :limit"
+    )
+    values = {"scope": read.scope_id(conn, scope), "after": after, "limit": limit}
+    return [_record(row) for row in conn.execute(query, values)]
+
+
+def forget(conn: Connection, scope: Scope, numbers: Sequence[int]) -> int:
+    """Delete the records with these numbers; returns how many there were."""
+    query = text("DELETE FROM traces_logs WHERE scope_id = :scope AND id IN :numbers")
+    query = query.bindparams(bindparam("numbers", expanding=True))
+    values = {"scope": read.scope_id(conn, scope), "numbers": list(numbers)}
+    return int(conn.execute(query, values).rowcount)
 
 
 def expire(conn: Connection, *, before_ns: int, keep: int, limit: int) -> int:
