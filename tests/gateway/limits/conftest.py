@@ -54,11 +54,11 @@ def spend(home: Home, actor: Actor, name: str = "cap") -> Spend:
 
 @pytest.fixture
 def make(home: Home) -> Iterator[Make]:
-    """Makes limiters on `home`; those whose thread was started are closed at the end."""
+    """Makes limiters on `home` that wait for a busy machine; those whose thread was started are closed at the end."""
     made: list[Limiter] = []
 
     def build(*, started: bool = False, on: Home | None = None, **settings: Any) -> Limiter:
-        limiter = Limiter(on or home, ListPrices(), LimitsSettings(**settings))
+        limiter = Limiter(on or home, ListPrices(), LimitsSettings(**({"wait_seconds": 60.0} | settings)))
         if started:
             limiter.start()
             made.append(limiter)
