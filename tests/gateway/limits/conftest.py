@@ -7,7 +7,7 @@ import pytest
 
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
-from penstock.gateway.limits import service
+from penstock.gateway.limits import leasing, service
 from penstock.gateway.limits.limiter import Limiter
 from penstock.gateway.limits.model import Ask, Budget, Period, RateLimits, Spend, Subject, SubjectKind
 from penstock.gateway.limits.settings import LimitsSettings
@@ -50,6 +50,12 @@ def limit(
 def spend(home: Home, actor: Actor, name: str = "cap") -> Spend:
     with home.read() as uow:
         return service.spend_of(uow, actor, name)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is slow, because the machine is busy, is not taken for one that is away."""
+    monkeypatch.setattr(leasing, "AWAY_SECONDS", 60.0)
 
 
 @pytest.fixture

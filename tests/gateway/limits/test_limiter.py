@@ -14,6 +14,8 @@ from penstock.gateway.limits.model import Period, Subject, SubjectKind
 from penstock.gateway.limits.ticket import FREE, Ticket
 from tests.gateway.limits.conftest import CALLER, Make, ask, budget, limit, put, spend
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 def admit(limiter: Limiter, usd: float | None, subject: Subject = CALLER) -> Ticket:
     return asyncio.run(limiter.admit(subject, ask(usd)))
