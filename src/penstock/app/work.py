@@ -43,8 +43,8 @@ Loop = Callable[[threading.Event], None]
 def _traces(home: Home) -> Loop:
     def run(stop: threading.Event) -> None:
         while not stop.wait(TRACES_SECONDS):
-            while traces_background.tick(home, batches=2) and not stop.is_set():
-                pass
+            # More than a core can do in a second, and little enough that a backlog does not hold up stopping.
+            traces_background.tick(home, batches=10)
 
     return run
 
