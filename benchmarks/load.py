@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+from collections import Counter
 from functools import partial
 
 import uvloop
@@ -63,6 +64,7 @@ class Whole(asyncio.Protocol):
         self.head, self.tail = request.split(MARK)
         self.until, self.done = until, done
         self.count, self.bad, self.lost, self.buffer = 0, 0, 0, b""
+        self.said: Counter[str] = Counter()
         self.waiting = False
 
     def connection_made(self, transport) -> None:
@@ -83,7 +85,9 @@ class Whole(asyncio.Protocol):
             return
         self.count += 1
         self.waiting = False
-        self.bad += not self.buffer.startswith(b"HTTP/1.1 200")
+        if not self.buffer.startswith(b"HTTP/1.1 200"):
+            self.bad += 1
+            self.said[(self.buffer[:12] + self.buffer[end + 4 :][:300]).decode("latin-1")] += 1
         closing = b"connection: close" in self.buffer[:end].lower()
         self.buffer = b""
         if time.perf_counter() < self.until and not closing:
@@ -151,7 +155,9 @@ async def whole(
             await done
 
     await asyncio.gather(*[client() for _ in range(connections)])
-    return {name: sum(getattr(p, kept) for p in protocols) for name, kept in COUNTED.items()}
+    counted = {name: sum(getattr(p, kept) for p in protocols) for name, kept in COUNTED.items()}
+    said = sum((p.said for p in protocols), Counter())
+    return counted | {"said": dict(said.most_common(3))}
 
 
 async def streams(

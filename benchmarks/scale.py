@@ -6,7 +6,8 @@
 mock provider and the load have cores of their own and calls per second count. On two cores they share them with the
 workers, so that what counts is CPU: `capacity` is what two workers could serve on two free cores of their own, by the
 CPU that a call costs them, relative to one worker on one core; `rate` is what was seen. Then `penstock restart`
-replaces every process twice while calls and streams go on: `bad` and `lost` count those that failed.
+replaces every process twice while calls and streams go on: `bad` and `lost` count those that failed,
+and `said` what the commonest bad answers said.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def slice_of(bench: Bench, name: str, seconds: float) -> dict[str, float]:
     }
 
 
-def restart_under_load(bench: Bench, name: str, seconds: float) -> dict[str, int]:
+def restart_under_load(bench: Bench, name: str, seconds: float) -> dict[str, object]:
     """Replace every process twice while calls and streams go on; returns what became of these."""
     found: dict[str, dict] = {}
 
@@ -69,6 +70,7 @@ def restart_under_load(bench: Bench, name: str, seconds: float) -> dict[str, int
         "calls": found["calls"]["calls"],
         "bad": found["calls"]["bad"],
         "lost": found["calls"]["lost"],
+        "said": found["calls"]["said"],
         "streams": 100,
         "streams_finished": found["streams"]["finished"],
     }

@@ -62,10 +62,11 @@ def wait_ready(port: int) -> None:
 
 
 def family(pid: int) -> list[int]:
-    """Return the process and its descendants."""
+    """Return the process and its descendants; a child belongs to the thread that started it."""
     found = [pid]
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found += family(int(child))
+    for one in found:
+        for task in Path(f"/proc/{one}/task").glob("*/children"):
+            found += [int(child) for child in task.read_text().split()]
     return found
 
 

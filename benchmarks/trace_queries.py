@@ -17,6 +17,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from trace_store import DAYS, MODELS, SHAPE, texts, vocabulary
 from penstock.core import clock
 from penstock.core.home import Home
 from penstock.core.scope import Scope, system_actor
-from penstock.traces import background, service
+from penstock.traces import background, erasure, service
 from penstock.traces.model import SpanRecord, TraceFilters, TraceScore
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds, Writing
@@ -276,6 +277,15 @@ def ask_all(home: Home, args: argparse.Namespace) -> None:
         with home.read() as uow:
             return service.get_trace(uow, actor, trace_id=rng.choice(sample).trace_id).spans
 
+    def dashboard(**given: Any) -> Any:
+        with home.read() as uow:
+            return service.timeseries(uow, actor, bucket=timedelta(days=1), **month, **given)
+
+    def usage(by: Any) -> Any:
+        with home.read() as uow:
+            return service.usage(uow, actor, group_by=by, **month)
+
+    month = {"since": clock.now() - timedelta(days=29.7), "until": clock.now()}
     asked: dict[str, Callable[[], Any]] = {
         f"list {name}": lambda make=make: listed(make()) for name, make in questions(rng, sample).items()
     }
@@ -290,10 +300,22 @@ def ask_all(home: Home, args: argparse.Namespace) -> None:
         "values of user": lambda: values("user", f"user-{rng.randrange(500):03}"),
         "values of metadata": lambda: values("metadata.ticket", f"T-{rng.getrandbits(8):x}"),
     }
+    asked["dashboard, 30 days"] = dashboard
+    for by in ("model", "user", "key"):
+        asked[f"dashboard, 30 days by {by}"] = lambda by=by: dashboard(by=by)
+        asked[f"usage by {by}, 30 days"] = lambda by=by: usage(by)
     for name, ask in asked.items():
-        if args.only in name:
+        if any(part in name for part in args.only.split("|")):
             times = args.times if name.startswith("list") else max(5, args.times // 4)
             print(f"{name:28}", json.dumps(measure(ask, times)), flush=True)
+
+
+def erased(home: Home, user: str) -> dict[str, Any]:
+    """Erase a user; returns what went and what it took."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    gone = erasure.erase_traces(home, system_actor(), user=user)
+    took = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    return gone._asdict() | {name: round(value, 2) for name, value in took.items()}
 
 
 def main() -> None:
@@ -304,7 +326,8 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--times", type=int, default=40)
     parser.add_argument("--write", type=int, default=200, help="spans per second meanwhile; 0: none")
-    parser.add_argument("--only", default="", help="ask only what has this in its name")
+    parser.add_argument("--only", default="", help="ask only what has this in its name; | separates")
+    parser.add_argument("--erase", default="", help="a user whose traces are erased at the end")
     parser.add_argument("--fill-only", action="store_true")
     args = parser.parse_args()
     os.environ.setdefault("PENSTOCK_TRACES__QUERY_SECONDS", "120")
@@ -324,6 +347,8 @@ def main() -> None:
             time.sleep(3)
         try:
             ask_all(home, args)
+            if args.erase:
+                print("erased", json.dumps(erased(home, args.erase)), flush=True)
         finally:
             if writer is not None:
                 writer.terminate()

@@ -1,23 +1,24 @@
 """Shared fixtures: homes on both engines, an owner, a signed-in client, and a closed network."""
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import hypothesis
-import psycopg
 import pytest
 from starlette.testclient import TestClient
 
 from penstock.app.server import Penstock
 from penstock.core.auth import service as auth
+from penstock.core.db import Database, sqlite_url
 from penstock.core.home import Home
 from penstock.core.http.dependencies import SESSION_COOKIE
-from penstock.core.ids import new_span_id
+from penstock.core.migrate import migrate
 from penstock.core.scope import Actor
+from tests.databases import Recycled, new_database
 from tests.schedule import pytest_collection_modifyitems as pytest_collection_modifyitems
 
 POSTGRES = "PENSTOCK_TEST_POSTGRES"
@@ -61,35 +62,65 @@ def _engines() -> list[str]:
     return ["sqlite", "postgresql"] if os.environ.get(POSTGRES) else ["sqlite"]
 
 
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A fresh PostgreSQL database, dropped afterwards; skips when no server is configured."""
+def _server() -> str:
     server = os.environ.get(POSTGRES)
     if not server:
         pytest.skip(f"set {POSTGRES} to a PostgreSQL URL to run this")
-    name = f"penstock_test_{new_span_id()}"
-    with psycopg.connect(server, autocommit=True) as conn:
-        conn.execute(f'CREATE DATABASE "{name}"')
-    parts = urlsplit(server)
-    yield parts._replace(path=f"/{name}").geturl()
-    with psycopg.connect(server, autocommit=True) as conn:
-        conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    return server
 
 
 @pytest.fixture
-def sqlite_home(tmp_path: Path) -> Iterator[Home]:
+def postgres_url() -> Iterator[str]:
+    """A fresh, empty PostgreSQL database, dropped afterwards; skips when no server is configured."""
+    with new_database(_server()) as url:
+        yield url
+
+
+# Bringing a new database up to date costs a quarter of a second, and most tests want one: copies cost a hundredth.
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an up-to-date, empty SQLite database."""
+    path = tmp_path_factory.mktemp("template") / "penstock.db"
+    db = Database(sqlite_url(path))
+    migrate(db)
+    db.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def recycled() -> Iterator[Recycled]:
+    """The PostgreSQL database that the tests of this process use one after the other."""
+    database = Recycled(_server())
+    yield database
+    database.close()
+
+
+def _folder(tmp_path: Path, template: Path) -> Path:
+    folder = tmp_path / "home"
+    if not folder.exists():  # a home on PostgreSQL may be there already, and this one more hold on it
+        folder.mkdir(mode=0o700)
+        shutil.copy(template, folder / "penstock.db")
+    return folder
+
+
+@pytest.fixture
+def sqlite_home(tmp_path: Path, sqlite_template: Path) -> Iterator[Home]:
     """An empty home on SQLite."""
-    with Home.open(tmp_path / "home") as home:
+    with Home.open(_folder(tmp_path, sqlite_template)) as home:
         yield home
 
 
 @pytest.fixture(params=_engines())
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """An empty home, on SQLite and (when a server is configured) on PostgreSQL."""
-    if request.param == "postgresql":
-        monkeypatch.setenv("PENSTOCK_CORE__DATABASE_URL", request.getfixturevalue("postgres_url"))
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_home")
+        return
+    recycled: Recycled = request.getfixturevalue("recycled")
+    monkeypatch.setenv("PENSTOCK_CORE__DATABASE_URL", recycled.url)
     with Home.open(tmp_path / "home") as opened:
         yield opened
+    recycled.clear()
 
 
 def owner_of(home: Home) -> Actor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.version import __version__
 
 if TYPE_CHECKING:
+    from penstock.sdk.chains import Step, chain
     from penstock.sdk.client import Client
     from penstock.sdk.context import ThreadPoolExecutor, extract, inject, with_context
     from penstock.sdk.errors import (
@@ -39,7 +40,9 @@ _HOMES = {
     "RenderError": "errors",
     "SdkError": "errors",
     "Span": "spans",
+    "Step": "chains",
     "ThreadPoolExecutor": "context",
+    "chain": "chains",
     "configure": "runtime",
     "current_span": "spans",
     "dropped": "runtime",
@@ -66,8 +69,10 @@ __all__ = [
     "RenderError",
     "SdkError",
     "Span",
+    "Step",
     "ThreadPoolExecutor",
     "__version__",
+    "chain",
     "configure",
     "current_span",
     "dropped",

@@ -154,7 +154,7 @@ class Stack:
                 stdout=output, stderr=output, text=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **self.settings},
             )  # fmt: skip
-        eventually(lambda: self.ready() and self.served() == len(self.webs()) == self.workers, 60)
+        eventually(lambda: self.ready() and self.served() == len(self.webs()) == self.workers, 180)
 
     def ready(self) -> bool:
         """Whether the server says that it is ready."""
@@ -302,7 +302,7 @@ def crowd(stack: Stack, secrets: Sequence[str], work: Callable[[Client, int], li
         return [reply for replies in pool.map(one, range(len(secrets))) for reply in replies]
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 60) -> None:
+def eventually(condition: Callable[[], Any], seconds: float = 120) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

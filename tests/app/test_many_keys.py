@@ -1,6 +1,8 @@
 """Ten thousand keys: the server starts with them, each works, and a revoked one stops at once."""
 
+import os
 import random
+import signal
 import time
 
 import pytest
@@ -75,20 +77,16 @@ def many(stack: Stack) -> list[tuple[Key, str]]:
 
 
 def callers_of_each_worker(stack: Stack, secret: str) -> list[Client]:
-    """Return callers whose connections reach every worker."""
+    """Return callers whose connections reach every worker: those already reached are halted while the next connects."""
     found: dict[int, Client] = {}
-    spare: list[Client] = []
-    for _ in range(50):
+    while len(found) < stack.workers:
         client = Client(stack.port, secret)
-        assert client.chat().status == 200
-        pid = stack.worker_of(client)
-        if pid in found:
-            spare.append(client)
-        else:
-            found[pid] = client
-        if len(found) == stack.workers:
-            break
-    for client in spare:
-        client.close()
-    assert len(found) == stack.workers
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            assert client.chat().status == 200
+            found[stack.worker_of(client)] = client
+        finally:
+            for pid in found:
+                os.kill(pid, signal.SIGCONT)
     return list(found.values())

@@ -112,7 +112,7 @@ AFTER = {
 }
 COUNTS = {
     "mlflow": {"notes": 2, "assessments": 1, "dataset records": 1},
-    "feedback": {"judgements": 2},
+    "feedback": {"judgements": 2, "queue_items": 0},
     "traces": {"traces": 1, "spans": 1, "logs": 0},
 }
 
@@ -139,7 +139,7 @@ def test_a_session_goes_from_every_slice(home: Home, loop: Loop) -> None:
     done = subjects.erase(home, loop.actor, HANDLERS, Subject(SubjectKind.SESSION, "s1"))
     assert done.removed == {
         "mlflow": {"notes": 1, "assessments": 1, "dataset records": 1},
-        "feedback": {"judgements": 1},
+        "feedback": {"judgements": 1, "queue_items": 0},
         "traces": {"traces": 1, "spans": 1, "logs": 0},
     }
     assert loop.left()["feedback"] == ["hello bob", "thumb"]

@@ -39,6 +39,7 @@ COMPOSED = (
     "keeper",
     "background",
     "subjects",
+    "stages",
 )
 EXTRA_DOORS = {
     "penstock.traces.prices": "the price book: a pure table that gateway and traces must read alike",
@@ -52,6 +53,12 @@ EXTRA_DOORS = {
     "penstock.guardrails.tally": "likewise",
     "penstock.guardrails.tokens": "likewise",
     "penstock.guardrails.json_schema": "the one JSON Schema validator: scorers must judge answers as guards do",
+    "penstock.gateway.upstream.client": "the one HTTP client: targets and judges of evaluations call through it too",
+    "penstock.gateway.upstream.request": "likewise",
+    "penstock.gateway.upstream.response": "likewise",
+    "penstock.gateway.direct": "calls of our own to a provider that are no inference: files and jobs of fine-tuning",
+    "penstock.evals.suites.service": "stored suites: training judges checkpoints and trials by them",
+    "penstock.gateway.waiting.service": "who waits for a deployment that sleeps: a small service of its own",
     "penstock.registry.export": "long verbs of the registry, too large to share service.py",
 }
 """What else other slices may import, each with its reason."""

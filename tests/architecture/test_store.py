@@ -151,5 +151,6 @@ def test_every_earlier_revision_leads_to_the_newest(empty: Database) -> None:
 
 
 def test_there_are_stores_to_check() -> None:
-    assert [name_of(path) for path in _stores() if "prompts" in path.parts] == ["penstock.prompts.store"]
+    found = {name_of(path) for path in _stores() if "prompts" in path.parts}
+    assert found == {"penstock.prompts.store", "penstock.prompts.labels.store"}
     assert penstock.__version__

@@ -34,7 +34,7 @@ def _lines(name: str, thing: Any) -> Iterator[str]:
     if name == "Client":
         for group, value in sorted(vars(thing("http://127.0.0.1:1")).items()):
             for method, function in sorted(vars(type(value)).items()):
-                if type(value).__module__ == "penstock.sdk.resources" and not method.startswith("_"):
+                if type(value).__module__.endswith("resources") and not method.startswith("_"):
                     yield f"    {group}.{method}{_signature(function)}"
 
 

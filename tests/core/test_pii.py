@@ -24,6 +24,8 @@ EVERYTHING = Detector()
         ("Call +49 30 1234567 today", "Call [PHONE] today"),
         ("Call (212) 555-0123 or 212-555-0123", "Call [PHONE] or [PHONE]"),
         ("Call (212)555-0123", "Call [PHONE]"),
+        ("Call 915-081-1530x7274 or +1-212-555-0123 ext. 12 now", "Call [PHONE] or [PHONE] now"),
+        ("Ring +41 (0)39 471 36 93.", "Ring [PHONE]."),
         ("Ruf 0171-1234567 an", "Ruf [PHONE] an"),
         ("Appelez le 06 12 34 56 78.", "Appelez le [PHONE]."),
         ("from 192.168.0.1.", "from [IP]."),

@@ -65,5 +65,14 @@ def test_bad_rows_and_how_to_keep_the_rest(tmp_path: Path) -> None:
     said = call("ingest", "mails", file, code=1)
     assert "line 2" in said
     assert "quarantine" in said
-    assert "1 malformed left out" in call("ingest", "mails", file, "--on-bad-rows", "quarantine")
+    assert "1 quarantined" in call("ingest", "mails", file, "--on-bad-rows", "quarantine")
     assert "not json" in call("left-out", "mails")
+
+
+def test_a_recipe_that_changes_nothing_says_so(tmp_path: Path) -> None:
+    source, recipe = tmp_path / "rows.jsonl", tmp_path / "clean.yaml"
+    source.write_text('{"id": "1", "text": "as it should be"}\n')
+    recipe.write_text("steps:\n  - {step: html}\n")
+    call("ingest", "mails", source, "--key", "id")
+    said = call("clean", "mails", "--recipe", recipe)
+    assert said == "The recipe changes nothing: mails@1 holds exactly these rows, so no version was made.\n"

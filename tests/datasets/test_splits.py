@@ -124,3 +124,39 @@ def test_shares_from_text() -> None:
     assert parse_shares(["train=0.8", " test=0.2", ""]) == {"train": 0.8, "test": 0.2}
     with pytest.raises(Invalid, match="'train' is not a split"):
         parse_shares(["train"])
+
+
+def test_splits_by_time_go_from_old_to_new() -> None:
+    rows = [(str(n), {"at": f"2024-01-{1 + n * 7 % 30:02d}"}) for n in range(300)]
+    plan = SplitPlan(fractions={"train": 0.8, "test": 0.2}, time_by="at", order=("train", "test"))
+    found = assign(plan, rows)
+    days: dict[str, set[str]] = {"train": set(), "test": set()}
+    for (_, row), split in zip(rows, found, strict=True):
+        days[split].add(row["at"])
+    assert max(days["train"]) < min(days["test"])
+    assert Counter(found) == {"train": 240, "test": 60}
+    with pytest.raises(Invalid, match="Row 2: the time column 'at' holds 'soon'"):
+        assign(plan, [("a", {"at": 5}), ("b", {"at": "soon"})])
+
+
+def test_plans_by_time_that_make_no_sense() -> None:
+    with pytest.raises(Invalid, match="cannot also stratify"):
+        check(SplitPlan(fractions=SHARES, time_by="at", stratify_by="at"), ["at"])
+    with pytest.raises(Invalid, match="names every split once"):
+        check(SplitPlan(fractions=SHARES, time_by="at", order=("train",)), ["at"])
+
+
+def test_groups_are_placed_alike_whether_streamed_or_gathered() -> None:
+    rows = [
+        (str(n), {"g": n // 7 if n % 5 else None, "text": f"entirely different words {n * n}"})
+        for n in range(500)
+    ]
+    plan = SplitPlan(fractions=SHARES, group_by="g")
+    streamed = assign(plan, rows)
+    splits: dict[object, set[str]] = defaultdict(set)
+    for (_, row), split in zip(rows, streamed, strict=True):
+        if row["g"] is not None:
+            splits[row["g"]].add(split)
+    assert {len(found) for found in splits.values()} == {1}
+    assert streamed[3] == list(streamed)[3]
+    assert streamed[:2] == list(streamed)[:2]

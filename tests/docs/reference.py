@@ -112,7 +112,9 @@ def events() -> str:
         if (PACKAGE / name / "events.py").exists():
             importlib.import_module(f"penstock.{name}.events")
     rows = []
-    for kind in sorted(Event.__subclasses__(), key=lambda kind: kind.name):
+    # A dataclass with slots replaces the class it decorates, which may not have been collected yet.
+    kinds = {kind.name: kind for kind in Event.__subclasses__()}
+    for _, kind in sorted(kinds.items()):
         if kind.__module__.startswith("penstock."):
             fields = ", ".join(f"`{field.name}`" for field in dataclasses.fields(kind))
             rows.append((f"`{kind.name}`", (inspect.getdoc(kind) or "").splitlines()[0], fields))

@@ -18,6 +18,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FRONTEND = ROOT / "frontend"
+GIVEN = {name: value for name, value in os.environ.items() if name.startswith("PENSTOCK_E2E_")}
+"""What whoever runs the tests wants of the browser, such as pictures; every test clears such names."""
+
+
+@pytest.fixture(scope="session")
+def given() -> dict[str, str]:
+    """What whoever runs the tests wants of the browser."""
+    return dict(GIVEN)
 
 
 def load_hook():
@@ -63,7 +71,7 @@ def chromium() -> str:
 
 
 def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    for _ in range(2400):
         assert process.poll() is None, "the scripted server ended early"
         try:
             with urllib.request.urlopen(url, timeout=2) as response:
@@ -91,18 +99,25 @@ def fake_server(node: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def browse(node: str, chromium: str) -> Callable[[str, str, str], str]:
-    """Run one scenario of run.mjs, `browse(scenario, url, sign-in link or token)`; returns what it said."""
+def browse(node: str, chromium: str) -> Callable[..., str]:
+    """Run one scenario of run.mjs, `browse(scenario, url, sign-in link or token)`; fails with what it said.
 
-    def run(scenario: str, url: str, signin: str) -> str:
+    More names are environment variables of the scenario.
+    """
+
+    def run(scenario: str, url: str, signin: str, *, seconds: int = 280, **more: str) -> str:
         env = {
             **os.environ,
+            **GIVEN,
+            **more,
             "PENSTOCK_E2E_URL": url,
             "PENSTOCK_E2E_SIGNIN": signin,
             "PENSTOCK_E2E_CHROMIUM": chromium,
         }
         command = [node, str(ROOT / "tests/e2e/run.mjs"), scenario]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=280, check=False)
-        return "passed" if done.returncode == 0 else f"{done.stdout}\n{done.stderr}"
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=seconds, check=False)
+        if done.returncode:
+            pytest.fail(f"{scenario}:\n{done.stdout}\n{done.stderr}", pytrace=False)
+        return "passed"
 
     return run

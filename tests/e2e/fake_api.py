@@ -18,9 +18,17 @@ import uvicorn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
+import fake_evals
 import fake_traces
+from fake_datasets import Datasets
 from fake_gateway import Gateway
+from fake_keeping import Keeping
 from fake_policies import Policies, attributes_of, error_of, events_of, tags_of
+from fake_prompts import Prompts
+from fake_quality import Queues
+from fake_registry import Registry
+from fake_release import Releases
+from fake_training import Training
 
 from penstock.web.static import StaticApp
 
@@ -390,7 +398,11 @@ def dataset_version(n: int) -> dict[str, Any]:
         "hash": "ab" * 32,
         "rows": 4200 if n == 2 else 5012,
         "splits": {"train": 3400, "validation": 400, "test": 400} if n == 2 else {},
-        "schema": [{"name": "text", "type": "string"}, {"name": "category", "type": "string"}],
+        "schema": [
+            {"name": "id", "type": "integer"},
+            {"name": "text", "type": "string"},
+            {"name": "category", "type": "string"},
+        ],
         "quarantined": 3,
         "removed": 812,
         "source": {
@@ -423,6 +435,16 @@ def dataset_version(n: int) -> dict[str, Any]:
     }
 
 
+PROFILE["balance"] = {"category": {"classes": 3, "entropy": 0.91, "largest_to_smallest": 2.4}}
+PROFILE["text"] |= {
+    "toxic_words": {"stupid": 4, "idiot": 2},
+    "rows_with_toxic_words": 6,
+    "toxic_words_per_1000": 0.08,
+    "topics": [
+        {"rows": 210, "share": 0.5, "terms": ["invoice", "charged", "refund"]},
+        {"rows": 120, "share": 0.29, "terms": ["app", "camera", "crash"]},
+    ],
+}
 LEFT_OUT = [
     {
         "line": 40 + i,
@@ -449,47 +471,6 @@ ROWS = [
     }
     for i in range(400)
 ]
-
-
-def training_run(n: int) -> dict[str, Any]:
-    states = {1: "running", 2: "succeeded", 3: "failed"}
-    return {
-        "id": f"run_01890000{n * 1111}",
-        "name": ["", "triage dpo", "triage sft", "triage sft wide"][n],
-        "state": states[n],
-        "method": "dpo" if n == 1 else "sft",
-        "base": "tiny-base@1",
-        "dataset": "tickets@2",
-        "key": None,
-        "job_id": "job_1",
-        "model": "ticket-triage@1" if n == 2 else None,
-        "error": "The child process was killed at step 40: out of memory." if n == 3 else None,
-        "author": "owner",
-        "created_at": iso(5000 * n),
-        "started_at": iso(5000 * n - 4),
-        "ended_at": None if n == 1 else iso(5000 * n - 140),
-        "progress": {"stage": "train", "step": 118, "steps": 300, "eta_seconds": 42.0} if n == 1 else {},
-        "examples": [],
-        "metrics": {"loss": 0.214} if n == 2 else {},
-        "recipe": {"name": "triage", "method": "sft", "lora": {"r": 16}, "epochs": 3},
-    }
-
-
-METRICS = [
-    {
-        "step": i,
-        "at": iso(5000 - i),
-        "values": {
-            "steps": 300,
-            "loss": 0.2 + 2.5 * math.exp(-i / 40) + RNG.random() * 0.08,
-            "learning_rate": 1e-3 * (1 - i / 300),
-            "tokens_per_second": 5200 + RNG.random() * 300,
-            "grad_norm": 1 + RNG.random(),
-        },
-    }
-    for i in range(0, 120, 2)
-]
-LOG = "\n".join(f"step {i} loss {2.5 * math.exp(-i / 60):.3f}" for i in range(0, 120, 5))
 
 
 def metric(
@@ -683,6 +664,7 @@ MODEL = {
     "description": "Sorts support mail",
     "versions": 3,
     "aliases": {"production": 2, "candidate": 3},
+    "tags": ["support"],
     "created_at": iso(30_000),
 }
 
@@ -824,7 +806,6 @@ LOOP = {
 
 
 LISTS: dict[str, list[Any]] = {
-    "prompts": [PROMPT],
     "datasets": [
         {
             "name": "tickets",
@@ -835,7 +816,6 @@ LISTS: dict[str, list[Any]] = {
             "id": "dst_1",
         }
     ],
-    "training/runs": [training_run(n) for n in (1, 2, 3)],
     "evals/runs": [eval_run(n) for n in (4, 3, 2, 1)],
     "evals/gates": GATES,
     "models": [MODEL, {**MODEL, "name": "tiny-base", "versions": 1, "aliases": {}}],
@@ -854,6 +834,8 @@ LISTS: dict[str, list[Any]] = {
     ],
 }
 EMPTY: dict[str, Any] = {
+    "prompts": {"items": [], "next": None},
+    "evals/judges": {"items": [], "next": None},
     "loop": {"address": "", "first_trace_at": None, "stages": {}},
     "timeseries": {"items": []},
     "traces": {"items": [], "next": None},
@@ -928,33 +910,41 @@ def traced(parts: list[str], q: dict[str, str]) -> Any:
     return None
 
 
+def compared(q: dict[str, str]) -> dict[str, Any]:
+    """The comparison, and the same for each further candidate."""
+    more = [{**COMPARISON, "candidate_id": run} for run in q.get("more", "").split()]
+    return {**COMPARISON, "comparisons": [COMPARISON, *more], "rows": [], "next": None}
+
+
 def improved(parts: list[str], q: dict[str, str]) -> Any:
     match parts:
-        case ["training", "runs", run_id]:
-            return by_id(LISTS["training/runs"], "id", run_id)
-        case ["training", "runs", _, "metrics"]:
-            return {"items": METRICS, "next": None}
         case ["lineage", _, _]:
             return edges(q["direction"])
+        case ["deployments", "ticket-triage", "canary"]:
+            return CANARY
+    return evaluated(parts, q)
+
+
+def evaluated(parts: list[str], q: dict[str, str]) -> Any:
+    match parts:
         case ["evals", "compare"]:
-            return COMPARISON
+            return compared(q)
+        case ["evals", "compare", "rows"]:
+            runs = [q["baseline"], q["candidate"], *q.get("more", "").split()]
+            return paged(fake_evals.rows(runs), q, 50)
+        case ["evals", "judges"]:
+            return paged(fake_evals.JUDGES, q)
+        case ["evals", "runs", "evl_running"]:
+            return fake_evals.running(eval_run(3))
         case ["evals", "runs", run_id]:
             return by_id(LISTS["evals/runs"], "id", run_id)
         case ["evals", "runs", _, "samples"]:
             return paged([sample(i) for i in range(130)], q)
-        case ["training", "runs", _, "log"]:
-            return {"text": LOG}
-        case ["deployments", "ticket-triage", "canary"]:
-            return CANARY
-        case ["deployments", "ticket-triage"]:
-            return DEPLOYMENT
     return None
 
 
 def kept(parts: list[str], q: dict[str, str]) -> Any:
     match parts:
-        case ["prompts", "triage", *rest]:
-            return {"": PROMPT, "versions": paged(PROMPT_VERSIONS, q), "diff": DIFF}["".join(rest)]
         case ["datasets", "tickets", "versions", n]:
             return dataset_version(int(n))
         case ["datasets", "tickets", "versions", _, "rows"]:
@@ -963,8 +953,6 @@ def kept(parts: list[str], q: dict[str, str]) -> Any:
             return paged([dataset_version(2), dataset_version(1)], q)
         case ["datasets", "tickets", "versions", _, "left-out"]:
             return paged(LEFT_OUT, q)
-        case ["models", "ticket-triage", "versions", n]:
-            return model_version(int(n))
         case ["models", "ticket-triage"]:
             return {**MODEL, "items": [model_version(n) for n in (3, 2, 1)], "next": None, "history": []}
     return None
@@ -974,24 +962,55 @@ class Fake:
     """The server's state and its routes."""
 
     def __init__(self) -> None:
-        self.mode = "full"
         self.gateway = Gateway(iso)
         self.policies = Policies(iso)
         self.static = StaticApp()
         self.views = fake_traces.Views()
+        self.reset("full")
+
+    def reset(self, mode: str) -> None:
+        """Switch, and forget what pages changed of queues and prompts."""
+        self.mode = mode
+        self.queues = Queues(iso)
+        self.prompts = Prompts(iso, PROMPT, PROMPT_VERSIONS, DIFF)
+        self.datasets = Datasets(iso)
+        self.training = Training(iso)
+        self.registry = Registry(iso)
+        self.releases = Releases(iso)
+        self.keeping = Keeping(iso)
+
+    def looped(self, parts: list[str], q: dict[str, str], *, empty: bool) -> Any:
+        """Training, models, deployments and releases."""
+        match parts:
+            case ["models", "ticket-triage", "versions", n]:
+                return model_version(int(n)) | self.registry.more_of(int(n))
+            case ["models"]:
+                wanted = q.get("query", "")
+                return paged([] if empty else [m for m in LISTS["models"] if wanted in m["name"]], q)
+            case ["deployments", "ticket-triage"]:
+                return self.releases.deployment(DEPLOYMENT)
+        for made in (self.keeping, self.training, self.registry, self.releases):
+            if (found := made.get(parts, q, empty=empty)) is not None:
+                return found
+        return None
 
     def get(self, path: str, q: dict[str, str]) -> Any:
         path = path.strip("/")
         if path == "projects":
             return paged([{"name": "default"}, {"name": "research"}], q)
+        parts = [unquote(p) for p in path.split("/")]
+        if (found := self.looped(parts, q, empty=self.mode == "empty")) is not None:
+            return found
         if path in LISTS:
             return paged([] if self.mode == "empty" else LISTS[path], q)
         if self.mode == "empty" and path in EMPTY:
             return EMPTY[path]
         if path == "views":
             return paged(list(self.views.items.values()), q)
-        parts = [unquote(p) for p in path.split("/")]
         empty = self.mode == "empty"
+        for made in (self.queues, self.prompts, self.datasets):
+            if (found := made.get(parts, q, empty=empty)) is not None:
+                return found
         held = self.policies.get(parts, empty=empty) or self.gateway.get(parts, q, empty=empty)
         return held or observed(parts, q) or improved(parts, q) or kept(parts, q)
 
@@ -999,6 +1018,10 @@ class Fake:
         parts = [unquote(p) for p in path.strip("/").split("/")]
         if (changed := self.policies.change(method, parts, body)) is not None:
             return changed
+        loop = (self.training, self.registry, self.releases, self.keeping)
+        for made in (self.queues, self.prompts, self.datasets, *loop):
+            if (changed := made.change(method, parts, body)) is not None:
+                return changed
         if (changed := self.gateway.change(method, parts, body)) is not None:
             return changed
         match [method, *parts]:
@@ -1043,6 +1066,8 @@ async def answer(
     send: Any, status: int, value: Any, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
     kind = b"application/problem+json" if status >= 400 else b"application/json"
+    kind = b"text/plain; charset=utf-8" if isinstance(value, str) else kind
+    body = value.encode() if isinstance(value, str) else json.dumps(value).encode()
     await send(
         {
             "type": "http.response.start",
@@ -1050,7 +1075,7 @@ async def answer(
             "headers": [(b"content-type", kind), (b"x-request-id", b"req_fake"), *(headers or [])],
         }
     )
-    await send({"type": "http.response.body", "body": json.dumps(value).encode()})
+    await send({"type": "http.response.body", "body": body})
 
 
 def said(model: str, cache: bytes) -> list[tuple[bytes, bytes]]:
@@ -1116,7 +1141,8 @@ def arriving(n: int) -> dict[str, Any]:
 
 async def manage(scope: Any, send: Any, path: str, body: Any) -> None:
     method = scope["method"]
-    query = {k: v[0] for k, v in parse_qs(scope["query_string"].decode()).items()}
+    given = parse_qs(scope["query_string"].decode())
+    query = {k: " ".join(v) if k == "more" else v[0] for k, v in given.items()}
     signed = b"penstock_session=yes" in dict(scope["headers"]).get(b"cookie", b"")
     if path == "/session" and method == "POST":
         if body.get("token") != TOKEN:
@@ -1168,7 +1194,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         return
     path = scope["path"]
     if path == "/fake/mode":
-        FAKE.mode = json.loads(await read(receive))["mode"]
+        FAKE.reset(json.loads(await read(receive))["mode"])
         await answer(send, 200, {})
     elif path.startswith("/api/v1/"):
         raw = await read(receive)

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { gateway, GATEWAY_PAGES } from "./gateway.mjs";
+import { journeys } from "./journeys.mjs";
+import { loop } from "./loop.mjs";
+import { quality, QUALITY_BROKEN, QUALITY_EMPTY, QUALITY_PAGES } from "./quality.mjs";
 import { TRACE_PAGES, traces } from "./traces.mjs";
 import { accessible, base, enter, mode, open, settle, shot } from "./browser.mjs";
 
@@ -14,7 +17,7 @@ const PAGES = [
   ["trace", `/traces/${TRACE}`, "search the knowledge base"],
   ...TRACE_PAGES,
   ["prompts", "/prompts", "Sorts incoming support mail"],
-  ["prompt", "/prompts/triage", "Point label here"],
+  ["prompt", "/prompts/triage", "oint label here"],
   ["prompt-diff", "/prompts/triage?version=3&tab=diff", "product and priority"],
   ["datasets", "/datasets", "tickets"],
   ["dataset", "/datasets/tickets", "personal data is redacted"],
@@ -43,6 +46,7 @@ const PAGES = [
   ["guardrail-events", "/gateway/guardrails/support-pii?tab=events", "support-pii@3"],
   ["trace-guarded", `/traces/${"0".repeat(31)}4`, "ignore_previous"],
   ...GATEWAY_PAGES,
+  ...QUALITY_PAGES,
   ["settings", "/settings", "keys.create"],
   ["audit", "/settings?tab=audit", "keys.create"],
   ["about", "/settings?tab=about", "OpenTelemetry"],
@@ -100,6 +104,9 @@ async function states(value, text, pages) {
 
 export const scenarios = {
   ...gateway,
+  ...journeys,
+  ...loop,
+  ...quality,
   ...traces,
   light: () => walk("light"),
   dark: () => walk("dark"),
@@ -128,12 +135,13 @@ export const scenarios = {
       cache: "No route keeps its answers",
       guardrails: "No guardrails yet",
       audit: "Nothing is recorded yet",
+      ...QUALITY_EMPTY,
     };
     assert.deepEqual(await states("empty", text, Object.keys(text)), []);
   },
 
   async error() {
-    const pages = ["home", "traces", "trace", "sessions", "session", "users", "user", "dashboards", "trace-diff", "prompts", "prompt", "datasets", "dataset", "training", "training-run", "evaluations", "eval-run", "models", "model", "deployments", "deployment", "settings", "routes", "route", "providers", "keys", "budgets", "spend", "prices", "cache", "guardrails", "guardrail"];
+    const pages = ["home", "traces", "trace", "sessions", "session", "users", "user", "dashboards", "trace-diff", "prompts", "prompt", "datasets", "dataset", "training", "training-run", "evaluations", "eval-run", "models", "model", "deployments", "deployment", "settings", "routes", "route", "providers", "keys", "budgets", "spend", "prices", "cache", "guardrails", "guardrail", ...QUALITY_BROKEN];
     const complaints = await states("error", { "*": "The database did not answer" }, pages);
     assert.deepEqual(complaints.filter((c) => !/status of 500/.test(c)), [], "only the failed requests themselves are reported");
   },
@@ -464,7 +472,7 @@ export const scenarios = {
         problems.push(`${address}: ${problem.message}`);
       }
     };
-    for (const address of ["/", "/traces?range=all", "/sessions?range=all", "/users?range=all", "/dashboards?range=30d", "/dashboards?range=30d&by=model", "/prompts", "/datasets", "/training", "/evaluations", "/evaluations?tab=gates", "/models", "/deployments", "/playground", ...["/gateway", ...["route", "providers", "keys", "budgets", "spend", "spend?by=route", "prices", "prices?tab=own", "cache", "guardrails", "batches"].map((t) => `/gateway/${t}`)], ...["audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
+    for (const address of ["/", "/traces?range=all", "/sessions?range=all", "/users?range=all", "/dashboards?range=30d", "/dashboards?range=30d&by=model", "/prompts", "/datasets", "/training", "/training?tab=searches", "/training?tab=hosted", "/training/new", "/evaluations", "/evaluations?tab=gates", "/evaluations?tab=optimise", "/models", "/models?tab=requests", "/models?tab=rules", "/deployments", "/releases", "/playground", ...["/gateway", ...["route", "providers", "keys", "budgets", "spend", "spend?by=route", "prices", "prices?tab=own", "cache", "guardrails", "batches"].map((t) => `/gateway/${t}`)], ...["audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
     const first = async (list, pick) => {
       const response = await page.request.get(`${base}/api/v1${list}`);
       assert.equal(response.status(), 200, list);
@@ -478,12 +486,16 @@ export const scenarios = {
       ...(await first("/users?limit=1", (u) => [`/users/${encodeURIComponent(u.user)}`])),
       ...(await first("/prompts", (p) => ["", "?tab=render", "?tab=diff"].map((t) => `/prompts/${p.name}${t}`))),
       ...(await first("/datasets", (d) => ["", "?tab=profile", "?tab=rows", "?tab=recipe", "?tab=lineage"].map((t) => `/datasets/${d.name}${t}`))),
-      ...(await first("/training/runs", (r) => [`/training/${r.id}`])),
+      ...(await first("/training/runs", (r) => ["", "?tab=resources", "?tab=inputs", "?tab=artifacts", "?tab=log"].map((t) => `/training/${r.id}${t}`))),
+      ...(await first("/training/runs", (r) => ["", "&tab=table", "&tab=coordinates"].map((t) => `/training/compare?ids=${r.id}${t}`))),
+      ...(await first("/training/searches", (s) => [`/training/searches/${s.id}`])),
       ...(await first("/evals/runs", (r) => [`/evaluations/${r.id}`, `/evaluations/${r.id}?tab=samples`])),
       ...(await first("/evals/gates", (g) => (g.baseline_id ? [`/evaluations/compare?baseline=${g.baseline_id}&candidate=${g.run_id}`] : []))),
-      ...(await first("/models", (m) => ["", "?tab=files", "?tab=lineage"].map((t) => `/models/${m.name}${t}`))),
+      ...(await first("/models", (m) => ["", "?tab=papers", "?tab=files", "?tab=stage", "?tab=variants", "?tab=lineage"].map((t) => `/models/${m.name}${t}`))),
       ...(await first("/routes", (r) => ["", "&edit=1"].map((t) => `/gateway/route?name=${encodeURIComponent(r.name)}${t}`))),
-      ...(await first("/deployments", (d) => [`/deployments/${d.name}`])),
+      ...(await first("/deployments", (d) => ["", "?tab=replicas", "?tab=logs", "?tab=scale"].map((t) => `/deployments/${d.name}${t}`))),
+      ...(await first("/releases", (r) => [`/releases/${r.id}`])),
+      ...(await first("/evals/optimisations", (o) => [`/evaluations/optimisations/${o.id}`])),
     ];
     for (const address of details) await look(address);
     await browser.close();

@@ -1,6 +1,5 @@
 """Every page in a real browser, on a scripted server: full, empty and failing; axe in light and dark."""
 
-import os
 from collections.abc import Callable
 
 import pytest
@@ -46,9 +45,9 @@ def test_scenario(scenario: str, browse: Browse, fake_server: str) -> None:
     assert browse(scenario, fake_server, "one-time-token") == "passed"
 
 
-def test_against_a_running_penstock(browse: Browse) -> None:
+def test_against_a_running_penstock(browse: Browse, given: dict[str, str]) -> None:
     """`PENSTOCK_E2E_URL` and `PENSTOCK_E2E_SIGNIN` (a one-time link) point at a server with the demo's data."""
-    url = os.environ.get("PENSTOCK_E2E_URL")
+    url = given.get("PENSTOCK_E2E_URL")
     if not url:
         pytest.skip("PENSTOCK_E2E_URL is not set")
-    assert browse("real", url, os.environ["PENSTOCK_E2E_SIGNIN"]) == "passed"
+    assert browse("real", url, given["PENSTOCK_E2E_SIGNIN"]) == "passed"

@@ -49,6 +49,35 @@ def test_runs_samples_comparison_and_gates(http: TestClient, home: Home, actor: 
     assert http.get("/api/v1/evals/gates", params={"run_id": best.id}).json()["items"] == [gate.json()]
 
 
+def test_rows_side_by_side_and_what_a_gate_leaves_behind(http: TestClient, home: Home, actor: Actor) -> None:
+    dataset = ingest(home, actor, 30)
+    runs = [
+        service.run(home, actor, suite=make_suite(dataset), target=answer(set(range(wrong))))
+        for wrong in (0, 5, 9)
+    ]
+    wanted = {"baseline": runs[0].id, "candidate": runs[1].id, "more": runs[2].id, "limit": 4}
+    found = http.get("/api/v1/evals/compare", params=wanted).json()
+    assert [one["candidate_id"] for one in found["comparisons"]] == [runs[1].id, runs[2].id]
+    assert [row["sample_id"] for row in found["rows"]] == ["t0", "t1", "t2", "t3"]
+    assert [piece["op"] for piece in found["rows"][0]["sides"][1]["pieces"]] == ["equal", "insert", "equal"]
+    rest = http.get("/api/v1/evals/compare/rows", params={**wanted, "cursor": found["next"], "limit": 100})
+    assert (len(rest.json()["items"]), rest.json()["next"]) == (26, None)
+    assert rest.json()["items"][1]["sides"][1]["pieces"] == []
+    assert http.get("/api/v1/evals/compare/rows", params={**wanted, "cursor": "-1"}).status_code == 400
+    clustered = http.get("/api/v1/evals/compare", params={**wanted, "cluster": "completion"}).json()
+    exact = next(d for d in clustered["differences"] if d["name"] == "exact")
+    assert (exact["test"], exact["clusters"]) == ("clustered_t", 6)
+    new = {"run_id": runs[2].id, "rules": [{"metric": "exact", "min": 0.9}]}
+    gate = http.post("/api/v1/evals/gates", json=new).json()
+    badge = http.get(f"/api/v1/evals/runs/{runs[2].id}/badge.svg")
+    assert (badge.status_code, badge.headers["content-type"]) == (200, "image/svg+xml")
+    assert "1 of 1 failed" in badge.text
+    junit = http.get(f"/api/v1/evals/gates/{gate['id']}/junit.xml")
+    assert (junit.headers["content-type"], 'failures="1"' in junit.text) == ("application/xml", True)
+    summary = http.get(f"/api/v1/evals/gates/{gate['id']}/summary.md").text
+    assert "not at least 90.0%" in summary
+
+
 def test_starting_a_run_queues_it(http: TestClient, home: Home, actor: Actor) -> None:
     suite = {"name": "s", "dataset": ingest(home, actor, 3), "target": {"kind": "gateway", "model": "m"}}
     made = http.post("/api/v1/evals/runs", json={"suite": suite, "key": "k"})
@@ -63,6 +92,8 @@ def test_starting_a_run_queues_it(http: TestClient, home: Home, actor: Actor) ->
         ("GET", "/runs/evr_none", None, 404),
         ("GET", "/runs/evr_none/samples?cursor=x", None, 400),
         ("GET", "/compare?baseline=a&candidate=b", None, 404),
+        ("GET", "/gates/gate_none/junit.xml", None, 404),
+        ("GET", "/runs/evr_none/badge.svg", None, 404),
         ("POST", "/runs", {"suite": {"name": "s"}}, 400),
         ("POST", "/gates", {"run_id": "evr_none", "rules": [{"metric": "exact", "min": 0}]}, 404),
         ("POST", "/gates", {"run_id": "evr_none", "rules": [{"metric": "exact"}]}, 400),

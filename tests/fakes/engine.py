@@ -3,12 +3,13 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 from penstock.core.errors import ChildFailed, Invalid
+from penstock.serving.ports import Launch, Load
 
 
 class FakeProcess:
@@ -22,6 +23,11 @@ class FakeProcess:
         self.hold.set()
         self._reason: str | None = None
         self.stopped = False
+        self.queued = 0
+        self.fake_pid: int | None = None
+        self.silent = False
+        self.adapters: dict[str, Path] = {}
+        self.refuses: set[str] = set()
         process = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -53,13 +59,25 @@ class FakeProcess:
 
     @property
     def pid(self) -> int | None:
-        return None
+        return self.fake_pid
 
     def exit_reason(self) -> str | None:
         return self._reason
 
     def busy(self) -> bool:
         return self.in_flight > 0
+
+    def load(self) -> Load | None:
+        return None if self.silent else Load(running=self.in_flight, waiting=self.queued, done=self.served)
+
+    def add_adapter(self, name: str, folder: Path) -> None:
+        if name in self.refuses:
+            raise ChildFailed("rank too high")
+        assert (folder / "adapter_config.json").exists()
+        self.adapters[name] = folder
+
+    def remove_adapter(self, name: str) -> None:
+        self.adapters.pop(name, None)
 
     def crash(self, reason: str = "it fell over") -> None:
         self._reason = reason
@@ -82,33 +100,29 @@ class FakeEngine:
     """Starts `FakeProcess`es and remembers them; `broken[name]` makes a start fail with that reason."""
 
     ACCEPTS: ClassVar[frozenset[str]] = frozenset({"gguf"})
+    ADAPTERS: ClassVar[bool] = True
+    PRIVILEGED: ClassVar[Mapping[str, Any]] = {"shell": ""}
 
     def __init__(self) -> None:
         self.started: list[FakeProcess] = []
+        self.launches: list[Launch] = []
         self.broken: dict[str, str] = {}
         self.delay = 0.0
 
     def check(self, options: dict[str, Any]) -> dict[str, Any]:
-        if set(options) - {"threads"}:
+        if set(options) - {"threads", "shell"}:
             raise Invalid(f"unknown option {sorted(options)[0]!r}")
         return {"threads": 1, **options}
 
-    def start(
-        self,
-        folder: Path,
-        *,
-        name: str,
-        options: dict[str, Any],
-        log: Path,
-        timeout: float,
-        cancelled: Callable[[], bool],
-    ) -> FakeProcess:
+    def start(self, folder: Path, launch: Launch) -> FakeProcess:
+        name = launch.name
         time.sleep(self.delay)
         if not list(folder.glob("*.gguf")):
             raise Invalid("no .gguf file")
         if name in self.broken:
             raise ChildFailed(self.broken[name])
         process = FakeProcess(name)
+        self.launches.append(launch)
         self.started.append(process)
         return process
 

@@ -42,8 +42,10 @@ def save_tokenizer(folder: Path, vocab_size: int = 400) -> None:
     fast.save_pretrained(folder)
 
 
-def save_model(folder: Path, *, architecture: str = "qwen3", seed: int = 0, steps: int = 0) -> Path:
-    """Write a two-layer model (about 0.1 M parameters) and its tokenizer into `folder`.
+def save_model(
+    folder: Path, *, architecture: str = "qwen3", seed: int = 0, steps: int = 0, width: int = 64
+) -> Path:
+    """Write a two-layer model (about 0.1 M parameters at the usual width) and its tokenizer into `folder`.
 
     With `steps` it learns the corpus by heart, so that its choices are clear and not decided by rounding.
     """
@@ -54,14 +56,14 @@ def save_model(folder: Path, *, architecture: str = "qwen3", seed: int = 0, step
     torch.set_num_threads(1)
     shape = {
         "vocab_size": 416,
-        "hidden_size": 64,
-        "intermediate_size": 128,
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 32,
         "max_position_embeddings": 256,
-        "initializer_range": 0.1,
+        "initializer_range": 0.1 * (64 / width) ** 0.5,
         "tie_word_embeddings": architecture == "qwen3",
         "bos_token_id": 1,
         "eos_token_id": 2,
@@ -83,7 +85,7 @@ def _recite(model: Any, folder: Path, steps: int) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     batch = tokenizer([line + "<|end|>" for line in CORPUS], return_tensors="pt", padding=True)
     labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3 * 64 / model.config.hidden_size)
     for _ in range(steps):
         model(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels

@@ -23,6 +23,12 @@ def hf_folder(architecture: str = "qwen3") -> Path:
 
 
 @cache
+def wide_folder() -> Path:
+    """One whose rows are long enough for k-quants."""
+    return tiny_model.save_model(_folder("penstock-wide-"), architecture="llama", steps=60, width=256)
+
+
+@cache
 def gguf_folder(architecture: str = "qwen3", quantization: str = "f32") -> Path:
     """The same model as one GGUF file in a folder."""
     output = _folder("penstock-gguf-")

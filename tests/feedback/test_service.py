@@ -11,7 +11,7 @@ from penstock.core.errors import Denied, Invalid
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Role
 from penstock.datasets import service as datasets
-from penstock.feedback import service
+from penstock.feedback import selecting, service
 from penstock.feedback.model import Feedback, Kind
 from penstock.traces import service as traces
 from penstock.traces.model import SpanRecord
@@ -114,7 +114,7 @@ def test_feedback_may_come_before_its_trace(home: Home, actor: Actor) -> None:
     item = give(home, actor, trace, "correction", "better")
     assert (item.route, item.subject) == ("", "")
     with home.read() as uow:
-        assert service.to_sft_rows(uow, actor).skipped == {service.NOT_RECORDED: 1}
+        assert service.to_sft_rows(uow, actor).skipped == {selecting.NOT_RECORDED: 1}
 
 
 def test_corrections_become_pairs_and_answers(home: Home, actor: Actor) -> None:
@@ -133,7 +133,7 @@ def test_corrections_become_pairs_and_answers(home: Home, actor: Actor) -> None:
     assert pairs.rows == (
         {"id": last.id, "prompt": prompt, "chosen": "category: shipping", "rejected": "category: billing"},
     )
-    assert pairs.skipped == {service.SUPERSEDED: 1, service.SAME: 1}
+    assert pairs.skipped == {selecting.SUPERSEDED: 1, selecting.SAME: 1}
     assert [row["completion"] for row in answers.rows] == ["category: shipping", "category: refund"]
     assert [one.feedback.text for one in judged] == ["category: shipping", "category: refund"]
     with home.read() as uow:
@@ -160,7 +160,7 @@ def test_accepted_answers_are_those_nobody_took_back(home: Home, actor: Actor) -
     with home.read() as uow:
         found = service.accepted(uow, actor)
     assert [row["completion"] for row in found.rows] == ["a0"]
-    assert found.skipped == {service.SUPERSEDED: 1, service.CORRECTED: 1}
+    assert found.skipped == {selecting.SUPERSEDED: 1, selecting.CORRECTED: 1}
 
 
 def test_a_dataset_knows_the_traces_and_judgements_it_came_from(home: Home, actor: Actor) -> None:

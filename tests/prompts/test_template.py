@@ -63,9 +63,20 @@ def test_a_syntax_error_names_its_line() -> None:
         discover(text("fine\n{% if %}"))
 
 
-def test_includes_are_refused() -> None:
-    with pytest.raises(Invalid, match="may not include"):
-        discover(text("{% include 'other' %}"))
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("{% import 'other' as o %}", "may not import"),
+        ("{% extends 'other' %}", "may not import"),
+        ("{% include name %}", "must name one prompt outright"),
+        ("{% include ['a', 'b'] %}", "must name one prompt outright"),
+        ("{% include 'Other Prompt' %}", "does not name a prompt"),
+        ("{% include 'other@' %}", "does not name a prompt"),
+    ],
+)
+def test_includes_name_a_prompt_outright(source: str, says: str) -> None:
+    with pytest.raises(Invalid, match=says):
+        discover(text(source))
 
 
 def test_placeholders_insert_messages_between_templates() -> None:

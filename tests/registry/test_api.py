@@ -1,5 +1,6 @@
 """Models over HTTP and on the command line."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -36,6 +37,16 @@ def test_a_model_its_versions_and_aliases(client: TestClient, two_versions: None
     assert version["metrics"] == {"loss": 2}
     staged = client.put("/api/v1/models/triage/versions/2/stage", json={"stage": "staging"})
     assert staged.json()["stage"] == "staging"
+
+
+def test_the_bytes_of_a_file(client: TestClient, two_versions: None) -> None:
+    version = client.get("/api/v1/models/triage/versions/2").json()
+    for entry in version["files"]:
+        answer = client.get(f"/api/v1/models/triage/versions/2/files/{entry['path']}")
+        assert hashlib.sha256(answer.content).hexdigest() == entry["sha256"]
+        assert answer.headers["content-length"] == str(entry["size"])
+    assert client.get("/api/v1/models/triage/versions/2/files/..%2F..%2Fsecret.key").status_code == 404
+    assert client.get("/api/v1/models/triage/versions/2/files/nope").status_code == 404
 
 
 def test_an_export_is_a_job(client: TestClient, two_versions: None) -> None:

@@ -16,6 +16,7 @@ from penstock.registry.export import export
 from penstock.registry.exporters import bpe, gguf, merge
 from penstock.registry.weights import read_tensors
 from penstock.serving.engines.llamacpp import LlamaCppEngine
+from penstock.serving.ports import Launch
 from tests.fakes import tiny_model, trained
 
 pytestmark = [
@@ -41,9 +42,10 @@ def serve(tmp_path: Path) -> Iterator[Any]:
 
     def start(folder: Path) -> str:
         options = engine.check({"cache": "f32", "context": 256, "slots": 1})
-        process = engine.start(
-            folder, name="tiny", options=options, log=tmp_path / "log", timeout=60, cancelled=lambda: False
+        launch = Launch(
+            name="tiny", options=options, log=tmp_path / "log", timeout=60, cancelled=lambda: False
         )
+        process = engine.start(folder, launch)
         running.append(process)
         return process.url
 
@@ -98,6 +100,27 @@ def test_smaller_files_still_say_the_same_mostly(quantization: str, at_least: in
         for prompt in tiny_model.PROMPTS
     ]
     assert sum(a == b for a, b in zip(said, wanted, strict=True)) >= at_least
+
+
+@pytest.mark.parametrize(("quantization", "smaller"), [("q6_k", 0.24), ("q4_k_m", 0.23)])
+def test_llama_cpp_answers_from_k_quants(
+    quantization: str, smaller: float, serve: Any, tmp_path: Path
+) -> None:
+    folder = trained.wide_folder()
+    spec = {"source": str(folder), "output": str(tmp_path), "quantization": quantization, "threads": 2}
+    made = gguf.run(spec, lambda report: None)
+    whole = (folder / "model.safetensors").stat().st_size
+    assert made["bytes"] < smaller * whole
+    url = serve(tmp_path)
+    wanted = tiny_model.greedy(folder, tiny_model.PROMPTS)
+    assert len(set(wanted)) > 20, "the comparison means something"
+    said = [
+        post(url, "/v1/completions", {"prompt": prompt, "max_tokens": 24, "temperature": 0})["choices"][0][
+            "text"
+        ]
+        for prompt in tiny_model.PROMPTS
+    ]
+    assert sum(a == b for a, b in zip(said, wanted, strict=True)) >= 0.8 * len(wanted)
 
 
 def test_reading_weights_equals_safetensors_own_reader(tmp_path: Path) -> None:

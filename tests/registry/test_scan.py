@@ -73,11 +73,11 @@ def test_accepted(tmp_path: Path) -> None:
     folder = base_folder(
         tmp_path / "m", {"chat_template.jinja": "{{ x }}", "LICENSE": "Apache", "merges.txt": "a b"}
     )
-    assert [name for name, _ in check_folder(folder, Kind.BASE)] == [
+    assert [name for name, _ in check_folder(folder, Kind.BASE)[0]] == [
         "LICENSE",
         "chat_template.jinja",
         "config.json",
         "merges.txt",
         "model.safetensors",
     ]
-    assert len(check_folder(adapter_folder(tmp_path / "a"), Kind.ADAPTER)) == 2
+    assert len(check_folder(adapter_folder(tmp_path / "a"), Kind.ADAPTER)[0]) == 2

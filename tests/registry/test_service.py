@@ -8,7 +8,7 @@ from penstock.core.errors import Conflict, Denied, Invalid, NotFound, Unavailabl
 from penstock.core.home import Home
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor, Role, Scope
-from penstock.registry import service
+from penstock.registry import paper_service, service
 from penstock.registry.model import Kind, ModelVersion
 from tests.registry.folders import adapter_folder, base_folder, safetensors
 
@@ -191,7 +191,7 @@ def test_stage_metrics_and_card(home: Home, actor: Actor, tmp_path: Path) -> Non
             service.set_stage(uow, actor, ref="triage@1", stage="live")
     with home.read() as uow:
         version = service.get(uow, actor, ref="triage@1")
-        card = service.card(uow, actor, ref="triage@1")
+        card = paper_service.card(uow, actor, ref="triage@1")
     assert (str(version.stage), version.metrics["loss"]) == ("staging", 0.25)
     for part in (
         "| exact_match | 0.775 | 0.73 to 0.81 | 400 |",
@@ -202,3 +202,17 @@ def test_stage_metrics_and_card(home: Home, actor: Actor, tmp_path: Path) -> Non
         assert part in card
     assert "## Limitations\n\nNot stated by the maker." in card
     assert all(entry.sha256 in card for entry in version.files)
+
+
+def test_how_many_versions_and_which_is_newest(home: Home, actor: Actor, tmp_path: Path) -> None:
+    with home.read() as uow:
+        assert (service.count(uow, actor), service.newest(uow, actor)) == (0, None)
+    for name in ("beta", "alpha"):
+        register(home, actor, base_folder(tmp_path / "m"), name=name)
+    register(home, actor, base_folder(tmp_path / "m", {"n.txt": "x"}), name="beta")
+    other = Actor(id="x", name="x", role=Role.OWNER, scope=Scope("default", "other"))
+    register(home, other, base_folder(tmp_path / "m"), name="gamma")
+    with home.read() as uow:
+        newest = service.newest(uow, actor)
+        assert newest is not None
+        assert (service.count(uow, actor), newest.ref) == (3, "beta@2")

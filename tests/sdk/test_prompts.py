@@ -96,6 +96,70 @@ def test_the_servers_refusal_is_a_render_error(server: FakeServer) -> None:
         penstock.get_prompt("greet", client=Client(server.url)).render()
 
 
+def _version(server: FakeServer, name: str, body: dict[str, Any], *includes: str) -> None:
+    record = {"number": 1, "note": "why", "includes": [*includes], "body": body}
+    server.answer(f"GET /api/v1/prompts/{name}", {"name": name, "labels": {"latest": 1, "live": 1}})
+    server.answer(f"GET /api/v1/prompts/{name}/versions/1", record)
+
+
+def test_includes_placeholders_and_images_are_filled_in_while_the_server_is_away(free_port: int) -> None:
+    client = Client(f"http://127.0.0.1:{free_port}")
+    variables = [
+        {"name": "history", "type": "messages"},
+        {"name": "picture", "type": "image"},
+        {"name": "question"},
+    ]
+    picture = {"type": "image_url", "image_url": {"url": "{{ picture }}"}}
+    messages = [
+        {"role": "system", "content": "{% include 'tone@live' %} Help."},
+        {"include": "shots@1"},
+        {"placeholder": "history"},
+        {"role": "user", "content": [{"type": "text", "text": "{{ question }}"}, picture]},
+    ]
+    body = {"kind": "chat", "messages": messages, "variables": variables, "tools": [{"type": "function"}]}
+    with serving(free_port) as server:
+        _version(server, "ask", body, "tone@live", "shots@1")
+        _version(
+            server,
+            "tone",
+            {"kind": "text", "text": "Be {{ mood }}.", "variables": [{"name": "mood", "default": "kind"}]},
+        )
+        _version(server, "shots", {"kind": "chat", "messages": [{"role": "user", "content": "2+2"}]})
+        penstock.get_prompt("ask", client=client)
+    prompt = penstock.get_prompt("ask", ttl=0.0, client=client)
+    history = [{"role": "assistant", "content": "{{ not a template }}"}]
+    found = prompt.render(question="Why?", picture="https://example.org/a.png", history=history)
+    assert [message["content"] for message in found.messages] == [
+        "Be kind. Help.",
+        "2+2",
+        "{{ not a template }}",
+        [
+            {"type": "text", "text": "Why?"},
+            {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+        ],
+    ]
+    assert found.includes == {"tone@live": "tone@1", "shots@1": "shots@1"}
+    assert (prompt.note, prompt.variables) == ("why", {"history", "picture", "question", "mood"})
+    for wrong in ({"picture": "a.png"}, {"history": ["x"]}, {"mod": "x"}):
+        with pytest.raises(penstock.RenderError):
+            prompt.render(**{"question": "Why?", "picture": "https://e.org/a.png", "history": [], **wrong})
+
+
+def test_a_rendered_prompt_is_a_request_where_ones_own_arguments_win(server: FakeServer) -> None:
+    schema, tool = {"type": "object"}, {"type": "function", "function": {"name": "f"}}
+    settings = {"model": "m", "temperature": 0, "top_p": None}
+    body = {"kind": "text", "text": "Hi", "settings": settings, "output_schema": schema, "tools": [tool]}
+    _version(server, "ask", body)
+    rendered = penstock.get_prompt("ask", client=Client(server.url)).render()
+    assert rendered.request(model="small") == {
+        "model": "small",
+        "temperature": 0,
+        "messages": [{"role": "user", "content": "Hi"}],
+        "tools": [tool],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "ask", "schema": schema}},
+    }
+
+
 _pieces = st.sampled_from(
     [
         "{{ a }}",

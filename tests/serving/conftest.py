@@ -35,9 +35,11 @@ def model(home: Home, actor: Actor, tmp_path: Path) -> Callable[[int], str]:
 @pytest.fixture
 def reconciler(home: Home, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reconciler]:
     monkeypatch.setattr("penstock.serving.runner._NOTICE_SECONDS", 0.05)
+    monkeypatch.setattr("penstock.serving.reconciler.FULL_LOOK_SECONDS", 0.1)
     made = Reconciler(home, lambda name: engine)
     yield made
     made.close()
+    made.end_measuring()
 
 
 @pytest.fixture
@@ -45,9 +47,9 @@ def until(reconciler: Reconciler) -> Callable[[Callable[[], bool]], None]:
     """Tick until a condition holds."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not condition():
-            assert time.monotonic() < deadline, "it did not happen within ten seconds"
+            assert time.monotonic() < deadline, "it did not happen within a minute"
             reconciler.tick()
             time.sleep(0.01)
 

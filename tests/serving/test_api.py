@@ -42,6 +42,59 @@ def test_from_first_deployment_to_removal(
     assert client.get("/api/v1/deployments/triage").status_code == 404
 
 
+def test_running_deployments_are_changed_over_http(
+    client: TestClient,
+    home: Home,
+    actor: Actor,
+    engine: FakeEngine,
+    until: Until,
+    model: Make,
+    tmp_path: Path,
+) -> None:
+    first, second = model(1), model(2)
+    place = "/api/v1/deployments/triage"
+    client.post("/api/v1/deployments", json={"name": "triage", "model": first, "memory_bytes": 10**9})
+    until(lambda: client.get(place).json()["state"] == "ready")
+    (replica,) = client.get(place).json()["replicas"]
+    assert (replica["id"], replica["port"]) == ("1.0", int(replica["url"].rpartition(":")[2]))
+    assert replica["ready_at"] == replica["since"]
+    assert client.get(place).json()["autoscale"] is None
+    rule = {"min": 1, "max": 3, "requests": 8, "latency_ms": 500}
+    scaled = client.put(f"{place}/scale", json=rule).json()["autoscale"]
+    assert scaled == {**rule, "idle": 300, "patience": 120}
+    assert client.put(f"{place}/scale", json={"min": 3, "max": 1}).status_code == 400
+    assert client.put(f"{place}/scale", json={}).status_code == 400
+    client.put(f"{place}/scale", json={"replicas": 2})
+    until(lambda: [each["state"] for each in client.get(place).json()["replicas"]] == ["ready", "ready"])
+    changed = client.put(place, json={"model": second, "options": {"threads": 3}, "priority": 7}).json()
+    assert (changed["production"], changed["model"], changed["options"]) == (2, second, {"threads": 3})
+    assert (changed["priority"], changed["versions"][0]["wanted"]) == (7, 2)
+    assert changed["versions"][0]["memory_bytes"] == 10**9, "what is not named stays"
+    until(lambda: {each["id"] for each in client.get(place).json()["replicas"]} == {"2.0", "2.1"})
+    assert client.post(f"{place}/retry").status_code == 200
+    engine.launches[-1].log.write_text("first\nsecond\n")
+    logged = client.get(f"{place}/logs", params={"tail": 1}).json()["items"]
+    assert [each["lines"] for each in logged if each["lines"]] == [["second"]]
+    manifest = client.get(f"{place}/manifest", params={"format": "ray"})
+    assert "penstock.serving.engines.ray_app:build" in manifest.text
+    assert client.get(f"{place}/manifest", params={"format": "nomad"}).status_code == 400
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    ref = registry.register(home, actor, name="legal", folder=folder, kind="adapter", base=second).ref
+    put = client.put(f"{place}/adapters/legal", json={"model": ref})
+    assert (put.status_code, put.json()["adapters"]) == (200, {"legal": ref})
+    until(lambda: "legal" in client.get(place).json()["replicas"][0]["adapters"])
+    assert client.delete(f"{place}/adapters/legal").json()["adapters"] == {}
+    assert client.delete(f"{place}/adapters/legal").status_code == 404
+    quota = {"replicas": 4, "memory_bytes": None, "gpus": 0}
+    assert client.put("/api/v1/serving/quota", json=quota).json() == quota
+    assert client.get("/api/v1/serving/quota").json() == quota
+    actions = [entry["action"] for entry in client.get(place).json()["history"]]
+    assert actions == ["adapter", "adapter", "retry", "deploy", "priority", "scale", "scale", "deploy"]
+
+
 def test_mistakes_are_problem_documents(client: TestClient, engine: FakeEngine, model: Make) -> None:
     ref = model(1)
     for body, status in (
@@ -85,7 +138,24 @@ def test_the_command_line(tmp_path: Path, engine: FakeEngine) -> None:
         assert "100%" in run("promote", "triage")
         assert json.loads(run("rollback", "triage", "--json"))["deployment"]["production"] == 1
         assert len(json.loads(run("list", "--json"))) == 1
+        assert (
+            json.loads(run("scale", "triage", "--min", "0", "--max", "2", "--json"))["deployment"]["policy"][
+                "autoscale"
+            ]["max"]
+            == 2
+        )
+        run("update", "triage", "--option", "threads=4", "--priority", "3", "--memory-gb", "1")
+        updated = json.loads(run("status", "triage", "--json"))["versions"][0]["version"]
+        assert (updated["options"], updated["memory_bytes"]) == ({"threads": 4}, 1024**3)
+        run("retry", "triage")
+        assert "kind: Deployment" in run("manifest", "triage")
+        assert json.loads(run("quota", "--replicas", "5", "--json"))["replicas"] == 5
+        assert json.loads(run("quota", "--clear", "--json"))["replicas"] is None
+        assert run("logs", "triage").strip() == ""
+        assert "either --model or --delete" in run("adapter", "triage", "legal", code=1)
+        assert "serves no adapter" in run("adapter", "triage", "legal", "--delete", code=1)
         assert "Removed triage" in run("remove", "triage")
         assert "no deployment 'triage'" in run("status", "triage", code=1)
         assert "not NAME=VALUE" in run("create", "triage", "triage", "--option", "threads", code=1)
         reconciler.close()
+        reconciler.end_measuring()

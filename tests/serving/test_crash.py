@@ -8,13 +8,16 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from penstock.core.errors import ChildFailed, Unavailable
 from penstock.core.home import Home
+from penstock.core.scope import Actor
 from penstock.gateway import service as gateway
 from penstock.registry import service as registry
-from penstock.serving import service
+from penstock.serving import probe, service
 from tests.conftest import owner_of
 from tests.fakes import trained
 
@@ -32,10 +35,76 @@ def platform(home: Home) -> "subprocess.Popen[bytes]":
 
 
 def gone(pid: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < deadline, f"process {pid} is still there"
         time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that the process has started, as of now."""
+    found: list[int] = []
+    for each in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(child) for child in each.read_text().split()]
+    return found
+
+
+def test_killing_the_platform_at_any_moment_of_a_start_leaves_nothing_half_started(sqlite_home: Home) -> None:
+    home, actor = sqlite_home, owner_of(sqlite_home)
+    registry.register(home, actor, name="triage", folder=trained.gguf_folder(), kind="gguf")
+    with home.begin() as uow:
+        service.deploy(uow, actor, name="triage", model="triage@1", replicas=2)
+    moments = Random(6)
+    for _ in range(4):
+        running = platform(home)
+        time.sleep(moments.uniform(0.5, 3.0))
+        started = children(running.pid)
+        running.kill()
+        running.wait()
+        for child in started:
+            gone(child)
+    last = platform(home)
+    try:
+        # What the killed platform wrote stands until the new one has looked for the first time.
+        deadline = time.monotonic() + 60
+        while not _both_answer(home, actor):
+            assert time.monotonic() < deadline, "the deployment did not come back within a minute"
+            time.sleep(0.2)
+    finally:
+        last.terminate()
+        last.wait()
+
+
+def _both_answer(home: Home, actor: Actor) -> bool:
+    status = service.until_ready(home, actor, name="triage", timeout=60)
+    live = {replica.url for replica in status.production.replicas if replica.url}
+    with home.read() as uow:
+        known = set(gateway.list_endpoints(uow).get("triage@1", ()))
+    try:
+        for url in live:
+            probe.generate_one(url, "triage@1", 30)
+    except ChildFailed:
+        return False
+    return len(live) == 2 and known == live
+
+
+def test_a_damaged_file_is_never_served(sqlite_home: Home, tmp_path: Path) -> None:
+    home, actor = sqlite_home, owner_of(sqlite_home)
+    whole = next(trained.gguf_folder().glob("*.gguf")).read_bytes()
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "m.gguf").write_bytes(whole[: len(whole) * 2 // 3])
+    registry.register(home, actor, name="triage", folder=tmp_path / "cut", kind="gguf")
+    with home.begin() as uow:
+        service.deploy(uow, actor, name="triage", model="triage@1")
+    running = platform(home)
+    try:
+        with pytest.raises(Unavailable, match="failed to load model"):
+            service.until_ready(home, actor, name="triage", timeout=60)
+        with home.read() as uow:
+            assert gateway.list_endpoints(uow) == {}
+    finally:
+        running.terminate()
+        running.wait()
 
 
 def test_killing_engine_and_platform_loses_no_deployment_and_leaves_no_orphan(sqlite_home: Home) -> None:

@@ -212,6 +212,7 @@ def test_a_new_reconciler_starts_from_nothing(
     second.close()
     assert live(home) == {}
     assert engine.alive() == []
+    second.end_measuring()
 
 
 def test_only_one_reconciler_works_per_home(

@@ -67,6 +67,24 @@ def test_wrong_requests_say_what_is_right(
         service.deploy(uow, viewer, name="x", model=ref)
 
 
+def test_only_an_admin_says_which_program_runs(
+    home: Home, actor: Actor, engine: FakeEngine, model: Make
+) -> None:
+    ref, other = model(1), model(2)
+    member = Actor(id="m", name="m", role=Role.MEMBER)
+    with home.begin() as uow:
+        service.deploy(uow, member, name="x", model=ref, options={"shell": "", "threads": 2})
+    with pytest.raises(Denied), home.begin() as uow:
+        service.deploy(uow, member, name="x", model=ref, options={"shell": "sh"})
+    with home.begin() as uow:
+        service.deploy(uow, actor, name="x", model=ref, options={"shell": "sh"})
+    with home.begin() as uow:  # what an admin chose stays when somebody else gives another model
+        service.deploy(uow, member, name="x", model=other, options={"shell": "sh"})
+        service.canary(uow, member, name="x", model=ref, weight=0.1)
+    with pytest.raises(Denied), home.begin() as uow:
+        service.canary(uow, member, name="x", model=ref, weight=0.1, options={"shell": "zsh"})
+
+
 def test_an_unknown_engine_gets_a_suggestion(home: Home, actor: Actor, model: Make) -> None:
     ref = model(1)
     with pytest.raises(Invalid, match="Did you mean 'llamacpp'"), home.begin() as uow:

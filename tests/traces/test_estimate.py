@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock.core import plugins
+from penstock.core.tokens import by_thumb
 from penstock.traces import documents, estimate
 from penstock.traces.tokenizers.openai import OpenAITokenizer, cached
 
@@ -18,13 +19,6 @@ def asked(text: str) -> bytes:
 
 def said(text: str) -> bytes:
     return documents.shaped(text, "said")
-
-
-def test_the_rule_of_thumb_follows_the_alphabet() -> None:
-    assert estimate.by_thumb("a" * 400) == 100
-    assert estimate.by_thumb("漢字" * 10) == 20
-    assert estimate.by_thumb("привет") == 3
-    assert estimate.by_thumb("") == 0
 
 
 def test_a_call_is_its_messages_and_their_frames() -> None:
@@ -83,7 +77,7 @@ def test_plug_ins_come_before_the_rule_of_thumb(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(plugins, "names", lambda _: ["openai"])
     monkeypatch.setattr(plugins, "load", lambda *_: OpenAITokenizer)
     assert estimate.count("one two three", "gpt-4o") == 3
-    assert estimate.count("one two three", "claude") == estimate.by_thumb("one two three")
+    assert estimate.count("one two three", "claude") == by_thumb("one two three")
 
 
 def test_without_the_package_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

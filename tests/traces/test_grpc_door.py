@@ -1,8 +1,15 @@
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
@@ -10,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from starlette.testclient import TestClient
 
 from penstock.app.server import Penstock
-from penstock.core import plugins
+from penstock.core import clock, plugins
 from penstock.core.auth import service as auth
 from penstock.core.errors import Invalid, StorageFull
 from penstock.core.home import Home
@@ -18,6 +25,7 @@ from penstock.core.ids import new_trace_id
 from penstock.core.scope import Actor, Role
 from penstock.traces import log_service, service
 from penstock.traces.grpc_door import GrpcDoor
+from penstock.traces.otlp_app import grpc_door
 from penstock.traces.receiver import Receiver
 from tests.traces.otlp_build import logs_request, request
 
@@ -175,6 +183,70 @@ def test_processes_share_the_port(receiver: Receiver, door: GrpcDoor, key: str) 
         assert export(door.port, raw(request({})), {"x-api-key": key}) == b""
     second.stop()
     assert export(door.port, raw(request({})), {"x-api-key": key}) == b""
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """Write a certificate that signs itself for `name`; returns the files of chain and key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = clock.now()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    chain, private = folder / "chain.pem", folder / "key.pem"
+    chain.write_bytes(made.public_bytes(Encoding.PEM))
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return chain, private
+
+
+def export_by_tls(port: int, trusted: bytes, name: str, key: str) -> bytes:
+    options = (("grpc.ssl_target_name_override", name),)
+    credentials = grpc.ssl_channel_credentials(trusted)
+    with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
+        found: bytes = channel.unary_unary(f"/{TRACES}/Export")(
+            raw(request({})), metadata=(("x-api-key", key),), timeout=20, wait_for_ready=True
+        )
+        return found
+
+
+def test_tls_alone_when_there_is_a_certificate_and_renewed_ones_are_taken(
+    receiver: Receiver, key: str, tmp_path: Path
+) -> None:
+    chain, private = certificate(tmp_path, "first.test")
+    door = GrpcDoor(receiver, "127.0.0.1", 0, certificate=(str(chain), str(private)))
+    door.start()
+    try:
+        first = chain.read_bytes()
+        assert export_by_tls(door.port, first, "first.test", key) == b""
+        with grpc.insecure_channel(f"127.0.0.1:{door.port}") as channel, pytest.raises(grpc.RpcError):
+            channel.unary_unary(f"/{TRACES}/Export")(b"", timeout=3)
+        certificate(tmp_path, "second.test")
+        second = chain.read_bytes()
+        assert export_by_tls(door.port, second, "second.test", key) == b""
+        chain.unlink()  # half a renewal: the old one goes on
+        private.unlink()
+        assert export_by_tls(door.port, second, "second.test", key) == b""
+    finally:
+        door.stop()
+
+
+def test_a_certificate_that_cannot_be_read_is_said_at_once(
+    home: Home, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Invalid, match="certificate"):
+        GrpcDoor(receiver, "127.0.0.1", 0, certificate=(str(tmp_path / "a"), str(tmp_path / "b")))
+    monkeypatch.setenv("PENSTOCK_TRACES__GRPC_PORT", "4317")
+    monkeypatch.setenv("PENSTOCK_TRACES__GRPC_KEY", "key.pem")
+    with Home.open(home.path) as opened, pytest.raises(Invalid, match="both"):
+        grpc_door(opened, receiver)
 
 
 def test_an_address_that_cannot_be_had_is_said_at_once(receiver: Receiver) -> None:

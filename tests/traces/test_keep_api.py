@@ -1,17 +1,26 @@
 """Keeping over HTTP: policies, erase, redact, import, export."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from penstock.core import jobs
 from penstock.core.auth import service as auth
+from penstock.core.errors import Cancelled, NotFound
 from penstock.core.home import Home
+from penstock.core.jobs import runner
 from penstock.core.scope import Actor, Role
-from penstock.traces import background, keeper, otlp_out, parquet, service
+from penstock.traces import background, importer, keeper, otlp_out, parquet, service
+from penstock.traces import jobs as traces_jobs
+from penstock.traces.importing import rows
+from penstock.traces.importing.rows import Row
 from penstock.traces.lines import as_line
+from penstock.traces.settings import TracesSettings
 from tests.traces.build import call
 from tests.traces.import_samples import LANGFUSE_TRACE
 
@@ -137,6 +146,61 @@ def test_import(client: TestClient, home: Home, monkeypatch: pytest.MonkeyPatch)
     assert client.post("/api/v1/traces/import?format=nothing", content=b"").status_code == 422
     assert client.post("/api/v1/traces/import?format=jsonl", content=b"a,b\n").status_code == 400
     assert list((home.path / "uploads").iterdir()) == []
+
+
+@pytest.fixture
+def queued(client: TestClient, home: Home, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the job of an import of 250 spans and a broken row that was too large to wait for."""
+    settings = home.settings.section(TracesSettings)
+    monkeypatch.setitem(home.settings._built, "traces", replace(settings, inline_import_mb=0))
+    body = b"".join(as_line(call()) for _ in range(250)) + b"{nonsense\n"
+    answer = client.post("/api/v1/traces/import?format=jsonl", content=body)
+    assert answer.status_code == 202 and answer.json()["spans"] == 0
+    assert client.get("/api/v1/traces").json()["items"] == []
+    return str(answer.json()["job"])
+
+
+def test_a_large_import_is_a_job(queued: str, client: TestClient, home: Home, actor: Actor) -> None:
+    ended = jobs.run_inline(home, queued, traces_jobs.HANDLERS)
+    assert ended.result is not None and ended.state == "succeeded"
+    assert {name: ended.result[name] for name in ("rows", "spans", "traces", "quarantined")} == {
+        "rows": 251,
+        "spans": 250,
+        "traces": 250,
+        "quarantined": 1,
+    }
+    assert ended.result["problems"][0]["line"] == 251
+    assert ended.progress is not None and ended.progress["rows"] in (100, 200)
+    assert len(list(service.export_spans(home, actor))) == 250
+    assert list((home.path / "uploads").iterdir()) == []
+
+
+def test_a_large_import_can_be_cancelled(
+    queued: str, home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importer, "_GROUP", 50)
+    monkeypatch.setattr(runner, "_THROTTLE_SECONDS", 0.0)
+    read = rows.read
+
+    def cancelled_meanwhile(path: Path) -> Iterator[Row]:
+        for row in read(path):
+            if row.line == 60:
+                with home.begin() as uow:
+                    jobs.cancel(uow, actor, queued)
+            yield row
+
+    monkeypatch.setattr(rows, "read", cancelled_meanwhile)
+    with pytest.raises(Cancelled):
+        jobs.run_inline(home, queued, traces_jobs.HANDLERS)
+    assert len(list(service.export_spans(home, actor))) in (50, 100, 150, 200)
+    assert list((home.path / "uploads").iterdir()) == []
+
+
+def test_an_import_whose_file_is_gone_says_so(queued: str, home: Home) -> None:
+    for file in (home.path / "uploads").iterdir():
+        file.unlink()
+    with pytest.raises(NotFound, match="is gone"):
+        jobs.run_inline(home, queued, traces_jobs.HANDLERS)
 
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet", "otlp", "otlp-protobuf"])

@@ -229,6 +229,10 @@ def test_evaluations_are_events_and_can_be_searched(
             assert found.trace_id == call.ids["trace_id"]
         nothing = TraceFilters(metadata={"evaluation.Relevance": "other"})
         assert not service.list_traces(uow, actor, filters=nothing).items
+        for query, there in (("score.Relevance>0.8", 1), ("score.Length>3", 0), ("score.Length>2", 1)):
+            assert len(service.list_traces(uow, actor, filters=TraceFilters(query=query)).items) == there, (
+                query
+            )
 
 
 def test_an_exception_event_says_what_went_wrong(

@@ -1,3 +1,4 @@
+import threading
 import time
 from collections.abc import Callable
 
@@ -64,6 +65,9 @@ def test_prices_stay_while_the_database_is_away(sqlite_home: Home, monkeypatch: 
     monkeypatch.setattr(sqlite_home, "revision", away)
     _until(lambda: table.price_of(scope, "gpt-4o", None) is not None and len(asked) > 1)
     assert table.price_of(scope, "gpt-4o", None) is not None
+    for thread in threading.enumerate():
+        if thread.name == "penstock-prices":
+            thread.join(10)
 
 
 def test_what_the_gateway_priced_stays_and_what_others_say_gives_way_to_own_prices(

@@ -10,7 +10,7 @@ from penstock.core.errors import Denied, Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Role, Scope
 from penstock.traces import background, keeper, service
-from penstock.traces.model import SeriesFilters, SpanEvent, SpanRecord, TraceFilters
+from penstock.traces.model import Evaluation, SeriesFilters, SpanEvent, SpanRecord, TraceFilters
 from tests.traces.build import HOUR_NS, agent_trace, call
 
 OTHER = Scope("default", "other")
@@ -109,6 +109,29 @@ GROUPS = ("model", "kind", "provider", "user", "key", "route", "day")
 def check_usage(home: Home, actor: Actor, spans: list[SpanRecord], **within: object) -> None:
     for group_by in GROUPS:
         assert usage_of(home, actor, group_by, **within) == expected_usage(spans, group_by), group_by
+
+
+def test_numbers_a_sender_judged_by_are_scores_and_follow_their_span(home: Home, actor: Actor) -> None:
+    def judged(*scores: float | None) -> tuple[Evaluation, ...]:
+        return tuple(Evaluation(name="Relevance", score=score, label="said") for score in scores)
+
+    span = call(evaluations=judged(0.25, None, float("inf"), 0.75))
+    service.ingest(home, actor.scope, [span])
+    service.ingest(home, OTHER, [call(evaluations=judged(0.5))])
+    with home.read() as uow:
+        told = service.scores_of(uow, actor, trace_id=span.trace_id)
+    assert [(one.origin, one.name, one.value) for one in told] == [
+        ("otel", "Relevance", 0.25),
+        ("otel", "Relevance", 0.75),
+    ]
+    assert listed(home, actor, query="score.Relevance<0.3") == [span.trace_id]
+    assert listed(home, actor, query="score.Relevance<0.2") == []
+    service.ingest(home, actor.scope, [msgspec.structs.replace(span, evaluations=judged(0.1))])
+    with home.read() as uow:
+        (only,) = service.scores_of(uow, actor, trace_id=span.trace_id)
+    assert only.value == 0.1
+    service.ingest(home, actor.scope, [msgspec.structs.replace(span, evaluations=())])
+    assert listed(home, actor, query="score.Relevance<1") == []
 
 
 def test_usage_is_exact_whatever_was_rolled_resent_replaced_or_late(home: Home, actor: Actor) -> None:

@@ -63,8 +63,10 @@ def test_mistakes_are_problem_documents(client: TestClient, trainer: Trainer) ->
 
 
 def test_ready_recipes_are_listed(client: TestClient) -> None:
-    names = [item["name"] for item in client.get("/api/v1/training/recipes").json()["items"]]
-    assert names == ["dpo-corrections", "dpo-replay", "sft-lora"]
+    items = {item["name"]: item for item in client.get("/api/v1/training/recipes").json()["items"]}
+    assert {"dpo-replay", "grpo-scorer", "sft-lora"} <= items.keys()
+    assert items["sft-lora"]["description"].startswith("Supervised fine-tuning with LoRA")
+    assert "method: sft" in items["sft-lora"]["text"]
 
 
 def test_the_command_line_runs_lists_and_shows(home: Home, trainer: Trainer) -> None:

@@ -25,7 +25,7 @@ def test_text_and_conversations_become_the_same_shape() -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"prompt": "hi"}, "column 'completion' must be text (it is missing)"),
+        ({"prompt": "hi"}, "there is no column 'completion'; there is prompt"),
         ({"prompt": "hi", "completion": "  "}, "column 'completion' is empty"),
         ({"prompt": "hi", "completion": 3}, "column 'completion' must be text (it is int)"),
         ({"prompt": "", "completion": "x"}, "column 'prompt' is empty"),
@@ -46,8 +46,11 @@ def test_bad_sft_rows_are_named_by_number(row: dict[str, object], reason: str) -
 
 
 def test_many_bad_rows_are_counted() -> None:
-    with pytest.raises(Invalid, match=r"13 of 13 rows.*row 10.*and 3 more"):
-        rows.check([{}] * 13, method="dpo", columns=Columns())
+    with pytest.raises(
+        Invalid, match=r"14 of 14 rows.*: rows 1, 2, 3, 4, 5 and 8 more: .*; row 14: "
+    ) as raised:
+        rows.check([*[{"text": "x"}] * 13, {"prompt": ""}], method="dpo", columns=Columns())
+    assert "there is no column 'prompt'; there is text" in str(raised.value)
 
 
 def test_pairs_need_two_different_answers() -> None:
@@ -96,3 +99,71 @@ def test_replay_of_free_text_takes_another_answer() -> None:
 
 def test_replay_skips_what_cannot_differ() -> None:
     assert rows.replay_pairs(_accepted("a: 1", "a: 1")) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "good"),
+    [
+        (True, True),
+        (1, True),
+        ("up", True),
+        (" Good ", True),
+        (1.0, True),
+        (False, False),
+        (-1, False),
+        ("0", False),
+    ],
+)
+def test_thumbs_have_many_spellings(label: object, good: bool) -> None:
+    row = {"prompt": "p", "completion": "c", "label": label}
+    assert rows.check([row], method="kto", columns=Columns()) == [
+        {"messages": [{"role": "user", "content": "p"}], "completion": "c", "good": good}
+    ]
+
+
+@pytest.mark.parametrize("label", ["maybe", 0.5, None, 2])
+def test_a_verdict_that_is_none_is_a_problem(label: object) -> None:
+    row = {"prompt": "p", "completion": "c", "label": label}
+    with pytest.raises(Invalid, match="neither good nor bad"):
+        rows.check([row], method="kto", columns=Columns())
+    with pytest.raises(Invalid, match="it is missing"):
+        rows.check([{"prompt": "p", "completion": "c"}], method="kto", columns=Columns())
+
+
+def test_judgements_must_differ() -> None:
+    good = [{"messages": [USER], "completion": "a", "good": True}]
+    with pytest.raises(Invalid, match="judged the same"):
+        rows.check_verdicts(good)
+    rows.check_verdicts([*good, {**good[0], "good": False}])
+    assert rows.replay_good([{"messages": [USER], "completion": "a"}]) == good
+
+
+def test_prompts_keep_the_row_and_its_right_answer() -> None:
+    row = {"prompt": "hi", "completion": "hello", "more": 1}
+    assert rows.check([row], method="grpo", columns=Columns()) == [
+        {"messages": [USER], "references": ["hello"], "row": row}
+    ]
+    assert rows.check([{"messages": [USER, BOT]}], method="rloo", columns=Columns())[0]["references"] == [
+        "hello"
+    ]
+    assert rows.check([{"messages": [USER]}], method="rloo", columns=Columns())[0]["references"] == []
+
+
+@pytest.mark.parametrize("row", [{"messages": [BOT]}, {"prompt": [USER, BOT]}])
+def test_a_prompt_must_ask(row: dict[str, object]) -> None:
+    with pytest.raises(Invalid, match="1 of 1 rows"):
+        rows.check([row], method="grpo", columns=Columns())
+
+
+def test_running_text_is_one_column() -> None:
+    assert rows.check([{"body": "x"}], method="pretrain", columns=Columns(text="body")) == [{"text": "x"}]
+    with pytest.raises(Invalid, match="no column 'text'"):
+        rows.check([{"body": "x"}], method="pretrain", columns=Columns())
+
+
+def test_every_problem_is_told_with_its_row() -> None:
+    good, problems = rows.read(
+        [{}, {"prompt": "a", "completion": "b"}, {"prompt": "a"}], method="sft", columns=Columns()
+    )
+    assert len(good) == 1
+    assert [problem.row for problem in problems] == [1, 3]

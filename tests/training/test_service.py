@@ -83,14 +83,14 @@ def test_an_adapter_is_trained_further_on_its_own_base(home: Home, actor: Actor,
 
 
 def test_bad_rows_stop_a_run_before_the_child_starts(home: Home, actor: Actor, trainer: Trainer) -> None:
-    with pytest.raises(Invalid, match="row 1: column 'completion'"):
+    with pytest.raises(Invalid, match=r"rows 1, 2.*no column 'completion'"):
         service.execute(home, actor, recipe(columns={"prompt": "text"}), key="k")
     assert trainer.specs == []
     with home.read() as uow:
         (run,) = service.list_runs(uow, actor)
     assert run.state is RunState.FAILED
     assert run.error is not None
-    assert "row 1" in run.error
+    assert "rows 1, 2" in run.error
 
 
 @pytest.mark.parametrize(

@@ -172,4 +172,4 @@ def _is_child(entry: Path) -> bool:
         parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, IndexError):
         return False
-    return parent == os.getpid() and b"penstock.core.child" in words
+    return parent == os.getpid() and b"penstock.training.child" in words

@@ -34,6 +34,12 @@ export function query(params?: Params): string {
   return text ? `?${text}` : "";
 }
 
+/** An address may have a question of its own, such as one with a name twice. */
+function withQuery(url: string, params?: Params): string {
+  const more = query(params);
+  return url.includes("?") ? url + more.replace("?", "&") : url + more;
+}
+
 /** Path segments may hold any character: every variable part goes through here. */
 export function path(strings: TemplateStringsArray, ...parts: (string | number)[]): string {
   return strings.reduce((all, s, i) => all + s + (i < parts.length ? encodeURIComponent(String(parts[i])) : ""), "");
@@ -54,8 +60,8 @@ export async function errorFrom(response: Response): Promise<ApiError> {
   }
 }
 
-async function send<T>(method: string, url: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const headers: Record<string, string> = { accept: "application/json", "x-penstock-project": project };
+async function ask(method: string, url: string, body?: unknown, signal?: AbortSignal, accept = "application/json"): Promise<Response> {
+  const headers: Record<string, string> = { accept, "x-penstock-project": project };
   let payload: BodyInit | undefined;
   if (body instanceof Blob) payload = body;
   else if (body !== undefined) {
@@ -74,12 +80,19 @@ async function send<T>(method: string, url: string, body?: unknown, signal?: Abo
     if (failure.status === 401) window.dispatchEvent(new Event("penstock:signed-out"));
     throw failure;
   }
+  return response;
+}
+
+async function send<T>(method: string, url: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const response = await ask(method, url, body, signal);
   if (response.status === 204) return undefined as T;
   return (await response.json()) as T;
 }
 
 export const api = {
-  get: <T>(url: string, params?: Params, signal?: AbortSignal) => send<T>("GET", url + query(params), undefined, signal),
+  get: <T>(url: string, params?: Params, signal?: AbortSignal) => send<T>("GET", withQuery(url, params), undefined, signal),
+  /** An answer that is text as it stands, such as a manifest. */
+  text: async (url: string, params?: Params, signal?: AbortSignal) => (await ask("GET", withQuery(url, params), undefined, signal, "text/plain")).text(),
   post: <T>(url: string, body?: unknown) => send<T>("POST", url, body ?? {}),
   put: <T>(url: string, body?: unknown) => send<T>("PUT", url, body ?? {}),
   del: <T>(url: string) => send<T>("DELETE", url),

@@ -13,3 +13,6 @@ export * from "./types/cache.ts";
 export * from "./types/batches.ts";
 export * from "./types/limits.ts";
 export * from "./types/guardrails.ts";
+export * from "./types/queues.ts";
+export * from "./types/releases.ts";
+export * from "./types/optimise.ts";

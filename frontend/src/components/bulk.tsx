@@ -8,6 +8,7 @@ import { useAct } from "../lib/query.ts";
 import { Dialog } from "./bits.tsx";
 import { Popover } from "./popover.tsx";
 import { ToDataset } from "./todataset.tsx";
+import { ToQueue } from "./toqueue.tsx";
 
 const FORMATS: [string, string][] = [
   ["jsonl", "JSON lines"],
@@ -79,13 +80,16 @@ function Delete({ ids, open, onClose, done }: { ids: string[]; open: boolean; on
 }
 
 export function Bulk({ ids, clear }: { ids: string[]; clear: () => void }) {
-  const [open, setOpen] = useState<"dataset" | "delete" | null>(null);
+  const [open, setOpen] = useState<"dataset" | "queue" | "delete" | null>(null);
   const close = () => setOpen(null);
   return (
     <div className="bulk" role="toolbar" aria-label="Selected traces">
       <b>{plural(ids.length, "trace")} selected</b>
       <button type="button" className="button small" onClick={() => setOpen("dataset")}>
         Add to dataset…
+      </button>
+      <button type="button" className="button small" onClick={() => setOpen("queue")}>
+        Add to queue…
       </button>
       {ids.length <= MOST_LINKED ? <Exports asked={() => ({ query: idsQuery(ids) })} label="Export" /> : <span className="muted">Export takes up to {MOST_LINKED} at once</span>}
       {ids.length === 2 && (
@@ -100,6 +104,7 @@ export function Bulk({ ids, clear }: { ids: string[]; clear: () => void }) {
         Clear selection
       </button>
       <ToDataset open={open === "dataset"} onClose={close} ids={ids} done={clear} />
+      <ToQueue open={open === "queue"} onClose={close} ids={ids} done={clear} />
       <Delete ids={ids} open={open === "delete"} onClose={close} done={clear} />
     </div>
   );

@@ -21,6 +21,8 @@ interface Props {
   series: Series[];
   height?: number;
   time?: boolean;
+  /** What x counts when it is not a time. */
+  axis?: string;
   /** Called with the x range that was drawn with the mouse. */
   onBrush?: (from: number, to: number) => void;
   sync?: string;
@@ -42,7 +44,7 @@ function options(p: Props, width: number, brush: (u: uPlot) => void): uPlot.Opti
   return {
     width,
     height: p.height ?? 110,
-    padding: [8, 8, 0, 0],
+    padding: [8, time ? 8 : 18, 0, 0],
     legend: { show: false },
     cursor: {
       sync: p.sync ? { key: p.sync, setSeries: false } : undefined,
@@ -63,13 +65,20 @@ function options(p: Props, width: number, brush: (u: uPlot) => void): uPlot.Opti
         width: 1.5,
         fill: s.fill || s.bars ? `color-mix(in srgb, ${css(s.color)} ${s.bars ? 55 : 14}%, transparent)` : undefined,
         paths: s.bars ? uPlot.paths.bars!({ size: [0.8, 40], align: 0 }) : undefined,
-        // Lines need two points; a lone value is drawn as a dot.
-        points: { show: (u) => !s.bars && u.data[0].length < 2 },
+        points: { show: !s.bars, size: 5, filter: lone },
         spanGaps: true,
       })),
     ],
   };
 }
+
+/** Lines need two points: where no other value is near, the value is drawn as a dot. */
+const lone: uPlot.Series.Points.Filter = (u, series) => {
+  const values = u.data[series]!;
+  const known: number[] = [];
+  for (let i = 0; i < values.length && known.length < 2; i++) if (values[i] != null) known.push(i);
+  return known.length === 1 ? known : [];
+};
 
 export function Chart(props: Props) {
   const box = useRef<HTMLDivElement>(null);
@@ -102,7 +111,7 @@ export function Chart(props: Props) {
         readout.current.textContent =
           i == null || at == null
             ? ""
-            : `${now.time === false ? `step ${at.toLocaleString("en-US")}` : new Date(at * 1000).toLocaleString()}   ${now.series.map((s) => `${s.label} ${s.format(s.values[i] ?? null)}`).join("   ")}`;
+            : `${now.time === false ? `${now.axis ?? "step"} ${at.toLocaleString("en-US")}` : new Date(at * 1000).toLocaleString()}   ${now.series.map((s) => `${s.label} ${s.format(s.values[i] ?? null)}`).join("   ")}`;
       },
     ];
     const u = new uPlot(made, drawn(p), node);

@@ -29,6 +29,12 @@ export function hrefOf(kind: string, ref: string): string | null {
       return path`/traces/${ref}`;
     case "deployment":
       return path`/deployments/${name}`;
+    case "traces":
+      return `/traces?range=all&model=${encodeURIComponent(ref)}`;
+    case "release":
+      return path`/releases/${ref}`;
+    case "training_search":
+      return path`/training/searches/${ref}`;
     default:
       return null;
   }

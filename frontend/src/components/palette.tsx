@@ -1,6 +1,6 @@
 /** Ctrl/Cmd-K: places, things by name, and a few actions. */
 import { useEffect, useId, useState } from "react";
-import type { Dataset, Deployment, Model, Page, Prompt } from "../api/types.ts";
+import type { Dataset, Deployment, Model, Page, Prompt, Queue } from "../api/types.ts";
 import { useGo } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
 import { choose } from "../lib/theme.ts";
@@ -33,6 +33,7 @@ function useEntries(open: boolean, onHelp: () => void): Entry[] {
   const options = { enabled: open, staleTime: 10_000 };
   const prompts = useGet<Page<Prompt>>("/prompts", undefined, options);
   const datasets = useGet<Page<Dataset>>("/datasets", undefined, options);
+  const queues = useGet<Page<Queue>>("/queues", undefined, options);
   const models = useGet<Page<Model>>("/models", undefined, options);
   const deployments = useGet<Page<Deployment>>("/deployments", undefined, options);
   const named = (kind: string, base: string, items: { name: string }[] | undefined): Entry[] =>
@@ -41,6 +42,7 @@ function useEntries(open: boolean, onHelp: () => void): Entry[] {
     ...PLACES.map((p) => ({ label: p.label, hint: `g ${p.key}`, run: () => go(p.href) })),
     ...named("Prompt", "/prompts", prompts.data?.items),
     ...named("Dataset", "/datasets", datasets.data?.items),
+    ...named("Queue", "/annotation", queues.data?.items),
     ...named("Model", "/models", models.data?.items),
     ...named("Deployment", "/deployments", deployments.data?.items),
     { label: "Create an API key", hint: "Action", run: () => go("/gateway/keys?new=1") },

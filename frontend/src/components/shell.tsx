@@ -30,10 +30,12 @@ export const PLACES: { key: string; label: string; href: string; icon: string; g
   { key: "a", label: "Playground", href: "/playground", icon: "playground", group: "Build" },
   { key: "p", label: "Prompts", href: "/prompts", icon: "prompts", group: "Build" },
   { key: "d", label: "Datasets", href: "/datasets", icon: "datasets", group: "Build" },
+  { key: "j", label: "Annotation", href: "/annotation", icon: "annotation", group: "Build" },
   { key: "r", label: "Training", href: "/training", icon: "training", group: "Improve" },
   { key: "e", label: "Evaluations", href: "/evaluations", icon: "evaluations", group: "Improve" },
   { key: "m", label: "Models", href: "/models", icon: "models", group: "Ship" },
   { key: "y", label: "Deployments", href: "/deployments", icon: "deployments", group: "Ship" },
+  { key: "x", label: "Releases", href: "/releases", icon: "releases", group: "Ship" },
   { key: "s", label: "Settings", href: "/settings", icon: "settings", group: "Admin" },
 ];
 

@@ -1,5 +1,5 @@
 /** One key map that works wherever the focus is, except while typing. */
-import { useEffect, useRef } from "react";
+import { useLayoutEffect, useRef } from "react";
 
 export function typing(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
@@ -11,7 +11,8 @@ export type Keys = Record<string, (event: KeyboardEvent) => void>;
 export function useKeys(keys: Keys, enabled = true): void {
   const current = useRef(keys);
   current.current = keys;
-  useEffect(() => {
+  // With the page's first paint: a key that is pressed as soon as the page is seen is not lost.
+  useLayoutEffect(() => {
     if (!enabled) return;
     const listener = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;

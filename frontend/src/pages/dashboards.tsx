@@ -31,6 +31,7 @@ const DIMENSIONS: [key: string, label: string][] = [
   ["environment", "Environment"],
   ["prompt", "Prompt"],
   ["status", "Status"],
+  ["tag", "Tag"],
   ["kind", "Kind"],
   ["project", "Project"],
 ];

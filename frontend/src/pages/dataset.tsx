@@ -7,10 +7,15 @@ import type { DatasetDetail, DatasetRow, DatasetVersion, LeftOut, Page, StepRepo
 import { Bars, Card, Code, Dialog, Facts, PageHead, Table, Tabs, When } from "../components/bits.tsx";
 import { LineageGraph } from "../components/lineage.tsx";
 import { Markdown } from "../components/markdown.tsx";
-import { Profile } from "../components/profile.tsx";
+import { Checks } from "../components/datasets/checks.tsx";
+import { Clean } from "../components/datasets/clean.tsx";
+import { VersionDiff } from "../components/datasets/diff.tsx";
+import { PullForm } from "../components/datasets/pull.tsx";
+import { UploadForm } from "../components/datasets/upload.tsx";
+import { VersionProfile } from "../components/profile.tsx";
 import { Empty, Failure, Loading, Ready } from "../components/state.tsx";
 import { bytes, full } from "../lib/format.ts";
-import { ProjectContext, useSearch } from "../lib/nav.tsx";
+import { A, ProjectContext, useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
 
 function cellText(v: unknown): string {
@@ -110,6 +115,7 @@ function Overview({ version }: { version: DatasetDetail }) {
               ["Rows", full(version.rows)],
               ["Removed by the recipe", version.removed ? full(version.removed) : null],
               ["Unreadable", version.quarantined ? full(version.quarantined) : null],
+              ["Tags", version.tags?.length ? version.tags.join(", ") : null],
               ["Source", `${version.source.name} (${version.source.format}, ${bytes(version.source.size)})`],
               ["Content", <span className="mono" title={version.hash}>{version.hash.slice(0, 20)}</span>],
               ["By", version.created_by],
@@ -135,24 +141,29 @@ function Overview({ version }: { version: DatasetDetail }) {
 
 function Steps({ version }: { version: DatasetDetail }) {
   const left = useGet<Page<LeftOut>>(path`/datasets/${version.dataset}/versions/${version.number}/left-out`, { limit: 50 });
-  if (!version.recipe_report.length) return <Card title="What the recipe did"><p className="muted">This version was registered as it came, without a recipe.</p></Card>;
   return (
     <>
-      <Card title="What the recipe did" flush>
-        <Table<StepReport>
-          label="Steps"
-          rows={version.recipe_report}
-          keyOf={(s, i) => `${i}${s.step}`}
-          columns={[
-            { head: "Step", cell: (s) => s.step.replace(/_/g, " ") },
-            { head: "Rows in", cell: (s) => full(s.rows_in), num: true },
-            { head: "Rows out", cell: (s) => full(s.rows_out), num: true },
-            { head: "Removed", cell: (s) => full(s.rows_in - s.rows_out), num: true },
-            { head: "Changed", cell: (s) => full(s.changed), num: true },
-            { head: "Counts", cell: (s) => Object.entries(s.counts).map(([k, n]) => `${k.replace(/_/g, " ")} ${full(n)}`).join(" · ") },
-          ]}
-        />
-      </Card>
+      {version.recipe_report.length ? (
+        <Card title="What the recipe did" flush>
+          <Table<StepReport>
+            label="Steps"
+            rows={version.recipe_report}
+            keyOf={(s, i) => `${i}${s.step}`}
+            columns={[
+              { head: "Step", cell: (s) => s.step.replace(/_/g, " ") },
+              { head: "Rows in", cell: (s) => full(s.rows_in), num: true },
+              { head: "Rows out", cell: (s) => full(s.rows_out), num: true },
+              { head: "Removed", cell: (s) => full(s.rows_in - s.rows_out), num: true },
+              { head: "Changed", cell: (s) => full(s.changed), num: true },
+              { head: "Counts", cell: (s) => Object.entries(s.counts).map(([k, n]) => `${k.replace(/_/g, " ")} ${full(n)}`).join(" · ") },
+            ]}
+          />
+        </Card>
+      ) : (
+        <Card title="What the recipe did">
+          <p className="muted">This version was registered as it came, without a recipe.</p>
+        </Card>
+      )}
       <Ready query={left} rows={4}>
         {(page) =>
           page.items.length > 0 && (
@@ -162,10 +173,10 @@ function Steps({ version }: { version: DatasetDetail }) {
                 rows={page.items}
                 keyOf={(x, i) => `${x.line}-${x.step}-${i}`}
                 columns={[
-                  { head: "Line", cell: (x) => x.line, num: true },
+                  { head: "Line", cell: (x) => x.line, num: true, width: "70px" },
                   { head: "Step", cell: (x) => x.step.replace(/_/g, " ") },
                   { head: "Why", cell: (x) => `${x.reason}${x.kept_line != null ? ` (kept: line ${x.kept_line})` : ""}` },
-                  { head: "Row", cell: (x) => <span className="muted">{x.excerpt}</span> },
+                  ...(page.items.some((x) => x.excerpt) ? [{ head: "Row", cell: (x: LeftOut) => <span className="muted">{x.excerpt}</span> }] : []),
                 ]}
               />
             </Card>
@@ -176,7 +187,7 @@ function Steps({ version }: { version: DatasetDetail }) {
   );
 }
 
-function Version({ name, number }: { name: string; number: number }) {
+function Version({ name, number, versions }: { name: string; number: number; versions: DatasetVersion[] }) {
   const [search] = useSearch();
   const tab = search.tab ?? "overview";
   const version = useGet<DatasetDetail>(path`/datasets/${name}/versions/${number}`, undefined, { staleTime: 60_000 });
@@ -191,6 +202,8 @@ function Version({ name, number }: { name: string; number: number }) {
           ["overview", "Overview"],
           ["profile", "Profile"],
           ["rows", "Rows"],
+          ["checks", "Checks"],
+          ["diff", "Changes"],
           ["recipe", "Recipe report"],
           ["lineage", "Lineage"],
         ]}
@@ -198,9 +211,12 @@ function Version({ name, number }: { name: string; number: number }) {
       <Ready query={version}>
         {(v) => (
           <>
+            <Clean version={v} />
             {tab === "overview" && <Overview version={v} />}
-            {tab === "profile" && <Profile profile={v.profile} />}
+            {tab === "profile" && <VersionProfile version={v} versions={versions} />}
             {tab === "rows" && <Rows key={v.number} name={name} version={v} />}
+            {tab === "checks" && <Checks version={v} />}
+            {tab === "diff" && <VersionDiff version={v} versions={versions} />}
             {tab === "recipe" && <Steps version={v} />}
             {tab === "lineage" && (
               <Card title="Lineage" flush>
@@ -233,8 +249,30 @@ export default function DatasetPage() {
             ))}
           </select>
         )}
+        {list.length > 0 && (
+          <button type="button" className="button" onClick={() => patch({ clean: "1" })}>
+            Clean
+          </button>
+        )}
+        <button type="button" className="button" onClick={() => patch({ pull: "1" })}>
+          Pull rows
+        </button>
+        <button type="button" className="button" onClick={() => patch({ upload: "1" })}>
+          Upload a file
+        </button>
+        {list.length > 0 && (
+          <A className="button primary" href={`/evaluations?new=1&dataset=${encodeURIComponent(`${name}@${number}`)}`}>
+            Evaluate
+          </A>
+        )}
       </PageHead>
-      <Ready query={versions}>{() => (list.length ? <Version name={name} number={number} /> : <Empty title="This dataset has no versions yet" />)}</Ready>
+      <Dialog open={search.upload === "1"} onClose={() => patch({ upload: undefined })} title={`Upload a file into ${name}`} wide>
+        <UploadForm name={name} onDone={(_, version) => patch({ upload: undefined, tab: undefined, version: version ? String(version) : undefined })} />
+      </Dialog>
+      <Dialog open={search.pull === "1"} onClose={() => patch({ pull: undefined })} title={`Pull rows into ${name}`}>
+        <PullForm name={name} onDone={() => patch({ pull: undefined })} />
+      </Dialog>
+      <Ready query={versions}>{() => (list.length ? <Version name={name} number={number} versions={list} /> : <Empty title="This dataset has no versions yet" />)}</Ready>
     </div>
   );
 }

@@ -2,13 +2,15 @@ import { useState } from "react";
 import { useParams } from "@tanstack/react-router";
 import { api, path } from "../api/client.ts";
 import type { CanaryReport, CanarySide, DeployedVersion, DeploymentDetail, Model, Page } from "../api/types.ts";
-import { Badge, Card, Dialog, Facts, Field, PageHead, When } from "../components/bits.tsx";
+import { Badge, Card, Dialog, Facts, Field, PageHead, Tabs, When } from "../components/bits.tsx";
 import { hrefOf } from "../components/lineage.tsx";
+import { Logs, Replicas, Scale } from "../components/serving/parts.tsx";
 import { Ready } from "../components/state.tsx";
 import { count, ms, percent, usd } from "../lib/format.ts";
-import { A, useGo } from "../lib/nav.tsx";
+import { A, useGo, useSearch } from "../lib/nav.tsx";
 import { part } from "./deployments.tsx";
 import { useAct, useGet } from "../lib/query.ts";
+import "../loop.css";
 
 function Target({ version }: { version: DeployedVersion }) {
   const ready = version.replicas.filter((r) => r.state === "ready").length;
@@ -99,9 +101,49 @@ function Canary({ name, current }: { name: string; current: DeployedVersion | un
   );
 }
 
+function Traffic({ deployment: d }: { deployment: DeploymentDetail }) {
+  const canary = part(d, "canary");
+  return (
+    <>
+      <Card title="Traffic">
+        <ul className="targets">
+          {d.versions
+            .filter((v) => v.part !== "retired")
+            .map((v) => (
+              <Target key={v.number} version={v} />
+            ))}
+        </ul>
+      </Card>
+      {canary && <Report name={d.name} />}
+      <div className="columns">
+        <Card title="Canary">
+          <Canary key={canary?.model} name={d.name} current={canary} />
+        </Card>
+        <Card title="What was done" flush>
+          <ul className="rows">
+            {d.history.slice(0, 12).map((h, n) => (
+              <li key={n}>
+                <Badge value={h.action} tone="plain" />
+                <span className="grow">
+                  version {h.number} <span className="muted">by {h.actor}</span>
+                </span>
+                <span className="muted when">
+                  <When at={h.at} />
+                </span>
+              </li>
+            ))}
+          </ul>
+        </Card>
+      </div>
+    </>
+  );
+}
+
 export default function DeploymentPage() {
   const { name = "" } = useParams({ strict: false }) as { name?: string };
   const go = useGo();
+  const [search] = useSearch();
+  const tab = search.tab ?? "traffic";
   const deployment = useGet<DeploymentDetail>(path`/deployments/${name}`, undefined, { every: 2_000 });
   const promote = useAct(() => api.post(path`/deployments/${name}/promote`), "Promoted");
   const rollback = useAct(() => api.post(path`/deployments/${name}/rollback`), "Rolled back");
@@ -127,6 +169,9 @@ export default function DeploymentPage() {
         <A className="button" href={`/traces?route=${encodeURIComponent(name)}`}>
           Traces
         </A>
+        <A className="button" href={`/releases?new=1&deployment=${encodeURIComponent(name)}`}>
+          Release…
+        </A>
         <button type="button" className="button primary" disabled={!canary} onClick={() => setAsking("promote")}>
           Promote
         </button>
@@ -140,36 +185,21 @@ export default function DeploymentPage() {
       <Ready query={deployment}>
         {(d) => (
           <>
-            <Card title="Traffic">
-              <ul className="targets">
-                {d.versions
-                  .filter((v) => v.part !== "retired")
-                  .map((v) => (
-                    <Target key={v.number} version={v} />
-                  ))}
-              </ul>
-            </Card>
-            {canary && <Report name={name} />}
-            <div className="columns">
-              <Card title="Canary">
-                <Canary key={canary?.model} name={name} current={canary} />
-              </Card>
-              <Card title="What was done" flush>
-                <ul className="rows">
-                  {d.history.slice(0, 12).map((h, n) => (
-                    <li key={n}>
-                      <Badge value={h.action} tone="plain" />
-                      <span className="grow">
-                        version {h.number} <span className="muted">by {h.actor}</span>
-                      </span>
-                      <span className="muted when">
-                        <When at={h.at} />
-                      </span>
-                    </li>
-                  ))}
-                </ul>
-              </Card>
-            </div>
+            <Tabs
+              label="Deployment views"
+              current={tab}
+              hrefOf={(k) => (k === "traffic" ? path`/deployments/${name}` : `${path`/deployments/${name}`}?tab=${k}`)}
+              items={[
+                ["traffic", "Traffic"],
+                ["replicas", "Replicas"],
+                ["logs", "Logs"],
+                ["scale", "Scale"],
+              ]}
+            />
+            {tab === "traffic" && <Traffic deployment={d} />}
+            {tab === "replicas" && <Replicas deployment={d} />}
+            {tab === "logs" && <Logs deployment={d} />}
+            {tab === "scale" && <Scale key={d.name} deployment={d} />}
           </>
         )}
       </Ready>

@@ -1,22 +1,42 @@
 import { path } from "../api/client.ts";
 import type { DeployedVersion, Deployment, Page } from "../api/types.ts";
-import { Badge, Card, Code, PageHead, Table, When } from "../components/bits.tsx";
+import { Badge, Card, Code, Dialog, PageHead, Table, Tabs, When } from "../components/bits.tsx";
+import { NewDeployment } from "../components/serving/newdeployment.tsx";
+import { QuotaCards } from "../components/serving/quota.tsx";
 import { Empty, Ready } from "../components/state.tsx";
 import { percent } from "../lib/format.ts";
-import { A } from "../lib/nav.tsx";
+import { A, useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
+import "../loop.css";
 
 /** The version of a deployment that plays `role`. */
 export const part = (d: Deployment, role: DeployedVersion["part"]): DeployedVersion | undefined => d.versions.find((v) => v.part === role);
 
 export default function Deployments() {
+  const [search, patch] = useSearch();
+  const tab = search.tab === "quota" ? "quota" : "deployments";
   const deployments = useGet<Page<Deployment>>("/deployments", undefined, { every: 3_000 });
   return (
     <div className="page">
-      <PageHead title="Deployments" />
+      <PageHead title="Deployments">
+        <button type="button" className="button primary" onClick={() => patch({ new: "1" })}>
+          Deploy a model
+        </button>
+      </PageHead>
+      <Tabs
+        label="Deployment views"
+        current={tab}
+        hrefOf={(k) => (k === "deployments" ? "/deployments" : `/deployments?tab=${k}`)}
+        items={[
+          ["deployments", "Deployments"],
+          ["quota", "Quota"],
+        ]}
+      />
       <Ready query={deployments}>
         {(page) =>
-          page.items.length ? (
+          tab === "quota" ? (
+            <QuotaCards deployments={page.items} />
+          ) : page.items.length ? (
             <Card flush>
               <Table
                 label="Deployments"
@@ -47,6 +67,9 @@ export default function Deployments() {
           )
         }
       </Ready>
+      <Dialog open={search.new === "1"} onClose={() => patch({ new: undefined })} title="Deploy a model">
+        <NewDeployment />
+      </Dialog>
     </div>
   );
 }

@@ -3,14 +3,61 @@ import { useParams } from "@tanstack/react-router";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { api, path, type ApiError } from "../api/client.ts";
 import type { EvalRun, GateDecision, Metric, Page, Sample } from "../api/types.ts";
-import { Badge, Card, Facts, IntervalBar, PageHead, Tabs, When } from "../components/bits.tsx";
+import { Badge, Card, Code, Facts, IntervalBar, PageHead, Tabs, When } from "../components/bits.tsx";
 import { Messages } from "../components/messages.tsx";
 import { Failure, Loading, Ready } from "../components/state.tsx";
-import { figure, full, ms } from "../lib/format.ts";
+import { paceOf } from "../lib/compare.ts";
+import { figure, full, ms, usd } from "../lib/format.ts";
 import { A, ProjectContext, useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
 import { Gate, metricText } from "./evals.tsx";
-import { busy } from "./training.tsx";
+import { busy } from "../lib/runs.ts";
+
+/** A run while it goes: how far, how long still, what it has cost. */
+function Progress({ run }: { run: EvalRun }) {
+  const pace = paceOf(run);
+  return (
+    <div className="run-progress">
+      <progress aria-label="Evaluation progress" max={pace.total || 1} value={pace.done} />
+      <div className="meter" role="status" aria-label="Progress in words">
+        <span>
+          Done <b>{`${(pace.share * 100).toFixed(0)} %`}</b>
+        </span>
+        <span>
+          Left <b>{pace.etaMs == null ? "–" : `about ${ms(pace.etaMs)}`}</b>
+        </span>
+        <span>
+          Failed <b>{full(pace.errors)}</b>
+        </span>
+        <span>
+          Cost so far <b>{usd(pace.costUsd)}</b>
+        </span>
+        {pace.cached > 0 && (
+          <span>
+            From the cache <b>{full(pace.cached)}</b>
+          </span>
+        )}
+      </div>
+    </div>
+  );
+}
+
+/** Why scorers judged as they did. */
+function Notes({ notes }: { notes: Record<string, unknown> | undefined }) {
+  const said = Object.entries(notes ?? {});
+  if (!said.length) return null;
+  return (
+    <>
+      <h3>Reasons</h3>
+      {said.map(([scorer, why]) => (
+        <div key={scorer}>
+          <b className="small">{scorer.replace(/_/g, " ")}</b>
+          {typeof why === "string" ? <div className="message-text">{why}</div> : <Code text={JSON.stringify(why, null, 2)} label={`Reasons of ${scorer}`} max={240} />}
+        </div>
+      ))}
+    </>
+  );
+}
 
 function Metrics({ metrics }: { metrics: Metric[] }) {
   if (!metrics.length) return <p className="muted">Figures appear when the first samples are scored.</p>;
@@ -106,6 +153,8 @@ function Samples({ id }: { id: string }) {
                   <h3>Answer</h3>
                   <Messages body={s.error ?? s.text} label="Answer" />
                   <Facts items={[...Object.entries(s.scores).map(([k, v]): [string, string] => [k.replace(/_/g, " "), figure(v)]), ["latency", s.latency_s != null ? ms(s.latency_s * 1000) : null], ["trace", s.trace_id && <A href={`/traces/${s.trace_id}`}>open</A>]]} />
+                  {s.score_error && <div className="note bad">{s.score_error}</div>}
+                  <Notes notes={s.notes} />
                 </div>
               </div>
             </details>
@@ -131,7 +180,13 @@ export default function EvalRunPage() {
   const mine = gates.data?.items ?? [];
   return (
     <div className="page">
-      <PageHead title={run.data?.suite ?? "Evaluation"} crumbs={[["Evaluations", "/evaluations"]]} note={run.data && <Badge value={run.data.state} />} />
+      <PageHead title={run.data?.suite ?? "Evaluation"} crumbs={[["Evaluations", "/evaluations"]]} note={run.data && <Badge value={run.data.state} />}>
+        {run.data && run.data.done > 0 && !busy(run.data.state) && (
+          <A className="button" href={`/annotation?new=1&run=${encodeURIComponent(id)}`}>
+            Have people look
+          </A>
+        )}
+      </PageHead>
       <Ready query={run}>
         {(r) => (
           <>
@@ -146,12 +201,14 @@ export default function EvalRunPage() {
                   ["Model", r.model || r.target],
                   ["Target", r.target],
                   ["Dataset", <A href={`/datasets/${encodeURIComponent(r.dataset.split("@")[0]!)}?version=${r.dataset.split("@")[1] ?? ""}`}>{r.dataset}</A>],
-                  ["Samples", `${full(r.done)} of ${full(r.total)}${r.errors ? `, ${full(r.errors)} failed` : ""}`],
+                  ["Samples", `${full(paceOf(r).done)} of ${full(paceOf(r).total)}${r.errors ? `, ${full(r.errors)} failed` : ""}`],
+                  ["Cost", !busy(r.state) && r.progress?.cost_usd != null ? usd(r.progress.cost_usd) : null],
+                  ["From the cache", !busy(r.state) && r.progress?.cached ? full(r.progress.cached) : null],
                   ["Made", <When at={r.created_at} />],
                   ["Run", <span className="mono">{r.id}</span>],
                 ]}
               />
-              {busy(r.state) && <progress aria-label="Evaluation progress" max={r.total || 1} value={r.done} />}
+              {busy(r.state) && <Progress run={r} />}
             </Card>
             {mine.map((g) => (
               <Gate key={g.id} gate={g} />

@@ -1,12 +1,16 @@
-import { useState } from "react";
 import { path } from "../api/client.ts";
 import type { EvalRun, GateDecision, Metric, Page } from "../api/types.ts";
-import { Badge, Card, Code, IntervalBar, PageHead, Tabs, When } from "../components/bits.tsx";
+import { Badge, Card, Code, Dialog, IntervalBar, PageHead, Tabs, When } from "../components/bits.tsx";
+import { Optimisations } from "../components/evals/optimisations.tsx";
+import { EvaluateForm } from "../components/evals/start.tsx";
+import { Judges } from "../components/evals/judges.tsx";
 import { Empty, Ready } from "../components/state.tsx";
+import { paceOf } from "../lib/compare.ts";
 import { figure, full, short } from "../lib/format.ts";
 import { A, useGo, useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
-import { busy } from "./training.tsx";
+import { busy } from "../lib/runs.ts";
+import { answerersOf } from "../lib/suites.ts";
 
 /** The figure a list shows: exact match when there is one, else the first fraction. */
 export function headline(metrics: Metric[]): Metric | undefined {
@@ -20,19 +24,22 @@ export function metricText(value: number | null, unit: string): string {
   return `${figure(value)}${unit && unit !== "points" ? ` ${unit}` : ""}`;
 }
 
+const compareHref = ([baseline, candidate, ...more]: EvalRun[]): string => `/evaluations/compare?baseline=${baseline!.id}&candidate=${candidate!.id}${more.length ? `&more=${more.map((r) => r.id).join(",")}` : ""}`;
+
 function Runs({ runs }: { runs: EvalRun[] }) {
   const go = useGo();
-  const [picked, setPicked] = useState<string[]>([]);
-  const toggle = (id: string) => setPicked(picked.includes(id) ? picked.filter((x) => x !== id) : [...picked.slice(-1), id]);
-  // The older of the two is the baseline.
+  const [search, patch] = useSearch();
+  const picked = (search.picked ?? "").split(",").filter(Boolean);
+  const toggle = (id: string) => patch({ picked: (picked.includes(id) ? picked.filter((x) => x !== id) : [...picked, id]).join(",") }, { replace: true });
+  // The oldest is the baseline.
   const order = runs.filter((r) => picked.includes(r.id)).sort((a, b) => a.created_at.localeCompare(b.created_at));
   return (
     <Card
       flush
       title="Runs"
       actions={
-        <button type="button" className="button small" disabled={order.length !== 2} onClick={() => go(`/evaluations/compare?baseline=${order[0]!.id}&candidate=${order[1]!.id}`)}>
-          {order.length === 2 ? "Compare the two" : "Tick two to compare"}
+        <button type="button" className="button small" disabled={order.length < 2 || order.some((r) => busy(r.state))} onClick={() => go(compareHref(order))}>
+          {order.length < 2 ? "Tick two or more to compare" : order.some((r) => busy(r.state)) ? "Compare when they are done" : order.length === 2 ? "Compare the two" : `Compare ${order.length} runs`}
         </button>
       }
     >
@@ -73,7 +80,7 @@ function Runs({ runs }: { runs: EvalRun[] }) {
                   <td>
                     <Badge value={r.state} />
                   </td>
-                  <td className="num">{busy(r.state) ? `${full(r.done)} / ${full(r.total)}` : full(r.done)}</td>
+                  <td className="num">{busy(r.state) ? `${full(paceOf(r).done)} / ${full(paceOf(r).total)}` : full(r.done)}</td>
                   <td>{m ? `${m.name.replace(/_/g, " ")} ${metricText(m.value, m.unit)}` : "–"}</td>
                   <td className="interval-cell">{m && m.unit === "fraction" && <IntervalBar metric={m} label={m.name} />}</td>
                   <td>
@@ -146,12 +153,17 @@ function Gates() {
 }
 
 export default function Evaluations() {
-  const [search] = useSearch();
+  const [search, patch] = useSearch();
   const tab = search.tab ?? "runs";
+  const close = () => patch({ new: undefined, dataset: undefined, answer: undefined }, { replace: true });
   const runs = useGet<Page<EvalRun>>("/evals/runs", undefined, { every: (d) => (d?.items.some((r) => busy(r.state)) ? 2_000 : 15_000) });
   return (
     <div className="page">
-      <PageHead title="Evaluations" />
+      <PageHead title="Evaluations">
+        <button type="button" className="button primary" onClick={() => patch({ new: "1" })}>
+          Evaluate
+        </button>
+      </PageHead>
       <Tabs
         label="Evaluation views"
         current={tab}
@@ -159,10 +171,16 @@ export default function Evaluations() {
         items={[
           ["runs", "Runs"],
           ["gates", "Gate decisions"],
+          ["judges", "Judges"],
+          ["optimise", "Better prompts"],
         ]}
       />
       {tab === "gates" ? (
         <Gates />
+      ) : tab === "judges" ? (
+        <Judges />
+      ) : tab === "optimise" ? (
+        <Optimisations />
       ) : (
         <Ready query={runs}>
           {(page) =>
@@ -177,6 +195,9 @@ export default function Evaluations() {
           }
         </Ready>
       )}
+      <Dialog open={search.new === "1"} onClose={close} title="Evaluate" wide>
+        <EvaluateForm start={{ dataset: search.dataset, answerers: answerersOf(search.answer) }} onClose={close} />
+      </Dialog>
     </div>
   );
 }

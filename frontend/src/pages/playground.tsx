@@ -1,223 +1,59 @@
-import { useContext, useEffect, useRef, useState } from "react";
-import { useQuery } from "@tanstack/react-query";
-import { api, ApiError, gateway, path } from "../api/client.ts";
-import type { Message, Page, Prompt, Rendered, SpanDetail } from "../api/types.ts";
-import { Result, useCall } from "../components/answer.tsx";
-import { Card, Code, Dialog, Field, PageHead } from "../components/bits.tsx";
-import { type Call, messageOf, program, toolsOf } from "../lib/chat.ts";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { api, path } from "../api/client.ts";
+import type { Message, Page, Prompt, PromptVersion, Rendered, SpanDetail } from "../api/types.ts";
+import { Card, Field, PageHead } from "../components/bits.tsx";
+import { type Handle, PlaygroundColumn } from "../components/playground/column.tsx";
+import { KeepVersion } from "../components/playground/keep.tsx";
+import { Choice, messagesOf, NUMBERS, Program, Settings, Tools, type Turn, turnOf, Turns } from "../components/playground/request.tsx";
+import { VariableInputs } from "../components/prompts/variables.tsx";
+import { type Answer, type Call, messageOf, toolsOf } from "../lib/chat.ts";
+import { useModels } from "../lib/callable.ts";
 import { useKeys } from "../lib/keys.ts";
-import { plainText } from "../lib/messages.ts";
-import { A, ProjectContext, type Search, useSearch } from "../lib/nav.tsx";
+import { A, type Search, useGo, useSearch } from "../lib/nav.tsx";
+import { type Column, columnsOf, columnsText, filled, mentioned, valuesOf, variablesOf } from "../lib/prompts.ts";
 import { useAct, useGet } from "../lib/query.ts";
 import { callOf as recorded } from "../lib/replay.ts";
+import { type Answerer, answerersText } from "../lib/suites.ts";
 
-interface Turn {
-  role: string;
-  content: string;
-  /** The message as it came, sent as long as its text is not changed: tool calls and attachments stay whole. */
-  raw?: Message;
-}
-
-const turnOf = (m: Message): Turn => ({ role: m.role, content: plainText(m), raw: m });
-
-function messagesOf(turns: Turn[]): object[] {
-  return turns.map(({ role, content, raw }) => (raw && raw.role === role && plainText(raw) === content ? raw : { role, content }));
-}
-
-/** The gateway's own list, so that only names that can be called are offered. */
-function useModels() {
-  const project = useContext(ProjectContext);
-  return useQuery<string[], ApiError>({
-    queryKey: [project, "v1-models"],
-    queryFn: async ({ signal }) => (await gateway<{ data: { id: string }[] }>("GET", "/v1/models", signal)).data.map((m) => m.id),
-    staleTime: 10_000,
-  });
-}
-
-const OWN = "provider/";
-
-/** A route, or any model of a provider as `provider/model`. */
-function Choice({ label, value, names, none, onPick }: { label: string; value: string; names: string[]; none?: string; onPick: (value: string) => void }) {
-  const own = value !== "" && !names.includes(value);
-  const providers = useGet<Page<{ name: string }>>("/providers", undefined, { enabled: own, staleTime: 30_000 });
-  return (
-    <>
-      <Field label={label}>
-        {(id) => (
-          <select id={id} value={own ? OWN : value} onChange={(e) => onPick(e.target.value)}>
-            {(none !== undefined || !names.length) && <option value="">{none ?? "none"}</option>}
-            {names.length > 0 && (
-              <optgroup label="Routes">
-                {names.map((m) => (
-                  <option key={m}>{m}</option>
-                ))}
-              </optgroup>
-            )}
-            <option value={OWN}>provider/model…</option>
-          </select>
-        )}
-      </Field>
-      {own && (
-        <Field label={none === undefined ? "Provider and name" : "Second provider and name"}>
-          {(id) => (
-            <>
-              <input id={id} className="mono" list={`${id}-providers`} placeholder="openai/gpt-4o-mini" value={value} onChange={(e) => onPick(e.target.value || OWN)} />
-              <datalist id={`${id}-providers`}>
-                {(providers.data?.items ?? []).map((p) => (
-                  <option key={p.name} value={`${p.name}/`} />
-                ))}
-              </datalist>
-            </>
-          )}
-        </Field>
-      )}
-    </>
-  );
-}
-
-const NUMBERS: [key: string, label: string, min: number, max: number, step: number | "any"][] = [
-  ["temperature", "Temperature", 0, 2, "any"],
-  ["top_p", "Top p", 0, 1, "any"],
-  ["max_tokens", "Max tokens", 1, 1_000_000, 1],
-  ["seed", "Seed", 0, 2_147_483_647, 1],
-];
-
-const CACHING: [value: string, label: string][] = [
-  ["", "as the route says"],
-  ["no-cache", "ask anew, keep the answer"],
-  ["no-store", "neither look nor keep"],
-];
-
-function Settings({ search, patch }: { search: Search; patch: ReturnType<typeof useSearch>[1] }) {
-  const set = (key: string) => (e: { target: { value: string } }) => patch({ [key]: e.target.value }, { replace: true });
-  return (
-    <div className="fields">
-      {NUMBERS.map(([key, label, min, max, step]) => (
-        <Field key={key} label={label}>
-          {(id) => <input id={id} type="number" min={min} max={max} step={step} placeholder="default" value={search[key] ?? ""} onChange={set(key)} />}
-        </Field>
-      ))}
-      <Field label="Stop at">{(id) => <input id={id} placeholder="nothing" value={search.stop ?? ""} onChange={set("stop")} />}</Field>
-      <Field label="Cache">
-        {(id) => (
-          <select id={id} value={search.cache ?? ""} onChange={set("cache")}>
-            {CACHING.map(([value, label]) => (
-              <option key={value} value={value}>
-                {label}
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
-      <Field label="Answer">
-        {(id) => (
-          <select id={id} value={search.stream ?? ""} onChange={set("stream")}>
-            <option value="">streamed</option>
-            <option value="0">whole</option>
-          </select>
-        )}
-      </Field>
-    </div>
-  );
-}
-
-const ROLES = ["system", "user", "assistant"];
-
-function Turns({ turns, onChange }: { turns: Turn[]; onChange: (turns: Turn[]) => void }) {
-  const put = (i: number, change: Partial<Turn>) => onChange(turns.map((o, n) => (n === i ? { ...o, ...change } : o)));
-  return (
-    <>
-      <ol className="turns">
-        {turns.map((t, i) => (
-          <li key={i}>
-            <div className="row">
-              <select aria-label={`Role of message ${i + 1}`} value={t.role} onChange={(e) => put(i, { role: e.target.value })}>
-                {[...ROLES, ...(ROLES.includes(t.role) ? [] : [t.role])].map((r) => (
-                  <option key={r}>{r}</option>
-                ))}
-              </select>
-              {turns.length > 1 && (
-                <button type="button" className="button small push" onClick={() => onChange(turns.filter((_, n) => n !== i))}>
-                  Remove
-                </button>
-              )}
-            </div>
-            <textarea aria-label={`Message ${i + 1}`} rows={i === turns.length - 1 ? 6 : 3} value={t.content} onChange={(e) => put(i, { content: e.target.value })} />
-          </li>
-        ))}
-      </ol>
-      <span className="row">
-        <button type="button" className="button small" onClick={() => onChange([...turns, { role: turns[turns.length - 1]?.role === "user" ? "assistant" : "user", content: "" }])}>
-          Add a message
-        </button>
-        {turns[0]?.role !== "system" && (
-          <button type="button" className="button small" onClick={() => onChange([{ role: "system", content: "" }, ...turns])}>
-            Add a system prompt
-          </button>
-        )}
-      </span>
-    </>
-  );
-}
-
-function Fill({ search, onFill }: { search: Search; onFill: (turns: Turn[]) => void }) {
+/** A prompt's version: rendered into the messages of the page, or its template to go on from. */
+function Fill({ search, texts, onTexts, onFill }: { search: Search; texts: Record<string, string>; onTexts: (texts: Record<string, string>) => void; onFill: (turns: Turn[]) => void }) {
   const prompt = useGet<Prompt>(path`/prompts/${search.prompt!}`);
-  const [variables, setVariables] = useState("{}");
+  const number = search.version ? Number(search.version) : prompt.data?.versions;
+  const version = useGet<PromptVersion>(path`/prompts/${search.prompt!}/versions/${number ?? 0}`, undefined, { enabled: number !== undefined });
+  const variables = version.data ? variablesOf(version.data.body) : [];
   const fill = useAct(
-    () => api.post<Rendered>(path`/prompts/${search.prompt!}/render`, { version: search.version ? Number(search.version) : (prompt.data?.versions ?? 1), variables: JSON.parse(variables) as unknown }),
+    (values: Record<string, unknown>) => api.post<Rendered>(path`/prompts/${search.prompt!}/render`, { version: number, variables: values }),
     (r) => onFill(r.kind === "chat" ? r.messages.map(turnOf) : [{ role: "user", content: r.text }]),
   );
+  const [problem, setProblem] = useState("");
+  const render = () => {
+    try {
+      const values = valuesOf(variables, texts);
+      setProblem("");
+      fill.mutate(values);
+    } catch (error) {
+      setProblem((error as Error).message);
+    }
+  };
+  const body = version.data?.body;
   return (
     <form
       onSubmit={(e) => {
         e.preventDefault();
-        fill.mutate(undefined);
+        render();
       }}
     >
-      <Field label="Variables (JSON)">{(id) => <textarea id={id} className="mono" rows={3} value={variables} onChange={(e) => setVariables(e.target.value)} />}</Field>
-      <button type="submit" className="button small">
-        Fill in “{search.prompt}”
-      </button>
+      <VariableInputs variables={variables} texts={texts} onChange={onTexts} />
+      {problem && <div className="note bad">{problem}</div>}
+      <span className="row fill-row">
+        <button type="submit" className="button small" disabled={!body}>
+          Fill in “{search.prompt}”
+        </button>
+        <button type="button" className="button small" disabled={!body} onClick={() => body && onFill(body.kind === "chat" ? body.messages.map(turnOf) : [{ role: "user", content: body.text }])}>
+          Edit its template
+        </button>
+      </span>
     </form>
-  );
-}
-
-function Tools({ source, problem, onChange }: { source: string; problem: string; onChange: (source: string) => void }) {
-  return (
-    <details className="more" open={!!source || undefined}>
-      <summary>Tools</summary>
-      <Field label="Tools (JSON)" hint={problem ? <span className="bad-ink">{problem}</span> : "A list, as in the OpenAI API; calls are shown, not made."}>
-        {(id) => (
-          <textarea
-            id={id}
-            className="mono"
-            rows={5}
-            aria-invalid={!!problem}
-            placeholder={'[{"type": "function", "function": {"name": "find_order", "parameters": {"type": "object", "properties": {}}}}]'}
-            value={source}
-            onChange={(e) => onChange(e.target.value)}
-          />
-        )}
-      </Field>
-    </details>
-  );
-}
-
-function Program({ call, cache, open, onClose }: { call: Call; cache: string | undefined; open: boolean; onClose: () => void }) {
-  const [kind, setKind] = useState<"curl" | "python">("curl");
-  return (
-    <Dialog open={open} onClose={onClose} title="This call from your code" wide>
-      <div className="segments" role="group" aria-label="Client">
-        {(["curl", "python"] as const).map((id) => (
-          <button key={id} type="button" aria-pressed={kind === id} onClick={() => setKind(id)}>
-            {id === "python" ? "openai-python" : id}
-          </button>
-        ))}
-      </div>
-      <div className="spaced">
-        <Code text={program(kind, window.location.origin, call, { cache })} label="Program" />
-      </div>
-    </Dialog>
   );
 }
 
@@ -233,6 +69,56 @@ function useReplay(from: string | undefined, take: (span: SpanDetail) => void) {
   }, [replay.data, from, take]);
 }
 
+/** Which prompt's version a column asks; empty for the messages of the page. */
+function Asks({ at, column, prompts, onChange }: { at: number; column: Column; prompts: Prompt[]; onChange: (prompt: string) => void }) {
+  const options = prompts.flatMap((p) => Object.entries(p.labels).map(([label, n]): [string, string] => [`${p.name}@${n}`, `${p.name} ${label} (${n})`]));
+  const known = [...new Map(options).entries()];
+  if (column.prompt && !known.some(([value]) => value === column.prompt)) known.push([column.prompt, column.prompt]);
+  return (
+    <Field label={`Column ${at + 1} asks`}>
+      {(id) => (
+        <select id={id} value={column.prompt} onChange={(e) => onChange(e.target.value)}>
+          <option value="">the messages below</option>
+          {known.map(([value, text]) => (
+            <option key={value} value={value}>
+              {text}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}
+
+/** Models and prompts to compare: the first column has the name `model` in the address, the others `versus`. */
+function Columns({ columns, names, prompts, onChange }: { columns: Column[]; names: string[]; prompts: Prompt[]; onChange: (columns: Column[]) => void }) {
+  const put = (i: number, change: Partial<Column>) => onChange(columns.map((c, n) => (n === i ? { ...c, ...change } : c)));
+  const several = columns.length > 1;
+  return (
+    <>
+      {columns.map((c, i) => (
+        <div key={i} className="fields column-fields">
+          {i === 0 ? (
+            <Choice label="Model" value={c.model} names={names} onPick={(model) => put(0, { model })} />
+          ) : (
+            <Choice label={i === 1 ? "Compare with" : `Compare with (${i})`} value={c.model} names={names} none="remove this column" onPick={(model) => (model ? put(i, { model }) : onChange(columns.filter((_, n) => n !== i)))} />
+          )}
+          {several && prompts.length > 0 && <Asks at={i} column={c} prompts={prompts} onChange={(prompt) => put(i, { prompt })} />}
+        </div>
+      ))}
+      {several ? (
+        <button type="button" className="button small" onClick={() => onChange([...columns, { ...columns[columns.length - 1]! }])}>
+          Add a column
+        </button>
+      ) : (
+        <div className="fields">
+          <Choice label="Compare with" value="" names={names} none="nothing" onPick={(model) => model && onChange([...columns, { model, prompt: "" }])} />
+        </div>
+      )}
+    </>
+  );
+}
+
 function parsed(source: string): { tools?: unknown[]; problem: string } {
   try {
     return { tools: toolsOf(source), problem: "" };
@@ -241,24 +127,67 @@ function parsed(source: string): { tools?: unknown[]; problem: string } {
   }
 }
 
+const unfinished = (model: string): boolean => !model || model.endsWith("/");
+
+/** The messages of the page, with the variables they mention filled in. */
+function useMessages(texts: Record<string, string>) {
+  const [turns, setTurns] = useState<Turn[]>([{ role: "user", content: "" }]);
+  const names = useMemo(() => mentioned(turns.map((t) => t.content)), [turns]);
+  const sent = turns.map((t) => {
+    const content = filled(t.content, texts);
+    return content === t.content ? t : { role: t.role, content };
+  });
+  return { turns, setTurns, names, messages: messagesOf(sent), template: messagesOf(turns) as Message[] };
+}
+
+/** Values for prompts of single columns: what is JSON is sent as such, the rest as text. */
+function loose(texts: Record<string, string>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(texts)
+      .filter(([, text]) => text !== "")
+      .map(([name, text]) => {
+        if (!/^\s*[[{]/.test(text)) return [name, text];
+        try {
+          return [name, JSON.parse(text) as unknown];
+        } catch {
+          return [name, text]; // A text that only looks like JSON.
+        }
+      }),
+  );
+}
+
+/** All columns at once: whether any runs, and what sends to or stops them all. */
+function useColumns() {
+  const handles = useRef(new Map<number, Handle>());
+  const [running, setRunning] = useState<Record<number, boolean>>({});
+  const onRunning = useCallback((at: number, on: boolean) => setRunning((old) => (!!old[at] === on ? old : { ...old, [at]: on })), []);
+  const each = (how: keyof Handle) => () => handles.current.forEach((h) => h[how]());
+  return { handles, onRunning, running: Object.values(running).some(Boolean), send: each("send"), stop: each("stop") };
+}
+
+function answererOf(column: Column, kept: PromptVersion | undefined): Answerer {
+  const [prompt = "", version = ""] = (column.prompt || (kept ? kept.ref : "")).split("@");
+  return { prompt, version, model: column.model };
+}
+
 export default function Playground() {
   const [search, patch] = useSearch();
+  const go = useGo();
   const models = useModels();
   const prompts = useGet<Page<Prompt>>("/prompts");
-  const [turns, setTurns] = useState<Turn[]>([{ role: "user", content: "" }]);
+  const [texts, setTexts] = useState<Record<string, string>>({});
+  const { turns, setTurns, names: asked, messages, template } = useMessages(texts);
   const [source, setSource] = useState("");
-  const [coding, setCoding] = useState(false);
+  const [open, setOpen] = useState<"code" | "keep" | "run" | null>(null);
   const names = models.data ?? [];
-  const model = search.model ?? names[0] ?? "";
-  const versus = search.versus ?? "";
-  const first = useCall();
-  const second = useCall();
-  const running = first.running || second.running;
+  const columns: Column[] = [columnsOf(search.model || names[0])[0] ?? { model: "", prompt: "" }, ...columnsOf(search.versus)];
+  const several = columns.length > 1;
+  const all = useColumns();
   const { tools, problem } = parsed(source);
   const number = (key: string) => (search[key] && !Number.isNaN(Number(search[key])) ? Number(search[key]) : undefined);
   const callOf = (name: string): Call => ({
     model: name,
-    messages: messagesOf(turns),
+    messages,
     tools,
     temperature: number("temperature"),
     top_p: number("top_p"),
@@ -267,22 +196,16 @@ export default function Playground() {
     stop: search.stop ? [search.stop] : undefined,
     stream: search.stream !== "0",
   });
-  const sendable = !!model && !model.endsWith("/") && !versus.endsWith("/") && !problem && turns.some((t) => t.content.trim() || t.raw);
-  const send = () => {
-    if (!sendable) return;
-    void first.send(callOf(model), { cache: search.cache });
-    if (versus) void second.send(callOf(versus), { cache: search.cache });
-  };
-  const stop = () => {
-    first.stop();
-    second.stop();
-  };
+  const ready = !problem && !columns.some((c) => unfinished(c.model));
+  const sendable = ready && (turns.some((t) => t.content.trim() || t.raw) || columns.every((c) => c.prompt));
+  const send = () => sendable && all.send();
+  const put = (next: Column[]) => patch({ model: columnsText(next.slice(0, 1)), versus: columnsText(next.slice(1)) }, { replace: true });
   useKeys({
     "mod+Enter": (e) => {
       e.preventDefault();
       send();
     },
-    Escape: stop,
+    Escape: all.stop,
   });
   useReplay(search.from, (span) => {
     const call = recorded(span);
@@ -293,19 +216,28 @@ export default function Playground() {
     if (call.model && !search.model) given.model = call.model;
     if (Object.keys(given).length) patch(given, { replace: true });
   });
-  const goOn = (call: ReturnType<typeof useCall>) => () => call.answer && setTurns([...turns, turnOf(messageOf(call.answer) as Message), { role: "user", content: "" }]);
+  const goOn = (answer: Answer) => setTurns([...turns, turnOf(messageOf(answer) as Message), { role: "user", content: "" }]);
+  /** Every column becomes one that answers; those that ask the page's messages ask the version these were saved as. */
+  const experiment = (kept?: PromptVersion) => go(`/evaluations?${new URLSearchParams({ new: "1", answer: answerersText(columns.map((c) => answererOf(c, kept))) })}`);
+  const titleOf = (c: Column) => (!several ? "Answer" : c.prompt ? `${c.model} · ${c.prompt}` : c.model);
   return (
     <div className="page">
       <PageHead title="Playground">
-        <button type="button" className="button" disabled={!sendable} onClick={() => setCoding(true)}>
+        <button type="button" className="button" disabled={!turns.some((t) => t.content.trim() || t.raw) || !!problem} onClick={() => setOpen("keep")}>
+          Save as version
+        </button>
+        <button type="button" className="button" disabled={!sendable} title="Every column answers every row; the answers are scored and compared" onClick={() => (columns.every((c) => c.prompt) ? experiment() : setOpen("run"))}>
+          Run over a dataset
+        </button>
+        <button type="button" className="button" disabled={!sendable} onClick={() => setOpen("code")}>
           Code
         </button>
-        {running ? (
-          <button type="button" className="button danger" onClick={stop}>
+        {all.running ? (
+          <button type="button" className="button danger" onClick={all.stop}>
             Stop <kbd>Esc</kbd>
           </button>
         ) : (
-          <button type="button" className="button primary" disabled={!model || model.endsWith("/") || versus.endsWith("/") || !!problem} onClick={send}>
+          <button type="button" className="button primary" disabled={!ready} onClick={send}>
             Send <kbd>Ctrl Enter</kbd>
           </button>
         )}
@@ -320,11 +252,10 @@ export default function Playground() {
           The gateway has no model to call yet: <A href="/gateway">add a route</A> or <A href="/deployments">deploy a model</A>.
         </div>
       )}
-      <div className={versus ? "columns three" : "columns"}>
+      <div className={several ? "playground several" : "playground"}>
         <Card title="Request">
+          <Columns columns={columns} names={names} prompts={prompts.data?.items ?? []} onChange={put} />
           <div className="fields">
-            <Choice label="Model" value={model} names={names} onPick={(value) => patch({ model: value }, { replace: true })} />
-            <Choice label="Compare with" value={versus} names={names} none="nothing" onPick={(value) => patch({ versus: value }, { replace: true })} />
             <Field label="Prompt">
               {(id) => (
                 <select id={id} value={search.prompt ?? ""} onChange={(e) => patch({ prompt: e.target.value, version: undefined }, { replace: true })}>
@@ -336,18 +267,42 @@ export default function Playground() {
               )}
             </Field>
           </div>
-          {search.prompt && <Fill key={search.prompt} search={search} onFill={setTurns} />}
+          {search.prompt && <Fill key={search.prompt} search={search} texts={texts} onTexts={setTexts} onFill={setTurns} />}
           <Turns turns={turns} onChange={setTurns} />
+          {asked.length > 0 && (
+            <details className="more" open>
+              <summary>Variables</summary>
+              {asked.map((name) => (
+                <Field key={name} label={`{{ ${name} }}`}>
+                  {(id) => <textarea id={id} rows={2} value={texts[name] ?? ""} onChange={(e) => setTexts({ ...texts, [name]: e.target.value })} />}
+                </Field>
+              ))}
+              <div className="hint">Plain {"{{ name }}"} is filled in here; filters and blocks work once it is saved as a version.</div>
+            </details>
+          )}
           <details className="more" open>
             <summary>Parameters</summary>
             <Settings search={search} patch={patch} />
           </details>
           <Tools source={source} problem={problem} onChange={setSource} />
         </Card>
-        <Result title={versus ? model : "Answer"} call={first} onContinue={goOn(first)} />
-        {versus && <Result title={versus} call={second} onContinue={goOn(second)} />}
+        <div className="playground-answers" tabIndex={0} role="region" aria-label="What came back">
+          {columns.map((c, i) => (
+            <PlaygroundColumn key={i} at={i} column={c} title={titleOf(c)} callOf={callOf} variables={loose(texts)} cache={search.cache} handles={all.handles} onRunning={all.onRunning} onContinue={goOn} />
+          ))}
+        </div>
       </div>
-      <Program call={callOf(model)} cache={search.cache} open={coding} onClose={() => setCoding(false)} />
+      <Program call={callOf(columns[0]!.model)} cache={search.cache} open={open === "code"} onClose={() => setOpen(null)} />
+      <KeepVersion
+        open={open === "keep" || open === "run"}
+        onClose={() => setOpen(null)}
+        then={open === "run" ? experiment : undefined}
+        prompts={prompts.data}
+        start={search.prompt ?? ""}
+        messages={template}
+        tools={tools}
+        settings={{ model: columns[0]!.model, temperature: number("temperature"), top_p: number("top_p"), max_tokens: number("max_tokens"), seed: number("seed") }}
+      />
     </div>
   );
 }

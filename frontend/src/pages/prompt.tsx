@@ -1,42 +1,45 @@
 import { useMemo, useState } from "react";
 import { useParams } from "@tanstack/react-router";
 import { api, path } from "../api/client.ts";
-import type { Change, Message, Page, Prompt, PromptBody, PromptVersion, Rendered } from "../api/types.ts";
-import { Card, Code, Dialog, Facts, Field, PageHead, Tabs, When } from "../components/bits.tsx";
+import type { Change, Page, Prompt, PromptVersion, Rendered } from "../api/types.ts";
+import { Card, Code, Dialog, Facts, Field, PageHead, Table, Tabs, When } from "../components/bits.tsx";
 import { Messages } from "../components/messages.tsx";
+import { Popover } from "../components/popover.tsx";
+import { NewVersion } from "../components/prompts/editor.tsx";
+import { LabelList, PointLabel, Requests } from "../components/prompts/labels.tsx";
+import { Traffic, WhereUsed } from "../components/prompts/traffic.tsx";
+import { VariableInputs } from "../components/prompts/variables.tsx";
 import { Ready } from "../components/state.tsx";
 import { A, useSearch } from "../lib/nav.tsx";
+import { valuesOf, variablesOf } from "../lib/prompts.ts";
 import { useAct, useGet } from "../lib/query.ts";
 import { Labels } from "./prompts.tsx";
 
-const variable = /\{\{-?\s*([A-Za-z_]\w*)/g;
-
-/** Names to ask for: the declared ones, else those that the template mentions. */
-function names(body: PromptBody): string[] {
-  if (body.variables.length) return body.variables.map((v) => v.name);
-  const text = body.kind === "text" ? body.text : JSON.stringify(body.messages);
-  return [...new Set([...text.matchAll(variable)].map((m) => m[1]!))];
-}
-
 function Render({ name, version }: { name: string; version: PromptVersion }) {
-  const wanted = names(version.body);
-  const [values, setValues] = useState<Record<string, string>>({});
-  const run = useAct(() => api.post<Rendered>(path`/prompts/${name}/render`, { version: version.number, variables: Object.fromEntries(wanted.filter((w) => values[w] !== undefined).map((w) => [w, values[w]])) }));
+  const wanted = variablesOf(version.body);
+  const [texts, setTexts] = useState<Record<string, string>>({});
+  const [problem, setProblem] = useState("");
+  const run = useAct((variables: Record<string, unknown>) => api.post<Rendered>(path`/prompts/${name}/render`, { version: version.number, variables }), undefined, { quiet: true });
+  const submit = () => {
+    try {
+      const values = valuesOf(wanted, texts);
+      setProblem("");
+      run.mutate(values);
+    } catch (error) {
+      setProblem((error as Error).message);
+    }
+  };
   return (
     <form
       className="columns"
       onSubmit={(e) => {
         e.preventDefault();
-        run.mutate(undefined);
+        submit();
       }}
     >
       <Card title="Variables">
         {wanted.length === 0 && <p className="muted">This version takes no variables.</p>}
-        {wanted.map((w) => (
-          <Field key={w} label={w} hint={version.body.variables.find((v) => v.name === w)?.description}>
-            {(id) => <textarea id={id} rows={2} value={values[w] ?? ""} onChange={(e) => setValues({ ...values, [w]: e.target.value })} />}
-          </Field>
-        ))}
+        <VariableInputs variables={wanted} texts={texts} onChange={setTexts} />
         <div className="actions">
           <button type="submit" className="button primary" disabled={run.isPending}>
             Render
@@ -47,9 +50,9 @@ function Render({ name, version }: { name: string; version: PromptVersion }) {
         </div>
       </Card>
       <Card title="Result">
-        {run.error ? (
+        {problem || run.error ? (
           <div className="note bad" role="alert">
-            {run.error.message} {run.error.hint}
+            {problem || `${run.error!.message} ${run.error!.hint}`}
           </div>
         ) : run.data ? (
           <Messages body={run.data.kind === "chat" ? run.data.messages : run.data.text} label="Rendered prompt" />
@@ -84,60 +87,71 @@ function Diff({ name, from, to }: { name: string; from: number; to: number }) {
   );
 }
 
-function NewVersion({ name, base, open, onClose }: { name: string; base: PromptBody; open: boolean; onClose: () => void }) {
-  const [, patch] = useSearch();
-  const [text, setText] = useState(base.text);
-  const [messages, setMessages] = useState<Message[]>(base.messages);
-  const [note, setNote] = useState("");
-  const save = useAct(
-    () => api.post<PromptVersion>(path`/prompts/${name}/versions`, { ...base, text, messages, note }),
-    (made) => {
-      patch({ version: String(made.number), edit: undefined, tab: undefined });
-      return `Version ${made.number} is saved`;
-    },
-  );
+/** The rest of a version: what it takes, what it may call, what it must answer, how the model is set. */
+function Parts({ version }: { version: PromptVersion }) {
+  const { body } = version;
+  const variables = variablesOf(body);
+  const settings = Object.entries(body.settings);
   return (
-    <Dialog open={open} onClose={onClose} title={`New version of ${name}`} wide>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          save.mutate(undefined);
-        }}
-      >
-        {base.kind === "text" ? (
-          <Field label="Text">{(id) => <textarea id={id} className="mono" rows={14} value={text} onChange={(e) => setText(e.target.value)} />}</Field>
-        ) : (
-          <>
-            {messages.map((m, i) => (
-              <Field key={i} label={`Message ${i + 1}: ${m.role}`}>
-                {(id) => (
-                  <textarea id={id} className="mono" rows={5} value={typeof m.content === "string" ? m.content : JSON.stringify(m.content)} onChange={(e) => setMessages(messages.map((old, n) => (n === i ? { ...old, content: e.target.value } : old)))} />
-                )}
-              </Field>
-            ))}
-            <p>
-              <button type="button" className="button small" onClick={() => setMessages([...messages, { role: "user", content: "" }])}>
-                Add a message
-              </button>
-            </p>
-          </>
-        )}
-        <Field label="What changed">{(id) => <input id={id} value={note} onChange={(e) => setNote(e.target.value)} />}</Field>
-        <div className="actions">
-          <button className="button primary" type="submit" disabled={save.isPending}>
-            Save version
-          </button>
-        </div>
-      </form>
-    </Dialog>
+    <>
+      {variables.length > 0 && (
+        <Card title="Variables" flush>
+          <Table
+            label="Variables"
+            rows={variables}
+            keyOf={(v) => v.name}
+            columns={[
+              { head: "Name", cell: (v) => v.name, mono: true },
+              { head: "Type", cell: (v) => v.type },
+              { head: "Needed", cell: (v) => (v.required ? "yes" : "no") },
+              { head: "Default", cell: (v) => (v.default == null ? "–" : typeof v.default === "string" ? v.default : JSON.stringify(v.default)) },
+              { head: "What it is", cell: (v) => <span className="muted">{v.description || "–"}</span> },
+            ]}
+          />
+        </Card>
+      )}
+      {settings.length > 0 && (
+        <Card title="Model settings">
+          <Facts items={settings.map(([k, v]): [string, string] => [k.replace(/_/g, " "), typeof v === "string" ? v : JSON.stringify(v)])} />
+        </Card>
+      )}
+      {body.tools.length > 0 && (
+        <Card title="Tools">
+          <Code text={JSON.stringify(body.tools, null, 2)} label="Tools" max={320} />
+        </Card>
+      )}
+      {body.output_schema != null && (
+        <Card title="Output schema">
+          <Code text={JSON.stringify(body.output_schema, null, 2)} label="Output schema" max={320} />
+        </Card>
+      )}
+    </>
+  );
+}
+
+function Template({ prompt, version }: { prompt: Prompt; version: PromptVersion }) {
+  return (
+    <>
+      <Requests prompt={prompt} />
+      <Card title={`Version ${version.number}`} actions={<PointLabel prompt={prompt} version={version.number} />}>
+        {version.body.kind === "chat" ? <Messages body={version.body.messages} label="Template" /> : <Code text={version.body.text} label="Template" />}
+        <Facts
+          items={[
+            ["Reference", version.ref],
+            ["Note", version.note],
+            ["Hash", <span className="mono">{version.hash.slice(0, 16)}</span>],
+            ["Includes", version.includes.length ? version.includes.map((r) => <A key={r} className="spread-link" href={path`/prompts/${r.split("@")[0]!}`}>{r}</A>) : null],
+          ]}
+        />
+      </Card>
+      <Parts version={version} />
+    </>
   );
 }
 
 function Versions({ prompt, versions }: { prompt: Prompt; versions: PromptVersion[] }) {
   const [search, patch] = useSearch();
   const chosen = versions.find((v) => String(v.number) === search.version) ?? versions[0];
-  const [label, setLabel] = useState("production");
-  const move = useAct((v: { label: string; version: number }) => api.put(path`/prompts/${prompt.name}/labels/${v.label}`, { version: v.version }), (_r, v) => `${v.label} now points at version ${v.version}`);
   const tab = search.tab ?? "text";
   const against = Number(search.against ?? (chosen ? chosen.number - 1 : 0));
   const rest = useMemo(() => versions.filter((v) => v.number !== chosen?.number), [versions, chosen]);
@@ -168,31 +182,16 @@ function Versions({ prompt, versions }: { prompt: Prompt; versions: PromptVersio
             ["text", "Template"],
             ["render", "Render"],
             ["diff", "Compare"],
+            ["labels", "Labels"],
+            ["traffic", "Traffic"],
+            ["used", "Where used"],
             ["use", "Use it"],
           ]}
         />
-        {tab === "text" && (
-          <Card
-            title={`Version ${chosen.number}`}
-            actions={
-              <form
-                className="row"
-                onSubmit={(e) => {
-                  e.preventDefault();
-                  move.mutate({ label, version: chosen.number });
-                }}
-              >
-                <input aria-label="Label" size={12} value={label} required onChange={(e) => setLabel(e.target.value)} />
-                <button type="submit" className="button small" disabled={move.isPending}>
-                  Point label here
-                </button>
-              </form>
-            }
-          >
-            {chosen.body.kind === "chat" ? <Messages body={chosen.body.messages} label="Template" /> : <Code text={chosen.body.text} label="Template" />}
-            <Facts items={[["Reference", chosen.ref], ["Note", chosen.note], ["Hash", <span className="mono">{chosen.hash.slice(0, 16)}</span>], ["Settings", Object.keys(chosen.body.settings).length ? JSON.stringify(chosen.body.settings) : null]]} />
-          </Card>
-        )}
+        {tab === "text" && <Template prompt={prompt} version={chosen} />}
+        {tab === "labels" && <LabelList prompt={prompt} />}
+        {tab === "traffic" && <Traffic prompt={prompt} />}
+        {tab === "used" && <WhereUsed prompt={prompt} />}
         {tab === "render" && <Render key={chosen.number} name={prompt.name} version={chosen} />}
         {tab === "diff" &&
           (rest.length === 0 ? (
@@ -219,23 +218,72 @@ function Versions({ prompt, versions }: { prompt: Prompt; versions: PromptVersio
           ))}
         {tab === "use" && (
           <Card title="From Python">
-            <Code label="Snippet" text={`import penstock\n\nclient = penstock.Client(base_url="${window.location.origin}", api_key="psk_YOUR_KEY")\nprompt = client.prompts.get("${prompt.name}", label="production")\nprint(prompt.render(${names(chosen.body).map((n) => `${n}="…"`).join(", ")}))`} />
+            <Code label="Snippet" text={`import penstock\n\nclient = penstock.Client(base_url="${window.location.origin}", api_key="psk_YOUR_KEY")\nprompt = client.prompts.get("${prompt.name}", label="production")\nprint(prompt.render(${variablesOf(chosen.body).map((v) => `${v.name}="…"`).join(", ")}))`} />
           </Card>
         )}
       </div>
-      <NewVersion key={chosen.number} name={prompt.name} base={chosen.body} open={search.edit === "1"} onClose={() => patch({ edit: undefined }, { replace: true })} />
+      <Dialog open={search.edit === "1"} onClose={() => patch({ edit: undefined }, { replace: true })} title={`New version of ${prompt.name}`} wide>
+        <NewVersion key={chosen.number} name={prompt.name} base={chosen.body} done={(number) => patch({ version: String(number), edit: undefined, tab: undefined })} />
+      </Dialog>
     </div>
+  );
+}
+
+function Tags({ prompt }: { prompt: Prompt }) {
+  const [text, setText] = useState(prompt.tags.join(", "));
+  const save = useAct((tags: string[]) => api.put<Prompt>(path`/prompts/${prompt.name}/tags`, { tags }), "Tags saved");
+  return (
+    <span className="labels">
+      {prompt.tags.map((t) => (
+        <A key={t} className="badge plain" href={`/prompts?tag=${encodeURIComponent(t)}`}>
+          {t}
+        </A>
+      ))}
+      <Popover button="Tags" small>
+        {(close) => (
+          <form
+            className="pad"
+            onSubmit={(e) => {
+              e.preventDefault();
+              save.mutate(text.split(",").map((t) => t.trim()).filter(Boolean));
+              close();
+            }}
+          >
+            <Field label="Tags" hint="Separated by commas">
+              {(id) => <input id={id} value={text} onChange={(e) => setText(e.target.value)} />}
+            </Field>
+            <button type="submit" className="button small">
+              Save tags
+            </button>
+          </form>
+        )}
+      </Popover>
+    </span>
   );
 }
 
 export default function PromptPage() {
   const { name = "" } = useParams({ strict: false }) as { name?: string };
-  const [, patch] = useSearch();
+  const [search, patch] = useSearch();
   const prompt = useGet<Prompt>(path`/prompts/${name}`);
   const versions = useGet<Page<PromptVersion>>(path`/prompts/${name}/versions`, { limit: 200 });
   return (
     <div className="page">
-      <PageHead title={name} crumbs={[["Prompts", "/prompts"]]} note={prompt.data && <span className="muted">{prompt.data.description}</span>}>
+      <PageHead title={name} crumbs={[["Prompts", "/prompts"]]} note={
+          prompt.data && (
+            <>
+              <span className="muted">{prompt.data.description}</span>
+              <Tags key={prompt.data.tags.join()} prompt={prompt.data} />
+            </>
+          )
+        }
+      >
+        <A className="button" href={`/evaluations?${new URLSearchParams({ tab: "optimise", prompt: name })}`}>
+          Better ones
+        </A>
+        <A className="button" href={`/evaluations?${new URLSearchParams({ new: "1", answer: search.version ? `${name}@${search.version}` : name })}`}>
+          Evaluate
+        </A>
         <button type="button" className="button primary" disabled={!versions.data?.items.length} onClick={() => patch({ edit: "1" })}>
           New version
         </button>

@@ -25,7 +25,7 @@ export function Labels({ labels, version }: { labels: Record<string, number>; ve
 export default function Prompts() {
   const [search, patch] = useSearch();
   const go = useGo();
-  const prompts = useGet<Page<Prompt>>("/prompts", { q: search.q }, { keep: true });
+  const prompts = useGet<Page<Prompt>>("/prompts", { query: search.q, tag: search.tag }, { keep: true });
   const [name, setName] = useState("");
   const [text, setText] = useState("");
   const open = search.new === "1";
@@ -40,6 +40,11 @@ export default function Prompts() {
     <div className="page">
       <PageHead title="Prompts">
         <input type="search" aria-label="Search prompts" placeholder="Search" defaultValue={search.q ?? ""} onChange={(e) => patch({ q: e.target.value }, { replace: true })} />
+        {search.tag && (
+          <button type="button" className="button small" onClick={() => patch({ tag: undefined })}>
+            {`tag: ${search.tag} ×`}
+          </button>
+        )}
         <A href="/prompts?new=1" className="button primary">
           New prompt
         </A>
@@ -55,14 +60,26 @@ export default function Prompts() {
                 columns={[
                   { head: "Name", cell: (p) => <A href={path`/prompts/${p.name}`}>{p.name}</A> },
                   { head: "Description", cell: (p) => <span className="muted">{p.description}</span> },
+                  {
+                    head: "Tags",
+                    cell: (p) => (
+                      <span className="labels">
+                        {p.tags.map((t) => (
+                          <A key={t} className="badge plain" href={`/prompts?tag=${encodeURIComponent(t)}`}>
+                            {t}
+                          </A>
+                        ))}
+                      </span>
+                    ),
+                  },
                   { head: "Labels", cell: (p) => <Labels labels={p.labels} /> },
                   { head: "Versions", cell: (p) => p.versions, num: true },
                   { head: "Created", cell: (p) => <When at={p.created_at} /> },
                 ]}
               />
             </Card>
-          ) : search.q ? (
-            <Empty title={`No prompt is called “${search.q}”`} />
+          ) : search.q || search.tag ? (
+            <Empty title={search.q ? `No prompt has “${search.q}” in its name, description, tags or newest version` : `No prompt has the tag “${search.tag}”`} />
           ) : (
             <Empty title="No prompts yet">
               <p className="muted">A prompt is text with variables, kept in immutable versions; labels such as “production” point at one of them.</p>

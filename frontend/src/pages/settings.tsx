@@ -1,10 +1,11 @@
 import type { Audit, Me, Page } from "../api/types.ts";
 import { Card, Facts, PageHead, Table, Tabs, When } from "../components/bits.tsx";
+import { Keeping } from "../components/keeping.tsx";
 import { Empty, Ready } from "../components/state.tsx";
 import { useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
 
-const TABS: [string, string][] = [["audit", "Audit log"], ["about", "About"]];
+const TABS: [string, string][] = [["audit", "Audit log"], ["keeping", "Traces that are kept"], ["about", "About"]];
 
 function AuditLog() {
   const audit = useGet<Page<Audit>>("/audit", { limit: 100 });
@@ -53,12 +54,13 @@ function About() {
 
 export default function Settings() {
   const [search] = useSearch();
-  const tab = search.tab === "about" ? "about" : "audit";
+  const tab = TABS.some(([key]) => key === search.tab) ? search.tab! : "audit";
   return (
     <div className="page">
       <PageHead title="Settings" />
       <Tabs label="Settings" current={tab} items={TABS} hrefOf={(k) => `/settings?tab=${k}`} />
       {tab === "audit" && <AuditLog />}
+      {tab === "keeping" && <Keeping />}
       {tab === "about" && <About />}
     </div>
   );

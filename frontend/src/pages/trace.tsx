@@ -5,6 +5,7 @@ import { Copy, Dialog, Field, PageHead } from "../components/bits.tsx";
 import { Popover } from "../components/popover.tsx";
 import { TraceView } from "../components/spans.tsx";
 import { ToDataset } from "../components/todataset.tsx";
+import { ToQueue } from "../components/toqueue.tsx";
 import { exportHref } from "../lib/gather.ts";
 import { full } from "../lib/format.ts";
 import { useKeys } from "../lib/keys.ts";
@@ -88,7 +89,7 @@ export default function TracePage() {
   const { traceId = "" } = useParams({ strict: false }) as { traceId?: string };
   const go = useGo();
   const place = placeOf(traceId);
-  const [open, setOpen] = useState<"dataset" | "delete" | null>(null);
+  const [open, setOpen] = useState<"dataset" | "queue" | "delete" | null>(null);
   const back = place?.href ?? "/traces";
   useKeys({
     Escape: () => go(back),
@@ -103,6 +104,9 @@ export default function TracePage() {
         <button type="button" className="button small" onClick={() => setOpen("dataset")}>
           Add to dataset…
         </button>
+        <button type="button" className="button small" onClick={() => setOpen("queue")}>
+          Add to queue…
+        </button>
         <Popover button="Compare" small end>
           {(shut) => <Compare id={traceId} close={shut} />}
         </Popover>
@@ -116,6 +120,7 @@ export default function TracePage() {
       </PageHead>
       <TraceView key={traceId} traceId={traceId} />
       <ToDataset open={open === "dataset"} onClose={close} ids={[traceId]} />
+      <ToQueue open={open === "queue"} onClose={close} ids={[traceId]} />
       <Delete id={traceId} open={open === "delete"} onClose={close} back={back} />
     </div>
   );

@@ -1,114 +1,207 @@
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { useParams } from "@tanstack/react-router";
 import { api, path } from "../api/client.ts";
 import type { MetricPoint, Page, TrainingRun } from "../api/types.ts";
-import { Badge, Card, Code, Facts, PageHead, When } from "../components/bits.tsx";
-import { Chart } from "../components/chart.tsx";
-import { hrefOf } from "../components/lineage.tsx";
+import { Badge, Card, Code, Dialog, Facts, PageHead, Tabs, When } from "../components/bits.tsx";
 import { Ready } from "../components/state.tsx";
-import { figure, ms } from "../lib/format.ts";
-import { A } from "../lib/nav.tsx";
+import { Curves, CurveTools } from "../components/training/curves.tsx";
+import { Artifacts, Inputs, Note, Reference } from "../components/training/parts.tsx";
+import { bytes, figure, full, ms, usd } from "../lib/format.ts";
+import { A, useSearch } from "../lib/nav.tsx";
 import { useAct, useGet } from "../lib/query.ts";
+import { busy, number, outcome, title, writerOf } from "../lib/runs.ts";
 import { between } from "../lib/time.ts";
-import { busy } from "./training.tsx";
+import "../loop.css";
 
-const num = (v: unknown): number | null => (typeof v === "number" && Number.isFinite(v) ? v : null);
-const SKIP = new Set(["steps", "epoch", "eta_seconds", "attempt", "seed"]);
-
-/** Loss first, then whatever else the trainer reports, one small chart each. */
-function Curves({ points }: { points: MetricPoint[] }) {
-  const names = useMemo(() => {
-    const all = [...new Set(points.flatMap((p) => Object.keys(p.values).filter((k) => !SKIP.has(k))))];
-    return all.sort((a, b) => Number(b === "loss") - Number(a === "loss") || Number(b.includes("loss")) - Number(a.includes("loss")));
-  }, [points]);
-  if (!points.length) return <p className="muted">No figures have arrived yet.</p>;
+function Head({ run, live }: { run: TrainingRun; live: boolean }) {
+  const p = run.progress;
+  const step = number(p.step);
+  const steps = number(p.steps);
+  const left = number(p.eta_s) ?? number(p.eta_seconds);
   return (
-    <div className="curves">
-      {names.slice(0, 7).map((name, i) => {
-        const own = points.filter((p) => num(p.values[name]) !== null);
-        return (
-          <div key={name} className={i === 0 ? "wide" : undefined}>
-            <Chart
-              label={`${name.replace(/_/g, " ")}  ${figure(num(own[own.length - 1]?.values[name]))}`}
-              time={false}
-              sync="training"
-              height={i === 0 ? 220 : 130}
-              x={own.map((p) => p.step)}
-              series={[{ label: name, values: own.map((p) => num(p.values[name])), color: "--accent", fill: false, format: figure }]}
-            />
-          </div>
-        );
-      })}
-    </div>
+    <Card>
+      <Facts
+        items={[
+          ["Method", run.method],
+          ["Base", <Reference kind="model_version" value={run.base} />],
+          ["Dataset", <Reference kind="dataset_version" value={run.dataset} />],
+          ["Model", run.model ? <Reference kind="model_version" value={run.model} /> : null],
+          ["Search", run.search ? <A href={path`/training/searches/${run.search}`}>{run.search}</A> : null],
+          ["Started", <When at={run.started_at ?? run.created_at} />],
+          ["Took", ms(between(run.started_at, run.ended_at))],
+          ["Stage", live ? String(p.stage ?? "") : null],
+          ["Step", live && step !== null ? `${full(step)}${steps ? ` of ${full(steps)}` : ""}` : null],
+          ["Asked", live && run.wish ? `to ${run.wish}` : null],
+          ["Epoch", live && number(p.epoch) !== null ? figure(number(p.epoch)) : null],
+          ["Left", live && left !== null ? `about ${ms(left * 1000)}` : null],
+          ["Cost so far", number(p.cost_usd) !== null ? usd(number(p.cost_usd)) : null],
+          ["Run", <span className="mono">{run.id}</span>],
+        ]}
+      />
+      {live && p.stage === "waiting" && typeof p.reason === "string" && (
+        <div className="note spaced" role="status">
+          {`Waits: ${p.reason}`}
+        </div>
+      )}
+      {(live || run.state === "paused") && step !== null && steps !== null && <progress className="run-progress" aria-label="Training progress" max={steps} value={step} />}
+    </Card>
   );
 }
 
-function Reference({ kind, value }: { kind: string; value: string | null | undefined }) {
-  if (!value) return null;
-  const href = value.includes("@") ? hrefOf(kind, value) : null;
-  return href ? <A href={href}>{value}</A> : <span>{value}</span>;
+/** Pause, go on, stop: what the run's state allows. */
+function Actions({ run }: { run: TrainingRun }) {
+  const [asking, setAsking] = useState(false);
+  const pause = useAct(() => api.post(path`/training/runs/${run.id}/pause`), "The run pauses after its next checkpoint");
+  const resume = useAct(() => api.post(path`/training/runs/${run.id}/resume`), "The run goes on from its last checkpoint");
+  const cancel = useAct(() => api.post(path`/training/runs/${run.id}/cancel`), "Asked the run to stop");
+  const live = busy(run.state);
+  const again = run.state === "paused" || run.state === "failed" || run.state === "cancelled";
+  return (
+    <>
+      <A className="button" href={path`/training/compare?ids=${run.id}`}>
+        Compare
+      </A>
+      <A className="button" href={path`/training/new?from=${run.id}`}>
+        Run again with changes
+      </A>
+      {run.state === "running" && (
+        <button type="button" className="button" disabled={pause.isPending || !!run.wish} onClick={() => pause.mutate(undefined)}>
+          Pause
+        </button>
+      )}
+      {again && (
+        <button type="button" className="button primary" disabled={resume.isPending} onClick={() => resume.mutate(undefined)}>
+          Resume
+        </button>
+      )}
+      {(live || run.state === "paused") && (
+        <button type="button" className="button danger" disabled={cancel.isPending} onClick={() => setAsking(true)}>
+          Cancel
+        </button>
+      )}
+      <Dialog open={asking} onClose={() => setAsking(false)} title="Cancel this run?">
+        <p>It stops after the step it is in; its checkpoints stay, so that it can be resumed.</p>
+        <div className="actions">
+          <button type="button" className="button" onClick={() => setAsking(false)}>
+            Keep it running
+          </button>
+          <button
+            type="button"
+            className="button danger"
+            onClick={() => {
+              setAsking(false);
+              cancel.mutate(undefined);
+            }}
+          >
+            Cancel the run
+          </button>
+        </div>
+      </Dialog>
+    </>
+  );
+}
+
+function Log({ id, live }: { id: string; live: boolean }) {
+  const [search, patch] = useSearch();
+  const tail = search.tail ?? "8000";
+  const log = useGet<{ text: string }>(path`/training/runs/${id}/log`, { tail }, { every: live ? 2_000 : false, keep: true });
+  return (
+    <Card
+      title="Log"
+      actions={
+        <label className="row small">
+          The last
+          <select value={tail} onChange={(e) => patch({ tail: e.target.value === "8000" ? undefined : e.target.value })}>
+            {["8000", "64000", "1000000"].map((n) => (
+              <option key={n} value={n}>
+                {bytes(Number(n))}
+              </option>
+            ))}
+          </select>
+        </label>
+      }
+    >
+      <Ready query={log} rows={6}>
+        {(l) => (l.text ? <Code text={l.text} label="Log" max={560} /> : <p className="muted">The log is empty.</p>)}
+      </Ready>
+    </Card>
+  );
+}
+
+/** The figures a run stands at: a warning goes with them, since they are no verdict. */
+function Standing({ run, points }: { run: TrainingRun; points: MetricPoint[] }) {
+  const last = Object.entries(outcome(run, points));
+  if (!last.length) return null;
+  return (
+    <Card title={busy(run.state) ? "Now" : "At the end"}>
+      <Facts items={last.map(([k, v]): [string, string] => [title(k), writerOf(k)(v)])} />
+      <p className="muted spaced small">Figures of training are no verdict: a collapsed run can look its best here. Only an evaluation decides.</p>
+    </Card>
+  );
+}
+
+function Body({ run }: { run: TrainingRun }) {
+  const [search] = useSearch();
+  const tab = search.tab ?? "curves";
+  const live = busy(run.state);
+  const metrics = useGet<Page<MetricPoint>>(path`/training/runs/${run.id}/metrics`, undefined, { every: live ? 1_000 : false });
+  const points = useMemo(() => metrics.data?.items ?? [], [metrics.data]);
+  const sources = useMemo(() => [{ id: run.id, label: run.name, points }], [run.id, run.name, points]);
+  return (
+    <>
+      {run.error && (
+        <div className="note bad" role="alert">
+          {run.error}
+          {run.hint && (
+            <>
+              <br />
+              {run.hint}
+            </>
+          )}
+        </div>
+      )}
+      <Head run={run} live={live} />
+      <Tabs
+        label="Run views"
+        current={tab}
+        hrefOf={(k) => (k === "curves" ? path`/training/${run.id}` : `${path`/training/${run.id}`}?tab=${k}`)}
+        items={[
+          ["curves", "Curves"],
+          ["resources", "Machine"],
+          ["inputs", "What went in"],
+          ["artifacts", "Artifacts"],
+          ["log", "Log"],
+        ]}
+      />
+      {(tab === "curves" || tab === "resources") && (
+        <Card title={tab === "curves" ? "Learning" : "What the machine did"} actions={<CurveTools />}>
+          <Ready query={metrics} rows={6}>
+            {() => <Curves sources={sources} show={tab === "curves" ? "learning" : "resources"} empty={live ? "No figures have arrived yet." : "This run recorded none."} />}
+          </Ready>
+        </Card>
+      )}
+      {tab === "curves" && (
+        <div className="columns">
+          <Standing run={run} points={points} />
+          <Note run={run} />
+        </div>
+      )}
+      {tab === "inputs" && <Inputs run={run} />}
+      {tab === "artifacts" && <Artifacts run={run} live={live} />}
+      {tab === "log" && <Log id={run.id} live={live} />}
+    </>
+  );
 }
 
 export default function TrainingRunPage() {
   const { id = "" } = useParams({ strict: false }) as { id?: string };
-  const run = useGet<TrainingRun>(path`/training/runs/${id}`, undefined, { every: (d) => (busy(d?.state) ? 1_000 : false) });
-  const live = busy(run.data?.state);
-  const metrics = useGet<Page<MetricPoint>>(path`/training/runs/${id}/metrics`, undefined, { every: live ? 1_000 : false });
-  const cancel = useAct(() => api.post(path`/training/runs/${id}/cancel`), "Asked the run to stop");
-  const points = metrics.data?.items ?? [];
-  const total = num(run.data?.progress.steps);
-  const log = useGet<{ text: string }>(path`/training/runs/${id}/log`, undefined, { every: live ? 2_000 : false });
-  const step = points[points.length - 1]?.step ?? 0;
+  const run = useGet<TrainingRun>(path`/training/runs/${id}`, undefined, { every: (d) => (busy(d?.state) ? 1_000 : d?.state === "paused" ? 5_000 : false) });
   return (
     <div className="page">
       <PageHead title={run.data?.name ?? "Training run"} crumbs={[["Training", "/training"]]} note={run.data && <Badge value={run.data.state} />}>
-        {live && (
-          <button type="button" className="button danger" disabled={cancel.isPending} onClick={() => cancel.mutate(undefined)}>
-            Cancel
-          </button>
-        )}
+        {run.data && <Actions run={run.data} />}
       </PageHead>
-      <Ready query={run}>
-        {(r) => (
-          <>
-            {r.error && (
-              <div className="note bad" role="alert">
-                {r.error}
-              </div>
-            )}
-            <Card>
-              <Facts
-                items={[
-                  ["Method", r.method],
-                  ["Base", <Reference kind="model_version" value={r.base} />],
-                  ["Dataset", <Reference kind="dataset_version" value={r.dataset} />],
-                  ["Model", r.model ? <Reference kind="model_version" value={r.model} /> : null],
-                  ["Started", <When at={r.started_at ?? r.created_at} />],
-                  ["Took", ms(between(r.started_at, r.ended_at))],
-                  ["Stage", live ? String(r.progress.stage ?? "") : null],
-                  ["Left", live && num(r.progress.eta_seconds) !== null ? ms(num(r.progress.eta_seconds)! * 1000) : null],
-                  ...Object.entries(r.metrics).map(([k, v]): [string, string] => [k.replace(/_/g, " "), figure(v)]),
-                  ["Run", <span className="mono">{r.id}</span>],
-                ]}
-              />
-              {live && total && <progress aria-label="Training progress" max={total} value={step} />}
-            </Card>
-            <Card title="Progress">
-              <Ready query={metrics} rows={6}>
-                {() => <Curves points={points} />}
-              </Ready>
-            </Card>
-            <div className="columns">
-              <Card title="Log">
-                <Ready query={log} rows={4}>{(l) => (l.text ? <Code text={l.text.split("\n").slice(-200).join("\n")} label="Log" max={360} /> : <p className="muted">The log is empty.</p>)}</Ready>
-              </Card>
-              <Card title="Recipe">
-                <Code text={JSON.stringify(r.recipe, null, 2)} label="Recipe" max={360} />
-              </Card>
-            </div>
-          </>
-        )}
-      </Ready>
+      <Ready query={run}>{(r) => <Body run={r} />}</Ready>
     </div>
   );
 }

@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from penstock.app import policies
+from penstock.app.described import ManagementApi
 from penstock.app.subjects import HANDLERS
 from penstock.core.home import Home
 from penstock.core.metrics import Publisher
@@ -18,20 +20,25 @@ from penstock.gateway import api as gateway_api
 from penstock.gateway.app import GatewayApp
 from penstock.guardrails import api as guardrails_api
 from penstock.mlflow.app import MlflowApp
+from penstock.optimise import api as optimise_api
 from penstock.pipelines import api as pipelines_api
 from penstock.prompts import api as prompts_api
 from penstock.registry import api as registry_api
+from penstock.release import api as release_api
 from penstock.serving import api as serving_api
+from penstock.serving.service import forget_ended
 from penstock.traces import api as traces_api
 from penstock.traces.intake import Intake
 from penstock.traces.otlp_app import OtlpApp, grpc_door
 from penstock.traces.recorder import Recorder
 from penstock.tracking import api as tracking_api
 from penstock.training import api as training_api
+from penstock.training import recipes_api as training_recipes_api
 from penstock.version import __version__
 from penstock.web import errors
 from penstock.web import metrics as metrics_page
 from penstock.web.api import account, health, loop, records, subjects
+from penstock.web.api import prompts as prompts_joined
 from penstock.web.metrics import MetricsApp
 from penstock.web.static import StaticApp
 
@@ -43,6 +50,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     account.router,
     loop.router,
     prompts_api.router,
+    prompts_joined.router,
     datasets_api.router,
     registry_api.router,
     traces_api.router,
@@ -51,8 +59,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     guardrails_api.router,
     feedback_api.router,
     evals_api.router,
+    training_recipes_api.router,
     training_api.router,
     serving_api.router,
+    optimise_api.router,
+    serving_api.quota_router,
+    release_api.router,
     pipelines_api.router,
     records.router,
     subjects.router,
@@ -65,7 +77,7 @@ HEALTH = frozenset({"/healthz", "/readyz"})
 
 def build_api(home: Home | None) -> FastAPI:
     """Return the management API; without a home it can only describe itself (openapi.json)."""
-    app = FastAPI(
+    app = ManagementApi(
         title="Penstock",
         version=__version__,
         description="Management API. Errors are RFC 9457 problem documents; lists page by cursor.",
@@ -73,6 +85,7 @@ def build_api(home: Home | None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    policies.install()
     app.state.home = home
     app.state.ready_checks = []
     app.state.subjects = HANDLERS
@@ -137,6 +150,7 @@ class Penstock:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start every part; at the end stop them and write what was recorded."""
+        await run_in_threadpool(forget_ended, self.home)
         await self.gateway.start()
         if self._intake is not None:
             self._intake.start()

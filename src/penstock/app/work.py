@@ -7,19 +7,28 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from penstock.app import policies
 from penstock.core.events import Dispatcher, Subscriber
 from penstock.core.home import Home
 from penstock.core.jobs import Handler, Worker
 from penstock.datasets import jobs as datasets_jobs
+from penstock.datasets import keeper as datasets_keeper
 from penstock.evals import jobs as evals_jobs
+from penstock.evals.events import RunFinished
+from penstock.feedback import background as feedback_background
+from penstock.feedback import jobs as feedback_jobs
+from penstock.feedback.events import FeedbackGiven
 from penstock.gateway import jobs as gateway_jobs
+from penstock.optimise import jobs as optimise_jobs
 from penstock.registry import jobs as registry_jobs
+from penstock.release import jobs as release_jobs
 from penstock.serving.reconciler import Reconciler
 from penstock.traces import background as traces_background
 from penstock.traces import jobs as traces_jobs
 from penstock.traces import keeper as traces_keeper
 from penstock.traces.intake import Intake
 from penstock.traces.recorder import Recorder
+from penstock.training import background as training_background
 from penstock.training import jobs as training_jobs
 
 JOB_HANDLERS: dict[str, Handler] = {
@@ -27,11 +36,16 @@ JOB_HANDLERS: dict[str, Handler] = {
     **registry_jobs.HANDLERS,
     **evals_jobs.HANDLERS,
     **training_jobs.HANDLERS,
+    **optimise_jobs.HANDLERS,
     **traces_jobs.HANDLERS,
+    **feedback_jobs.handlers(gateway_jobs.opener(Recorder)),
 }
 """Job kind → handler, of every slice."""
 
-SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {}
+SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {
+    FeedbackGiven.name: (release_jobs.take_feedback,),
+    RunFinished.name: (release_jobs.take_evaluation,),
+}
 """Event name → what upper slices do about it."""
 
 JOB_WORKERS = 2
@@ -51,13 +65,19 @@ def _traces(home: Home) -> Loop:
 
 def background_loops(home: Home) -> dict[str, Loop]:
     """Return name → loop for the background process; each runs until its event is set."""
+    policies.install()
     loops: dict[str, Loop] = {
         "events": Dispatcher(home, SUBSCRIBERS).run,
         "recorded spans": Intake(home).run,
         "traces": _traces(home),
+        "annotation queues": partial(feedback_background.run, home),
         "kept traces": partial(traces_keeper.run, home),
         "serving": Reconciler(home).run,
+        "releases": partial(release_jobs.run, home),
+        "judges of releases": partial(release_jobs.run_judges, home),
         "files": partial(gateway_jobs.sweep, home),
+        "hosted training": partial(training_background.run, home),
+        "expectations": partial(datasets_keeper.run, home),
     }
     batches = gateway_jobs.batch_handlers(Recorder)
     for number in range(1, gateway_jobs.batch_workers(home) + 1):

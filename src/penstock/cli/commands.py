@@ -30,7 +30,9 @@ COMMANDS = (
     Command("signin", "penstock.cli.signin", "Print a one-time sign-in link for the web UI."),
     Command("keys", "penstock.cli.keys", "API keys: create, list, rotate, revoke."),
     Command("config", "penstock.cli.config", "Show the settings and where each comes from."),
-    Command("prompts", "penstock.prompts.cli", "Versioned prompts: list, add, label, render, diff."),
+    Command(
+        "prompts", "penstock.prompts.cli", "Versioned prompts: add, label, approve, roll back, render, diff."
+    ),
     Command("datasets", "penstock.datasets.cli", "Datasets: ingest files, look at rows, compare, export."),
     Command("providers", "penstock.gateway.cli", "Model providers: list, put, delete, test.", "providers"),
     Command("routes", "penstock.gateway.cli", "Public model names and their targets.", "routes"),
@@ -48,8 +50,12 @@ COMMANDS = (
     ),
     Command("prices", "penstock.traces.price_cli", "Prices: the book, the project's own, history, import."),
     Command("evals", "penstock.evals.cli", "Evaluations: run suites, compare runs, decide gates."),
-    Command("feedback", "penstock.feedback.cli", "Feedback: give, list, turn into datasets."),
+    Command("feedback", "penstock.feedback.cli", "Feedback: give, list, score configs, turn into datasets."),
+    Command("queues", "penstock.feedback.queues.cli", "Annotation queues: make, fill, show, answer, export."),
     Command("train", "penstock.training.cli", "Training: run recipes, watch and cancel runs."),
-    Command("models", "penstock.registry.cli", "Models: register, list, alias, export."),
+    Command("models", "penstock.cli.models", "Models: register, list, alias, export, optimise."),
     Command("deploy", "penstock.serving.cli", "Deployments: create, canary, promote, roll back."),
+    Command(
+        "releases", "penstock.release.cli", "Releases: shadows, canaries, A/B tests, bandits; roll back."
+    ),
 )

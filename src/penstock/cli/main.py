@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(0)
     for command in COMMANDS:
         if command.name == given[0]:
+            importlib.import_module("penstock.app.policies").install()
             run = getattr(importlib.import_module(command.module), command.attribute)
             run(args=given[1:], prog_name=f"penstock {command.name}")
             return

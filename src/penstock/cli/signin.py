@@ -6,6 +6,7 @@ import typer
 
 from penstock.cli.welcome import sign_in_link
 from penstock.core import console
+from penstock.core.address import own_address
 from penstock.core.console import HomeOption, JsonOption
 from penstock.core.settings import ServerSettings
 
@@ -22,5 +23,5 @@ def signin(
     """Print a link that signs the owner in once, within an hour."""
     with console.open_home(home) as (opened, _):
         server = opened.settings.section(ServerSettings)
-        link = sign_in_link(opened, url or server.public_url or f"http://{server.host}:{server.port}")
+        link = sign_in_link(opened, url or server.public_url or own_address(opened))
     console.emit({"url": link}, as_json, lambda: link)

@@ -264,8 +264,9 @@ class Supervisor:
         self.retiring = []
 
     def _tell(self) -> None:
-        """Write what `penstock restart` wants to know."""
-        told = {"pid": os.getpid(), "restarts": self._restarts, "problem": self._problem}
+        """Write what `penstock restart` and other commands on this home want to know."""
+        told = {"pid": os.getpid(), "url": self._plan["local_url"]}
+        told |= {"restarts": self._restarts, "problem": self._problem}
         self._run.mkdir(mode=0o700, exist_ok=True)
         temporary = self._run / "supervisor.part"
         temporary.write_text(json.dumps(told))

@@ -17,6 +17,8 @@ from penstock.core.home import Home, exclusive, locate, make_folder
 from penstock.core.settings import ServerSettings, load
 
 app = typer.Typer(add_completion=False)
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where programs of this machine reach a server that listens on every address."""
 PARENT = "PENSTOCK_PARENT"
 """Process id of a program that started the server for itself: the server ends when that program does."""
 
@@ -55,6 +57,10 @@ def check_free(home: Path) -> None:
         ) from error
 
 
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def free_port(preferred: int) -> int:
     """Return `preferred` when nothing listens there on loopback, else some free port."""
     with socket.socket() as probe:
@@ -89,8 +95,8 @@ def up(
     plan = {
         "home": str(folder),
         "fd": server.fileno(),
-        "url": settings.public_url
-        or f"http://{bound[0] if ':' not in bound[0] else f'[{bound[0]}]'}:{bound[1]}",
+        "url": settings.public_url or _url(bound[0], bound[1]),
+        "local_url": _url(LOOPBACK.get(bound[0], bound[0]), bound[1]),
         "workers": workers or settings.workers,
         "parent": int(os.environ.get(PARENT, "0")),
         "drain_seconds": settings.drain_seconds,

@@ -39,11 +39,13 @@ def run_child(
     cancelled: Callable[[], bool] = _never,
     nice: int = 10,
     environment: dict[str, str] | None = None,
+    stdin: int | None = None,
 ) -> dict[str, Any]:
     """Run plug-in `name` of `penstock.<group>` on `spec` in a child; returns its JSON result.
 
-    Output goes to `workdir/child.log`. Raises ChildFailed with the log's tail when the child crashes
-    or is killed, Cancelled when `cancelled()` turns true, and the child's own PenstockError otherwise.
+    `stdin` is a descriptor that the child reads as its standard input; it is closed here. Output goes to
+    `workdir/child.log`. Raises ChildFailed with the log's tail when the child crashes or is killed, Cancelled when
+    `cancelled()` turns true, and the child's own PenstockError otherwise.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     job_file, log_file = workdir / "child.json", workdir / "child.log"
@@ -51,17 +53,22 @@ def run_child(
     job_file.write_text(json.dumps(job))
     read_end, write_end = os.pipe()
     with log_file.open("ab") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "penstock.core.child", str(job_file), str(write_end)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(write_end,),
-            cwd=workdir,
-            env={**os.environ, **(environment or {})},
-            start_new_session=True,
-        )
-    os.close(write_end)
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "penstock.core.child", str(job_file), str(write_end)],
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=log,
+                stderr=log,
+                pass_fds=(write_end,),
+                cwd=workdir,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+        finally:
+            os.close(write_end)
+            if stdin is not None:
+                # Else a writer would not learn of the child's end.
+                os.close(stdin)
     answer: dict[str, Any] = {}
     reader = threading.Thread(target=_read, args=(read_end, on_progress, answer), daemon=True)
     reader.start()

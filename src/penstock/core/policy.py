@@ -20,8 +20,21 @@ _checks: dict[str, list[Check]] = {}
 
 
 def register(action: str, check: Check) -> None:
-    """Ask `check` whenever `action` is about to happen; called by app.py for governance."""
-    _checks.setdefault(action, []).append(check)
+    """Ask `check` whenever `action` is about to happen, once however often it is registered; see app/policies.py."""
+    checks = _checks.setdefault(action, [])
+    if check not in checks:
+        checks.append(check)
+
+
+def asked(action: str) -> bool:
+    """Whether any check is registered for `action`: who depends on one refuses when nobody answers."""
+    return bool(_checks.get(action))
+
+
+def refusals(uow: Any, actor: Actor, action: str, resource: str = "") -> list[str]:
+    """Return every registered check's reason against `action` on `resource`, whatever the role; none: nobody minds."""
+    reasons = (check(uow, actor, action, resource) for check in _checks.get(action, ()))
+    return [reason for reason in reasons if reason is not None]
 
 
 def clear() -> None:
@@ -37,7 +50,5 @@ def require(uow: Any, actor: Actor, action: str, resource: str = "") -> None:
             f"{actor.name} ({actor.role}) may not do {action}; it needs the role {needed} or above.",
             hint="Ask an owner for a key or role that allows it.",
         )
-    for check in _checks.get(action, ()):
-        reason = check(uow, actor, action, resource)
-        if reason is not None:
-            raise Denied(reason)
+    for reason in refusals(uow, actor, action, resource):
+        raise Denied(reason)

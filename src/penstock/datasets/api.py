@@ -17,13 +17,27 @@ from penstock.core.http.upload import save_upload
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.settings import ServerSettings
-from penstock.datasets import card, recipe, service, uploads
+from penstock.datasets import (
+    card,
+    cleaning_api,
+    contract_api,
+    contract_service,
+    diff_api,
+    pull_api,
+    recipe,
+    service,
+    uploads,
+)
 from penstock.datasets.model import ColumnType, Dataset, DatasetVersion, check_name
 from penstock.datasets.settings import DatasetsSettings
 from penstock.datasets.split_plan import parse_shares
 from penstock.datasets.uploads import Upload
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
+router.include_router(cleaning_api.router)
+router.include_router(contract_api.router)
+router.include_router(diff_api.router)
+router.include_router(pull_api.router)
 
 
 class NewDataset(BaseModel):
@@ -61,6 +75,14 @@ class LinkModel(BaseModel):
     role: str
 
 
+class ConsumerModel(BaseModel):
+    """Something that was made from the version."""
+
+    kind: str
+    ref: str
+    role: str
+
+
 class SourceModel(BaseModel):
     """Where the rows came from."""
 
@@ -70,6 +92,7 @@ class SourceModel(BaseModel):
     size: int
     encoding: str
     rows: int
+    detail: dict[str, str] = Field({}, description="How to get pulled rows again; holds no credentials")
 
 
 class VersionModel(BaseModel):
@@ -100,6 +123,8 @@ class VersionDetail(VersionModel):
     recipe_report: list[dict[str, Any]]
     split_plan: dict[str, Any] | None
     lineage: list[LinkModel]
+    consumers: list[ConsumerModel] = Field(description="What was made from this version, nearest first")
+    tags: list[str]
     card: str
 
 
@@ -128,21 +153,6 @@ class LeftOutModel(BaseModel):
     excerpt: str
     kept_line: int | None
     similarity: float | None
-
-
-class DifferenceModel(BaseModel):
-    """How two versions differ."""
-
-    before: str
-    after: str
-    added: int
-    removed: int
-    changed: int
-    unchanged: int
-    columns_added: list[str]
-    columns_removed: list[str]
-    columns_retyped: list[str]
-    examples: list[dict[str, Any]]
 
 
 Name = Annotated[str, Path(description="The dataset's name")]
@@ -202,13 +212,14 @@ class UploadQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     filename: str = Field("upload", description="What the file is called; its ending tells the format")
-    format: Literal["jsonl", "json", "csv", "tsv"] | None = None
+    format: Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow"] | None = None
     encoding: str | None = Field(None, description="Text encoding; found out when left out")
     on_bad_rows: Literal["fail", "quarantine"] = "fail"
     recipe: str = Field("", description="Recipe as JSON: a list of steps")
     splits: str = Field("", description="For example train=0.8,test=0.2")
     stratify_by: str | None = None
     group_by: str | None = None
+    time_by: str | None = Field(None, description="Column of moments: oldest rows to the first split named")
     seed: int = 0
     key: str | None = Field(None, description="Column that identifies a row")
     append: bool = Field(False, description="Put the rows behind the newest version's")
@@ -276,6 +287,7 @@ def _upload(home: Home, actor: Actor, name: str, query: UploadQuery) -> Upload:
         splits=parse_shares(query.splits.split(",")) or None,
         stratify_by=query.stratify_by,
         group_by=query.group_by,
+        time_by=query.time_by,
         seed=query.seed,
         key=query.key,
         append=query.append,
@@ -302,25 +314,16 @@ def _parent(text: str) -> Link:
     return Link(kind, ref)
 
 
-@router.get("/{name}/diff")
-def diff(
-    home: HomeDep,
-    actor: CurrentActor,
-    name: Name,
-    before: Annotated[int, Query(ge=1, alias="from")],
-    after: Annotated[int, Query(ge=1, alias="to")],
-) -> DifferenceModel:
-    """Compare two versions row by row."""
-    check_name(name)
-    found = service.diff(home, actor, f"{name}@{before}", f"{name}@{after}")
-    return DifferenceModel.model_validate(msgspec.to_builtins(found))
-
-
 @router.get("/{name}/versions/{number}")
 def get_version(uow: ReadUow, actor: CurrentActor, name: Name, number: Number) -> VersionDetail:
     """Return a version with its card, profile, recipe report and lineage."""
     found = service.resolve(uow, actor, f"{check_name(name)}@{number}")
-    return VersionDetail.model_validate({**_plain(found), "card": card.render(found)})
+    more = {
+        "card": card.render(found),
+        "consumers": [msgspec.to_builtins(link) for link in service.consumers(uow, actor, found)],
+        "tags": [tag.tag for tag in contract_service.tags(uow, actor, name=name) if tag.number == number],
+    }
+    return VersionDetail.model_validate({**_plain(found), **more})
 
 
 @router.get("/{name}/versions/{number}/rows")

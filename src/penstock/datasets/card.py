@@ -103,11 +103,20 @@ def _quality(version: DatasetVersion) -> Iterator[str]:
             ("Personal data found by rules", _counted(text["personal_data"]) or "none"),
             ("Near duplicates", text["near_duplicates"]),
             ("Exact duplicates in all rows", version.profile["exact_duplicates"]),
+            *_meaning(text),
         ],
     )
     yield "Rules find e-mail addresses, numbers and keys; they do not find names or postal addresses."
     for name, counts in version.profile.get("labels", {}).items():
         yield f"Labels in `{name}`: {_counted(counts)}"
+
+
+def _meaning(text: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what profiles of format 2 add."""
+    if "toxic_words" in text:
+        yield "Rows with words of the toxic lists", text["rows_with_toxic_words"]
+    if text.get("topics"):
+        yield "Topics", "; ".join(", ".join(topic["terms"]) for topic in text["topics"])
 
 
 def _lineage(version: DatasetVersion) -> Iterator[str]:

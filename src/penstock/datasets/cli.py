@@ -9,12 +9,16 @@ import typer
 from penstock.core import console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
-from penstock.datasets import card, service
+from penstock.datasets import card, cleaning_cli, service
 from penstock.datasets import recipe as recipes
-from penstock.datasets.model import SourceFile, SplitPlan
+from penstock.datasets.compare import Wanted
+from penstock.datasets.contract_cli import add_commands
+from penstock.datasets.model import DatasetVersion, SourceFile, SplitPlan
 from penstock.datasets.split_plan import parse_shares
 
 app = console.group("datasets", "Datasets: ingest files, look at rows, compare and export versions.")
+
+cleaning_cli.register(app)
 
 Ref = Annotated[str, typer.Argument(help="NAME, NAME@latest or NAME@3.")]
 SplitOption = Annotated[str | None, typer.Option("--split", help="Only this split.")]
@@ -46,12 +50,27 @@ def show(
     console.emit(found, as_json, lambda: card.render(found))
 
 
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="jsonl, json, csv, tsv, parquet or arrow.")
+]
+
+
+TogetherOption = Annotated[
+    str | None, typer.Option("--together", help="Text column whose near duplicates share a split.")
+]
+
+
+TimeByOption = Annotated[
+    str | None, typer.Option("--time-by", help="Column of moments: oldest rows to the first --split.")
+]
+
+
 @app.command()
 @console.guarded
 def ingest(  # noqa: PLR0913 - one parameter per option of the command
     name: Annotated[str, typer.Argument(help="Dataset; made if need be.")],
-    file: Annotated[Path, typer.Argument(help="JSONL, JSON, CSV or TSV; .gz too.")],
-    format: Annotated[str | None, typer.Option("--format", help="jsonl, json, csv or tsv.")] = None,
+    file: Annotated[Path, typer.Argument(help="JSONL, JSON, CSV, TSV (also .gz, .zst), Parquet or Arrow.")],
+    format: FormatOption = None,
     encoding: Annotated[str | None, typer.Option("--encoding", help="Text encoding.")] = None,
     on_bad_rows: Annotated[str, typer.Option("--on-bad-rows", help="fail or quarantine.")] = "fail",
     recipe: Annotated[Path | None, typer.Option("--recipe", help="YAML or JSON file of steps.")] = None,
@@ -60,12 +79,11 @@ def ingest(  # noqa: PLR0913 - one parameter per option of the command
     ] = None,
     stratify_by: Annotated[str | None, typer.Option("--stratify-by", help="Column.")] = None,
     group_by: Annotated[str | None, typer.Option("--group-by", help="Column.")] = None,
-    near_duplicates_of: Annotated[
-        str | None, typer.Option("--together", help="Text column whose near duplicates share a split.")
-    ] = None,
+    near_duplicates_of: TogetherOption = None,
     split_column: Annotated[
         str | None, typer.Option("--split-column", help="Column that names each row's split.")
     ] = None,
+    time_by: TimeByOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the splits.")] = 0,
     key: Annotated[str | None, typer.Option("--key", help="Column that identifies a row.")] = None,
     append: Annotated[
@@ -79,13 +97,16 @@ def ingest(  # noqa: PLR0913 - one parameter per option of the command
     """Register a file's rows as a dataset's next version."""
     if on_bad_rows not in ("fail", "quarantine"):
         raise Invalid(f"--on-bad-rows is fail or quarantine, not {on_bad_rows!r}.")
+    shares = parse_shares(split or [])
     plan = SplitPlan(
-        fractions=parse_shares(split or []),
+        fractions=shares,
         seed=seed,
         stratify_by=stratify_by,
         group_by=group_by,
         near_duplicates_of=near_duplicates_of,
         column=split_column,
+        time_by=time_by,
+        order=tuple(shares) if time_by else (),
     )
     options: dict[str, Any] = {
         "name": name,
@@ -102,16 +123,26 @@ def ingest(  # noqa: PLR0913 - one parameter per option of the command
         else:
             splits = plan if split or split_column else None
             version = service.ingest(opened, actor, splits=splits, key=key, **options)
+    console.emit(version, as_json, lambda: _said(version))
+
+
+def _said(version: DatasetVersion) -> str:
     said = f"{version.ref}: {version.rows:,} rows"
     said += "".join(f", {split} {rows:,}" for split, rows in version.splits.items())
     said += f" ({version.removed:,} removed by the recipe)" if version.removed else ""
-    said += f" ({version.quarantined:,} malformed left out)" if version.quarantined else ""
-    console.emit(version, as_json, lambda: said)
+    said += f" ({version.quarantined:,} quarantined)" if version.quarantined else ""
+    return said
 
 
 def _progress(report: dict[str, Any]) -> None:
-    if report["rows"] % 20_000 == 0:
-        console.note(f"{report['stage']}: {report['rows']:,} rows")
+    if report["stage"] == "resuming":
+        console.note(f"going on behind {report['rows']:,} rows that were read already")
+    elif report["rows"] and report["rows"] % 20_000 == 0:
+        share = report.get("share")
+        if share is None and report.get("total"):
+            share = report["rows"] / report["total"]
+        bar = f" {'█' * int(20 * share):░<20} {share:4.0%}" if share is not None else ""
+        console.note(f"{report['stage']}:{bar} {report['rows']:,} rows")
 
 
 @app.command()
@@ -157,15 +188,22 @@ def left_out(
 def diff(
     before: Ref,
     after: Ref,
+    key: Annotated[str | None, typer.Option("--key", help="Column that identifies a row.")] = None,
+    change: Annotated[
+        str | None, typer.Option("--change", help="Show only added, removed or changed rows.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Rows to show.")] = 20,
     home: HomeOption = None,
     project: ProjectOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Compare two versions row by row."""
     with console.open_home(home, project) as (opened, actor):
-        found = service.diff(opened, actor, before, after)
+        wanted = Wanted(examples=limit, change=change)
+        found = service.diff(opened, actor, before, after, key=key, wanted=wanted)
     said = f"{found.before} → {found.after}: {found.added} added, {found.removed} removed, {found.changed} changed"
-    shown = [
+    shown = [f"{name}: {count} changed" for name, count in found.fields.items()]
+    shown += [
         f"{one['change']:8} {one['key']}  {msgspec.json.encode(one['after'] or one['before']).decode()[:160]}"
         for one in found.examples
     ]
@@ -191,3 +229,6 @@ def export(
             opened, actor, ref, file, format="csv" if file.suffix == ".csv" else "jsonl", split=split
         )
     console.emit({"rows": written, "file": str(file)}, as_json, lambda: f"Wrote {written:,} rows to {file}.")
+
+
+add_commands(app)

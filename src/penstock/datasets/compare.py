@@ -2,9 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from penstock.core.errors import Invalid
 from penstock.datasets.model import DatasetVersion, Difference, Row, StoredRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which of the rows that differ are to be shown."""
+
+    examples: int = 20
+    skip: int = 0
+    """How many to go past first."""
+    change: str | None = None
+    """Only `added`, `removed` or `changed` ones."""
 
 
 def difference(
@@ -13,22 +26,27 @@ def difference(
     old: Iterator[StoredRow],
     new: Iterator[StoredRow],
     *,
-    examples: int,
+    wanted: Wanted,
 ) -> Difference:
-    """Return what changed from `before` to `after`; `old` and `new` yield their rows ordered by key."""
+    """Return what changed from `before` to `after`; `old` and `new` yield their rows ordered by key, each key once.
+
+    Raises Invalid when a key comes twice.
+    """
     counts: Counter[str] = Counter()
+    fields: Counter[str] = Counter()
     shown: list[dict[str, Any]] = []
-    for change, left, right in _merge(old, new):
+    skip = wanted.skip
+    for change, left, right in _merge(_single(old, before.ref), _single(new, after.ref)):
         counts[change] += 1
-        if change != "unchanged" and len(shown) < examples:
-            shown.append(
-                {
-                    "change": change,
-                    "key": left.key if left else right.key if right else "",
-                    "before": left.row if left else None,
-                    "after": right.row if right else None,
-                }
-            )
+        if change == "unchanged":
+            continue
+        differing = _differing(left, right)
+        fields.update(differing)
+        if wanted.change in (None, change) and len(shown) < wanted.examples:
+            if skip:
+                skip -= 1
+                continue
+            shown.append(_example(change, differing, left, right))
     types = [{column.name: column.type for column in version.schema} for version in (before, after)]
     return Difference(
         before=before.ref,
@@ -42,8 +60,41 @@ def difference(
         columns_retyped=tuple(
             name for name in types[0] if types[1].get(name, types[0][name]) != types[0][name]
         ),
+        fields=dict(fields.most_common()),
         examples=tuple(shown),
     )
+
+
+def _example(
+    change: str, differing: list[str], left: StoredRow | None, right: StoredRow | None
+) -> dict[str, Any]:
+    return {
+        "change": change,
+        "key": left.key if left else right.key if right else "",
+        "fields": differing,
+        "before": left.row if left else None,
+        "after": right.row if right else None,
+    }
+
+
+def _single(rows: Iterator[StoredRow], ref: str) -> Iterator[StoredRow]:
+    last: str | None = None
+    for row in rows:
+        if row.key == last:
+            raise Invalid(
+                f"The key {row.key!r} is in {ref} more than once.",
+                hint="Compare by a column that identifies rows.",
+            )
+        last = row.key
+        yield row
+
+
+def _differing(left: StoredRow | None, right: StoredRow | None) -> list[str]:
+    """Return the columns in which a changed row differs, its split as `__split`."""
+    if left is None or right is None:
+        return []
+    found = [name for name in {**left.row, **right.row} if left.row.get(name) != right.row.get(name)]
+    return found if left.split == right.split else [*found, "__split"]
 
 
 def _merge(

@@ -1,31 +1,32 @@
-"""From a source to rows that can be registered: read, curate, divide, name by content, profile.
+"""From a source to rows that can be registered: read, curate, check, divide, name by content, profile.
 
-Rows pass through files in a work folder between the stages, so memory stays small; what grows with the
-number of rows is their keys, splits and duplicate tables (a few hundred bytes per row).
+Rows pass through files in a work folder between the stages, and so do the digests of their keys; what
+stays in memory per row is the number of its split (2 bytes) and what single recipe steps need.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 from penstock.core.errors import Invalid
-from penstock.datasets import curate, profile, readers, sources, split_plan, splits
+from penstock.datasets import checking, curate, profile, reading, split_plan, splits
+from penstock.datasets.checking import Checker
 from penstock.datasets.dedup import digest
-from penstock.datasets.model import BadRow, Column, LeftOut, Row, Source, StepReport, StoredRow
+from penstock.datasets.expectations import Verdict
+from penstock.datasets.keys import KeyFile, Repeats
+from penstock.datasets.left_out import EXPECTATIONS, LeftOutLog
+from penstock.datasets.model import Column, LeftOut, Row, Source, StepReport, StoredRow
+from penstock.datasets.reading import watched
 from penstock.datasets.recipe import Recipe
-from penstock.datasets.request import Progress, Request
+from penstock.datasets.request import Request
 from penstock.datasets.schema import DelimitedTypes, SchemaBuilder
 from penstock.datasets.spool import Spool, canonical
-
-READ = "read"
-"""Step name of malformed records among the rows left out."""
-_REPORT_EVERY = 1000
-_SHOWN_BAD = 5
 
 
 @dataclass
@@ -42,24 +43,25 @@ class Prepared:
     """JSON Lines file of the rows left out."""
     before: dict[str, Any] | None
     """Profile before the recipe; None without one."""
+    verdict: Verdict | None
+    """What became of the expectations; None when there are none."""
     _rows: Spool
-    _keys: list[str]
-    _splits: list[str]
+    _repeats: Repeats
+    _splits: Sequence[str] | None
     content: str = ""
     """SHA-256 over the columns and the rows in order, each with its key and split."""
     split_counts: dict[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Name the content."""
+    def name(self) -> None:
+        """Name the content, and count the rows of each split."""
         header = [sorted((column.name, str(column.type)) for column in self.columns), self.request.key]
         name = hashlib.sha256(msgspec.json.encode(header))
-        for row in self.stored():
-            name.update(f"\n{row.key}\0{row.split}\0".encode() + canonical(row.row))
+        self.split_counts = dict.fromkeys(self.request.plan.fractions if self.request.plan else (), 0)
+        for row, form in self._stored("naming"):
+            name.update(f"\n{row.key}\0{row.split}\0".encode() + form)
+            if self._splits is not None:
+                self.split_counts[row.split] = self.split_counts.get(row.split, 0) + 1
         self.content = name.hexdigest()
-        names = self.request.plan.fractions if self.request.plan else ()
-        self.split_counts = dict.fromkeys(names, 0)
-        for split in self._splits:
-            self.split_counts[split] = self.split_counts.get(split, 0) + 1
 
     @property
     def count(self) -> int:
@@ -68,9 +70,22 @@ class Prepared:
 
     def stored(self) -> Iterator[StoredRow]:
         """Yield the rows as they are to be written."""
-        for position, (_, row) in enumerate(_watched(self._rows, self.request.progress, "writing")):
-            split = self._splits[position] if self._splits else ""
-            yield StoredRow(self._keys[position], split, row, position=position, size=len(canonical(row)))
+        return (row for row, _ in self._stored("writing"))
+
+    def _stored(self, stage: str) -> Iterator[tuple[StoredRow, bytes]]:
+        names = iter(self._splits) if self._splits is not None else None
+        repeats, column = iter(self._repeats), self.request.key
+        again = next(repeats, None)
+        for position, (_, row) in enumerate(
+            watched(self._rows, self.request.progress, stage, total=self.count)
+        ):
+            form = canonical(row)
+            key = digest(form).hex() if column is None else str(row[column])
+            if again is not None and again[0] == position:
+                key = f"{key}:{again[2]}"
+                again = next(repeats, None)
+            split = next(names) if names is not None else ""
+            yield StoredRow(key, split, row, position=position, size=len(form)), form
 
     def profile(self) -> dict[str, Any]:
         """Return the profile of the rows; with a recipe, `before` compares it with what came in."""
@@ -85,122 +100,55 @@ class Prepared:
 def prepared(request: Request, folder: Path) -> Iterator[Prepared]:
     """Yield the request's rows, curated; files in `folder` are removed when the block ends.
 
-    Raises Invalid (malformed records, a recipe or split plan that does not fit, no rows left), NotFound.
+    What a killed process left in `folder` is gone on with when it read the same source. Raises Invalid
+    (malformed records, a recipe or split plan that does not fit, no rows left), NotFound.
     """
-    log = _LeftOutLog(folder / "left-out.jsonl")
-    with log.open(), Spool(folder, "raw") as raw, Spool(folder, "rows") as rows:
-        source, types, names = _read(request, raw, log)
+    if not reading.resumable(request):
+        _empty(folder)
+    log = LeftOutLog(folder / "left-out.jsonl")
+    with log.open(), Spool(folder, "raw", keep=True) as raw, Spool(folder, "rows") as rows:
+        taken = reading.read(request, folder, raw, log)
         if request.recipe is not None:
-            names = request.recipe.check(names)
-        before = _profile_before(request, raw, types)
-        columns, reports = _curate(request, _Cast(request, raw, types), rows, log, folder)
+            request.recipe.check(taken.names)
+        cast = _Cast(request, raw, taken.types)
+        before = _profile_before(request, cast, raw.count)
+        with checking.checker(request.expectations, folder) as checker:
+            columns, reports = _curate(request, cast, rows, log, checker)
+            verdict = checker.finish(columns) if checker is not None else None
         _check_columns(request, columns)
-        keys = _keys(rows, request.key)
-        request.progress({"stage": "splitting", "rows": rows.count})
-        keyed = ((key, row) for key, (_, row) in zip(keys, rows, strict=True))
-        assigned = splits.assign(request.plan, keyed) if request.plan else []
+        repeats = _keys(rows, request.key, folder)
         log.close()
-        yield Prepared(
+        found = Prepared(
             request=request,
-            source=source,
+            source=taken.source,
             columns=columns,
             reports=reports,
-            bad=log.bad,
+            bad=log.bad + log.unmet,
             removed=log.removed,
             left_out=log.path,
             before=before,
+            verdict=verdict,
             _rows=rows,
-            _keys=keys,
-            _splits=assigned,
+            _repeats=repeats,
+            _splits=None,
         )
+        if request.split_of is not None:
+            found._splits = [request.split_of(number) for number, _ in rows]
+        elif request.plan is not None:
+            request.progress({"stage": "splitting", "rows": rows.count})
+            found._splits = splits.assign(
+                request.plan, ((row.key, row.row) for row, _ in found._stored("splitting"))
+            )
+        found.name()
+        yield found
 
 
-class _LeftOutLog:
-    """Writes down every row that is left out."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.bad = self.removed = 0
-        self._file: IO[bytes] | None = None
-
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        with self.path.open("wb") as self._file:
-            yield
-        self.path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def add(self, row: LeftOut) -> None:
-        """Write a row."""
-        if row.step == READ:
-            self.bad += 1
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
         else:
-            self.removed += 1
-        if self._file is not None:
-            self._file.write(msgspec.json.encode(row) + b"\n")
-
-
-def _watched(rows: Iterable[Any], progress: Progress, stage: str) -> Iterator[Any]:
-    for count, item in enumerate(rows, start=1):
-        if count % _REPORT_EVERY == 0:
-            progress({"stage": stage, "rows": count})
-        yield item
-
-
-def _read(request: Request, raw: Spool, log: _LeftOutLog) -> tuple[Source, DelimitedTypes | None, list[str]]:
-    """Read the source into `raw`; returns what it was, its number columns if it is CSV, and its columns."""
-    opened = None
-    if isinstance(request.source, Path):
-        opened = sources.inspect(
-            request.source, format=request.format, encoding=request.encoding, name=request.name
-        )
-        items = readers.read_file(opened, request.limits)
-    else:
-        items = readers.read_rows(request.source)
-    types = DelimitedTypes() if opened is not None and opened.format in ("csv", "tsv") else None
-    schema = SchemaBuilder()
-    shown: list[BadRow] = []
-    for item in _watched(items, request.progress, "reading"):
-        if isinstance(item, BadRow):
-            log.add(LeftOut(line=item.line, step=READ, reason=item.reason, excerpt=item.excerpt))
-            shown += [item] if len(shown) < _SHOWN_BAD else []
-            continue
-        raw.append(*item)
-        schema.observe(item[1])
-        if types is not None:
-            types.observe(item[1])
-    _check_bad(request, shown, log.bad, raw.count)
-    return _source(request, opened, raw.count), types, schema.names
-
-
-def _check_bad(request: Request, shown: list[BadRow], bad: int, good: int) -> None:
-    if bad and (request.on_bad_rows == "fail" or not good):
-        first = "; ".join(f"line {row.line}: {row.reason}" for row in shown)
-        more = f"; and {bad - len(shown)} more" if bad > len(shown) else ""
-        raise Invalid(
-            f"{request.name}: {bad} of {bad + good} records are malformed ({first}{more}). Nothing was registered.",
-            hint="Repair them" + (", or keep the rest with on_bad_rows=quarantine." if good else "."),
-            details={"bad_rows": bad, "rows": good, "first": msgspec.to_builtins(shown)},
-        )
-    if not good:
-        raise Invalid(f"{request.name} holds no rows.", hint="Give at least one.")
-
-
-def _source(request: Request, opened: sources.Opened | None, rows: int) -> Source:
-    if opened is None:
-        return Source(name=request.name, format="rows", rows=rows)
-    checksum, size = sources.sha256(opened.path)
-    return Source(
-        name=request.name,
-        format=opened.format,
-        sha256=checksum,
-        size=size,
-        encoding=opened.encoding,
-        rows=rows,
-    )
+            path.unlink()
 
 
 class _Cast:
@@ -216,35 +164,69 @@ class _Cast:
             yield number, row if self._types is None else self._types.cast(row, self._base)
 
 
-def _profile_before(request: Request, raw: Spool, types: DelimitedTypes | None) -> dict[str, Any] | None:
+def _profile_before(request: Request, rows: _Cast, count: int) -> dict[str, Any] | None:
     if request.recipe is None or not request.recipe.steps:
         return None
-    request.progress({"stage": "profiling", "rows": raw.count})
-    rows, schema = _Cast(request, raw, types), SchemaBuilder()
+    request.progress({"stage": "profiling", "rows": count})
+    schema = SchemaBuilder()
     for _, row in rows:
         schema.observe(row)
     return profile.profile(rows, schema.columns(), sample=request.profile_rows)
 
 
 def _curate(
-    request: Request, source: Iterable[tuple[int, Row]], rows: Spool, log: _LeftOutLog, folder: Path
+    request: Request, source: Iterable[tuple[int, Row]], rows: Spool, log: LeftOutLog, checker: Checker | None
 ) -> tuple[tuple[Column, ...], tuple[StepReport, ...]]:
     """Run the recipe over the source's rows into `rows`, behind the rows that are appended to."""
     for row in request.base.rows() if request.base else ():
+        if checker is not None:
+            checker.knows(rows.count, row)
         rows.append(0, row)
     kept = rows.count
     schema = SchemaBuilder()
-    found, tallies = curate.start(request.recipe or Recipe(), iter(source), folder=folder, left_out=log.add)
-    for number, row in _watched(found, request.progress, "curating"):
+    folder = log.path.parent
+    found, tallies = curate.start(
+        request.recipe or Recipe(), iter(source), folder=folder, left_out=log.add, means=request.means
+    )
+    for number, row in watched(found, request.progress, "curating"):
+        unmet = "" if checker is None else checker.accepts(rows.count, number, row)
+        if unmet:
+            log.add(LeftOut(line=number, step=EXPECTATIONS, reason=unmet, excerpt=_excerpt(row)))
+            continue
         schema.observe(row)
         rows.append(number, row)
+    if checker is not None:
+        _drop_repeats(rows, log, checker.repeated())
     reports = tuple(tally.report() for tally in tallies)
-    if rows.count == kept:
-        told = ", ".join(f"{report.step} left {report.rows_out} of {report.rows_in}" for report in reports)
-        raise Invalid(
-            f"No row of {request.name} is left after the recipe ({told}).", hint="Loosen its steps."
-        )
+    if rows.count <= kept:
+        _nothing_left(request, reports, log)
     return schema.extend(request.base.columns) if request.base else schema.columns(), reports
+
+
+def _drop_repeats(rows: Spool, log: LeftOutLog, repeats: dict[str, Repeats]) -> None:
+    """Take out the rows that repeat values that have to be unique."""
+    if not repeats:
+        return
+    positions = checking.unwanted(repeats)
+    wanted = iter(positions.tolist())
+    label = "; ".join(repeats)
+    following = next(wanted, None)
+    for position, (number, row) in enumerate(rows):
+        if position == following:
+            log.add(LeftOut(line=number, step=EXPECTATIONS, reason=label, excerpt=_excerpt(row)))
+            following = next(wanted, None)
+    rows.drop(positions.tolist())
+
+
+def _excerpt(row: Row) -> str:
+    return canonical(row)[:200].decode(errors="replace")
+
+
+def _nothing_left(request: Request, reports: Iterable[StepReport], log: LeftOutLog) -> None:
+    told = [f"{report.step} left {report.rows_out} of {report.rows_in}" for report in reports]
+    told += [f"{log.unmet} did not meet the expectations"] if log.unmet else []
+    what = "after the recipe" if not log.unmet else "after recipe and expectations"
+    raise Invalid(f"No row of {request.name} is left {what} ({', '.join(told)}).", hint="Loosen its steps.")
 
 
 def _check_columns(request: Request, columns: tuple[Column, ...]) -> None:
@@ -255,28 +237,34 @@ def _check_columns(request: Request, columns: tuple[Column, ...]) -> None:
         split_plan.check(request.plan, names)
 
 
-def _keys(rows: Iterable[tuple[int, Row]], column: str | None) -> list[str]:
-    """Return each row's key: the key column's value, else a digest of the content (`:2` for its second copy)."""
-    keys: list[str] = []
-    seen: dict[str, int] = {}
-    for number, row in rows:
-        if column is None:
-            key = digest(canonical(row)).hex()
-            seen[key] = seen.get(key, 0) + 1
-            keys.append(key if seen[key] == 1 else f"{key}:{seen[key]}")
-            continue
-        value = row.get(column)
-        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+def _keys(rows: Spool, column: str | None, folder: Path) -> Repeats:
+    """Return which rows repeat an earlier row's content; raises Invalid when a key column does not identify rows."""
+    with KeyFile(folder, "row") as keys:
+        for position, (number, row) in enumerate(rows):
+            if column is None:
+                keys.add(position, canonical(row))
+                continue
+            value = row.get(column)
+            if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+                raise Invalid(
+                    f"Line {number}: the key column {column!r} holds {value!r}.",
+                    hint="Every row needs a text or whole number there.",
+                )
+            keys.add(position, str(value).encode(errors="surrogatepass"))
+        repeats = keys.repeats()
+    if column is not None and len(repeats):
+        _repeated_key(rows, column, repeats)
+    return repeats
+
+
+def _repeated_key(rows: Spool, column: str, repeats: Repeats) -> None:
+    position, first, _ = next(iter(repeats))
+    lines: list[int] = []
+    for place, (number, row) in enumerate(rows):
+        if place in (first, position):
+            lines.append(number)
+        if place == position:
             raise Invalid(
-                f"Line {number}: the key column {column!r} holds {value!r}.",
-                hint="Every row needs a text or whole number there.",
-            )
-        key = str(value)
-        if key in seen:
-            raise Invalid(
-                f"The key {key!r} is on line {seen[key]} and again on line {number}.",
+                f"The key {str(row[column])!r} is on line {lines[0]} and again on line {lines[1]}.",
                 hint="Remove one of them, or choose another key column.",
             )
-        seen[key] = number
-        keys.append(key)
-    return keys

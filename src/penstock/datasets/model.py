@@ -77,6 +77,10 @@ class SplitPlan:
     """Text column whose near duplicates stay together in one split."""
     column: str | None = None
     """Column that already names each row's split; excludes everything above."""
+    time_by: str | None = None
+    """Column of moments: the oldest rows go to the first split of `order`, the newest to the last; no seed."""
+    order: tuple[str, ...] = ()
+    """The splits from old to new, for `time_by`; empty: as the fractions were given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,8 @@ class Source:
     encoding: str = ""
     rows: int = 0
     """Records read, without the malformed ones."""
+    detail: Mapping[str, str] = field(default_factory=dict)
+    """For rows from a database, hub or folder: how to get them again, without credentials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +125,12 @@ class StepReport:
     """By kind: why rows were dropped, what was redacted, which labels were mapped …"""
     examples: tuple[Mapping[str, Any], ...] = ()
     """A few changes or removals, personal data masked."""
+    version: int = 1
+    """Of the step's rules: the same version and options give the same rows."""
+    engine: str = ""
+    """The library and version, or the hash of the source, that did the work, when it is not Penstock itself."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """What the step measured, such as agreement and cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +162,7 @@ class DatasetVersion:
     schema: tuple[Column, ...]
     profile: Mapping[str, Any]
     quarantined: int
-    """Malformed records that were left out."""
+    """Records left out because they were malformed or did not meet an expectation."""
     removed: int
     """Rows that recipe steps left out."""
     recipe: Mapping[str, Any] | None
@@ -187,8 +199,10 @@ class Difference:
     columns_added: tuple[str, ...]
     columns_removed: tuple[str, ...]
     columns_retyped: tuple[str, ...]
+    fields: Mapping[str, int]
+    """Column → changed rows that differ in it; `__split` for rows that moved to another split."""
     examples: tuple[Mapping[str, Any], ...]
-    """A few `{change, key, before, after}`."""
+    """A few `{change, key, fields, before, after}`, by key."""
 
 
 def check_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows from files and programs: JSON Lines, JSON arrays, CSV and TSV, iterables of mappings.
+"""Rows from files and programs: JSON Lines, JSON arrays, CSV, TSV, Parquet, Arrow, iterables of mappings.
 
 Readers stream. Each yields `(line, row)` for a good record and `BadRow` for a malformed one, and goes
 on after it; only damage that hides where the next record starts ends the reading with an error.
@@ -7,13 +7,15 @@ on after it; only damage that hides where the next record starts ends the readin
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, TypeAlias
 
 import msgspec
 
-from penstock.core.errors import Invalid
+from penstock.core.errors import Invalid, TooLarge
+from penstock.datasets import tabular
 from penstock.datasets.model import MAX_COLUMNS, RESERVED, BadRow, Row
-from penstock.datasets.sources import EXCERPT, Limits, Opened, chunks, lines
+from penstock.datasets.sources import EXCERPT, TABLES, Limits, Opened, chunks, lines
 
 Item: TypeAlias = tuple[int, Row] | BadRow
 
@@ -22,36 +24,63 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def read_file(opened: Opened, limits: Limits) -> Iterator[Item]:
-    """Yield the records of the file, in order."""
+def read_file(opened: Opened, limits: Limits, *, skip: int = 0) -> Iterator[Item]:
+    """Yield the records of the file behind the first `skip`, good or bad, in order."""
+    if opened.format in TABLES:
+        found = tabular.rows(opened.path, opened.name, opened.format, skip=skip)
+        return read_rows(found, limits=limits, first=skip + 1)
     if opened.format == "jsonl":
-        return read_jsonl(opened, limits)
-    if opened.format == "json":
-        return read_json_array(opened, limits)
-    return read_delimited(opened, limits)
+        return read_jsonl(opened, limits, skip=skip)
+    read = read_json_array if opened.format == "json" else read_delimited
+    return islice(read(opened, limits), skip, None)
 
 
-def read_rows(rows: Iterable[Any]) -> Iterator[Item]:
-    """Yield rows given by a program; `line` counts from 1. Values become what JSON makes of them."""
-    for number, row in enumerate(rows, start=1):
+def read_rows(rows: Iterable[Any], *, limits: Limits | None = None, first: int = 1) -> Iterator[Item]:
+    """Yield rows given by a program; `line` counts from `first`. Values become what JSON makes of them.
+
+    With limits, a longer row is malformed, and more bytes of JSON than allowed raise TooLarge.
+    """
+    total = 0
+    for number, row in enumerate(rows, start=first):
+        if isinstance(row, BadRow):
+            yield row
+            continue
         if not isinstance(row, Mapping):
             yield BadRow(
                 line=number, reason=f"a {type(row).__name__}, not a mapping", excerpt=repr(row)[:EXCERPT]
             )
             continue
         try:
-            plain = _decode(_encode(dict(row)))
+            text = _encode(dict(row))
+            plain = _decode(text)
         except (TypeError, ValueError, UnicodeError, msgspec.MsgspecError, RecursionError) as error:
             yield BadRow(line=number, reason=f"not JSON: {error}", excerpt=ascii(row)[:EXCERPT])
+            continue
+        total += len(text)
+        if limits is not None and total > limits.total:
+            raise TooLarge(
+                f"The source holds more than {limits.total >> 20} MB.",
+                hint="Split it, or raise [datasets] max_source_mb.",
+            )
+        if limits is not None and len(text) > limits.line:
+            excerpt = text[:EXCERPT].decode(errors="replace")
+            yield BadRow(line=number, reason=_longer(limits), excerpt=excerpt)
             continue
         yield _checked(number, plain, ascii(row) if _odd(plain) else "")
 
 
-def read_jsonl(opened: Opened, limits: Limits) -> Iterator[Item]:
-    """Yield one record per line; blank lines do not count as records."""
+def _longer(limits: Limits) -> str:
+    return f"the record is longer than {limits.line / (1 << 20):g} MB"
+
+
+def read_jsonl(opened: Opened, limits: Limits, *, skip: int = 0) -> Iterator[Item]:
+    """Yield one record per line behind the first `skip`; blank lines do not count as records."""
     for line in lines(opened, limits):
         text = line.text.strip()
         if not text and not line.flaw:
+            continue
+        if skip:
+            skip -= 1
             continue
         if line.flaw:
             yield BadRow(line=line.number, reason=line.flaw, excerpt=text[:EXCERPT])

@@ -4,25 +4,31 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from penstock.core import clock, ids
 from penstock.core.disk import storage_error
+from penstock.core.errors import Invalid
 from penstock.core.home import Home, exclusive
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.datasets import store
-from penstock.datasets.events import VersionRegistered
-from penstock.datasets.model import Dataset, DatasetVersion, check_name
+from penstock.datasets.events import ExpectationsUnmet, VersionRegistered
+from penstock.datasets.expectations import Verdict, label
+from penstock.datasets.model import Dataset, DatasetVersion, Source, check_name
+from penstock.datasets.spool import INTERRUPTED
+from penstock.datasets.store import contracts
+from penstock.datasets.store.contracts import CheckRun, Contract
 
 if TYPE_CHECKING:
     from penstock.datasets.ingest import Prepared
 
 KIND = "dataset_version"
 """Kind of a version in lineage; its ref there is `name@number`."""
+MAX_REF = 200
 
 
 def folder_of(home: Home, actor: Actor, name: str) -> Path:
@@ -32,18 +38,24 @@ def folder_of(home: Home, actor: Actor, name: str) -> Path:
 
 @contextmanager
 def workplace(home: Home, actor: Actor, name: str) -> Iterator[tuple[Path, Path]]:
-    """Yield the dataset's folder and an empty work folder in it, held by this process alone."""
+    """Yield the dataset's folder and a work folder in it, held by this process alone.
+
+    The work folder goes when the block ends, however it ends, unless the process is killed or what it
+    reads from is out of reach: then the next ingest of the same source goes on from what is there.
+    """
     folder = folder_of(home, actor, name)
     work = folder / "work"
     try:
         with exclusive(folder / "lock", wait=True):
-            # What a killed ingest left behind is of no use to anyone.
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(mode=0o700)
+            work.mkdir(mode=0o700, exist_ok=True)
             try:
                 yield folder, work
-            finally:
+            except INTERRUPTED:
+                raise
+            except BaseException:
                 shutil.rmtree(work, ignore_errors=True)
+                raise
+            shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         full = storage_error(error, folder)
         if full is None:
@@ -52,14 +64,65 @@ def workplace(home: Home, actor: Actor, name: str) -> Iterator[tuple[Path, Path]
 
 
 def known_version(
-    home: Home, actor: Actor, name: str, prepared: "Prepared", links: list[Link]
+    home: Home,
+    actor: Actor,
+    name: str,
+    prepared: "Prepared",
+    links: list[Link],
+    contract: Contract | None = None,
 ) -> DatasetVersion | None:
     """Return the version that has this content already, with the new lineage added."""
     with home.begin() as uow:
         known = store.version_by_hash(uow.conn, actor.scope, name, prepared.content)
         if known is not None:
             uow.link(actor.scope, (KIND, known.ref), [link for link in links if link.ref != known.ref])
+            _record(uow, actor, contract, prepared, known.number)
         return known
+
+
+def _record(
+    uow: UnitOfWork, actor: Actor, contract: Contract | None, prepared: "Prepared", number: int
+) -> None:
+    if contract is not None and prepared.verdict is not None:
+        record(uow, actor, contract, prepared.verdict, number=number, reason="ingest")
+
+
+def refuse(home: Home, actor: Actor, contract: Contract, prepared: "Prepared") -> NoReturn:
+    """Write down that rows did not meet the expectations, and raise Invalid: they are not registered."""
+    assert prepared.verdict is not None
+    with home.begin() as uow:
+        _record(uow, actor, contract, prepared, 0)
+    unmet = prepared.verdict.refused
+    told = "; ".join(f"{label(one.check)}: {one.reason}" for one in unmet[:5])
+    raise Invalid(
+        f"{prepared.request.name} does not meet {len(unmet)} of {len(prepared.verdict.outcomes)} expectations"
+        f" of {contract.dataset} ({told}). Nothing was registered.",
+        hint="Repair the rows, or change the expectation or its action.",
+        details={"unmet": msgspec.to_builtins(unmet)},
+    )
+
+
+def record(
+    uow: UnitOfWork, actor: Actor, contract: Contract, verdict: Verdict, *, number: int, reason: str
+) -> CheckRun:
+    """Write down what became of the checks on version `number` (0: none), and tell others when they were not met."""
+    run = CheckRun(
+        id=ids.new_id("chk"),
+        dataset=contract.dataset,
+        number=number,
+        revision=contract.revision,
+        reason=reason,
+        state=verdict.state,
+        verdict=verdict,
+        checked_at=clock.now(),
+        checked_by=actor.name,
+    )
+    contracts.add_check(uow.conn, actor.scope, run)
+    if run.state != "met":
+        uow.publish(
+            ExpectationsUnmet(dataset=run.dataset, number=number, state=run.state, check=run.id), actor.scope
+        )
+    return run
 
 
 def register(
@@ -71,13 +134,12 @@ def register(
     *,
     links: list[Link],
     description: str,
+    contract: Contract | None = None,
 ) -> DatasetVersion:
     """Write the record of rows that are in the table as `table_version`; only now the version exists."""
     request, source = prepared.request, prepared.source
     profile = prepared.profile()
     blob = home.blobs.put_file(prepared.left_out).sha256 if prepared.bad or prepared.removed else ""
-    if source.sha256:
-        links = [*links, Link("file", f"sha256:{source.sha256}", "source")]
     with home.begin() as uow:
         ensure(uow, actor, name, description)
         newest = store.get_version(uow.conn, actor.scope, name, None)
@@ -97,7 +159,7 @@ def register(
             source=source,
             key=request.key,
             split_plan=_plain(request.plan) if request.plan else None,
-            lineage=tuple(links),
+            lineage=(*links, *_origin(source)),
             description=description,
             created_at=clock.now(),
             created_by=actor.name,
@@ -105,13 +167,20 @@ def register(
             left_out_blob=blob,
         )
         store.insert_version(uow.conn, actor.scope, version)
-        uow.link(actor.scope, (KIND, version.ref), links)
+        _record(uow, actor, contract, prepared, version.number)
+        uow.link(actor.scope, (KIND, version.ref), list(version.lineage))
         uow.audit(actor, "datasets.ingest", version.ref, rows=version.rows, hash=version.hash)
         uow.publish(
             VersionRegistered(dataset=name, number=version.number, hash=version.hash, rows=version.rows),
             actor.scope,
         )
     return version
+
+
+def _origin(source: Source) -> list[Link]:
+    if source.sha256:
+        return [Link("file", f"sha256:{source.sha256}", "source")]
+    return [Link(source.format, source.name[:MAX_REF], "source")] if source.detail else []
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Which type each column has, found by looking at every value."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from penstock.core.errors import Invalid
@@ -38,6 +38,14 @@ class SchemaBuilder:
                     )
             if value is not None:
                 kinds.add(_type(value))
+
+    def state(self) -> dict[str, list[ColumnType]]:
+        """Return what was seen so far, as plain values for `restore`."""
+        return {name: sorted(kinds) for name, kinds in self._seen.items()}
+
+    def restore(self, state: Mapping[str, Iterable[ColumnType]]) -> None:
+        """Go on from `state`."""
+        self._seen = {name: {ColumnType(kind) for kind in kinds} for name, kinds in state.items()}
 
     @property
     def names(self) -> list[str]:
@@ -105,6 +113,14 @@ class DelimitedTypes:
     def __init__(self) -> None:
         self._integers: dict[str, bool] = {}
         self._numbers: dict[str, bool] = {}
+
+    def state(self) -> tuple[dict[str, bool], dict[str, bool]]:
+        """Return what was found so far, for `restore`."""
+        return self._integers, self._numbers
+
+    def restore(self, integers: Mapping[str, bool], numbers: Mapping[str, bool]) -> None:
+        """Go on from what `state` gave."""
+        self._integers, self._numbers = dict(integers), dict(numbers)
 
     def observe(self, row: Row) -> None:
         """Look at a row of texts."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from penstock.core import lineage, plugins
 from penstock.core.deferred import deferred
 from penstock.core.errors import Conflict, Invalid, NotFound
 from penstock.core.home import Home
@@ -18,7 +19,7 @@ from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.suggest import did_you_mean
 from penstock.core.uow import UnitOfWork
-from penstock.datasets import card, compare, export, store
+from penstock.datasets import card, compare, export, redaction, store
 from penstock.datasets.model import (
     Dataset,
     DatasetVersion,
@@ -33,19 +34,21 @@ from penstock.datasets.model import (
     parse_ref,
 )
 from penstock.datasets.recipe import Recipe
-from penstock.datasets.register import KIND, ensure, folder_of, known_version, register, workplace
-from penstock.datasets.request import Base, Progress, Request
+from penstock.datasets.register import KIND, ensure, folder_of, known_version, refuse, register, workplace
+from penstock.datasets.request import Base, Feed, Progress, Request
 from penstock.datasets.settings import DatasetsSettings
 from penstock.datasets.sources import Limits
 from penstock.datasets.split_plan import plan_of
+from penstock.datasets.store import contracts
 
 if TYPE_CHECKING:
     from penstock.datasets import ingest as pipeline
-    from penstock.datasets import table
+    from penstock.datasets import table, tally
 else:
     # They bring numpy and Delta Lake, about 30 MB, into processes of which most never touch rows.
     pipeline = deferred("penstock.datasets.ingest")
     table = deferred("penstock.datasets.table")
+    tally = deferred("penstock.datasets.tally")
 
 
 def silent(_report: dict[str, Any]) -> None:
@@ -94,7 +97,7 @@ def resolve(uow: UnitOfWork, actor: Actor, ref: str) -> DatasetVersion:
         found = store.version_by_id(uow.conn, actor.scope, ref)
         name = ref
     else:
-        name, number = parse_ref(ref)
+        name, number = _number(uow, actor, ref)
         found = store.get_version(uow.conn, actor.scope, name, number)
     if found is None:
         raise NotFound(
@@ -104,12 +107,22 @@ def resolve(uow: UnitOfWork, actor: Actor, ref: str) -> DatasetVersion:
     return found
 
 
+def _number(uow: UnitOfWork, actor: Actor, ref: str) -> tuple[str, int | None]:
+    """Return (name, number) of a ref; `name@tag` is where the tag is now."""
+    name, _, tag = ref.partition("@")
+    if tag and not tag.isdigit() and tag != "latest":
+        for found in contracts.list_tags(uow.conn, actor.scope, check_name(name)):
+            if found.tag == tag:
+                return name, found.number
+    return parse_ref(ref)
+
+
 def ingest(  # noqa: PLR0913 - each is a noun of its own, all by keyword, most with a default
     home: Home,
     actor: Actor,
     *,
     name: str,
-    source: Path | SourceFile | Iterable[Mapping[str, Any]],
+    source: Path | SourceFile | Feed | Iterable[Mapping[str, Any]],
     format: str | None = None,
     on_bad_rows: OnBadRows = "fail",
     recipe: Recipe | None = None,
@@ -128,12 +141,12 @@ def ingest(  # noqa: PLR0913 - each is a noun of its own, all by keyword, most w
     """
 
     def plan(_folder: Path) -> tuple[Request, list[Link]]:
-        request = _request(
+        request = request_for(
             home, source, format=format, on_bad_rows=on_bad_rows, recipe=recipe, progress=progress
         )
-        return replace(request, plan=plan_of(splits, seed), key=key), list(parents)
+        return prepared_for(home, actor, replace(request, plan=plan_of(splits, seed), key=key), list(parents))
 
-    return _ingest(home, actor, name, plan, description)
+    return registered(home, actor, name, plan, description)
 
 
 def append(
@@ -141,7 +154,7 @@ def append(
     actor: Actor,
     *,
     name: str,
-    source: Path | SourceFile | Iterable[Mapping[str, Any]],
+    source: Path | SourceFile | Feed | Iterable[Mapping[str, Any]],
     format: str | None = None,
     on_bad_rows: OnBadRows = "fail",
     recipe: Recipe | None = None,
@@ -156,7 +169,7 @@ def append(
     """
 
     def plan(folder: Path) -> tuple[Request, list[Link]]:
-        request = _request(
+        request = request_for(
             home, source, format=format, on_bad_rows=on_bad_rows, recipe=recipe, progress=progress
         )
         with home.read() as uow:
@@ -164,40 +177,71 @@ def append(
         base = Base(
             columns=previous.schema, rows=lambda: (stored.row for stored in _stored(folder, previous))
         )
-        request = replace(request, plan=_plan_of(previous), key=previous.key, base=base)
-        return request, [*parents, Link(KIND, previous.ref, "base")]
+        request = replace(request, plan=plan_of_version(previous), key=previous.key, base=base)
+        return prepared_for(home, actor, request, [*parents, Link(KIND, previous.ref, "base")])
 
-    return _ingest(home, actor, name, plan, description)
+    return registered(home, actor, name, plan, description)
 
 
-def _plan_of(version: DatasetVersion) -> SplitPlan | None:
+def prepared_for(home: Home, actor: Actor, request: Request, links: list[Link]) -> tuple[Request, list[Link]]:
+    """Return the request with what its recipe needs: versions by number (linked), and the means of its steps."""
+    if request.recipe is None:
+        return request, links
+    with home.read() as uow:
+        pins = {ref: resolve(uow, actor, ref).ref for ref in request.recipe.references()}
+    links = [*links, *(Link(KIND, ref, "protected") for ref in pins.values())]
+    means = request.means or means_of(home, actor)
+    return replace(request, recipe=request.recipe.pinned(pins.__getitem__), means=means), links
+
+
+def means_of(home: Home, actor: Actor) -> "tally.Means":
+    """Return what recipe steps may use in this home: its key and its versions, as `actor` may read them."""
+    return tally.Means(
+        key=lambda: redaction.key_in(home.path / "redaction.key"),
+        reference=lambda ref: rows(home, actor, ref),
+        model=lambda: plugins.load("models", "gateway")(home, actor),
+        replies=lambda name: home.folder("labelling") / f"{name}.jsonl",
+    )
+
+
+def plan_of_version(version: DatasetVersion) -> SplitPlan | None:
+    """Return how the version was divided; None without splits."""
     return None if version.split_plan is None else msgspec.convert(version.split_plan, SplitPlan)
 
 
-def _request(home: Home, source: Path | SourceFile | Iterable[Mapping[str, Any]], **options: Any) -> Request:
+def request_for(
+    home: Home, source: Path | SourceFile | Feed | Iterable[Mapping[str, Any]], **options: Any
+) -> Request:
+    """Return what to ingest, within the limits of the settings."""
     settings = home.settings.section(DatasetsSettings)
     limits = Limits(line=settings.max_line_mb << 20, total=settings.max_source_mb << 20)
     if isinstance(source, SourceFile):
         options.update(name=source.name or source.path.name, encoding=source.encoding)
         source = source.path
     else:
-        options["name"] = source.name if isinstance(source, Path) else "rows"
+        options["name"] = source.name if isinstance(source, Path | Feed) else "rows"
     return Request(source=source, limits=limits, profile_rows=settings.profile_rows, **options)
 
 
-def _ingest(
+def registered(
     home: Home,
     actor: Actor,
     name: str,
     plan: Callable[[Path], tuple[Request, list[Link]]],
     description: str,
 ) -> DatasetVersion:
+    """Register what `plan` asks for, given the dataset's folder, as the next version; see ingest."""
     with home.read() as uow:
         uow.may(actor, "datasets.write", check_name(name))
+        contract = next(iter(contracts.contracts(uow.conn, actor.scope, name)), None)
     with workplace(home, actor, name) as (folder, work):
         request, links = plan(folder)
+        if contract is not None:
+            request = replace(request, expectations=contract.expectations)
         with pipeline.prepared(request, work) as prepared:
-            known = known_version(home, actor, name, prepared, links)
+            if contract is not None and prepared.verdict is not None and prepared.verdict.refused:
+                refuse(home, actor, contract, prepared)
+            known = known_version(home, actor, name, prepared, links, contract)
             if known is not None:
                 return known
             table_version = table.find(folder / "table", prepared.content)
@@ -205,7 +249,16 @@ def _ingest(
                 table_version = table.write(
                     folder / "table", prepared.columns, prepared.stored(), prepared.content
                 )
-            return register(home, actor, name, prepared, table_version, links=links, description=description)
+            return register(
+                home,
+                actor,
+                name,
+                prepared,
+                table_version,
+                links=links,
+                description=description,
+                contract=contract,
+            )
 
 
 def _stored(
@@ -252,6 +305,13 @@ def rows(
     return (stored.row for stored in found)
 
 
+def consumers(uow: UnitOfWork, actor: Actor, version: DatasetVersion) -> list[Link]:
+    """Return what was made from the version, however far down, nearest first, at most 500 things."""
+    uow.may(actor, "datasets.read", version.ref)
+    found = lineage.neighbours(uow.conn, actor.scope, KIND, version.ref, direction="down")
+    return [Link(edge.child_kind, edge.child_ref, edge.role) for edge in found]
+
+
 def profile(uow: UnitOfWork, actor: Actor, ref: str) -> Mapping[str, Any]:
     """Return the version's profile (see profile.profile); with a recipe it has `before`."""
     return resolve(uow, actor, ref).profile
@@ -271,15 +331,36 @@ def left_out(
     return export.left_out(home.blobs, version.left_out_blob, step=step, limit=limit, offset=offset)
 
 
-def diff(home: Home, actor: Actor, before: str, after: str, *, examples: int = 20) -> Difference:
-    """Compare two versions by row key; without a key column a changed row counts as removed and added."""
+def diff(
+    home: Home,
+    actor: Actor,
+    before: str,
+    after: str,
+    *,
+    key: str | None = None,
+    wanted: compare.Wanted | None = None,
+) -> Difference:
+    """Compare two versions by row key, or by the column `key`.
+
+    Without a key column a changed row counts as removed and added. Raises NotFound, Invalid when `key`
+    does not identify rows.
+    """
     with home.read() as uow:
         old, new = resolve(uow, actor, before), resolve(uow, actor, after)
+    for version in (old, new):
+        names = [column.name for column in version.schema]
+        if key is not None and key not in names:
+            raise Invalid(f"{version.ref} has no column {key!r}.", hint=did_you_mean(key, names))
     sides = [
-        table.keys(folder_of(home, actor, version.dataset) / "table", version.table_version, version.schema)
+        table.keys(
+            folder_of(home, actor, version.dataset) / "table",
+            version.table_version,
+            version.schema,
+            key=key,
+        )
         for version in (old, new)
     ]
-    return compare.difference(old, new, *sides, examples=examples)
+    return compare.difference(old, new, *sides, wanted=wanted or compare.Wanted())
 
 
 def export_file(

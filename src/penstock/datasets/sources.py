@@ -1,20 +1,21 @@
 """Opening files: what format and encoding they are, and their text line by line in bounded memory."""
 
 import codecs
-import gzip
 import hashlib
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import cast
 
 from penstock.core.errors import Invalid, NotFound, TooLarge
 from penstock.core.suggest import did_you_mean
+from penstock.datasets import compression
+from penstock.datasets.compression import Meter
 
-FORMATS = ("jsonl", "json", "csv", "tsv")
+TABLES = ("parquet", "arrow")
+"""Formats that are no text."""
+FORMATS = ("jsonl", "json", "csv", "tsv", *TABLES)
 _EXTENSIONS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".jsonlines": "jsonl", ".json": "json", ".csv": "csv",
     ".tsv": "tsv", ".tab": "tsv",
@@ -27,8 +28,9 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAMPLE = 1 << 16
-_GZIP = b"\x1f\x8b"
-_ARCHIVES = {b"PK\x03\x04": "a zip or Excel file", b"PAR1": "a Parquet file", b"%PDF": "a PDF file"}
+_ARCHIVES = {b"PK\x03\x04": "a zip or Excel file", b"%PDF": "a PDF file"}
+_TABLES = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
+"""First bytes → format; Arrow files and Arrow streams begin differently."""
 EXCERPT = 200
 """Characters of a malformed record that are kept."""
 
@@ -50,9 +52,13 @@ class Opened:
     """Name for messages: the file's, or what the person who uploaded it called it."""
     format: str
     encoding: str
-    compressed: bool
+    """Empty for formats that are no text."""
+    compression: str
+    """`gzip`, `zstd` or empty."""
     sample: str
     """The beginning of the text, at most 64 kB of it."""
+    meter: Meter = field(default_factory=Meter, compare=False)
+    """How far it has been read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +77,13 @@ def inspect(path: Path, *, format: str | None = None, encoding: str | None = Non
     """
     name = name or path.name
     head = _head(path, name)
-    compressed = head.startswith(_GZIP)
-    if compressed:
-        with _reading(name), gzip.open(path) as file:
+    meter = Meter(path.stat().st_size)
+    table = _table(name, format, head)
+    if table:
+        return Opened(path=path, name=name, format=table, encoding="", compression="", sample="", meter=meter)
+    packed = compression.kind_of(head)
+    if packed:
+        with _reading(name), compression.opened(path, packed) as file:
             head = file.read(_SAMPLE)
     if not head.strip():
         raise Invalid(f"{name} is empty.", hint="Give a file with at least one row.")
@@ -88,9 +98,20 @@ def inspect(path: Path, *, format: str | None = None, encoding: str | None = Non
         format=kind,
         # JSON is UTF-8 by definition, so what is not is damaged; a CSV file like that is a Windows export.
         encoding=found or ("cp1252" if kind in ("csv", "tsv") else "utf-8"),
-        compressed=compressed,
+        compression=packed,
         sample=sample,
+        meter=meter,
     )
+
+
+def _table(name: str, given: str | None, head: bytes) -> str:
+    """Return the format of a file that is no text; empty for the others."""
+    found = next((kind for magic, kind in _TABLES.items() if head.startswith(magic)), "")
+    if given in TABLES and found != given:
+        raise Invalid(f"{name} is no {given.capitalize()} file.", hint="Leave the format out to find it out.")
+    if found and given not in (None, found):
+        raise Invalid(f"{name} is a file of the format {found}, not {given}.", hint="Leave the format out.")
+    return found
 
 
 def sha256(path: Path) -> tuple[str, int]:
@@ -108,7 +129,7 @@ def lines(opened: Opened, limits: Limits) -> Iterator[Line]:
 
     Raises Invalid when the file is cut short or damaged, TooLarge when it is larger than allowed.
     """
-    with _reading(opened.name), _open(opened) as file:
+    with _reading(opened.name), compression.opened(opened.path, opened.compression, opened.meter) as file:
         if opened.encoding in ("utf-16", "utf-32"):
             text = TextIOWrapper(file, encoding=opened.encoding, newline="")
             yield from _text_lines(text, opened, limits)
@@ -120,7 +141,7 @@ def chunks(opened: Opened, limits: Limits) -> Iterator[str]:
     """Yield the file's text in pieces of about 1 MB; raises like `lines`, and Invalid for wrong encoding."""
     decoder = codecs.getincrementaldecoder(opened.encoding)()
     total = 0
-    with _reading(opened.name), _open(opened) as file:
+    with _reading(opened.name), compression.opened(opened.path, opened.compression, opened.meter) as file:
         while data := file.read(1 << 20):
             total += len(data)
             _check_total(total, opened, limits)
@@ -132,9 +153,10 @@ def chunks(opened: Opened, limits: Limits) -> Iterator[str]:
 def _reading(name: str) -> Iterator[None]:
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except compression.DAMAGE as error:
         raise Invalid(
-            f"{name} is a damaged or cut-off gzip file.", hint="Make or download it again."
+            f"{name} is a damaged or cut-off {'Zstandard' if _is_zstd(error) else 'gzip'} file.",
+            hint="Make or download it again.",
         ) from error
     except UnicodeDecodeError as error:
         raise Invalid(
@@ -145,15 +167,16 @@ def _reading(name: str) -> Iterator[None]:
         raise Invalid(f"{name} cannot be read: {error.strerror or error}.", hint="Check the file.") from error
 
 
-def _open(opened: Opened) -> BufferedReader:
-    if opened.compressed:
-        return cast(BufferedReader, gzip.open(opened.path))
-    return opened.path.open("rb")
+def _is_zstd(error: Exception) -> bool:
+    return isinstance(error, compression.ZstdError) or "Zstandard" in str(error)
 
 
 def _head(path: Path, name: str) -> bytes:
     if path.is_dir():
-        raise Invalid(f"{path} is a folder.", hint="Give one file; ingest several files one by one.")
+        raise Invalid(
+            f"{path} is a folder.",
+            hint="Give one file; `penstock datasets pull --folder` reads a folder of documents.",
+        )
     if not path.exists():
         raise NotFound(f"There is no file {path}.", hint="Check the path.")
     with _reading(name), path.open("rb") as file:
@@ -194,7 +217,7 @@ def _format(name: str, given: str | None, sample: str) -> str:
         if given not in FORMATS:
             raise Invalid(f"Unknown format {given!r}.", hint=did_you_mean(given, FORMATS))
         return given
-    suffixes = [suffix.lower() for suffix in Path(name).suffixes if suffix.lower() != ".gz"]
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes if suffix.lower() not in compression.ENDINGS]
     known = _EXTENSIONS.get(suffixes[-1], "") if suffixes else ""
     first = sample.lstrip()[:1]
     if known == "json" and first == "{":

@@ -1,6 +1,7 @@
 """What a caller asks of a split: reading it, and whether it makes sense."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from penstock.core.errors import Invalid
 from penstock.datasets.model import SplitPlan
@@ -21,13 +22,17 @@ def parse_shares(pairs: Iterable[str]) -> dict[str, float]:
 def check(plan: SplitPlan, columns: Iterable[str]) -> None:
     """Raise Invalid when the plan makes no sense for these columns."""
     known = set(columns)
-    for name in (plan.stratify_by, plan.group_by, plan.near_duplicates_of, plan.column):
+    for name in (plan.stratify_by, plan.group_by, plan.near_duplicates_of, plan.column, plan.time_by):
         if name is not None and name not in known:
             raise Invalid(f"The split plan names the column {name!r}, which is not there.")
     if plan.column is not None:
-        if plan.fractions or plan.stratify_by or plan.group_by or plan.near_duplicates_of:
+        if plan.fractions or plan.time_by or plan.stratify_by or plan.group_by or plan.near_duplicates_of:
             raise Invalid("A split column already says everything; give no shares with it.")
         return
+    if plan.time_by and (plan.stratify_by or plan.group_by or plan.near_duplicates_of):
+        raise Invalid("A split by time cannot also stratify or keep rows together.")
+    if plan.time_by and plan.order and sorted(plan.order) != sorted(plan.fractions):
+        raise Invalid("The order of a split by time names every split once.")
     if not plan.fractions or any(not 0 < share <= 1 for share in plan.fractions.values()):
         raise Invalid("Every split needs a share above 0.", hint="For example train=0.8, test=0.2.")
     if abs(sum(plan.fractions.values()) - 1) > 1e-6:
@@ -41,6 +46,8 @@ def check(plan: SplitPlan, columns: Iterable[str]) -> None:
 
 def plan_of(splits: Mapping[str, float] | SplitPlan | None, seed: int) -> SplitPlan | None:
     """Return the plan that a caller meant: shares alone, a whole plan, or none."""
-    if splits is None or isinstance(splits, SplitPlan):
-        return splits
-    return SplitPlan(fractions=dict(splits), seed=seed)
+    if splits is None:
+        return None
+    plan = splits if isinstance(splits, SplitPlan) else SplitPlan(fractions=dict(splits), seed=seed)
+    # Written down, because a database may forget the order of the fractions.
+    return replace(plan, order=tuple(plan.fractions)) if plan.time_by and not plan.order else plan

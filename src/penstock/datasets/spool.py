@@ -7,8 +7,11 @@ from typing import IO, Any, Self
 
 import msgspec
 
+from penstock.core.errors import Upstream
 from penstock.datasets.model import Row
 
+INTERRUPTED = (Upstream, KeyboardInterrupt)
+"""What ends an ingest that may go on later where it was."""
 _encode = msgspec.json.Encoder().encode
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(tuple[int, dict[str, Any]]).decode
@@ -20,12 +23,32 @@ def canonical(row: Row) -> bytes:
 
 
 class Spool:
-    """A temporary file of numbered rows: write once, read as often as needed, gone when closed."""
+    """A temporary file of numbered rows: write once, read as often as needed, gone when closed.
 
-    def __init__(self, folder: Path, name: str) -> None:
+    One that may be kept stays when the block around it ends with something INTERRUPTED.
+    """
+
+    def __init__(self, folder: Path, name: str, *, keep: bool = False) -> None:
+        """Open the file; with `keep`, what an earlier process left in it is there until `begin`."""
+        self.folder = folder
         self._path = folder / f"{name}.spool"
-        self._file: IO[bytes] | None = self._path.open("wb", buffering=1 << 18)
+        self._path.touch()
+        self._file: IO[bytes] | None = self._path.open("r+b" if keep else "wb", buffering=1 << 18)
+        self._keep = keep
         self.count = 0
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that are in the file."""
+        return self._path.stat().st_size
+
+    def begin(self, *, size: int = 0, count: int = 0) -> None:
+        """Go on behind the first `size` bytes, which hold `count` rows; forget what an earlier process left after."""
+        if self._file is None:
+            raise ValueError("the spool was read already")
+        self._file.truncate(size)
+        self._file.seek(size)
+        self.count = count
 
     def append(self, number: int, row: Row) -> None:
         """Write a row with the line it came from."""
@@ -38,6 +61,29 @@ class Spool:
         """Write rows."""
         for number, row in rows:
             self.append(number, row)
+
+    def flush(self) -> int:
+        """Hand everything to the operating system; returns the file's size."""
+        if self._file is None:
+            return self._path.stat().st_size
+        self._file.flush()
+        return self._file.tell()
+
+    def drop(self, positions: Iterable[int]) -> None:
+        """Take out the rows at these positions, counted from 0 and growing."""
+        self._finish()
+        rest, kept = iter(positions), 0
+        unwanted = next(rest, None)
+        smaller = self._path.with_suffix(".smaller")
+        with self._path.open("rb", buffering=1 << 18) as old, smaller.open("wb", buffering=1 << 18) as new:
+            for position, line in enumerate(old):
+                if position == unwanted:
+                    unwanted = next(rest, None)
+                else:
+                    new.write(line)
+                    kept += 1
+        smaller.replace(self._path)
+        self.count = kept
 
     def __iter__(self) -> Iterator[tuple[int, Row]]:
         self._finish()
@@ -61,4 +107,7 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if self._keep and isinstance(error, INTERRUPTED):
+            self._finish()
+        else:
+            self.close()

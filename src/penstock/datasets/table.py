@@ -7,17 +7,19 @@ Format: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
-from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from penstock.core.disk import storage_error
-from penstock.core.errors import NotFound, StorageFull
+from penstock.core.errors import Invalid, NotFound, StorageFull
 from penstock.datasets.model import Column, ColumnType, StoredRow
+from penstock.datasets.tabular import session
 
 _KEEP_FOR_EVER = {
     "delta.logRetentionDuration": "interval 36500 days",
@@ -33,6 +35,10 @@ _PHYSICAL = {
 }
 _BATCH_ROWS = 4000
 _BATCH_BYTES = 32 << 20
+_GROUP_ROWS = 8192
+"""The writer holds a group of rows in memory until it is full; its own choice of a million would be gigabytes."""
+_FILE_BYTES = 32 << 20
+"""It also holds a file until it is stored."""
 _WINDOW = 20_000
 _MARK = "penstock.content"
 _TYPE = "penstock.type"
@@ -57,6 +63,8 @@ def write(folder: Path, columns: Sequence[Column], rows: Iterable[StoredRow], co
             mode="overwrite",
             schema_mode="overwrite" if existed else None,
             configuration=None if existed else _KEEP_FOR_EVER,
+            target_file_size=_FILE_BYTES,
+            writer_properties=WriterProperties(compression="SNAPPY", max_row_group_size=_GROUP_ROWS),
             commit_properties=CommitProperties(custom_metadata={_MARK: content}),
         )
     version = find(folder, content)
@@ -104,20 +112,47 @@ def read(
         )
 
 
-def keys(folder: Path, version: int, columns: Sequence[Column]) -> Iterator[StoredRow]:
-    """Yield all rows ordered by key: for comparing two versions side by side."""
+def keys(
+    folder: Path, version: int, columns: Sequence[Column], *, key: str | None = None
+) -> Iterator[StoredRow]:
+    """Yield all rows ordered by their key, or by the text of the column `key`, which then is their key.
+
+    For comparing two versions side by side; what does not fit into 256 MB is sorted on disk.
+    """
     with _translated(folder):
         table = DeltaTable(str(folder), version=version)
-    yield from _run(table, 'SELECT * FROM "rows" ORDER BY "__key"', columns, folder)
+    column = "__key" if key is None else key
+    order = f"CAST({_identifier(column)} AS VARCHAR)"
+    found = _run(table, f'SELECT * FROM "rows" ORDER BY {order}', columns, folder, engine=session())
+    if key is None:
+        yield from found
+    else:
+        yield from (replace(row, key=_key_text(row, key)) for row in found)
+
+
+def _key_text(row: StoredRow, column: str) -> str:
+    value = row.row.get(column)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise Invalid(
+            f"Row {row.position + 1}: the column {column!r} holds {value!r}, which identifies no row.",
+            hint="Compare by a column of texts or whole numbers.",
+        )
+    return str(value)
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _run(table: DeltaTable, query: str, columns: Sequence[Column], folder: Path) -> Iterator[StoredRow]:
+def _run(
+    table: DeltaTable, query: str, columns: Sequence[Column], folder: Path, *, engine: Any = None
+) -> Iterator[StoredRow]:
     with _translated(folder):
-        for batch in QueryBuilder().register("rows", table).execute(query):
+        for batch in (engine or QueryBuilder()).register("rows", table).execute(query):
             values = [batch.column(column.name).to_pylist() for column in columns]
             for place, column in enumerate(columns):
                 if column.type is ColumnType.JSON:

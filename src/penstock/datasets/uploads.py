@@ -33,6 +33,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     splits: dict[str, float] | None = None
     stratify_by: str | None = None
     group_by: str | None = None
+    time_by: str | None = None
     seed: int = 0
     key: str | None = None
     append: bool = False
@@ -85,4 +86,6 @@ def _plan(upload: Upload) -> SplitPlan | None:
         seed=upload.seed,
         stratify_by=upload.stratify_by,
         group_by=upload.group_by,
+        time_by=upload.time_by,
+        order=tuple(upload.splits) if upload.time_by else (),
     )

@@ -1,15 +1,15 @@
 """From per-sample scores to figures with intervals."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from penstock.core.errors import Invalid
+from penstock.core.statistics import Interval, bootstrap_interval, bootstrap_means, quantile_interval, wilson
+from penstock.core.statistics.bootstrap import Floats, OfSums
 from penstock.evals.model import Measure, Metric, MetricKind, SampleResult
 from penstock.evals.ports import CorpusScorer, Scorer
-from penstock.evals.statistics import Interval, bootstrap_interval, quantile_interval, wilson
-from penstock.evals.statistics.bootstrap import Floats, OfSums
 
 PERCENTILES = (50, 95, 99)
 CORPUS_RESAMPLES = 1000
@@ -46,14 +46,34 @@ def _metric(name: str, split: str, interval: Interval, measure: Measure) -> Metr
     )
 
 
-def _of_values(name: str, split: str, values: Sequence[float], measure: Measure, seed: int) -> list[Metric]:
-    if measure.kind is MetricKind.PROPORTION:
-        return [_metric(name, split, wilson(int(sum(values)), len(values)), measure)]
-    metrics = [_metric(name, split, bootstrap_interval(values, seed=seed), measure)]
-    if measure.kind is MetricKind.DISTRIBUTION:
-        for percent in PERCENTILES:
-            interval = quantile_interval(values, percent / 100)
-            metrics.append(_metric(f"{name}.p{percent}", split, interval, measure))
+def _intervals(
+    columns: Mapping[str, Sequence[float]], measures: Mapping[str, Measure], seed: int
+) -> dict[str, Interval]:
+    """Return metric name → interval; means over equally many samples are bootstrapped together."""
+    found: dict[str, Interval] = {}
+    together: dict[int, list[str]] = {}
+    for name, values in columns.items():
+        if measures[name].kind is MetricKind.PROPORTION:
+            found[name] = wilson(int(sum(values)), len(values))
+        else:
+            together.setdefault(len(values), []).append(name)
+    for names in together.values():
+        intervals = bootstrap_means([columns[name] for name in names], seed=seed)
+        found |= dict(zip(names, intervals, strict=True))
+    return found
+
+
+def _of_values(
+    split: str, columns: Mapping[str, Sequence[float]], measures: Mapping[str, Measure], seed: int
+) -> list[Metric]:
+    metrics = []
+    intervals = _intervals(columns, measures, seed)
+    for name, values in columns.items():
+        metrics.append(_metric(name, split, intervals[name], measures[name]))
+        if measures[name].kind is MetricKind.DISTRIBUTION:
+            for percent in PERCENTILES:
+                interval = quantile_interval(values, percent / 100)
+                metrics.append(_metric(f"{name}.p{percent}", split, interval, measures[name]))
     return metrics
 
 
@@ -93,10 +113,12 @@ def _group(scorers: Sequence[Scorer], split: str, results: Sequence[SampleResult
     if not results:
         return []
     failures = [float(result.output.error is not None) for result in results]
-    metrics = _of_values(ERROR_RATE, split, failures, _ERRORS, seed)
-    for name, measure in measures_of(scorers, results).items():
-        values = [result.scores[name] for result in results if name in result.scores]
-        metrics += _of_values(name, split, values, measure, seed)
+    measures = measures_of(scorers, results)
+    columns = {
+        name: [result.scores[name] for result in results if name in result.scores] for name in measures
+    }
+    metrics = _of_values(split, {ERROR_RATE: failures}, {ERROR_RATE: _ERRORS}, seed)
+    metrics += _of_values(split, columns, measures, seed)
     for scorer in scorers:
         if isinstance(scorer, CorpusScorer):
             metrics += _of_corpus(scorer, split, results, seed)

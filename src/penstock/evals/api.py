@@ -9,11 +9,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core.errors import Invalid
 from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, WriteUow
-from penstock.evals import service
+from penstock.evals import compare_api, exchange_api, service
+from penstock.evals.calibration import api as calibration_api
 from penstock.evals.model import EvalRun, GateDecision, MetricKind, RunState, SampleResult
-from penstock.evals.suite import parse_suite
+from penstock.evals.optimise import api as optimise_api
+from penstock.evals.suite import Suite, parse_suite
+from penstock.evals.suites import api as suites_api
+from penstock.evals.suites import service as suites
+from penstock.evals.suites.files import parse_text
 
 router = APIRouter(prefix="/evals", tags=["evals"])
+router.include_router(compare_api.router)
+router.include_router(exchange_api.router)
+router.include_router(suites_api.router)
+router.include_router(calibration_api.router)
+router.include_router(optimise_api.router)
 
 
 class MetricModel(BaseModel):
@@ -29,6 +39,20 @@ class MetricModel(BaseModel):
     kind: MetricKind
     higher_is_better: bool
     unit: str
+
+
+class ProgressModel(BaseModel):
+    """How far a run is, as of the last second."""
+
+    done: int
+    total: int
+    errors: int
+    judge_errors: int = 0
+    calls: int = Field(default=0, description="Calls that were paid for, judges' included")
+    cached: int = Field(default=0, description="Answers that were there already")
+    lost: int = Field(default=0, description="Calls in flight when a process was killed: perhaps paid for")
+    cost_usd: float = Field(default=0.0, description="Lost calls at the mean price")
+    eta_s: float | None = None
 
 
 class RunModel(BaseModel):
@@ -47,6 +71,7 @@ class RunModel(BaseModel):
     total: int
     done: int
     errors: int
+    progress: ProgressModel
     metrics: list[MetricModel]
     job_id: str | None
     created_at: datetime
@@ -59,7 +84,9 @@ class NewRun(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    suite: dict[str, Any] = Field(description="The suite: name, dataset, target, scorers …")
+    suite: dict[str, Any] | str = Field(
+        description="The suite: name, dataset, target, scorers …; or its YAML; or the name of a stored one"
+    )
     key: str | None = Field(default=None, max_length=200, description="Idempotency key")
 
 
@@ -79,43 +106,12 @@ class SampleModel(BaseModel):
     output_tokens: int | None
     finish_reason: str
     trace_id: str | None
+    cost_usd: float | None
+    extra: dict[str, Any]
     scores: dict[str, float]
+    notes: dict[str, Any] = Field(description="Scorer → its reasons")
+    score_error: str | None = Field(description="Why a judge gave no verdict")
     finished_at: datetime
-
-
-class DifferenceModel(BaseModel):
-    """One metric of two runs."""
-
-    name: str
-    split: str
-    baseline: float
-    candidate: float
-    difference: float
-    low: float | None
-    high: float | None
-    n: int
-    p_value: float
-    p_adjusted: float
-    test: str
-    interval: str
-    higher_is_better: bool
-    unit: str
-    kind: MetricKind
-    detectable: float | None
-    verdict: str
-
-
-class ComparisonModel(BaseModel):
-    """Two runs on the samples they share."""
-
-    baseline_id: str
-    candidate_id: str
-    shared: int
-    only_baseline: int
-    only_candidate: int
-    changed: int
-    failed: int
-    differences: list[DifferenceModel]
 
 
 class CheckModel(BaseModel):
@@ -147,13 +143,18 @@ class NewGate(BaseModel):
     run_id: str
     baseline_id: str | None = None
     rules: list[dict[str, Any]] = Field(min_length=1)
+    allow_first: bool = Field(
+        default=False, description="With the baseline `latest-passed`: pass when there is none yet"
+    )
 
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 def _run(run: EvalRun) -> RunModel:
-    return RunModel.model_validate(msgspec.to_builtins(run))
+    values = msgspec.to_builtins(run)
+    counted = {"done": run.done, "total": run.total, "errors": run.errors}
+    return RunModel.model_validate({**values, "progress": {**values["progress"], **counted}})
 
 
 def _sample(result: SampleResult) -> SampleModel:
@@ -163,6 +164,44 @@ def _sample(result: SampleResult) -> SampleModel:
 
 def _gate(decision: GateDecision) -> GateModel:
     return GateModel.model_validate(msgspec.to_builtins(decision))
+
+
+def _suite(home: HomeDep, actor: CurrentActor, given: dict[str, Any] | str) -> Suite:
+    if isinstance(given, str) and "\n" not in given.strip() and ":" not in given:
+        with home.read() as uow:
+            return suites.load(uow, actor, given.strip())
+    return parse_suite(parse_text(given) if isinstance(given, str) else given)
+
+
+class AttemptModel(BaseModel):
+    """One epoch's answer to a sample."""
+
+    epoch: int
+    text: str
+    error: str | None
+    trace_id: str | None
+    scores: dict[str, float]
+    notes: dict[str, Any]
+    score_error: str | None
+
+
+@router.get("/runs/{run_id}/attempts/{sample_id}")
+def list_attempts(uow: ReadUow, actor: CurrentActor, run_id: str, sample_id: str) -> Page[AttemptModel]:
+    """List each epoch's answer to a sample; none when the run has one epoch."""
+    found = service.attempts(uow, actor, run_id, sample_id)
+    items = [
+        AttemptModel(
+            epoch=one.epoch,
+            text=one.output.text,
+            error=one.output.error,
+            trace_id=one.output.trace_id,
+            scores=dict(one.scores),
+            notes=dict(one.notes),
+            score_error=one.score_error,
+        )
+        for one in found
+    ]
+    return Page(items=items, next=None)
 
 
 @router.get("/runs")
@@ -182,7 +221,7 @@ def list_runs(
 @router.post("/runs", status_code=202)
 def start_run(home: HomeDep, actor: CurrentActor, new: NewRun) -> RunModel:
     """Queue an evaluation; the background process runs it."""
-    return _run(service.start(home, actor, suite=parse_suite(new.suite), key=new.key))
+    return _run(service.start(home, actor, suite=_suite(home, actor, new.suite), key=new.key))
 
 
 @router.get("/runs/{run_id}")
@@ -205,16 +244,6 @@ def list_samples(
     return Page(items=[_sample(result) for result in found[:limit]], next=following)
 
 
-@router.get("/compare")
-def compare_runs(uow: ReadUow, actor: CurrentActor, baseline: str, candidate: str) -> ComparisonModel:
-    """Compare two finished runs in pairs."""
-    comparison = service.compare(uow, actor, baseline, candidate)
-    values = msgspec.to_builtins(comparison)
-    for item, difference in zip(values["differences"], comparison.differences, strict=True):
-        item["verdict"] = difference.verdict()
-    return ComparisonModel.model_validate(values)
-
-
 @router.get("/gates")
 def list_gates(
     uow: ReadUow,
@@ -232,5 +261,12 @@ def list_gates(
 @router.post("/gates", status_code=201)
 def decide_gate(uow: WriteUow, actor: CurrentActor, new: NewGate) -> GateModel:
     """Hold a run against rules and record the decision."""
-    decision = service.gate(uow, actor, run_id=new.run_id, baseline_id=new.baseline_id, rules=new.rules)
+    decision = service.gate(
+        uow,
+        actor,
+        run_id=new.run_id,
+        baseline_id=new.baseline_id,
+        rules=new.rules,
+        allow_first=new.allow_first,
+    )
     return _gate(decision)

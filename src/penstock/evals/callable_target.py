@@ -1,9 +1,12 @@
 """A Python function as a target: the in-memory twin, and the way to evaluate any code of one's own."""
 
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from penstock.core import clock
 from penstock.evals.model import Output, Sample
+from penstock.evals.ports import AsyncTarget, Target
 
 GROUP_S = 0.01
 """Answers that come faster than this are handed on, and stored, together."""
@@ -36,3 +39,34 @@ class CallableTarget:
         if isinstance(answer, Output):
             return answer
         return Output(sample_id=sample.id, text=answer, latency_s=clock.monotonic() - began)
+
+
+class AsyncCallableTarget:
+    """Calls the coroutine function `function(sample)`, as many at once as the suite's concurrency says."""
+
+    def __init__(self, function: Callable[[Sample], Awaitable[str | Output]]) -> None:
+        self._function = function
+
+    def request(self, sample: Sample) -> Mapping[str, Any]:
+        """Return the sample: what the function does with it is not known, so answers are the run's own."""
+        return {"id": sample.id, "messages": sample.messages, "content": sample.content_hash}
+
+    async def answer(self, sample: Sample, key: str) -> Output:  # noqa: ARG002 - the port's signature
+        """Return what the function answers."""
+        began = clock.monotonic()
+        answer = await self._function(sample)
+        if isinstance(answer, Output):
+            return answer
+        return Output(sample_id=sample.id, text=answer, latency_s=clock.monotonic() - began)
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+def as_target(target: Target | AsyncTarget | Callable[..., Any]) -> Target | AsyncTarget:
+    """Return an object with `generate` or `answer` as it is, a function or coroutine function as a target."""
+    if isinstance(target, Target | AsyncTarget):
+        return target
+    if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(type(target).__call__):
+        return AsyncCallableTarget(target)
+    return CallableTarget(target)

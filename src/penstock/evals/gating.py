@@ -10,12 +10,13 @@ from penstock.core.suggest import did_you_mean
 from penstock.evals.model import Comparison, Difference, EvalRun, GateCheck, GateRule, Metric, RunState
 
 if TYPE_CHECKING:
-    from penstock.evals import statistics
+    from penstock.core import statistics
 else:
     # It brings numpy, which only a decision needs.
-    statistics = deferred("penstock.evals.statistics")
+    statistics = deferred("penstock.core.statistics")
 
-_CONDITIONS = ("min", "max", "not_worse_than", "better_than")
+_AGAINST = ("not_worse_than", "no_regression", "better_than")
+_CONDITIONS = ("min", "max", "max_ratio", *_AGAINST)
 _RULE_KEYS = [item.name for item in fields(GateRule)]
 
 
@@ -29,21 +30,39 @@ def parse_rule(data: Any) -> GateRule:
     rule = GateRule(**data)
     if sum(getattr(rule, name) is not None for name in _CONDITIONS) != 1:
         raise Invalid(f"The gate rule for {rule.metric} needs exactly one of {', '.join(_CONDITIONS)}.")
-    for value in (rule.not_worse_than, rule.better_than):
-        if value not in (None, "baseline"):
-            raise Invalid(
-                "A gate compares with 'baseline' only.", hint="Name the run as the gate's baseline."
-            )
+    if any(getattr(rule, name) not in (None, "baseline") for name in _AGAINST):
+        raise Invalid("A gate compares with 'baseline' only.", hint="Name the run as the gate's baseline.")
+    _check_numbers(rule)
+    return rule
+
+
+def _check_numbers(rule: GateRule) -> None:
     if rule.bound not in ("value", "low", "high"):
         raise Invalid("A gate rule's bound is value, low or high.")
     if not 0 < rule.alpha < 1 or rule.margin < 0:
         raise Invalid("A gate rule's alpha lies between 0 and 1, its margin is not negative.")
-    return rule
+    if not 0 < rule.power < 1 or (rule.no_regression and rule.margin == 0):
+        raise Invalid(
+            "A no_regression rule needs the loss to look for (margin above 0) and a power between 0 and 1.",
+            hint="Write {metric: exact, no_regression: baseline, margin: 0.02, power: 0.8}.",
+        )
+    if rule.max_ratio is not None and rule.max_ratio <= 0:
+        raise Invalid("A gate rule's max_ratio is above 0.", hint="1.1 allows ten per cent more.")
 
 
 def needs_baseline(rules: Sequence[GateRule]) -> bool:
     """Whether any rule compares with a baseline."""
-    return any(rule.not_worse_than or rule.better_than for rule in rules)
+    return any(rule.max_ratio is not None or any(getattr(rule, name) for name in _AGAINST) for rule in rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """What a run is held against besides fixed figures."""
+
+    baseline: EvalRun | None = None
+    comparison: Comparison | None = None
+    first: bool = False
+    """There is nothing to compare with yet, and that is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +94,49 @@ def describe(rule: GateRule) -> str:
         return f"{name} >= {rule.min:g}{end}"
     if rule.max is not None:
         return f"{name} <= {rule.max:g}{end}"
+    if rule.max_ratio is not None:
+        return f"{name} at most {rule.max_ratio:g} times the baseline's{end}"
+    if rule.no_regression:
+        return f"{name} without a loss of {rule.margin:g} (power {rule.power:g}, alpha {rule.alpha:g})"
     if rule.not_worse_than:
         return f"{name} not worse than the baseline by more than {rule.margin:g}"
     return f"{name} better than the baseline (alpha {rule.alpha:g})"
 
 
-def evaluate(rules: Sequence[GateRule], run: EvalRun, comparison: Comparison | None) -> tuple[GateCheck, ...]:
-    """Return one check per rule, after one that the run itself succeeded.
+def evaluate(rules: Sequence[GateRule], run: EvalRun, against: Against) -> tuple[GateCheck, ...]:
+    """Return one check per rule, or a single one when the run itself did not succeed.
 
     A rule whose metric is missing fails. The p-values of all `better_than` rules are corrected together
-    by Holm's method, so that a gate with many rules does not pass by chance.
+    by Holm's method, so that a gate with many rules does not pass by chance; those of `no_regression` are not,
+    since there the correction would hide losses.
     """
     if run.state is not RunState.SUCCEEDED:
         why = f": {run.error}" if run.error else "."
         return (
             GateCheck(rule="run succeeded", passed=False, reason=f"The run {run.id} is {run.state}{why}"),
         )
-    adjusted = _adjusted(rules, comparison)
+    adjusted = _adjusted(rules, against.comparison)
+    return tuple(_check(rule, run, against, adjusted.get(index)) for index, rule in enumerate(rules))
+
+
+def _check(rule: GateRule, run: EvalRun, against: Against, p_adjusted: float | None) -> GateCheck:
+    if rule.min is not None or rule.max is not None:
+        return _absolute(rule, run)
+    if against.first:
+        reason = "There is no earlier run that passed, so there is nothing to compare with yet."
+        return GateCheck(rule=describe(rule), passed=True, reason=reason)
+    if rule.max_ratio is not None:
+        return _ratio(rule, run, against.baseline)
+    return _relative(rule, against.comparison, p_adjusted)
+
+
+def without_unfit(
+    rules: Sequence[GateRule], checks: Sequence[GateCheck], unfit: Mapping[str, str]
+) -> tuple[GateCheck, ...]:
+    """Return the checks with those refused that rest on a judge who may not gate; `unfit` is metric → reason."""
     return tuple(
-        _absolute(rule, run)
-        if rule.min is not None or rule.max is not None
-        else _relative(rule, comparison, adjusted.get(index))
-        for index, rule in enumerate(rules)
+        GateCheck(rule=check.rule, passed=False, reason=unfit[rule.metric]) if rule.metric in unfit else check
+        for rule, check in zip(rules, checks, strict=True)
     )
 
 
@@ -144,6 +184,28 @@ def _missing(rule: GateRule, names: Sequence[str]) -> GateCheck:
     return GateCheck(rule=describe(rule), passed=False, reason=reason)
 
 
+def _ratio(rule: GateRule, run: EvalRun, baseline: EvalRun | None) -> GateCheck:
+    said = describe(rule)
+    if baseline is None:
+        return GateCheck(rule=said, passed=False, reason="The gate was given no baseline to compare with.")
+    mine, theirs = (one.metric(rule.metric, rule.split) for one in (run, baseline))
+    if mine is None or theirs is None:
+        return _missing(rule, [m.name for m in (run if mine is None else baseline).metrics])
+    # The cautious end of a ratio takes the far ends of both intervals.
+    top, bottom = (mine.high, theirs.low) if rule.bound == "high" else (mine.value, theirs.value)
+    style = _style(mine.unit)
+    figures = f"{mine.name} {style.number(theirs.value)} -> {style.number(mine.value)}"
+    if top is None or bottom is None:
+        return GateCheck(rule=said, passed=False, reason=f"{figures}: too few samples to bound the ratio.")
+    if bottom <= 0:
+        passed, end = top <= 0, "the baseline's figure is not above 0, so there is no ratio"
+    else:
+        passed = top / bottom <= (rule.max_ratio or 0.0)
+        far = " at the far ends of both intervals" if rule.bound == "high" else ""
+        end = f"{top / bottom:.3g} times the baseline's{far}, allowed are {rule.max_ratio:g}"
+    return GateCheck(rule=said, passed=passed, reason=f"{figures}: {end}.")
+
+
 def _relative(rule: GateRule, comparison: Comparison | None, p_adjusted: float | None) -> GateCheck:
     if comparison is None:
         return GateCheck(
@@ -154,6 +216,8 @@ def _relative(rule: GateRule, comparison: Comparison | None, p_adjusted: float |
         return _missing(rule, [d.name for d in comparison.differences])
     if rule.better_than:
         return _better(rule, difference, 1.0 if p_adjusted is None else p_adjusted)
+    if rule.no_regression:
+        return _no_regression(rule, difference)
     return _not_worse(rule, difference)
 
 
@@ -176,7 +240,8 @@ def _better(rule: GateRule, difference: Difference, p_adjusted: float) -> GateCh
     elif gain > 0:
         end = "a gain, but it may be chance"
         if difference.detectable is not None:
-            end += f": this many pairs show {100 * difference.detectable:.1f} points or more"
+            least = _style(difference.unit).change(difference.detectable).lstrip("+")
+            end += f": this many pairs show {least} or more"
     else:
         end = "no gain"
     reason = f"{_move(difference)}, p {p_adjusted:.2g}): {end}."
@@ -196,3 +261,37 @@ def _not_worse(rule: GateRule, difference: Difference) -> GateCheck:
     else:
         end = f"a loss of up to {style.change(loss).lstrip('+')} is not excluded, allowed are {allowed}"
     return GateCheck(rule=describe(rule), passed=passed, reason=f"{_move(difference)}): {end}.")
+
+
+def _no_regression(rule: GateRule, difference: Difference) -> GateCheck:
+    style = _style(difference.unit)
+    allowed = style.change(rule.margin).lstrip("+")
+    power = _power(rule, difference)
+    if difference.loss > 0 and difference.p_value < rule.alpha:
+        passed, end = False, "this is a loss, and not by chance"
+    elif power is None:
+        passed, end = False, "the chance to see a loss is not known for this metric; use not_worse_than"
+    elif power < rule.power:
+        passed = False
+        end = f"no loss is shown, but one of {allowed} would have been with a chance of {power:.1%} only"
+        end += f" where {rule.power:.0%} are asked for: take more samples"
+    else:
+        passed, end = (
+            True,
+            f"no loss is shown, and one of {allowed} would have been with a chance of {power:.1%}",
+        )
+    reason = f"{_move(difference)}, p {difference.p_value:.2g}): {end}."
+    return GateCheck(rule=describe(rule), passed=passed, reason=reason)
+
+
+def _power(rule: GateRule, difference: Difference) -> float | None:
+    """Return the chance that these pairs show a true loss of the rule's margin; None when it is not known."""
+    if difference.discordant is not None:
+        margin = min(1.0, rule.margin)
+        share = max(difference.discordant, margin)
+        return statistics.paired_power(margin, share, difference.n, alpha=rule.alpha)
+    if difference.sd is None:
+        return None
+    if difference.sd == 0:
+        return 1.0
+    return statistics.mean_power(rule.margin, difference.sd, difference.units, alpha=rule.alpha)

@@ -4,6 +4,7 @@ from typing import Any
 
 from penstock.core.jobs import Handler, JobContext
 from penstock.evals import service
+from penstock.evals.optimise import jobs as optimise_jobs
 
 
 def run_suite(ctx: JobContext) -> dict[str, Any]:
@@ -14,4 +15,4 @@ def run_suite(ctx: JobContext) -> dict[str, Any]:
     return {"run_id": run.id, "done": run.done, "errors": run.errors}
 
 
-HANDLERS: dict[str, Handler] = {service.JOB_KIND: run_suite}
+HANDLERS: dict[str, Handler] = {service.JOB_KIND: run_suite, **optimise_jobs.HANDLERS}

@@ -54,6 +54,8 @@ class Sample:
     split: str = ""
     content_hash: str = ""
     """SHA-256 of messages and references: two runs are only paired on rows that did not change."""
+    row: Mapping[str, Any] = field(default_factory=dict)
+    """The whole row of the dataset: contexts, tests, tool names and whatever else a scorer reads."""
 
     @property
     def expected(self) -> str:
@@ -76,6 +78,29 @@ class Output:
     finish_reason: str = ""
     error: str | None = None
     trace_id: str | None = None
+    cost_usd: float | None = None
+    """US dollars; None when nobody has a price for it."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What came besides the text: `tool_calls` ({name, arguments}), `contexts` (texts), `messages` (a conversation)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One answer to a sample with its scores: a sample has as many as the suite has epochs."""
+
+    epoch: int
+    output: Output
+    scores: Mapping[str, float] = field(default_factory=dict)
+    sums: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """Scorer → why it judged as it did."""
+    score_error: str | None = None
+    """Why a judge gave no verdict."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the target or a judge failed."""
+        return self.output.error is not None or self.score_error is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +120,10 @@ class SampleResult:
     sums: Mapping[str, tuple[float, ...]]
     """Scorer name → what corpus metrics add up."""
     finished_at: datetime
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """Scorer name → why it judged as it did: a judge's reasons, claims, verdicts."""
+    score_error: str | None = None
+    """Why a judge gave no verdict; the scores that need none are there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +171,8 @@ class EvalRun:
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    """As of the last second: done, total, errors, judge_errors, calls, cached, lost, cost_usd, eta_s."""
 
     def metric(self, name: str, split: str = "") -> Metric | None:
         """Return the metric `name` of `split`, or None when the run has none."""
@@ -166,19 +197,53 @@ class Difference:
     p_adjusted: float
     """After Holm's correction over all metrics of the comparison and split."""
     test: str
-    """mcnemar_exact, paired_permutation or approximate_randomisation."""
+    """mcnemar_exact, paired_permutation, paired_t, clustered_t or approximate_randomisation."""
     interval: str
     higher_is_better: bool
     unit: str
     kind: MetricKind
     detectable: float | None = None
-    """For proportions: the smallest true difference these pairs would show with 80 % power."""
+    """The smallest true difference these pairs would show with 80 % power; None for corpus metrics."""
+    discordant: float | None = None
+    """For the exact McNemar test: the share of pairs on which the two runs differ."""
+    sd: float | None = None
+    """For other paired tests: the standard deviation of the differences per pair, or per cluster."""
+    clusters: int | None = None
+    """How many clusters the pairs form, where they do."""
+
+    @property
+    def units(self) -> int:
+        """How many independent units the test rests on: clusters where there are some, pairs otherwise."""
+        return self.n if self.clusters is None else self.clusters
+
+    @property
+    def loss(self) -> float:
+        """How much worse the candidate is; negative when it is better."""
+        return -self.difference if self.higher_is_better else self.difference
+
+    def regression_order(self) -> tuple[bool, str, int, float, str]:
+        """Return the key that sorts differences: all samples before splits, shown losses first, gains last."""
+        rank = {"worse": 0, "not shown": 1, "better": 2}[self.verdict()]
+        half = (self.high - self.low) / 2 if self.low is not None and self.high is not None else 0.0
+        # Losses in intervals, so that points, seconds and dollars stand in one order.
+        size = self.loss / half if half > 0 else self.loss
+        return bool(self.split), self.split, rank, -size, self.name
 
     def verdict(self, alpha: float = 0.05) -> str:
         """Return `better`, `worse` or `not shown` at `alpha` after correction."""
         if self.p_adjusted >= alpha or self.difference == 0:
             return "not shown"
         return "better" if (self.difference > 0) == self.higher_is_better else "worse"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Ids of samples that were not compared, the first 50 of each kind."""
+
+    only_baseline: tuple[str, ...] = ()
+    only_candidate: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +259,7 @@ class Comparison:
     """Same id but different content: not compared."""
     failed: int
     """Shared, but the target failed in at least one of the runs: not compared."""
+    left_out: LeftOut = LeftOut()
     differences: tuple[Difference, ...] = ()
 
     def difference(self, name: str, split: str = "") -> Difference | None:
@@ -203,7 +269,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRule:
-    """One condition of a gate: exactly one of `min`, `max`, `not_worse_than` and `better_than` is set."""
+    """One condition of a gate: exactly one of its conditions is set."""
 
     metric: str
     split: str = ""
@@ -214,6 +280,11 @@ class GateRule:
     not_worse_than: str | None = None
     """`baseline`: the paired interval of the difference must exclude a loss larger than `margin`."""
     margin: float = 0.0
+    no_regression: str | None = None
+    """`baseline`: no loss is shown at `alpha`, and one of `margin` would have been with the stated `power`."""
+    power: float = 0.8
+    max_ratio: float | None = None
+    """The figure is at most so many times the baseline's (cost, latency, tokens); needs a figure above 0."""
     better_than: str | None = None
     """`baseline`: a gain with a Holm-adjusted p-value below `alpha`."""
     alpha: float = 0.05

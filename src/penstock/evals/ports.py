@@ -57,6 +57,88 @@ class Target(Protocol):
         ...
 
 
+@runtime_checkable
+class AsyncTarget(Protocol):
+    """Answers one sample at a time; the runner asks many at once. What is paid for should be a target of this kind."""
+
+    def request(self, sample: Sample) -> Mapping[str, Any]:
+        """Return, as JSON, all that decides the answer: by it the call is known, and never paid for twice."""
+        ...
+
+    async def answer(self, sample: Sample, key: str) -> Output:
+        """Return the answer; one that cannot be had is an Output with `error`. Raising ends the whole run.
+
+        `key` names the call; a server that knows idempotency keys may be given it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free what the target holds."""
+        ...
+
+
+class Bench(Protocol):
+    """What a judging scorer may do besides thinking; its calls are cached, capped and priced like the target's."""
+
+    async def ask(
+        self, judge: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], **fields: Any
+    ) -> Output:
+        """Return the judge's answer; `judge` holds options of a gateway target, empty ones are the suite's `judge`.
+
+        `fields` are added to the request. Raises Upstream when there is no answer.
+        """
+        ...
+
+    async def embed(self, model: Mapping[str, Any], texts: Sequence[str]) -> list[list[float]]:
+        """Return one vector per text; raises Upstream when there is no answer."""
+        ...
+
+    async def consult(
+        self, adviser: str, options: Mapping[str, Any], question: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return the reply of a plug-in of `penstock.advisers`, which works in a child process of the run's own.
+
+        `options` may name a registered `model`, in place of which the child gets its `folder`. Raises PenstockError.
+        """
+        ...
+
+    async def answer(self, sample: Sample) -> Output:
+        """Return the target's own answer to a changed sample; raises Invalid when the target cannot be asked so."""
+        ...
+
+    async def recorded(self, run_id: str, sample_id: str) -> Output | None:
+        """Return what another run answered to the sample, None when it has no such; raises NotFound for the run."""
+        ...
+
+    async def spans(self, trace_id: str) -> Sequence[Any]:
+        """Return the spans of a trace, as traces.model.SpanRecord, once it is complete; none when there is no such."""
+        ...
+
+
+@runtime_checkable
+class JudgingScorer(Scorer, Protocol):
+    """A scorer that asks somebody: a model, the target again, the trace. `score` gives what needs no asking."""
+
+    async def judge(self, sample: Sample, output: Output, bench: Bench) -> tuple[dict[str, float], Any]:
+        """Return metric name → value, and what to note of the reasons (JSON, or None).
+
+        Raises PenstockError when there is no verdict: the sample then counts as not judged.
+        """
+        ...
+
+
+class Adviser(Protocol):
+    """A module plug-in of `penstock.advisers`: a local model that scorers consult; runs in a child process.
+
+    Questions come one JSON object per line on standard input, each with an `id`, until it ends; every one is replied to
+    by `report({"id": ..., "reply": {...}})` or `report({"id": ..., "error": "..."})`, in any order.
+    """
+
+    def run(self, spec: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Reply until no more is asked; `spec` holds the scorer's options for it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetContext:
     """What a target is given besides its options."""
@@ -67,7 +149,9 @@ class TargetContext:
     """A folder of the run's own; created, kept until the run is finished."""
     concurrency: int = 8
     cancelled: Callable[[], bool] = lambda: False
+    foreign: bool = True
+    """False when `base_url` is the own gateway's, whose address says nothing about the answer."""
 
 
-TargetFactory = Callable[[Mapping[str, Any], TargetContext], Target]
+TargetFactory = Callable[[Mapping[str, Any], TargetContext], Target | AsyncTarget]
 """A class plug-in of `penstock.targets`. A module plug-in offers `run(spec, report)` and runs in a child process."""

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from penstock.evals.model import Comparison, Difference, EvalRun, GateDecision, Metric
+from penstock.evals.row_diff import RowDifference
 from penstock.evals.suite import SIGNATURES
+
+NAMED = 10
+"""So many ids of samples that were not compared are named in a report."""
+SHOWN_CHARACTERS = 160
 
 
 def figure(value: float | None, unit: str) -> str:
@@ -99,7 +104,48 @@ def comparison_markdown(comparison: Comparison) -> str:
         "failed in one of them": comparison.failed,
     }
     said += "".join(f"; {count} {what}" for what, count in left.items() if count) + "."
-    return "\n\n".join([head, said, _table(COMPARISON_HEAD, comparison_rows(comparison))]) + "\n"
+    parts = [head, said, _left_out(comparison), _table(COMPARISON_HEAD, comparison_rows(comparison))]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _left_out(comparison: Comparison) -> str:
+    left = comparison.left_out
+    kinds = {
+        "Only in the baseline": left.only_baseline,
+        "Only in the candidate": left.only_candidate,
+        "Changed content": left.changed,
+        "Failed in one of them": left.failed,
+    }
+    lines = []
+    for what, names in kinds.items():
+        if names:
+            shown = ", ".join(f"`{name}`" for name in names[:NAMED])
+            lines.append(f"- {what}: {shown}{' …' if len(names) > NAMED else ''}")
+    return "\n".join(lines)
+
+
+def rows_markdown(rows: Sequence[RowDifference], limit: int) -> str:
+    """Return the `limit` worst rows as a Markdown table: loss and the answers side by side."""
+    worse = [row for row in rows if row.status == "failed" or (row.regression or 0.0) > 0]
+    if not worse:
+        return "No sample got worse.\n"
+    count = len(worse[0].sides)
+    head = ["sample", "loss", "expected", "baseline", *(["candidate"] * (count - 1))]
+    lines = [
+        (
+            row.sample_id,
+            "failed" if row.regression is None else f"{row.regression:.3g}",
+            _short(row.references[0] if row.references else ""),
+            *(_short(side.error or side.text) if side else "–" for side in row.sides),
+        )
+        for row in worse[:limit]
+    ]
+    said = f"{len(worse)} of {len(rows)} samples got worse; the first {len(lines)}:"
+    return f"{said}\n\n{_table(head, lines)}\n"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def gate_markdown(decision: GateDecision) -> str:

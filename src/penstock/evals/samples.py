@@ -110,6 +110,7 @@ def make_samples(
                 references=references,
                 split=split,
                 content_hash=hashlib.sha256(_canonical([messages, references])).hexdigest(),
+                row=row,
             )
         )
     return samples

@@ -1,32 +1,37 @@
 """The verbs of evaluations."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from penstock.core import clock, ids, jobs
 from penstock.core.deferred import deferred
-from penstock.core.errors import Busy, Cancelled, Conflict, Invalid, NotFound, PenstockError
+from penstock.core.errors import Busy, Cancelled, Invalid, PenstockError
 from penstock.core.home import Home, exclusive
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.evals import dataset_source, gating, store
-from penstock.evals.callable_target import CallableTarget
-from penstock.evals.events import GateDecided, RunFinished
-from penstock.evals.model import Comparison, EvalRun, GateDecision, RunState, SampleResult
-from penstock.evals.ports import Scorer, Target, TargetContext
+from penstock.evals import compare_service, dataset_source, store
+from penstock.evals.bench import Judges
+from penstock.evals.callable_target import as_target
+from penstock.evals.calls import store as calls
+from penstock.evals.engine import Engine
+from penstock.evals.epochs import measuring
+from penstock.evals.events import RunFinished
+from penstock.evals.live import LiveScorers
+from penstock.evals.live_judges import LiveJudges, check_live, parted
+from penstock.evals.loop import run_loop
+from penstock.evals.model import Attempt, EvalRun, RunState, SampleResult
+from penstock.evals.ports import AsyncTarget, Scorer, Target, TargetContext
 from penstock.evals.runner import Progress, Recording, build_scorers, signatures
-from penstock.evals.suite import REDACTED, SIGNATURES, Suite, parse_suite, to_spec
-from penstock.evals.target_choice import opened, pin_model
+from penstock.evals.suite import SIGNATURES, Suite, holds_a_key, parse_suite, to_spec, with_keys_of
+from penstock.evals.target_choice import OwnGateway, named, opened, pin_model
 
 if TYPE_CHECKING:
     from penstock.evals import aggregate
-    from penstock.evals import comparison as pairing
 else:
-    # They bring numpy, which only a finished run needs.
+    # It brings numpy, which only a finished run needs.
     aggregate = deferred("penstock.evals.aggregate")
-    pairing = deferred("penstock.evals.comparison")
 
 JOB_KIND = "evals.run"
 
@@ -63,7 +68,7 @@ def create(
         dataset_version=version.id,
         dataset_hash=version.hash,
         target=str(target["kind"]),
-        model=str(target.get("model") or target.get("name") or target.get("folder") or ""),
+        model=named(target),
         state=RunState.QUEUED,
         key=key,
         job_id=job_id,
@@ -84,7 +89,7 @@ def run(
     *,
     suite: Suite,
     key: str | None = None,
-    target: Target | Callable[..., Any] | None = None,
+    target: Target | AsyncTarget | Callable[..., Any] | None = None,
     progress: Progress = _no_progress,
     cancelled: Callable[[], bool] = _never,
 ) -> EvalRun:
@@ -111,21 +116,30 @@ def resume(
     *,
     run_id: str,
     retry_errors: bool = False,
-    target: Target | Callable[..., Any] | None = None,
+    max_cost_usd: float | None = None,
+    target: Target | AsyncTarget | Callable[..., Any] | None = None,
     progress: Progress = _no_progress,
     cancelled: Callable[[], bool] = _never,
 ) -> EvalRun:
     """Go on with a run that was interrupted, cancelled or failed; only the missing samples are asked for.
 
-    `retry_errors` also asks again for those on which the target failed. A finished run is returned as it is.
+    `retry_errors` also asks again for those on which the target or a judge failed; answers that are there are not
+    paid for again. `max_cost_usd` takes the place of the suite's cap, for all the run's calls together. A finished
+    run is returned as it is.
     """
     with home.begin() as uow:
         uow.may(actor, "evals.write", run_id)
         found = get_run(uow, actor, run_id)
-        if found.state is RunState.SUCCEEDED and not (retry_errors and found.errors):
+        failed = found.errors or found.progress.get("judge_errors")
+        if found.state is RunState.SUCCEEDED and not (retry_errors and failed):
             return found
         if retry_errors:
+            unjudged = store.unjudged_ids(uow.conn, actor.scope, run_id)
+            calls.void(uow.conn, actor.scope, run_id, unjudged)
             store.forget_errors(uow.conn, actor.scope, run_id)
+        if max_cost_usd is not None:
+            capped = replace(parse_suite(found.spec), max_cost_usd=max_cost_usd)
+            store.update_run(uow.conn, actor.scope, run_id, spec=to_spec(capped))
     return execute(home, actor, run_id=run_id, target=target, progress=progress, cancelled=cancelled)
 
 
@@ -135,7 +149,7 @@ def execute(
     *,
     run_id: str,
     suite: Suite | None = None,
-    target: Target | Callable[..., Any] | None = None,
+    target: Target | AsyncTarget | Callable[..., Any] | None = None,
     progress: Progress = _no_progress,
     cancelled: Callable[[], bool] = _never,
 ) -> EvalRun:
@@ -149,7 +163,7 @@ def execute(
     folder = home.folder("evals")
     try:
         with exclusive(folder / f"{run_id}.lock"):
-            return _execute(home, actor, found, suite, target, progress, cancelled)
+            return _execute(home, actor, found, suite, target, (progress, cancelled))
     except Busy as error:
         if "another process holds" not in error.message.lower():
             raise
@@ -161,24 +175,19 @@ def _execute(
     actor: Actor,
     found: EvalRun,
     given: Suite | None,
-    target: Target | Callable[..., Any] | None,
-    progress: Progress,
-    cancelled: Callable[[], bool],
+    target: Target | AsyncTarget | Callable[..., Any] | None,
+    hooks: tuple[Progress, Callable[[], bool]],
 ) -> EvalRun:
     suite = parse_suite(found.spec)
-    if given is not None and suite.target.get("api_key") == REDACTED:
-        suite = replace(suite, target={**suite.target, "api_key": given.target.get("api_key")})
+    if given is not None:
+        suite = with_keys_of(suite, given)
     scope, run_id = actor.scope, found.id
     samples = dataset_source.load(home, actor, suite, dataset_source.pin(home, actor, suite))
     with home.begin() as uow:
         store.update_run(
             uow.conn, scope, run_id, state="running", error="", total=len(samples), started_at=clock.now()
         )
-
-    def check() -> None:
-        if cancelled():
-            raise Cancelled("The evaluation was cancelled; `evals resume` goes on with it.")
-
+    gateway, (progress, cancelled) = OwnGateway(home, actor), hooks
     try:
         recording = Recording(home, scope, run_id, samples, suite)
         context = TargetContext(
@@ -188,36 +197,39 @@ def _execute(
             concurrency=suite.concurrency,
             cancelled=cancelled,
         )
-        check()
-        if target is not None:
-            recording.fill(_as_target(target), progress, check)
-        else:
-            with opened(suite.target, context) as chosen:
-                recording.fill(chosen, progress, check)
+        _stop_when(cancelled)
+        chosen = as_target(target) if target is not None else opened(suite.target, context, gateway)
+        judges = Judges(suite, context, gateway.complete)
+        engine = Engine(recording, suite, context, judges, progress, lambda: _stop_when(cancelled))
+        run_loop(lambda: engine.fill(chosen))
     except (PenstockError, KeyboardInterrupt) as error:
-        state = (
-            RunState.FAILED if not isinstance(error, Cancelled | KeyboardInterrupt) else RunState.CANCELLED
-        )
+        stopped = isinstance(error, Cancelled | KeyboardInterrupt)
+        state = RunState.CANCELLED if stopped else RunState.FAILED
         _finish(home, actor, found, state, str(error) or "Interrupted.")
         raise
-    _summarise(home, actor, found, suite, recording.scorers())
+    finally:
+        gateway.close()
+    _summarise(home, actor, found, suite, recording.scorers)
     return _finish(home, actor, found, RunState.SUCCEEDED, "")
+
+
+def _stop_when(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise Cancelled("The evaluation was cancelled; `evals resume` goes on with it.")
 
 
 def _summarise(home: Home, actor: Actor, found: EvalRun, suite: Suite, scorers: Sequence[Scorer]) -> None:
     with home.read() as uow:
         results = store.results(uow.conn, actor.scope, found.id)
-    metrics = aggregate.summarise(scorers, results, seed=suite.seed)
+    metrics = aggregate.summarise(measuring(scorers, suite), results, seed=suite.seed)
     signed = signatures(scorers, results)
     with home.begin() as uow:
         store.replace_metrics(uow.conn, actor.scope, found.id, metrics)
         if signed:
             spec = {**found.spec, SIGNATURES: signed}
             store.update_run(uow.conn, actor.scope, found.id, spec=spec)
-
-
-def _as_target(target: Target | Callable[..., Any]) -> Target:
-    return target if isinstance(target, Target) else CallableTarget(target)
+        if not any(result.score_error or result.output.error for result in results):
+            calls.settle(uow.conn, actor.scope, found.id)
 
 
 def _finish(home: Home, actor: Actor, found: EvalRun, state: RunState, error: str) -> EvalRun:
@@ -232,9 +244,20 @@ def _finish(home: Home, actor: Actor, found: EvalRun, state: RunState, error: st
 def start(home: Home, actor: Actor, *, suite: Suite, key: str | None = None) -> EvalRun:
     """Make a run and queue the job that executes it in the background.
 
-    Raises Invalid for a key given in the clear (a job cannot keep it) and what `create` raises.
+    Raises Invalid for a key given in the clear (a job cannot keep it), for a target that names a folder (of a server
+    that belongs to others too), and what `create` raises.
     """
-    if isinstance(suite.target.get("api_key"), str):
+    if {"folder", "adapter"} & suite.target.keys():
+        raise Invalid(
+            "A queued evaluation reads no folder of the server.",
+            hint="Register the model and name it (model: NAME@VERSION), or run it with `penstock evals run`.",
+        )
+    if suite.target["kind"] == "function":
+        raise Invalid(
+            "A queued evaluation runs no code of one's own.",
+            hint="Run it with `penstock evals run`, or serve the function and use the http target.",
+        )
+    if holds_a_key(suite):
         raise Invalid(
             "A queued evaluation cannot keep a key.",
             hint="Leave api_key out for the own gateway, or use {env: NAME}.",
@@ -248,13 +271,7 @@ def start(home: Home, actor: Actor, *, suite: Suite, key: str | None = None) -> 
         return get_run(uow, actor, made.id)
 
 
-def get_run(uow: UnitOfWork, actor: Actor, run_id: str) -> EvalRun:
-    """Return the run with its metrics; raises NotFound."""
-    uow.may(actor, "evals.read", run_id)
-    found = store.run_by_id(uow.conn, actor.scope, run_id)
-    if found is None:
-        raise NotFound(f"There is no evaluation {run_id!r}.", hint="See `penstock evals list`.")
-    return found
+get_run = compare_service.find_run
 
 
 def list_runs(
@@ -273,79 +290,23 @@ def samples(
     return store.results(uow.conn, actor.scope, run_id, after=after, limit=limit)
 
 
-def compare(uow: UnitOfWork, actor: Actor, baseline_id: str, candidate_id: str) -> Comparison:
-    """Return the paired comparison of two finished runs.
-
-    Only scorers that both runs used with the same options are compared. Raises NotFound, Conflict when a run
-    has not finished, Invalid when they share no samples.
-    """
-    baseline, candidate = (get_run(uow, actor, run_id) for run_id in (baseline_id, candidate_id))
-    for one in (baseline, candidate):
-        if one.state is not RunState.SUCCEEDED:
-            raise Conflict(f"The evaluation {one.id} is {one.state}: only finished runs can be compared.")
-    first, second = (parse_suite(one.spec) for one in (baseline, candidate))
-    shared = [scorer for scorer in second.scorers if scorer in first.scorers]
-    sides = [(one.id, store.results(uow.conn, actor.scope, one.id)) for one in (baseline, candidate)]
-    comparison = pairing.compare_results(sides[0], sides[1], build_scorers(shared), seed=second.seed)
-    if comparison.shared == 0:
-        raise Invalid(
-            f"{baseline_id} and {candidate_id} have no samples in common.",
-            hint="Run both on the same dataset version and split.",
-        )
-    return comparison
+def attempts(uow: UnitOfWork, actor: Actor, run_id: str, sample_id: str) -> list[Attempt]:
+    """Return each epoch's answer and scores of a sample, none when the run has one epoch; raises NotFound."""
+    get_run(uow, actor, run_id)
+    return store.list_attempts(uow.conn, actor.scope, run_id, sample_id=sample_id)
 
 
-def gate(
-    uow: UnitOfWork,
-    actor: Actor,
-    *,
-    run_id: str,
-    rules: Sequence[Mapping[str, Any]],
-    baseline_id: str | None = None,
-) -> GateDecision:
-    """Decide whether a run passes `rules`, record the decision and return it with its reasons.
-
-    A rule is `{metric, min|max}`, `{metric, not_worse_than: baseline, margin}` or
-    `{metric, better_than: baseline, alpha}`, each with an optional `split`. Raises NotFound, Invalid for
-    a rule that makes no sense, Conflict when the baseline has not finished.
-    """
-    uow.may(actor, "evals.write", run_id)
-    if not rules:
-        raise Invalid("A gate needs at least one rule.", hint="Write {metric: exact, min: 0.7}.")
-    parsed = [gating.parse_rule(rule) for rule in rules]
-    candidate = get_run(uow, actor, run_id)
-    comparison = None
-    if gating.needs_baseline(parsed):
-        if baseline_id is None:
-            raise Invalid("This gate compares with a baseline.", hint="Name the baseline run.")
-        if candidate.state is RunState.SUCCEEDED:
-            comparison = compare(uow, actor, baseline_id, run_id)
-    checks = gating.evaluate(parsed, candidate, comparison)
-    decision = GateDecision(
-        id=ids.new_id("gate"),
-        run_id=run_id,
-        baseline_id=baseline_id,
-        passed=all(check.passed for check in checks),
-        checks=checks,
-        rules=tuple(dict(rule) for rule in rules),
-        actor=actor.name,
-        created_at=clock.now(),
-    )
-    store.insert_gate(uow.conn, actor.scope, decision)
-    uow.link(actor.scope, ("gate", decision.id), [Link("eval_run", run_id, "candidate")])
-    if baseline_id is not None:
-        uow.link(actor.scope, ("gate", decision.id), [Link("eval_run", baseline_id, "baseline")])
-    uow.audit(actor, "evals.gate", run_id, gate=decision.id, passed=decision.passed)
-    uow.publish(GateDecided(gate_id=decision.id, run_id=run_id, passed=decision.passed), actor.scope)
-    return decision
-
-
-def gates(
-    uow: UnitOfWork, actor: Actor, *, run_id: str | None = None, before: str | None = None, limit: int = 100
-) -> list[GateDecision]:
-    """Return gate decisions, newest first."""
-    uow.may(actor, "evals.read")
-    return store.list_gates(uow.conn, actor.scope, run_id=run_id, before=before, limit=limit)
+live_scorers = LiveScorers
+live_judges = LiveJudges
+parted_scorers = parted
+check_live_judges = check_live
+compare = compare_service.compare
+compare_many = compare_service.compare_many
+compared_rows = compare_service.rows
+clusters_by = compare_service.clusters_by
+gate = compare_service.gate
+gates = compare_service.gates
+find_gate = compare_service.find_gate
 
 
 def count(uow: UnitOfWork, actor: Actor) -> int:

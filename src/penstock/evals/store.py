@@ -24,16 +24,17 @@ from sqlalchemy import (
 
 from penstock.core.db import Json, UtcTime, metadata, upsert
 from penstock.core.scope import Scope
-from penstock.evals.model import (
-    EvalRun,
-    GateCheck,
-    GateDecision,
-    Metric,
-    MetricKind,
-    Output,
-    RunState,
-    SampleResult,
-)
+from penstock.evals.model import EvalRun, GateCheck, GateDecision, Metric, MetricKind, RunState
+from penstock.evals.rows import store as rows
+
+samples = rows.samples
+add_results = rows.add_results
+done_ids = rows.done_ids
+forget_errors = rows.forget_errors
+results = rows.results
+unjudged_ids = rows.unjudged_ids
+add_attempts = rows.add_attempts
+list_attempts = rows.list_attempts
 
 runs = Table(
     "evals_runs",
@@ -56,33 +57,9 @@ runs = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("started_at", UtcTime),
     Column("finished_at", UtcTime),
+    Column("progress", Json),
     UniqueConstraint("tenant", "project", "key"),
     Index("ix_evals_runs_scope", "tenant", "project", "id"),
-)
-samples = Table(
-    "evals_samples",
-    metadata,
-    Column("run_id", String(40), primary_key=True),
-    Column("sample_id", String(200), primary_key=True),
-    Column("tenant", String(64), nullable=False),
-    Column("project", String(64), nullable=False),
-    Column("ordinal", Integer, nullable=False),
-    Column("split", String(64), nullable=False),
-    Column("content_hash", String(64), nullable=False),
-    Column("messages", Json, nullable=False),
-    Column("reference_texts", Json, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("error", Text),
-    Column("latency_s", Float),
-    Column("ttft_s", Float),
-    Column("input_tokens", Integer),
-    Column("output_tokens", Integer),
-    Column("finish_reason", String(64), nullable=False),
-    Column("trace_id", String(64)),
-    Column("scores", Json, nullable=False),
-    Column("sums", Json, nullable=False),
-    Column("finished_at", UtcTime, nullable=False),
-    Index("ix_evals_samples_order", "run_id", "ordinal"),
 )
 metrics = Table(
     "evals_metrics",
@@ -173,6 +150,7 @@ def _run(row: Any, counts: tuple[int, int], found: Sequence[Metric]) -> EvalRun:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        progress=row.progress or {},
     )
 
 
@@ -209,22 +187,22 @@ def _metrics(conn: Connection, scope: Scope, run_ids: Sequence[str]) -> dict[str
     return found
 
 
-def _complete(conn: Connection, scope: Scope, rows: Sequence[Any]) -> list[EvalRun]:
-    ids = [row.id for row in rows]
+def _complete(conn: Connection, scope: Scope, loaded: Sequence[Any]) -> list[EvalRun]:
+    ids = [row.id for row in loaded]
     counts, found = _counts(conn, scope, ids), _metrics(conn, scope, ids)
-    return [_run(row, counts.get(row.id, (0, 0)), found.get(row.id, [])) for row in rows]
+    return [_run(row, counts.get(row.id, (0, 0)), found.get(row.id, [])) for row in loaded]
 
 
 def run_by_id(conn: Connection, scope: Scope, run_id: str) -> EvalRun | None:
     """Return the run, or None."""
-    rows = list(conn.execute(select(runs).where(_in(runs, scope), runs.c.id == run_id)))
-    return _complete(conn, scope, rows)[0] if rows else None
+    loaded = list(conn.execute(select(runs).where(_in(runs, scope), runs.c.id == run_id)))
+    return _complete(conn, scope, loaded)[0] if loaded else None
 
 
 def run_by_key(conn: Connection, scope: Scope, key: str) -> EvalRun | None:
     """Return the run made with the idempotency key, or None."""
-    rows = list(conn.execute(select(runs).where(_in(runs, scope), runs.c.key == key)))
-    return _complete(conn, scope, rows)[0] if rows else None
+    loaded = list(conn.execute(select(runs).where(_in(runs, scope), runs.c.key == key)))
+    return _complete(conn, scope, loaded)[0] if loaded else None
 
 
 def list_runs(
@@ -239,88 +217,18 @@ def list_runs(
     return _complete(conn, scope, list(conn.execute(query.order_by(runs.c.id.desc()).limit(limit))))
 
 
-def add_results(conn: Connection, scope: Scope, results: Sequence[SampleResult]) -> None:
-    """Store finished samples; a sample stored before is left as it is."""
-    rows = [
-        {
-            "run_id": result.run_id,
-            "sample_id": result.sample_id,
-            "tenant": scope.tenant,
-            "project": scope.project,
-            "ordinal": result.ordinal,
-            "split": result.split,
-            "content_hash": result.content_hash,
-            "messages": result.messages,
-            "reference_texts": result.references,
-            "text": result.output.text,
-            "error": result.output.error,
-            "latency_s": result.output.latency_s,
-            "ttft_s": result.output.ttft_s,
-            "input_tokens": result.output.input_tokens,
-            "output_tokens": result.output.output_tokens,
-            "finish_reason": result.output.finish_reason,
-            "trace_id": result.output.trace_id,
-            "scores": result.scores,
-            "sums": result.sums,
-            "finished_at": result.finished_at,
-        }
-        for result in results
-    ]
-    upsert(conn, samples, rows, keys=["run_id", "sample_id"])
-
-
-def done_ids(conn: Connection, scope: Scope, run_id: str) -> set[str]:
-    """Return the ids of the run's stored samples."""
-    query = select(samples.c.sample_id).where(_in(samples, scope), samples.c.run_id == run_id)
-    return {row.sample_id for row in conn.execute(query)}
-
-
-def forget_errors(conn: Connection, scope: Scope, run_id: str) -> int:
-    """Delete the samples on which the target failed, so that they are tried again; returns how many."""
-    statement = delete(samples).where(
-        _in(samples, scope), samples.c.run_id == run_id, samples.c.error.is_not(None)
-    )
-    return conn.execute(statement).rowcount
-
-
-def _result(row: Any) -> SampleResult:
-    return SampleResult(
-        run_id=row.run_id,
-        sample_id=row.sample_id,
-        ordinal=row.ordinal,
-        split=row.split,
-        content_hash=row.content_hash,
-        messages=tuple(row.messages),
-        references=tuple(row.reference_texts),
-        output=Output(
-            sample_id=row.sample_id,
-            text=row.text,
-            latency_s=row.latency_s,
-            ttft_s=row.ttft_s,
-            input_tokens=row.input_tokens,
-            output_tokens=row.output_tokens,
-            finish_reason=row.finish_reason,
-            error=row.error,
-            trace_id=row.trace_id,
-        ),
-        scores=row.scores,
-        sums={name: tuple(values) for name, values in row.sums.items()},
-        finished_at=row.finished_at,
-    )
-
-
-def results(
-    conn: Connection, scope: Scope, run_id: str, *, after: int = -1, limit: int | None = None
-) -> list[SampleResult]:
-    """Return the run's samples in order, from ordinals above `after`."""
-    query = select(samples).where(_in(samples, scope), samples.c.run_id == run_id, samples.c.ordinal > after)
-    return [_result(row) for row in conn.execute(query.order_by(samples.c.ordinal).limit(limit))]
+def newest_run(conn: Connection, scope: Scope, *, suite: str, model: str) -> EvalRun | None:
+    """Return the newest run of the suite that `model` finished, or None."""
+    query = select(runs).where(_in(runs, scope), runs.c.suite == suite, runs.c.model == model)
+    query = query.where(runs.c.state == str(RunState.SUCCEEDED)).order_by(runs.c.id.desc()).limit(1)
+    loaded = list(conn.execute(query))
+    return _complete(conn, scope, loaded)[0] if loaded else None
 
 
 def replace_metrics(conn: Connection, scope: Scope, run_id: str, found: Sequence[Metric]) -> None:
     """Store the run's metrics in place of any earlier ones."""
     conn.execute(delete(metrics).where(_in(metrics, scope), metrics.c.run_id == run_id))
-    rows = [
+    fresh = [
         {
             "run_id": run_id,
             "split": metric.split,
@@ -339,8 +247,8 @@ def replace_metrics(conn: Connection, scope: Scope, run_id: str, found: Sequence
         }
         for position, metric in enumerate(found)
     ]
-    if rows:
-        conn.execute(metrics.insert(), rows)
+    if fresh:
+        conn.execute(metrics.insert(), fresh)
 
 
 def insert_gate(conn: Connection, scope: Scope, decision: GateDecision) -> None:

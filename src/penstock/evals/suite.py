@@ -1,7 +1,8 @@
 """What is to be evaluated: the suite, from YAML, JSON or Python."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from penstock.core.errors import Invalid
@@ -10,6 +11,25 @@ from penstock.core.suggest import did_you_mean
 REDACTED = "[redacted]"
 SIGNATURES = "signatures"
 """What the record of a finished run adds to its suite: scorer → signature."""
+
+
+REDUCERS = ("mean", "max", "majority")
+_PASS = re.compile(r"pass@(\d+)")
+
+
+def check_reducer(name: str, epochs: int) -> int | None:
+    """Return K of `pass@K`, None for another reducer; raises Invalid for an unknown one or a K above `epochs`."""
+    found = _PASS.fullmatch(str(name))
+    if found is None:
+        if name not in REDUCERS:
+            raise Invalid(
+                f"There is no reducer {name!r}.", hint=f"There are {', '.join(REDUCERS)} and pass@K."
+            )
+        return None
+    k = int(found.group(1))
+    if not 1 <= k <= epochs:
+        raise Invalid(f"pass@{k} needs at least {max(k, 1)} epochs, not {epochs}.")
+    return k
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +74,16 @@ class Suite:
     """The run fails when the target fails on a larger share of the samples."""
     seed: int = 0
     """Seed of the bootstrap."""
+    epochs: int = 1
+    """How often each sample is asked; the sample stays the unit of every interval."""
+    reducers: tuple[str, ...] = ("mean",)
+    """How a sample's scores of several epochs become one: mean, max, majority, pass@K."""
+    max_cost_usd: float | None = None
+    """The run stops before its calls, judges' included, cost more; never overspent beyond the calls in flight."""
+    cache: bool = False
+    """Whether answers of other runs to the very same calls may be used, and theirs be this run's."""
+    judge: Mapping[str, Any] = field(default_factory=dict)
+    """The model that judging scorers ask unless they name their own: options as of a gateway target."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without looking anything up; raises Invalid."""
@@ -70,6 +100,12 @@ class Suite:
             raise Invalid("A suite's concurrency and limit must be at least 1.")
         if not 0 <= self.max_error_rate <= 1:
             raise Invalid("A suite's max_error_rate lies between 0 and 1.")
+        if self.max_cost_usd is not None and self.max_cost_usd <= 0:
+            raise Invalid("A suite's max_cost_usd must be above 0.")
+        if self.epochs < 1 or not self.reducers:
+            raise Invalid("A suite needs at least one epoch and one reducer.")
+        for reducer in self.reducers:
+            check_reducer(reducer, self.epochs)
 
 
 def scorer_spec(value: Any) -> ScorerSpec:
@@ -102,6 +138,11 @@ def parse_suite(data: Any) -> Suite:
         if not isinstance(given, Sequence) or isinstance(given, str):
             raise Invalid("A suite's scorers must be a list.")
         values["scorers"] = tuple(scorer_spec(item) for item in given)
+    if "reducers" in values:
+        given = values["reducers"]
+        values["reducers"] = (given,) if isinstance(given, str) else tuple(given)
+    if not isinstance(values.get("judge", {}), Mapping):
+        raise Invalid("A suite's judge must be a mapping.", hint="Write judge: {model: NAME}.")
     if not isinstance(values.get("columns", Columns()), Columns):
         _known(values["columns"], Columns, "a suite's columns")
         values["columns"] = Columns(**values["columns"])
@@ -125,16 +166,37 @@ def _known(data: Any, cls: type, what: str) -> None:
             raise Invalid(f"Unknown key {key!r} in {what}.", hint=did_you_mean(str(key), names))
 
 
+_LATER = {"epochs": 1, "reducers": ("mean",), "max_cost_usd": None, "cache": False, "judge": {}}
+"""Keys that a record leaves out while they hold what they always held."""
+
+
+def _without_keys(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with keys given in the clear redacted, also those of judges inside them."""
+    return {
+        name: REDACTED
+        if name == "api_key" and isinstance(value, str)
+        else _without_keys(value)
+        if isinstance(value, Mapping)
+        else [_without_keys(one) if isinstance(one, Mapping) else one for one in value]
+        if isinstance(value, list | tuple)
+        else value
+        for name, value in options.items()
+    }
+
+
+def holds_a_key(suite: Suite) -> bool:
+    """Whether a key is given in the clear, to the target or to a judge."""
+    spec = to_spec(suite)
+    return REDACTED in str([spec["target"], spec["scorers"], spec.get("judge")])
+
+
 def to_spec(suite: Suite) -> dict[str, Any]:
     """Return the suite as JSON for the record: keys given in the clear are redacted."""
-    target = dict(suite.target)
-    if isinstance(target.get("api_key"), str):
-        target["api_key"] = REDACTED
-    return {
+    spec = {
         "name": suite.name,
         "dataset": suite.dataset,
-        "target": target,
-        "scorers": [{"name": scorer.name, **scorer.options} for scorer in suite.scorers],
+        "target": _without_keys(suite.target),
+        "scorers": [{"name": scorer.name, **_without_keys(scorer.options)} for scorer in suite.scorers],
         "split": suite.split,
         "limit": suite.limit,
         "system": suite.system,
@@ -143,3 +205,20 @@ def to_spec(suite: Suite) -> dict[str, Any]:
         "max_error_rate": suite.max_error_rate,
         "seed": suite.seed,
     }
+    for name, usual in _LATER.items():
+        value = getattr(suite, name)
+        if value != usual:
+            spec[name] = _without_keys(value) if isinstance(value, Mapping) else value
+    return spec
+
+
+def with_keys_of(recorded: Suite, given: Suite) -> Suite:
+    """Return a recorded suite with the keys that `given` has in the clear; parts that differ stay as recorded."""
+    kept, offered = to_spec(recorded), to_spec(given)
+    changes: dict[str, Any] = {}
+    if "api_key" in given.target:
+        changes["target"] = {**recorded.target, "api_key": given.target["api_key"]}
+    for name in ("judge", "scorers"):
+        if kept.get(name) == offered.get(name):
+            changes[name] = getattr(given, name)
+    return replace(recorded, **changes)

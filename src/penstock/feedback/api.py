@@ -1,4 +1,4 @@
-"""HTTP of feedback, under /api/v1/feedback."""
+"""HTTP of feedback, under /api/v1: judgements and the datasets made of them; score configs, tokens."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -9,13 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core import clock
 from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, WriteUow
-from penstock.feedback import collecting, service
+from penstock.feedback import collecting, score_config_api, service, token_api
 from penstock.feedback.collecting import Each
 from penstock.feedback.model import DatasetKind, Feedback, Kind
+from penstock.feedback.queues import api as queue_api
 from penstock.traces.model import Kind as TraceKind
 from penstock.traces.model import TraceFilters
 
-router = APIRouter(prefix="/feedback", tags=["feedback"])
+router = APIRouter(tags=["feedback"])
+router.include_router(score_config_api.router)
+router.include_router(token_api.router)
+router.include_router(queue_api.router)
 MOST_TRACES = 20_000
 """Traces that one request may put into a dataset; the command line takes any number."""
 
@@ -28,7 +32,11 @@ class NewFeedback(BaseModel):
     trace_id: str = Field(default="", description="x-penstock-trace-id of the answer")
     span_id: str | None = None
     request_id: str = Field(default="", description="x-request-id of the answer, instead of trace_id")
-    name: str = Field(description="thumb, rating, comment, correction, preference, or a score's own name")
+    response_id: str = Field(default="", description="`id` of a stored answer, instead of trace_id")
+    session: str = Field(default="", max_length=200, description="A whole session, instead of an answer")
+    name: str = Field(
+        description="thumb, rating, comment, correction, demonstration, preference, or a score's own name"
+    )
     value: Any
     comment: str = ""
     source: str = "user"
@@ -42,6 +50,7 @@ class FeedbackModel(BaseModel):
     id: str
     trace_id: str
     span_id: str | None
+    session: str
     name: str
     kind: Kind
     number: float | None
@@ -141,11 +150,12 @@ def _model(item: Feedback) -> FeedbackModel:
     return FeedbackModel.model_validate(msgspec.to_builtins(item))
 
 
-@router.get("")
+@router.get("/feedback")
 def list_feedback(
     uow: ReadUow,
     actor: CurrentActor,
     trace_id: str | None = None,
+    session: str | None = None,
     name: str | None = None,
     route: str | None = None,
     cursor: str | None = None,
@@ -153,19 +163,26 @@ def list_feedback(
 ) -> Page[FeedbackModel]:
     """List feedback, newest first."""
     found = service.list_feedback(
-        uow, actor, trace_id=trace_id, name=name, route=route, before=cursor, limit=limit + 1
+        uow,
+        actor,
+        trace_id=trace_id,
+        session=session,
+        name=name,
+        route=route,
+        before=cursor,
+        limit=limit + 1,
     )
     following = found[limit - 1].id if len(found) > limit else None
     return Page(items=[_model(item) for item in found[:limit]], next=following)
 
 
-@router.post("", status_code=201)
+@router.post("/feedback", status_code=201)
 def give_feedback(uow: WriteUow, actor: CurrentActor, new: NewFeedback) -> FeedbackModel:
     """Record a judgement."""
     return _model(service.give(uow, actor, **new.model_dump()))
 
 
-@router.post("/datasets", status_code=201)
+@router.post("/feedback/datasets", status_code=201)
 def build_dataset(home: HomeDep, actor: CurrentActor, new: NewDataset) -> BuiltDataset:
     """Make a dataset version from feedback."""
     version = service.build_dataset(home, actor, **new.model_dump())
@@ -174,7 +191,7 @@ def build_dataset(home: HomeDep, actor: CurrentActor, new: NewDataset) -> BuiltD
     )
 
 
-@router.post("/datasets/from-traces", status_code=201)
+@router.post("/feedback/datasets/from-traces", status_code=201)
 def collect_traces(home: HomeDep, actor: CurrentActor, wanted: TracesToDataset) -> CollectedDataset:
     """Add recorded calls to a dataset, each row linked to its trace."""
     where = wanted.where

@@ -1,5 +1,6 @@
 """`penstock feedback`: give, list and turn into datasets on the command line."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -7,9 +8,9 @@ import typer
 
 from penstock.core import console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
-from penstock.feedback import collecting, service
+from penstock.feedback import collecting, score_configs, service, tokens
 from penstock.feedback.collecting import Each
-from penstock.feedback.model import DatasetKind, Feedback
+from penstock.feedback.model import TEXTS, DatasetKind, Feedback, ScoreConfig, ScoreKind
 from penstock.traces.model import TraceFilters
 
 app = console.group("feedback", "Judgements about answers: give, list, make datasets of them.")
@@ -26,12 +27,16 @@ def said(item: Feedback) -> str:
 @app.command()
 @console.guarded
 def give(
-    trace_id: str,
+    trace_id: Annotated[str, typer.Argument(help="Trace id; with --session the name of a session.")],
     name: Annotated[
-        str, typer.Argument(help="thumb, rating, comment, correction, preference, or a score's name.")
+        str,
+        typer.Argument(
+            help="thumb, rating, comment, correction, demonstration, preference, or a score's name."
+        ),
     ],
     value: Annotated[str, typer.Argument(help="The value: JSON, or else text.")],
     span: Annotated[str | None, typer.Option("--span", help="Span id; default: the last model call.")] = None,
+    session: Annotated[bool, typer.Option("--session", help="About a whole session.")] = False,
     comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
     source: Annotated[str, typer.Option("--source", help="Who judged.")] = "reviewer",
     key: Annotated[str | None, typer.Option("--key", help="Idempotency key.")] = None,
@@ -41,7 +46,7 @@ def give(
 ) -> None:
     """Record a judgement about an answer."""
     given: Any = value
-    if name not in ("correction", "comment"):
+    if name not in TEXTS:
         try:
             given = msgspec.json.decode(value)
         except msgspec.DecodeError:
@@ -50,8 +55,9 @@ def give(
         item = service.give(
             uow,
             actor,
-            trace_id=trace_id,
+            trace_id="" if session else trace_id,
             span_id=span,
+            session=trace_id if session else "",
             name=name,
             value=given,
             comment=comment,
@@ -75,8 +81,13 @@ def list_feedback(
     """List feedback, newest first."""
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
         found = service.list_feedback(uow, actor, trace_id=trace, name=name, route=route, limit=limit)
-    lines = [(i.created_at.strftime("%Y-%m-%d %H:%M"), i.trace_id, i.name, said(i), i.source) for i in found]
-    console.emit(found, as_json, lambda: console.rows(["at", "trace", "name", "says", "source"], lines))
+    lines = [
+        (i.created_at.strftime("%Y-%m-%d %H:%M"), i.trace_id or i.session, i.name, said(i), i.source)
+        for i in found
+    ]
+    console.emit(
+        found, as_json, lambda: console.rows(["at", "trace or session", "name", "says", "source"], lines)
+    )
 
 
 @app.command()
@@ -135,3 +146,79 @@ def collect(
             f"Added {found.rows} rows of {found.traces} traces: {version.dataset}@{version.number} has {version.rows}."
         ),
     )
+
+
+def allowed(config: ScoreConfig) -> str:
+    """Return what values a score may have, on one line."""
+    if config.kind is ScoreKind.CATEGORICAL:
+        return ", ".join(config.options)
+    if config.kind is ScoreKind.BOOLEAN:
+        return "true, false"
+    low, high = ("…" if bound is None else f"{bound:g}" for bound in (config.low, config.high))
+    return f"{low} to {high}"
+
+
+@app.command()
+@console.guarded
+def score(
+    name: str,
+    kind: Annotated[ScoreKind, typer.Option("--kind", help="What values it has.")] = ScoreKind.NUMBER,
+    low: Annotated[float | None, typer.Option("--low", help="Least number.")] = None,
+    high: Annotated[float | None, typer.Option("--high", help="Greatest number.")] = None,
+    option: Annotated[list[str] | None, typer.Option("--option", help="A category; may be repeated.")] = None,
+    description: Annotated[str, typer.Option("--description", help="What it means.")] = "",
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the config instead.")] = False,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+) -> None:
+    """Say what values a score of this name may have."""
+    with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
+        if delete:
+            score_configs.delete_config(uow, actor, name=name)
+            console.note(f"{name} may be any number.")
+            return
+        config = score_configs.put_config(
+            uow,
+            actor,
+            name=name,
+            kind=kind,
+            low=low,
+            high=high,
+            options=option or [],
+            description=description,
+        )
+    console.note(f"{name}: {allowed(config)}.")
+
+
+@app.command()
+@console.guarded
+def scores(home: HomeOption = None, project: ProjectOption = "default", as_json: JsonOption = False) -> None:
+    """List what values the project's scores may have."""
+    with console.open_home(home, project) as (opened, actor), opened.read() as uow:
+        found = score_configs.list_configs(uow, actor)
+    lines = [(one.name, one.kind, allowed(one), one.description) for one in found]
+    console.emit(found, as_json, lambda: console.rows(["name", "kind", "values", "description"], lines))
+
+
+@app.command()
+@console.guarded
+def token(
+    trace_id: str,
+    name: Annotated[list[str] | None, typer.Option("--name", help="Feedback that it may give.")] = None,
+    hours: Annotated[float, typer.Option("--hours", help="How long it works.")] = 24,
+    subject: Annotated[str, typer.Option("--subject", help="The end user.")] = "",
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Print a token with which an end user may judge this one answer."""
+    with console.open_home(home, project) as (opened, actor), opened.read() as uow:
+        made, ends = tokens.make(
+            uow,
+            actor,
+            trace_id=trace_id,
+            names=name or tokens.NAMES,
+            subject=subject,
+            lifetime=timedelta(hours=hours),
+        )
+    console.emit({"token": made, "expires_at": ends}, as_json, lambda: made)

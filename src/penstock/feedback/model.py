@@ -29,12 +29,28 @@ class Kind(StrEnum):
     """A number, on whatever scale the caller uses."""
     SCORE = "score"
     """A number under a name of the caller's own."""
+    LABEL = "label"
+    """One of the options of a score config."""
     COMMENT = "comment"
     """A remark."""
     CORRECTION = "correction"
     """What the answer should have been."""
+    DEMONSTRATION = "demonstration"
+    """A good answer to what was asked, written without regard to the one that was given."""
     PREFERENCE = "preference"
     """Two answers, one chosen over the other."""
+
+
+TEXTS = (Kind.CORRECTION, Kind.COMMENT, Kind.DEMONSTRATION)
+"""Kinds whose value is a text of the caller's own."""
+
+
+class ScoreKind(StrEnum):
+    """What values a score may have."""
+
+    NUMBER = "number"
+    CATEGORICAL = "categorical"
+    BOOLEAN = "boolean"
 
 
 class DatasetKind(StrEnum):
@@ -43,24 +59,42 @@ class DatasetKind(StrEnum):
     PREFERENCE = "preference"
     """`{prompt, chosen, rejected}` from corrections and preferences."""
     SFT = "sft"
-    """`{prompt, completion}` from corrections."""
+    """`{prompt, completion}` from corrections and demonstrations."""
     ACCEPTED = "accepted"
     """`{prompt, completion}` from answers with a thumb up: for replay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreConfig:
+    """What values feedback of one name may have in a project."""
+
+    name: str
+    kind: ScoreKind
+    low: float | None = None
+    """Least value of a number; None: no bound."""
+    high: float | None = None
+    options: tuple[str, ...] = ()
+    """Of a categorical score, in the order they are shown."""
+    description: str = ""
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """One judgement about one answer."""
+    """One judgement about one answer, or about a whole session."""
 
     id: str
     trace_id: str
+    """Empty when it is about a session."""
     span_id: str | None
+    session: str
+    """Empty when it is about a trace."""
     name: str
     kind: Kind
     number: float | None
     """Of thumbs, ratings and scores."""
     text: str | None
-    """Of corrections and comments."""
+    """Of corrections, demonstrations, comments and labels."""
     chosen: str | None
     rejected: str | None
     """Of preferences."""
@@ -155,19 +189,77 @@ def _preference(value: Any) -> Value:
     return Value(Kind.PREFERENCE, chosen=chosen, rejected=rejected)
 
 
-def check_value(name: str, value: Any) -> Value:
-    """Return the checked value of feedback called `name`; raises Invalid that says what is wrong.
-
-    The names thumb, rating, comment, correction and preference have their own form; any other name is a score.
-    """
+def check_name(name: str) -> str:
+    """Return `name`; raises Invalid unless feedback may be called so."""
     if not _NAME.fullmatch(name):
         raise Invalid(
             f"{name!r} is not a name for feedback.", hint="Use lower-case letters, digits and . _ -."
         )
+    return name
+
+
+def check_value(name: str, value: Any, config: ScoreConfig | None = None) -> Value:
+    """Return the checked value of feedback called `name`; raises Invalid that says what is wrong.
+
+    The names thumb, rating, comment, correction, demonstration and preference have their own form; any other is a
+    score: a number, or what its `config` allows.
+    """
+    check_name(name)
     if name == Kind.THUMB:
         return Value(Kind.THUMB, number=_thumb(value))
-    if name in (Kind.CORRECTION, Kind.COMMENT):
+    if name in TEXTS:
         return Value(Kind(name), text=_text(name, value))
     if name == Kind.PREFERENCE:
         return _preference(value)
+    if config is not None:
+        return check_scored(config, value)
     return Value(Kind.RATING if name == Kind.RATING else Kind.SCORE, number=_number(name, value))
+
+
+FIXED_NAMES = frozenset(str(kind) for kind in (Kind.THUMB, Kind.PREFERENCE, *TEXTS))
+"""Names whose values have a form of their own, which no config changes."""
+MOST_OPTIONS = 100
+
+
+def check_config(config: ScoreConfig) -> ScoreConfig:
+    """Return `config`; raises Invalid for a fixed name, bounds that leave nothing, or options that do not fit."""
+    if check_name(config.name) in FIXED_NAMES:
+        raise Invalid(f"The values of {config.name!r} are fixed.", hint="Give the score another name.")
+    if config.kind is not ScoreKind.NUMBER and (config.low is not None or config.high is not None):
+        raise Invalid(f"Only numbers have a range; {config.name!r} is {config.kind}.")
+    for bound in (config.low, config.high):
+        if bound is not None and not math.isfinite(bound):
+            raise Invalid("A bound is a finite number.", hint="Leave it out for no bound.")
+    if config.low is not None and config.high is not None and config.low >= config.high:
+        raise Invalid(f"The range of {config.name!r} goes from {config.low:g} to {config.high:g}.")
+    if config.kind is ScoreKind.CATEGORICAL:
+        _check_options(config)
+    elif config.options:
+        raise Invalid(f"Only categorical scores have options; {config.name!r} is {config.kind}.")
+    return config
+
+
+def _check_options(config: ScoreConfig) -> None:
+    options = config.options
+    if not 2 <= len(options) <= MOST_OPTIONS or len(set(options)) != len(options):
+        raise Invalid(f"{config.name!r} needs 2 to {MOST_OPTIONS} different options.")
+    if not all(0 < len(option.strip()) <= 200 for option in options):
+        raise Invalid(f"An option of {config.name!r} has 1 to 200 characters.")
+
+
+def check_scored(config: ScoreConfig, value: Any) -> Value:
+    """Return the checked value of a score that `config` describes; raises Invalid."""
+    if config.kind is ScoreKind.CATEGORICAL:
+        if value not in config.options:
+            known = ", ".join(config.options)
+            raise Invalid(f"{value!r} is not an option of {config.name}.", hint=f"Use one of {known}.")
+        return Value(Kind.LABEL, text=str(value))
+    if config.kind is ScoreKind.BOOLEAN:
+        if not isinstance(value, bool):
+            raise Invalid(f"{config.name} is true or false, not {value!r}.")
+        return Value(Kind.SCORE, number=float(value))
+    number = _number(config.name, value)
+    if (config.low is not None and number < config.low) or (config.high is not None and number > config.high):
+        low, high = ("…" if bound is None else f"{bound:g}" for bound in (config.low, config.high))
+        raise Invalid(f"{config.name} goes from {low} to {high}; {number:g} lies outside.")
+    return Value(Kind.RATING if config.name == Kind.RATING else Kind.SCORE, number=number)

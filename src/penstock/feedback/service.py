@@ -1,49 +1,40 @@
 """The verbs of feedback."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock.core import clock, ids
-from penstock.core.errors import Invalid
-from penstock.core.home import Home
+from penstock.core.errors import Invalid, NotFound
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.datasets import service as datasets
-from penstock.datasets.model import DatasetVersion
 from penstock.feedback import store
-from penstock.feedback.answers import describe_call, find_answer
+from penstock.feedback.answers import describe_call
 from penstock.feedback.events import FeedbackGiven
 from penstock.feedback.model import (
-    Answer,
-    DatasetKind,
     Feedback,
-    Judged,
-    Kind,
-    Selection,
+    Value,
     check_ids,
     check_value,
 )
+from penstock.feedback.selecting import accepted, build_dataset, corrections, to_preference_rows, to_sft_rows
+from penstock.feedback.transcript import messages_of, text_of
 from penstock.traces import service as traces
 from penstock.traces.model import TraceScore
 
 _REQUEST_ID = re.compile(r"req_([0-9a-f]{32})([0-9a-f]{16})")
-NOT_RECORDED = "the answer is not recorded as text"
-SAME = "the correction says the same as the answer"
-SUPERSEDED = "a later one about the same answer counts"
-CORRECTED = "the answer was corrected"
 
 
-def give(
+def give(  # noqa: PLR0913 - each is a noun of its own, all by keyword, most with a default
     uow: UnitOfWork,
     actor: Actor,
     *,
     trace_id: str = "",
     span_id: str | None = None,
+    session: str = "",
     request_id: str = "",
+    response_id: str = "",
     name: str,
     value: Any,
     comment: str = "",
@@ -51,46 +42,102 @@ def give(
     subject: str = "",
     key: str | None = None,
 ) -> Feedback:
-    """Record a judgement about an answer and return it.
+    """Record a judgement about an answer or a session and return it.
 
-    The answer is named by `trace_id` (and `span_id`), or by the gateway's x-request-id when that carries them.
-    Its trace may arrive later. With a `key` that was used before, the first judgement is returned unchanged.
-    Raises Invalid for a malformed id, name or value.
+    The answer is named by `trace_id` (and `span_id`), by the gateway's x-request-id when that carries them, or by the
+    `response_id` (the answer's `id`) of a call that is stored; a session by its name. A trace may arrive later. With a
+    `key` that was used before, the first judgement is returned unchanged. Raises Invalid for a malformed id or name,
+    or a value that its form or the project's score config does not allow; NotFound for an unknown response.
     """
     uow.may(actor, "feedback.write", trace_id)
-    if not trace_id:
-        trace_id, span_id = ids_of_request(request_id)
-    check_ids(trace_id, span_id)
-    if len(comment) > 20_000 or len(source) > 100 or len(subject) > 200:
+    if not session:
+        trace_id, span_id = _answer_ids(uow, actor, (trace_id, span_id), request_id, response_id)
+    elif trace_id or request_id or response_id:
+        raise Invalid("Feedback is about a session or about an answer, not both.")
+    given = Given(name, check_value(name, value, store.config_named(uow.conn, actor.scope, name)))
+    given = replace(given, comment=comment, source=source, subject=subject, key=key)
+    return record(uow, actor, About(trace_id, span_id, session), given)
+
+
+def _answer_ids(
+    uow: UnitOfWork, actor: Actor, named: tuple[str, str | None], request_id: str, response_id: str
+) -> tuple[str, str | None]:
+    if named[0]:
+        return named
+    if response_id:
+        found = traces.find_response(uow, actor, response_id=response_id)
+        if found is None:
+            raise NotFound(
+                f"No stored call has the response id {response_id!r}.",
+                hint="Send x-penstock-trace-id or x-request-id, which need not be stored yet.",
+            )
+        return found
+    return ids_of_request(request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a judgement is about: a trace or one of its spans, or a session."""
+
+    trace_id: str
+    span_id: str | None = None
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A checked judgement and who gave it."""
+
+    name: str
+    value: Value
+    comment: str = ""
+    source: str = "user"
+    subject: str = ""
+    key: str | None = None
+
+
+def record(uow: UnitOfWork, actor: Actor, about: About, given: Given) -> Feedback:
+    """Store a checked judgement and return it, or the one that was given with the same key before."""
+    uow.may(actor, "feedback.write", about.trace_id)
+    if not about.session:
+        check_ids(about.trace_id, about.span_id)
+    if len(about.session) > 200:
+        raise Invalid("The name of a session has at most 200 characters.")
+    if len(given.comment) > 20_000 or len(given.source) > 100 or len(given.subject) > 200:
         raise Invalid(
             "The comment, source or subject is too long.", hint="Limits: 20000, 100 and 200 characters."
         )
-    checked = check_value(name, value)
-    if key is not None and (found := store.by_key(uow.conn, actor.scope, key)) is not None:
+    if given.key is not None and (found := store.by_key(uow.conn, actor.scope, given.key)) is not None:
         return found
-    route, user = describe_call(uow, actor, trace_id, span_id)
-    item = Feedback(
-        id=ids.new_id("fbk"),
-        trace_id=trace_id,
-        span_id=span_id,
-        name=name,
-        kind=checked.kind,
-        number=checked.number,
-        text=checked.text,
-        chosen=checked.chosen,
-        rejected=checked.rejected,
-        comment=comment,
-        source=source,
-        subject=subject or user,
-        route=route,
-        actor=actor.name,
-        key=key,
-        created_at=clock.now(),
-    )
-    if not store.insert(uow.conn, actor.scope, item) and key is not None:
-        return store.by_key(uow.conn, actor.scope, key) or item
+    item = _made(uow, actor, about, given)
+    if not store.insert(uow.conn, actor.scope, item) and given.key is not None:
+        return store.by_key(uow.conn, actor.scope, given.key) or item
     _tell(uow, actor, item)
     return item
+
+
+def _made(uow: UnitOfWork, actor: Actor, about: About, given: Given) -> Feedback:
+    value = given.value
+    route, user = ("", "") if about.session else describe_call(uow, actor, about.trace_id, about.span_id)
+    return Feedback(
+        id=ids.new_id("fbk"),
+        trace_id=about.trace_id,
+        span_id=about.span_id,
+        session=about.session,
+        name=given.name,
+        kind=value.kind,
+        number=value.number,
+        text=value.text,
+        chosen=value.chosen,
+        rejected=value.rejected,
+        comment=given.comment,
+        source=given.source,
+        subject=given.subject or user,
+        route=route,
+        actor=actor.name,
+        key=given.key,
+        created_at=clock.now(),
+    )
 
 
 def withdraw(uow: UnitOfWork, actor: Actor, *, id: str) -> None:
@@ -98,12 +145,15 @@ def withdraw(uow: UnitOfWork, actor: Actor, *, id: str) -> None:
     uow.may(actor, "feedback.write", id)
     gone = store.remove(uow.conn, actor.scope, id)
     if gone is not None:
-        traces.remove_score(uow, actor.scope, trace_id=gone.trace_id, ref=gone.id)
+        traces.remove_score(uow, actor.scope, trace_id=gone.trace_id, ref=gone.id)  # none for a session
         uow.audit(actor, "feedback.withdraw", id, trace_id=gone.trace_id, name=gone.name)
 
 
 def _tell(uow: UnitOfWork, actor: Actor, item: Feedback) -> None:
     """Let traces be found by it, link it to its trace, and say that it was given."""
+    if item.session:
+        uow.publish(FeedbackGiven(feedback_id=item.id, trace_id="", feedback_name=item.name), actor.scope)
+        return
     score = TraceScore(
         trace_id=item.trace_id, ref=item.id, origin="feedback", name=item.name, value=item.number
     )
@@ -129,6 +179,7 @@ def list_feedback(
     actor: Actor,
     *,
     trace_id: str | None = None,
+    session: str | None = None,
     name: str | None = None,
     route: str | None = None,
     before: str | None = None,
@@ -136,192 +187,9 @@ def list_feedback(
 ) -> list[Feedback]:
     """Return feedback, newest first; `before` is the id to go on from."""
     uow.may(actor, "feedback.read")
-    wanted = {"trace_id": trace_id, "name": name, "route": route}
+    wanted = {"trace_id": trace_id, "session": session, "name": name, "route": route}
     equal = {column: value for column, value in wanted.items() if value is not None}
     return store.newest(uow.conn, actor.scope, equal=equal, before=before, limit=limit)
-
-
-def _judged(
-    uow: UnitOfWork, actor: Actor, items: Iterable[Feedback], route: str | None, skipped: Counter[str]
-) -> list[Judged]:
-    found: list[Judged] = []
-    cache: dict[tuple[str, str | None], Answer | None] = {}
-    for item in items:
-        place = (item.trace_id, item.span_id)
-        if place not in cache:
-            cache[place] = find_answer(uow, actor, *place)
-        answer = cache[place]
-        if answer is None:
-            skipped[NOT_RECORDED] += 1
-        elif route is None or answer.route == route:
-            found.append(Judged(item, answer))
-    return found
-
-
-def _last_word(judged: Sequence[Judged], skipped: Counter[str]) -> list[Judged]:
-    """Keep the last judgement about each answer, in the order of the answers' first one."""
-    last: dict[tuple[str, str], Judged] = {}
-    for one in judged:
-        place = (one.answer.trace_id, one.answer.span_id)
-        skipped[SUPERSEDED] += place in last
-        last[place] = one
-    return list(last.values())
-
-
-def corrections(
-    uow: UnitOfWork,
-    actor: Actor,
-    *,
-    route: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> list[Judged]:
-    """Return the last correction of each answer together with the answer, oldest first."""
-    uow.may(actor, "feedback.read")
-    skipped: Counter[str] = Counter()
-    items = store.of_kinds(uow.conn, actor.scope, [Kind.CORRECTION], since=since, until=until)
-    return _last_word(_judged(uow, actor, items, route, skipped), skipped)
-
-
-def _prompt(answer: Answer) -> list[dict[str, Any]]:
-    return [dict(message) for message in answer.messages]
-
-
-def to_preference_rows(
-    uow: UnitOfWork,
-    actor: Actor,
-    *,
-    route: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Selection:
-    """Return `{id, prompt, chosen, rejected}` rows from corrections and preferences.
-
-    `prompt` is a list of `{role, content}`; a correction is chosen over the answer it corrects.
-    """
-    uow.may(actor, "feedback.read")
-    skipped: Counter[str] = Counter()
-    items = store.of_kinds(
-        uow.conn, actor.scope, [Kind.CORRECTION, Kind.PREFERENCE], since=since, until=until
-    )
-    used, rows = [], []
-    for one in _last_word(_judged(uow, actor, items, route, skipped), skipped):
-        chosen = one.feedback.chosen or one.feedback.text or ""
-        rejected = one.feedback.rejected or one.answer.text
-        if chosen == rejected:
-            skipped[SAME] += 1
-            continue
-        used.append(one)
-        rows.append(
-            {"id": one.feedback.id, "prompt": _prompt(one.answer), "chosen": chosen, "rejected": rejected}
-        )
-    return Selection(rows=tuple(rows), used=tuple(used), skipped=_counted(skipped))
-
-
-def to_sft_rows(
-    uow: UnitOfWork,
-    actor: Actor,
-    *,
-    route: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Selection:
-    """Return `{id, prompt, completion}` rows whose completion is the correction."""
-    uow.may(actor, "feedback.read")
-    skipped: Counter[str] = Counter()
-    items = store.of_kinds(uow.conn, actor.scope, [Kind.CORRECTION], since=since, until=until)
-    used = _last_word(_judged(uow, actor, items, route, skipped), skipped)
-    rows = [
-        {"id": one.feedback.id, "prompt": _prompt(one.answer), "completion": one.feedback.text or ""}
-        for one in used
-    ]
-    return Selection(rows=tuple(rows), used=tuple(used), skipped=_counted(skipped))
-
-
-def accepted(
-    uow: UnitOfWork,
-    actor: Actor,
-    *,
-    route: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Selection:
-    """Return `{id, prompt, completion}` rows of answers whose last thumb is up and that nobody corrected."""
-    uow.may(actor, "feedback.read")
-    skipped: Counter[str] = Counter()
-    scope = actor.scope
-    thumbs = store.of_kinds(uow.conn, scope, [Kind.THUMB], since=since, until=until)
-    fixes = store.of_kinds(uow.conn, scope, [Kind.CORRECTION], since=None, until=None)
-    corrected = {
-        (one.answer.trace_id, one.answer.span_id) for one in _judged(uow, actor, fixes, None, Counter())
-    }
-    used = []
-    for one in _last_word(_judged(uow, actor, thumbs, route, skipped), skipped):
-        if (one.answer.trace_id, one.answer.span_id) in corrected:
-            skipped[CORRECTED] += 1
-        elif one.feedback.number == 1.0:
-            used.append(one)
-    rows = [
-        {"id": one.feedback.id, "prompt": _prompt(one.answer), "completion": one.answer.text} for one in used
-    ]
-    return Selection(rows=tuple(rows), used=tuple(used), skipped=_counted(skipped))
-
-
-def _counted(skipped: Counter[str]) -> Mapping[str, int]:
-    return {reason: count for reason, count in sorted(skipped.items()) if count}
-
-
-_SELECT: Mapping[DatasetKind, Callable[..., Selection]] = {
-    DatasetKind.PREFERENCE: to_preference_rows,
-    DatasetKind.SFT: to_sft_rows,
-    DatasetKind.ACCEPTED: accepted,
-}
-
-
-def build_dataset(
-    home: Home,
-    actor: Actor,
-    *,
-    name: str,
-    kind: DatasetKind | str = DatasetKind.PREFERENCE,
-    route: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    splits: dict[str, float] | None = None,
-    seed: int = 0,
-    description: str = "",
-) -> DatasetVersion:
-    """Make a new version of the dataset `name` from feedback, linked to every trace and judgement it came from.
-
-    Raises Invalid for an unknown kind, or when nothing usable was given, with what was left out and why.
-    """
-    try:
-        wanted = DatasetKind(kind)
-    except ValueError as error:
-        known = ", ".join(DatasetKind)
-        raise Invalid(f"{kind!r} is not a kind of feedback dataset.", hint=f"Use one of {known}.") from error
-    with home.read() as uow:
-        uow.may(actor, "datasets.write", name)
-        selection = _SELECT[wanted](uow, actor, route=route, since=since, until=until)
-    if not selection.rows:
-        left = "; ".join(f"{count} left out: {reason}" for reason, count in selection.skipped.items())
-        raise Invalid(
-            f"There is no feedback to make {wanted} rows of. {left}".strip(),
-            hint="Give corrections or thumbs first.",
-        )
-    links = {Link("trace", one.answer.trace_id, "source") for one in selection.used}
-    links |= {Link("feedback", one.feedback.id, "label") for one in selection.used}
-    return datasets.ingest(
-        home,
-        actor,
-        name=name,
-        source=list(selection.rows),
-        key="id",
-        splits=splits,
-        seed=seed,
-        parents=sorted(links, key=lambda link: (link.kind, link.ref)),
-        description=description or f"{wanted} rows from feedback" + (f" on {route}" if route else ""),
-    )
 
 
 def export(uow: UnitOfWork, actor: Actor, subject: str) -> list[Feedback]:
@@ -344,3 +212,24 @@ def count(uow: UnitOfWork, actor: Actor) -> int:
     """Return how many judgements the project has."""
     uow.may(actor, "feedback.read")
     return store.count(uow.conn, actor.scope)
+
+
+__all__ = [
+    "About",
+    "Given",
+    "accepted",
+    "build_dataset",
+    "corrections",
+    "count",
+    "erase",
+    "export",
+    "give",
+    "ids_of_request",
+    "list_feedback",
+    "messages_of",
+    "record",
+    "text_of",
+    "to_preference_rows",
+    "to_sft_rows",
+    "withdraw",
+]

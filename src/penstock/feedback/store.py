@@ -17,11 +17,12 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    update,
 )
 
-from penstock.core.db import UtcTime, metadata, upsert
+from penstock.core.db import Json, UtcTime, metadata, upsert
 from penstock.core.scope import Scope
-from penstock.feedback.model import Feedback, Kind
+from penstock.feedback.model import Feedback, Kind, ScoreConfig, ScoreKind
 
 items = Table(
     "feedback_items",
@@ -32,6 +33,7 @@ items = Table(
     Column("key", String(200)),
     Column("trace_id", String(32), nullable=False),
     Column("span_id", String(16)),
+    Column("session", String(200), nullable=False, server_default=""),
     Column("name", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("number", Float),
@@ -48,6 +50,21 @@ items = Table(
     Index("ix_feedback_items_scope", "tenant", "project", "id"),
     Index("ix_feedback_items_trace", "tenant", "project", "trace_id"),
     Index("ix_feedback_items_subject", "tenant", "project", "subject"),
+    Index("ix_feedback_items_session", "tenant", "project", "session"),
+)
+
+configs = Table(
+    "feedback_score_configs",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("project", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("low", Float),
+    Column("high", Float),
+    Column("options", Json, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
 )
 
 _CHUNK = 500
@@ -56,6 +73,7 @@ _FIELDS = (
     "key",
     "trace_id",
     "span_id",
+    "session",
     "name",
     "kind",
     "number",
@@ -85,6 +103,13 @@ def insert(conn: Connection, scope: Scope, item: Feedback) -> bool:
     row = {name: getattr(item, name) for name in _FIELDS}
     row |= {"kind": str(item.kind), "tenant": scope.tenant, "project": scope.project}
     return upsert(conn, items, [row], keys=["tenant", "project", "key"]) > 0
+
+
+def rewrite(conn: Connection, scope: Scope, item: Feedback) -> None:
+    """Change what the item with this id says."""
+    said = ("kind", "number", "text", "chosen", "rejected", "comment", "created_at")
+    values = {name: getattr(item, name) for name in said} | {"kind": str(item.kind)}
+    conn.execute(update(items).where(_in(scope), items.c.id == item.id).values(values))
 
 
 def by_key(conn: Connection, scope: Scope, key: str) -> Feedback | None:
@@ -140,6 +165,12 @@ def of_traces(conn: Connection, scope: Scope, trace_ids: Sequence[str]) -> list[
     return sorted(found, key=lambda item: item.id)
 
 
+def of_session(conn: Connection, scope: Scope, session: str) -> list[Feedback]:
+    """Return everything about the session as a whole, oldest first."""
+    query = select(items).where(_in(scope), items.c.session == session).order_by(items.c.id)
+    return [_feedback(row) for row in conn.execute(query)]
+
+
 def erase_subject(conn: Connection, scope: Scope, subject: str) -> int:
     """Delete everything about or by the subject; returns how many items."""
     return conn.execute(delete(items).where(_in(scope), items.c.subject == subject)).rowcount
@@ -152,3 +183,40 @@ def count(conn: Connection, scope: Scope) -> int:
         conn.execute(query.where(items.c.tenant == scope.tenant, items.c.project == scope.project)).scalar()
         or 0
     )
+
+
+_CONFIG = ("name", "kind", "low", "high", "options", "description", "updated_at")
+
+
+def _configs_in(scope: Scope) -> ColumnElement[bool]:
+    return (configs.c.tenant == scope.tenant) & (configs.c.project == scope.project)
+
+
+def _config(row: Any) -> ScoreConfig:
+    values = {name: getattr(row, name) for name in _CONFIG}
+    return ScoreConfig(**{**values, "kind": ScoreKind(row.kind), "options": tuple(row.options)})
+
+
+def put_config(conn: Connection, scope: Scope, config: ScoreConfig) -> None:
+    """Store a score config in the place of one of the same name."""
+    row = {name: getattr(config, name) for name in _CONFIG}
+    row |= {"kind": str(config.kind), "options": list(config.options)}
+    row |= {"tenant": scope.tenant, "project": scope.project}
+    upsert(conn, configs, [row], keys=["tenant", "project", "name"], update=_CONFIG[1:])
+
+
+def config_named(conn: Connection, scope: Scope, name: str) -> ScoreConfig | None:
+    """Return the score config, or None."""
+    row = conn.execute(select(configs).where(_configs_in(scope), configs.c.name == name)).first()
+    return _config(row) if row else None
+
+
+def all_configs(conn: Connection, scope: Scope) -> list[ScoreConfig]:
+    """Return the project's score configs by name."""
+    query = select(configs).where(_configs_in(scope)).order_by(configs.c.name)
+    return [_config(row) for row in conn.execute(query)]
+
+
+def delete_config(conn: Connection, scope: Scope, name: str) -> bool:
+    """Delete a score config; returns whether there was one."""
+    return conn.execute(delete(configs).where(_configs_in(scope), configs.c.name == name)).rowcount > 0

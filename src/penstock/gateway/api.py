@@ -119,6 +119,9 @@ class NewRoute(BaseModel):
     breaker: BreakerModel = Field(default_factory=BreakerModel)
     shadow: ShadowModel | None = None
     arms: list[ArmModel] = Field(default_factory=list)
+    params: dict[str, Any] = Field(
+        default_factory=dict, description="Members that every request is given, whatever the caller says"
+    )
 
 
 class RouteModel(NewRoute):

@@ -29,6 +29,9 @@ from penstock.gateway.cache.cache import Cache
 from penstock.gateway.call import Call, Headers, Receive, Send
 from penstock.gateway.credentials import check_origin, key_parameter, scope_of, secret_of
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dividing.choosing import enter, with_members
+from penstock.gateway.dividing.copying import Copier
+from penstock.gateway.dividing.journal import ArmJournal
 from penstock.gateway.guarding.guarding import Guarding
 from penstock.gateway.guarding.transport import GuardTransport
 from penstock.gateway.limits.limiter import Limiter
@@ -36,6 +39,8 @@ from penstock.gateway.measuring import Measurer
 from penstock.gateway.opening import Opener
 from penstock.gateway.paths import GEMINI_PREFIX, MODELS, PLACES, PREFIX, Place, listed_model, place_of
 from penstock.gateway.pipeline import DEFAULT_MODELS, Pipeline, require_members
+from penstock.gateway.prompting.expanding import Prompting, PromptSplits
+from penstock.gateway.prompting.shelf import Shelf
 from penstock.gateway.relaying import Relayer
 from penstock.gateway.responses.app import ResponsesApp
 from penstock.gateway.responses.storing import ResponseStore
@@ -47,6 +52,7 @@ from penstock.gateway.telemetry import Telemetry
 from penstock.gateway.tracing import Recorder
 from penstock.gateway.upstream.client import UpstreamClient
 from penstock.gateway.upstream.pool import PoolLimits
+from penstock.gateway.waiting.waking import Waker
 from penstock.gateway.watch import SnapshotWatch
 from penstock.guardrails import service as guardrails
 from penstock.traces.service import PriceTable
@@ -75,14 +81,17 @@ class GatewayApp:
     def __init__(self, home: Home, recorder: Recorder, *, client: UpstreamClient | None = None) -> None:
         """Load the configuration of `home`; raises what reading the store raises."""
         self._settings = home.settings.section(GatewaySettings)
-        self._telemetry = Telemetry(recorder, capture=self._settings.capture_bodies)
+        self._journal = ArmJournal(home)
+        self._telemetry = Telemetry(recorder, capture=self._settings.capture_bodies, journal=self._journal)
         self._guard_transport = GuardTransport()
         self._guarding = Guarding(
             partial(guardrails.load_current, home),
             self._guard_transport,
             revision=partial(guardrails.revision, home),
         )
-        self._watch = SnapshotWatch(home, also=self._guarding.refresh)
+        shelf = Shelf(home)
+        self._prompting = Prompting(shelf, self._prompt_splits)
+        self._watch = SnapshotWatch(home, also=(self._guarding.refresh, shelf.refresh, self._journal.flush))
         self._publisher = HealthPublisher(home, self._watch.health)
         self._home = home
         self._files = FilesApp(home)
@@ -113,11 +122,14 @@ class GatewayApp:
                 limits=limits, check_address=_check_address
             )
             record, price = self._telemetry.record, self._billing.price
-            opener = Opener(client, self._settings.max_answer_mb * 1024 * 1024)
-            self._relayer = Relayer(opener, self._settings, record=record, price=price)
+            opener = Opener(
+                client, self._settings.max_answer_mb * 1024 * 1024, Waker(self._home, self._watch)
+            )
+            self._responses = ResponseStore(self._home)
+            copier = Copier(self._route, self._guarding, self._responses)
+            self._relayer = Relayer(opener, self._settings, record=record, price=price, copier=copier)
             self.cache.embed = Measurer(opener, self._watch, record=record, price=price).embed
             self._guard_transport.client = client
-            self._responses = ResponseStore(self._home)
             self._pipeline = Pipeline(
                 self._relayer, self._billing, self.cache, guarding=self._guarding, responses=self._responses
             )
@@ -136,6 +148,7 @@ class GatewayApp:
         if self._client is not None:
             await self._client.close()
             await asyncio.to_thread(self._close)
+        await asyncio.to_thread(self._journal.flush)
         self._client = self._relayer = self._pipeline = self._responses = self._guard_transport.client = None
 
     def _open(self) -> None:
@@ -226,7 +239,7 @@ class GatewayApp:
             raise _WrongMethod(f"{call.path} does not take {method}.", hint="Use POST.")
         call.operation = operation
         await self._admit(call)
-        body = await self._body(call)
+        body = await self._prompting.expand(call, await self._body(call), operation)
         envelope = call.envelope = Envelope(
             body, model=place.model, stream=place.stream, default=DEFAULT_MODELS.get(operation, "")
         )
@@ -234,6 +247,10 @@ class GatewayApp:
         call.user = user_of(call.headers, envelope)
         route = await self._route(call, envelope.model)
         call.route = route.name
+        if route.members:
+            envelope = with_members(call, envelope, route.members)
+        if route.split is not None and call.arm is None:
+            route, envelope = enter(call, route, route.split, envelope)
         assert self._pipeline is not None
         await self._pipeline.run(call, route, envelope, operation)
 
@@ -300,6 +317,9 @@ class GatewayApp:
             hint=hint,
             details={"code": "model_not_found", "param": "model"},
         )
+
+    def _prompt_splits(self, call: Call) -> PromptSplits:
+        return self._table(call).prompts
 
     def _table(self, call: Call) -> Table:
         assert call.scope is not None

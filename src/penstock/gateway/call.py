@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from penstock.core import clock, ids
 from penstock.core.http.families import Family
@@ -13,7 +13,7 @@ from penstock.gateway.hooks import AnswerHook
 from penstock.gateway.limits.ticket import Ticket
 from penstock.gateway.model import Operation
 from penstock.gateway.outcome import Outcome
-from penstock.gateway.routing.live import LiveTarget
+from penstock.gateway.routing.live import LiveShadow, LiveTarget, Placed
 from penstock.gateway.snapshot import Caller
 
 Message = MutableMapping[str, Any]
@@ -30,14 +30,22 @@ WATCH_AFTER_SECONDS = 0.25
 """Calls that take longer are watched for a caller who leaves; shorter ones are over before it matters."""
 
 
+class Rewritten(NamedTuple):
+    """A copy of the call with another version of the prompt that the call names."""
+
+    shadow: LiveShadow
+    write: Callable[[], Awaitable[tuple[bytes, str]]]
+    """Returns the request with that version filled in, and what the version is called."""
+
+
 class Call(Outcome):
     """The state of one request. `ids` and times are set at once, the rest as the call gets there."""
 
     __slots__ = (
-        "body_by", "caller", "envelope", "extra", "family", "gone", "headers", "hook", "key", "last_sent",
-        "operation", "parent_id", "path", "ping_seconds", "pinging", "read_at", "receive", "request_id", "restores",
-        "route", "scope", "send", "span_id", "stalled", "start_ns", "started", "target", "task", "ticket",
-        "trace_id", "user", "watcher",
+        "arm", "body_by", "caller", "envelope", "extra", "family", "gone", "headers", "hook", "key", "last_sent",
+        "operation", "parent_id", "path", "ping_seconds", "pinging", "prompt", "read_at", "receive", "request_id",
+        "restores", "rewritten", "route", "scope", "send", "span_id", "stalled", "start_ns", "started", "target",
+        "task", "ticket", "trace_id", "unguarded", "user", "watcher",
     )  # fmt: skip
 
     def __init__(self, path: str, family: Family, headers: Headers, receive: Receive, send: Send) -> None:
@@ -59,9 +67,15 @@ class Call(Outcome):
         self.scope: Scope | None = None
         self.envelope: Envelope | None = None
         self.route = ""
+        self.prompt: str | None = None
+        """`name@version` of the managed prompt that was filled in."""
         self.target: LiveTarget | None = None
+        self.arm: Placed | None = None
+        """The call's place in a release that divides it."""
         self.started = False
         """Whether the answer's head went out, so that errors can no longer be an HTTP status."""
+        self.rewritten: Rewritten | None = None
+        self.unguarded: Envelope | None = None  # the request before guards changed it, where they look at it
         self.user: str | None = None
         """The end user the caller names."""
         self.ticket: Ticket | None = None

@@ -39,6 +39,11 @@ def batch_handlers(make_recorder: Callable[[Home], ClosingRecorder]) -> dict[str
 
     Give them to workers of their own (`batch_workers` says how many): a batch may take a day.
     """
+    return jobs.handlers(opener(make_recorder))
+
+
+def opener(make_recorder: Callable[[Home], ClosingRecorder]) -> jobs.OpenGateway:
+    """Return what opens the gateway in the running event loop, for the calls of a job in its creator's name."""
 
     @asynccontextmanager
     async def open_gateway(home: Home, actor: Actor) -> AsyncIterator[RunCall]:
@@ -56,7 +61,7 @@ def batch_handlers(make_recorder: Callable[[Home], ClosingRecorder]) -> dict[str
             await gateway.stop()
             await asyncio.to_thread(recorder.close)
 
-    return jobs.handlers(open_gateway)
+    return open_gateway
 
 
 def batch_workers(home: Home) -> int:

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 STRATEGIES = ("weighted", "fallback", "least_latency", "least_busy", "cheapest", "sticky")
 STICKY_BY = ("user", "session", "key")
 LOCAL = "local"
@@ -107,6 +109,70 @@ class Arm:
     weight: float = 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitArm:
+    """One side of a split. What it does not set stays as the route, or the caller, has it."""
+
+    name: str
+    weight: float
+    """Share of the traffic; of an arm that is a `shadow`, the share of the calls that is copied for it."""
+    targets: tuple[Target, ...] = ()
+    """In the place of the route's own."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Members that every request is given, whatever the caller says."""
+    version: int | None = None
+    """Version of the prompt."""
+    shadow: bool = False
+    """Its answers go to the trace alone."""
+    max_in_flight: int = 10
+    """Copies of a `shadow` at once, per web process."""
+    usd_per_day: float | None = None
+    """What the copies of a `shadow` may cost in a UTC day, per web process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How the calls of a route, or those that name a prompt by a label, are divided while a release runs."""
+
+    release: str
+    """Id of the release; hashed with what sticks, so that each release divides people anew."""
+    arms: tuple[SplitArm, ...]
+    """The first is the control."""
+    route: str = ""
+    prompt: str = ""
+    prompt_id: str = ""
+    label: str = ""
+    phase: int = 0
+    """Counts up with every change of the shares, so that no two are mixed up."""
+    sticky_by: str = "user"
+    """user, session, key, or call: who stays in an arm. A call without one is divided by its trace."""
+
+    @property
+    def subject(self) -> str:
+        """What is divided: there is at most one split of it."""
+        return f"route:{self.route}" if self.route else f"prompt:{self.prompt}:{self.label}"
+
+
+class ArmOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one call in an arm. None is what cannot be said of it."""
+
+    phase: int
+    arm: str
+    trace_id: str
+    span_id: str
+    unit: str = ""
+    """Who was divided (a hash of the name); empty for a call that stands alone."""
+    pair: str = ""
+    """The same on a call and its copy."""
+    failed: bool = False
+    guarded: bool = False
+    """Whether a guard had something to say."""
+    latency_s: float | None = None
+    first_token_s: float | None = None
+    cost_usd: float | None = None
+    output_tokens: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A public model name's plan: which targets, in what manner.
@@ -139,6 +205,8 @@ class Route:
     shadow: Shadow | None = None
     arms: tuple[Arm, ...] = ()
     """An A/B test: each caller belongs to one arm, whose targets take the place of `targets`."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Members that every request is given, whatever the caller says: `{"temperature": 0.2}`."""
 
     def groups(self) -> Iterator[tuple[Target, ...]]:
         """Yield each list of targets a call may be given."""

@@ -8,6 +8,7 @@ from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.dialects.estimates import ADVICE, ESTIMATES
 from penstock.gateway.hooks import AnswerHook
 from penstock.gateway.model import Operation, Usage
+from penstock.gateway.ports import Asleep
 from penstock.gateway.routing.breaker import Permit
 from penstock.gateway.routing.live import LiveTarget
 from penstock.gateway.routing.refusals import blames_target, clean, refusal, retry_after_of
@@ -15,6 +16,7 @@ from penstock.gateway.upstream.client import Transport
 from penstock.gateway.upstream.errors import TimedOut
 from penstock.gateway.upstream.request import Request
 from penstock.gateway.upstream.response import Response
+from penstock.gateway.waiting.waking import Waker
 
 MAX_ERROR_BYTES = 256 * 1024
 LONGEST_LIMIT = 60.0
@@ -111,8 +113,10 @@ class Estimated(Opened):
 class Opener:
     """Asks targets."""
 
-    def __init__(self, client: Transport, max_answer: int) -> None:
+    def __init__(self, client: Transport, max_answer: int, waker: Waker | None = None) -> None:
+        """`waker` lets callers wait for deployments that sleep; without it they are told that it does."""
         self._client = client
+        self._waker = waker
         self._max_answer = max_answer
 
     async def open(self, call: Call, target: LiveTarget, envelope: Envelope, operation: Operation) -> Opened:
@@ -127,7 +131,7 @@ class Opener:
         body = dialect.request(envelope, target.model)
         if provider.prepare is not None:
             await provider.prepare(self._client)
-        request = _request(call, target, operation, body)
+        request = await self._request(call, target, operation, body)
         if provider.gate is not None:
             await provider.gate.enter()
         now = clock.monotonic()
@@ -154,6 +158,27 @@ class Opener:
             opened.close(error)
             raise
         return opened
+
+    async def _request(self, call: Call, target: LiveTarget, operation: Operation, body: bytes) -> Request:
+        try:
+            return _request(call, target, operation, body)
+        except Asleep as asleep:
+            if self._waker is None:
+                raise
+            return await self._awoken(call, target, operation, body, asleep=asleep)
+
+    async def _awoken(
+        self, call: Call, target: LiveTarget, operation: Operation, body: bytes, *, asleep: Asleep
+    ) -> Request:
+        """Return the request to a deployment that slept; every look has what is left of its patience."""
+        assert self._waker is not None
+        deadline, provider = clock.monotonic() + asleep.patience, target.provider
+        while True:
+            provider = await self._waker.wait(provider, asleep)
+            try:
+                return _request(call, target._replace(provider=provider), operation, body)
+            except Asleep:
+                asleep.patience = deadline - clock.monotonic()
 
 
 def _estimated(call: Call, target: LiveTarget, envelope: Envelope, operation: Operation) -> Estimated:

@@ -91,6 +91,7 @@ class Pipeline:
     async def _guarded(
         self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation, guards: Guards
     ) -> None:
+        call.unguarded = envelope
         try:
             sent = await guards.admit(call, envelope, operation)
             await self._carry(call, route, sent, operation, guards=guards)
@@ -108,7 +109,10 @@ class Pipeline:
         guards: Guards | None = None,
     ) -> None:
         # What is kept holds stand-ins, as does the request by which it is found: each caller gets his own originals.
-        plan = self._plan(call, route, envelope, operation, "" if guards is None else guards.stand_ins)
+        variant = "" if guards is None else guards.stand_ins
+        if call.arm is not None:  # an answer of one arm is none of another's
+            variant = f"{variant}\0{call.arm.split.release}/{call.arm.name}"
+        plan = self._plan(call, route, envelope, operation, variant)
         if plan is not None and await self._from_cache(call, plan, envelope, operation, guards=guards):
             return
         await self._relayer.run(call, route, envelope, operation)
@@ -118,12 +122,12 @@ class Pipeline:
                 await plan.keep(body, streamed=envelope.stream)
 
     def _plan(
-        self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation, stand_ins: str
+        self, call: Call, route: LiveRoute, envelope: Envelope, operation: Operation, variant: str
     ) -> CachePlan | None:
         assert call.scope is not None
         key = call.caller.key_id if call.caller is not None else None
         return self._cache.plan(
-            call.scope, route.name, key, operation, call.headers, envelope, variant=stand_ins
+            call.scope, route.name, key, operation, call.headers, envelope, variant=variant
         )
 
     async def _from_cache(

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from penstock.core.errors import Unavailable
 from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.model import Operation
 from penstock.gateway.upstream.client import Transport
@@ -22,6 +23,18 @@ class ProviderConfig:
     """Whether it may connect to private and loopback addresses."""
     endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Deployment name → live addresses; only for the kind `local`."""
+    patience: Mapping[str, float] = field(default_factory=dict)
+    """Deployment name → seconds that callers wait when it has no address; only for the kind `local`."""
+
+
+class Asleep(Unavailable):
+    """The deployment has no replica now, and starts one when somebody waits for it."""
+
+    def __init__(self, model: str, patience: float) -> None:
+        super().__init__(f"The deployment {model!r} is asleep.", retry_after=2)
+        self.model = model
+        self.patience = patience
+        """Seconds to wait at most."""
 
 
 class Provider(Protocol):

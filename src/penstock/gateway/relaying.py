@@ -9,6 +9,7 @@ from penstock.core.errors import PenstockError, Upstream
 from penstock.gateway.asking import user_of
 from penstock.gateway.call import Call
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dividing.copying import Copier
 from penstock.gateway.model import Operation
 from penstock.gateway.opening import Opened, Opener
 from penstock.gateway.routing.attempts import Attempts
@@ -24,12 +25,20 @@ OfCall = Callable[[Call], None]
 class Relayer:
     """Runs calls against providers. `close` it when its event loop ends."""
 
-    def __init__(self, opener: Opener, settings: GatewaySettings, *, record: OfCall, price: OfCall) -> None:
-        """`record` is given the copies of calls that routes with a shadow make, `price` every call that is answered."""
+    def __init__(
+        self,
+        opener: Opener,
+        settings: GatewaySettings,
+        *,
+        record: OfCall,
+        price: OfCall,
+        copier: Copier,
+    ) -> None:
+        """`record` is given the copies that `copier` makes of calls, `price` every call that is answered."""
         self._price = price
         self._settings = settings
         self._opener = opener
-        self._shadows = Shadows(self._opener, record=record, price=price)
+        self._shadows = Shadows(self._opener, copier, record=record, price=price)
         self._dice = Random(ids.new_span_id())
         self._loop = asyncio.get_running_loop()
 
@@ -72,10 +81,12 @@ class Relayer:
                 arm = route.arms.order(token)[0]
                 call.notes["arm"] = arm.name
                 picker = arm.picker
-        if route.shadow is not None:
-            self._shadows.copy(call, route.shadow, envelope, operation)
         order, now = picker.order(token), clock.monotonic()
         first = order[0]
+        if (shadow := route.shadow) is not None:
+            self._shadows.copy(call, shadow, envelope, operation, first=first)
+        if call.rewritten is not None:
+            self._shadows.copy(call, call.rewritten.shadow, envelope, operation, first=first)
         if route.hedge_after is None and first.health.limited_until <= now and not first.breaker.refuses(now):
             # The way of nearly all calls, without the machinery for the others.
             call.target, call.attempts = first, 1

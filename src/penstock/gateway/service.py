@@ -21,6 +21,12 @@ from penstock.gateway.limits import service as limits
 from penstock.gateway.model import NamedRoute, Provider, Route
 from penstock.gateway.ports import ProviderConfig
 from penstock.gateway.routing.checking import checked
+from penstock.gateway.splits.service import (
+    delete_split,
+    forget_outcomes,
+    put_split,
+    take_outcomes,
+)
 from penstock.gateway.tables import PROVIDER_KEYS, check_table, route_from_table
 from penstock.guardrails import service as guardrails
 
@@ -283,23 +289,27 @@ def delete_route(uow: UnitOfWork, actor: Actor, name: str) -> None:
 # -- endpoints of local models -----------------------------------------------------------------------------
 
 
-def set_endpoint(uow: UnitOfWork, name: str, urls: Sequence[str], *, scope: Scope | None = None) -> None:
+def set_endpoint(
+    uow: UnitOfWork, name: str, urls: Sequence[str], *, scope: Scope | None = None, patience: float = 0.0
+) -> None:
     """Set the live addresses of the deployment `name`; an empty list takes it out of service.
 
-    Called by serving's reconciler, so nobody's permission is asked. Raises Denied unless the addresses may be called.
+    With `patience`, callers wait so many seconds for an address where there is none (see `waiting.service`). Called by
+    serving's reconciler, so nobody's permission is asked. Raises Denied unless the addresses may be called.
     """
     for url in urls:
         net.check_url(url, allow_private=True, resolve_host=False)
-    place = scope or Scope()
-    if store.list_endpoints(uow.conn, place).get(name, ()) == tuple(urls):
+    place, wanted = scope or Scope(), store.Endpoint(tuple(urls), patience)
+    if store.list_endpoints(uow.conn, place).get(name, store.Endpoint((), 0.0)) == wanted:
         return
-    store.put_endpoint(uow.conn, place, name, urls, clock.now())
+    store.put_endpoint(uow.conn, place, name, wanted, clock.now())
     uow.bump(TOPIC)
 
 
 def list_endpoints(uow: UnitOfWork, *, scope: Scope | None = None) -> dict[str, tuple[str, ...]]:
     """Return deployment name → live addresses."""
-    return store.list_endpoints(uow.conn, scope or Scope())
+    found = store.list_endpoints(uow.conn, scope or Scope())
+    return {name: endpoint.urls for name, endpoint in found.items() if endpoint.urls}
 
 
 # -- configuration as code ---------------------------------------------------------------------------------
@@ -359,3 +369,28 @@ def _planned(
         change, made = _planned_route(uow, actor, name, route, known, wanted)
         out.append((change, made, ""))
     return out
+
+
+__all__ = [
+    "TABLES",
+    "TOPIC",
+    "apply",
+    "build",
+    "delete_provider",
+    "delete_route",
+    "delete_split",
+    "forget_outcomes",
+    "get_provider",
+    "get_route",
+    "key_purpose",
+    "list_endpoints",
+    "list_providers",
+    "list_routes",
+    "open_key",
+    "plan",
+    "put_provider",
+    "put_route",
+    "put_split",
+    "set_endpoint",
+    "take_outcomes",
+]

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from penstock.core import clock, log
 from penstock.core.errors import PenstockError, Upstream
 from penstock.gateway.call import Call, Message
+from penstock.gateway.dialects.base import Relay
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dividing.copying import Copied, Copier
+from penstock.gateway.dividing.journal import LEFT
 from penstock.gateway.model import Operation
 from penstock.gateway.opening import Opened, Opener
-from penstock.gateway.routing.live import LiveShadow
+from penstock.gateway.routing.live import LiveShadow, LiveTarget
 
 _log = log.get("gateway")
 NS_PER_DAY = 86_400 * 1_000_000_000
@@ -19,50 +22,76 @@ class Shadows:
     """Runs copies in tasks of their own. Each is its own span, a child of the call's, with `gateway.shadow`."""
 
     def __init__(
-        self, opener: Opener, *, record: Callable[[Call], None], price: Callable[[Call], None]
+        self,
+        opener: Opener,
+        copier: Copier,
+        *,
+        record: Callable[[Call], None],
+        price: Callable[[Call], None],
     ) -> None:
         self._opener = opener
+        self._copier = copier
         self._price = price
         self._record = record
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def copy(self, call: Call, shadow: LiveShadow, envelope: Envelope, operation: Operation) -> None:
-        """Start a copy unless a limit is reached; returns at once."""
+    def copy(
+        self, call: Call, shadow: LiveShadow, envelope: Envelope, operation: Operation, *, first: LiveTarget
+    ) -> None:
+        """Start a copy unless a limit is reached; returns at once. `first` is where the call goes."""
         if not shadow.state.wants(shadow.limits, call.start_ns // NS_PER_DAY):
             return
         shadow.state.in_flight += 1
         made = _copy_of(call, envelope, operation)
-        task = asyncio.ensure_future(self._run(made, shadow, envelope, operation))
+        if shadow.arm and call.arm is not None:
+            made.arm = call.arm._replace(name=shadow.arm)
+            made.notes |= {"arm": shadow.arm, "release": call.arm.split.release}
+        task = asyncio.ensure_future(self._run(call, made, shadow, envelope, first=first))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, made: Call, shadow: LiveShadow, envelope: Envelope, operation: Operation) -> None:
-        made.target = shadow.target
-        made.attempts = 1
-        failure: BaseException | None = None
-        opened: Opened | None = None
+    async def _run(
+        self, call: Call, made: Call, shadow: LiveShadow, envelope: Envelope, *, first: LiveTarget
+    ) -> None:
         try:
-            opened = await self._opener.open(made, shadow.target, envelope, operation)
-            await _read(made, opened)
-            made.status = 200
-        except asyncio.CancelledError as error:
-            failure = error
-            made.error = "The gateway stopped before the copy was complete."
+            copied = await self._copier.copied(call, made, shadow, envelope, first=first)
+            try:
+                await self._ask(made, copied)
+            finally:
+                if copied.guards is not None:
+                    copied.guards.close(made)
+        except asyncio.CancelledError:
+            made.status, made.error = LEFT, "The gateway stopped before the copy was complete."
         except PenstockError as error:
-            failure = error
             made.status, made.error = error.status, str(error)
-        except Exception as error:  # noqa: BLE001 - a copy that fails is never the call's trouble
-            failure = error
+        except Exception:  # noqa: BLE001 - a copy that fails is never the call's trouble
             _log.exception("the copy of call %s failed", made.request_id)
             made.status, made.error = 500, "Something went wrong inside Penstock."
         finally:
-            if opened is not None:
-                opened.close(failure)
             shadow.state.in_flight -= 1
-            made.end_ns = max(made.start_ns, clock.now_ns())
+            made.end_ns = max(made.start_ns, made.end_ns or clock.now_ns())
             made.close()
             self._charge(made, shadow)
             self._record(made)
+
+    async def _ask(self, made: Call, copied: Copied) -> None:
+        assert made.operation is not None
+        made.target, made.attempts = copied.target, 1
+        failure: BaseException | None = None
+        opened: Opened | None = None
+        try:
+            opened = await self._opener.open(made, copied.target, copied.envelope, made.operation)
+            await _read(made, opened)
+            made.status = 200
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            if opened is not None:
+                opened.close(failure)
+        made.end_ns = clock.now_ns()
+        if copied.guards is not None:
+            await copied.guards.afterwards(made)
 
     def _charge(self, made: Call, shadow: LiveShadow) -> None:
         """Count what the copy cost against the day's limit."""
@@ -73,9 +102,8 @@ class Shadows:
             shadow.state.spent += made.cost.usd
         elif shadow.limits.usd_per_day is not None and not shadow.state.unpriced:
             shadow.state.unpriced = True
-            _log.warning(
-                "copies to %s stop: its price is unknown, so usd_per_day cannot be kept", shadow.target.label
-            )
+            label = made.target.label if made.target is not None else "nobody"
+            _log.warning("copies to %s stop: its price is unknown, so usd_per_day cannot be kept", label)
 
     async def close(self) -> None:
         """Cut what is under way."""
@@ -105,24 +133,34 @@ async def _discard(message: Message) -> None:
 
 
 async def _read(made: Call, opened: Opened) -> None:
-    answer, relay, response = opened.answer, opened.relay, opened.response
+    answer, relay, hook = opened.answer, opened.relay, made.hook
     made.answered = True
     if answer is not None:
         made.usage, made.answer_model = answer.usage, answer.model
-        made.output = lambda: answer.body
+        if hook is not None:
+            answer = await hook.answer(answer)
+        body = answer.body
+        made.output = (lambda: body) if hook is None else hook.recorded
         return
-    assert relay is not None and response is not None
+    assert relay is not None
     made.output, made.first_ns = relay.output, opened.first_ns
     try:
-        while not relay.complete:
-            data = await response.next()
-            if data is None:
-                relay.finish()
-            else:
-                relay.feed(data)
-            if relay.fault is not None:
-                opened.check_fault()
-            if data is None and not relay.complete:
-                raise Upstream("The provider ended the stream before the answer was complete.")
+        stream = await _collected(opened, relay)
+        if hook is not None and hook.holds:
+            await hook.release(stream)
     finally:
         made.usage, made.answer_model = relay.usage, relay.model
+
+
+async def _collected(opened: Opened, relay: Relay) -> bytes:
+    """Return the whole stream; raises the error that it broke with."""
+    response, parts = opened.response, [opened.first]
+    assert response is not None
+    while not relay.complete:
+        data = await response.next()
+        parts.append(relay.finish() if data is None else relay.feed(data))
+        if relay.fault is not None:
+            opened.check_fault()
+        if data is None and not relay.complete:
+            raise Upstream("The provider ended the stream before the answer was complete.")
+    return b"".join(parts)

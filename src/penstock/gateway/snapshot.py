@@ -20,7 +20,7 @@ from penstock.gateway.ports import prepare_of
 from penstock.gateway.routing import build
 from penstock.gateway.routing.gate import Gate
 from penstock.gateway.routing.health import HealthRegistry
-from penstock.gateway.routing.live import LiveProvider, LiveRoute
+from penstock.gateway.routing.live import LiveProvider, LiveRoute, LiveSplit
 from penstock.gateway.settings import GatewaySettings
 from penstock.gateway.upstream.request import Timeouts
 
@@ -56,6 +56,8 @@ class Table:
 
     routes: Mapping[str, LiveRoute] = field(default_factory=dict)
     providers: Mapping[str, LiveProvider] = field(default_factory=dict)
+    prompts: Mapping[tuple[str, str], LiveSplit] = field(default_factory=dict)
+    """(name or id, label) of prompts that a release divides; empty nearly always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +157,24 @@ class _Builder:
         seen = {named.name: named for owner, named in self._all.routes if owner == default} | own
         builder = build.RouteBuilder(scope, providers, seen, self._health)
         built = {name: route for name in own if (route := builder.build(name)) is not None}
-        return Table({**shared.routes, **built}, providers)
+        prompts = dict[tuple[str, str], LiveSplit]()
+        for owner, split in self._all.splits:
+            if owner != scope:
+                continue
+            if split.prompt:
+                divided = builder.prompt_split(split)
+                prompts |= {(split.prompt, split.label): divided, (split.prompt_id, split.label): divided}
+            elif split.route in built:
+                built[split.route] = builder.divided(built[split.route], split)
+        return Table({**shared.routes, **built}, providers, prompts)
 
     def _provider(self, stored: store.StoredProvider) -> LiveProvider | None:
         provider, settings = stored.provider, self._settings
-        more = {"endpoints": self._all.endpoints.get(stored.scope, {})} if provider.kind == LOCAL else {}
+        found = self._all.endpoints.get(stored.scope, {}) if provider.kind == LOCAL else {}
+        more = {
+            "endpoints": {name: each.urls for name, each in found.items()},
+            "patience": {name: each.patience for name, each in found.items()},
+        }
         try:
             secret = os.environ.get(provider.key_env, "").strip() if provider.key_env else ""
             secret = secret or service.open_key(self._uow, stored.scope, stored)

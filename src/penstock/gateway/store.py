@@ -1,15 +1,15 @@
 """SQL of providers, routes and local endpoints."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Column, Connection, String, Table, Text, delete, select
+from sqlalchemy import Column, Connection, Float, String, Table, Text, delete, select, update
 
 from penstock.core.db import Json, UtcTime, metadata, upsert
 from penstock.core.scope import Scope
-from penstock.gateway.model import NamedRoute, Provider, Route
+from penstock.gateway.model import NamedRoute, Provider, Route, Split
+from penstock.gateway.splits import store as splits
 
 providers = Table(
     "gateway_providers",
@@ -41,6 +41,8 @@ endpoints = Table(
     Column("name", String(200), primary_key=True),
     Column("urls", Json, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
+    Column("patience", Float),
+    Column("asked_at", UtcTime),
 )
 KEYS = ["tenant", "project", "name"]
 
@@ -137,25 +139,50 @@ def delete_route(conn: Connection, scope: Scope, name: str) -> bool:
     return conn.execute(delete(routes).where(_at(routes, scope), routes.c.name == name)).rowcount > 0
 
 
-def put_endpoint(conn: Connection, scope: Scope, name: str, urls: Sequence[str], at: datetime) -> None:
-    """Store the live addresses of a deployment; none removes it."""
-    if not urls:
+class Endpoint(NamedTuple):
+    """Where a deployment answers."""
+
+    urls: tuple[str, ...]
+    patience: float
+    """Seconds that callers wait for an address when there is none; 0: they are told at once."""
+
+
+def put_endpoint(conn: Connection, scope: Scope, name: str, endpoint: Endpoint, at: datetime) -> None:
+    """Store the live addresses of a deployment; without any, and no patience, it is removed."""
+    if not endpoint.urls and not endpoint.patience:
         conn.execute(delete(endpoints).where(_at(endpoints, scope), endpoints.c.name == name))
         return
     row = {
         "tenant": scope.tenant,
         "project": scope.project,
         "name": name,
-        "urls": list(urls),
+        "urls": list(endpoint.urls),
         "updated_at": at,
+        "patience": endpoint.patience,
     }
-    upsert(conn, endpoints, [row], keys=KEYS, update=["urls", "updated_at"])
+    upsert(conn, endpoints, [row], keys=KEYS, update=["urls", "updated_at", "patience"])
 
 
-def list_endpoints(conn: Connection, scope: Scope) -> dict[str, tuple[str, ...]]:
-    """Return deployment name → live addresses."""
+def _endpoint(row: Any) -> Endpoint:
+    return Endpoint(tuple(row.urls), row.patience or 0.0)
+
+
+def list_endpoints(conn: Connection, scope: Scope) -> dict[str, Endpoint]:
+    """Return deployment name → where it answers."""
     query = select(endpoints).where(_at(endpoints, scope))
-    return {row.name: tuple(row.urls) for row in conn.execute(query)}
+    return {row.name: _endpoint(row) for row in conn.execute(query)}
+
+
+def ask_endpoint(conn: Connection, scope: Scope, name: str, at: datetime) -> None:
+    """Remember that somebody waits for the deployment."""
+    mine = _at(endpoints, scope) & (endpoints.c.name == name)
+    conn.execute(update(endpoints).where(mine).values(asked_at=at))
+
+
+def list_asked(conn: Connection, since: datetime) -> dict[tuple[Scope, str], datetime]:
+    """Return (scope, name) → when somebody last waited for it, of every scope, not before `since`."""
+    query = select(endpoints).where(endpoints.c.asked_at >= since)
+    return {(Scope(row.tenant, row.project), row.name): row.asked_at for row in conn.execute(query)}
 
 
 class Everything(NamedTuple):
@@ -163,14 +190,15 @@ class Everything(NamedTuple):
 
     providers: list[StoredProvider]
     routes: list[tuple[Scope, NamedRoute]]
-    endpoints: dict[Scope, dict[str, tuple[str, ...]]]
+    endpoints: dict[Scope, dict[str, Endpoint]]
+    splits: list[tuple[Scope, Split]]
 
 
 def load_everything(conn: Connection) -> Everything:
     """Return the configuration of every project, each row with its scope."""
-    found: dict[Scope, dict[str, tuple[str, ...]]] = {}
+    found: dict[Scope, dict[str, Endpoint]] = {}
     for row in conn.execute(select(endpoints)):
-        found.setdefault(Scope(row.tenant, row.project), {})[row.name] = tuple(row.urls)
+        found.setdefault(Scope(row.tenant, row.project), {})[row.name] = _endpoint(row)
     return Everything(
         [
             StoredProvider(Scope(row.tenant, row.project), _provider(row), row.sealed_key)
@@ -178,4 +206,5 @@ def load_everything(conn: Connection) -> Everything:
         ],
         [(Scope(row.tenant, row.project), _route(row)) for row in conn.execute(select(routes))],
         found,
+        splits.every(conn),
     )

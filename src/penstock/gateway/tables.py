@@ -12,7 +12,7 @@ from penstock.gateway.model import Arm, Breaker, Route, Shadow, Target
 
 PROVIDER_KEYS = ("kind", "base_url", "api_key", "options")
 TEXTS = frozenset({"kind", "base_url", "strategy", "provider", "model", "route", "name", "sticky_by"})
-TABLES = frozenset({"options", "breaker", "shadow"})
+TABLES = frozenset({"options", "breaker", "shadow", "params"})
 
 
 def _keys(noun: type[Any]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from penstock.core.errors import LimitExceeded
 from penstock.gateway import metrics
 from penstock.gateway.call import Call
+from penstock.gateway.dividing.journal import ArmJournal
 from penstock.gateway.model import Usage
 from penstock.gateway.tracing import Recorder, span_of
 
@@ -12,15 +13,18 @@ NS = 1e-9
 class Telemetry:
     """Tells of the calls of one process."""
 
-    def __init__(self, recorder: Recorder, *, capture: bool) -> None:
-        """`capture` keeps bodies in traces."""
+    def __init__(self, recorder: Recorder, *, capture: bool, journal: ArmJournal) -> None:
+        """`capture` keeps bodies in traces; `journal` takes the calls that a release divides."""
         self._recorder = recorder
+        self._journal = journal
         self._capture = capture
 
     def record(self, call: Call) -> None:
         """Write the span of a call that got as far as to say what it wants and for whom."""
         if call.scope is not None and call.operation is not None:
             self._recorder.record(call.scope, span_of(call, capture=self._capture))
+            if call.arm is not None:
+                self._journal.add(call)
 
     def ended(self, call: Call) -> None:
         """Record a call and count it."""

@@ -12,6 +12,8 @@ from penstock.traces.model import SpanRecord
 
 MAX_METADATA = 64
 GUARD_TAG = "guard:"
+ARM_TAG = "release:"
+_OWN_TAGS = (GUARD_TAG, ARM_TAG)
 _FINER = ("cache_write_1h", "audio_input", "image_input", "audio_output", "image_output")
 _metadata = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 
@@ -42,13 +44,15 @@ def metadata_of(call: Call) -> dict[str, str]:
 
 
 def _tags(call: Call) -> tuple[str, ...]:
-    """Return the caller's tags, and one for each verdict of a guard, which callers cannot set."""
+    """Return the caller's tags, and those for the verdicts of guards and arms of releases, which callers cannot set."""
     raw = header_text(call.headers, b"x-penstock-tags")
     found = [tag.strip() for tag in raw.split(",")] if raw else []
-    tags = [tag for tag in found if tag and not tag.startswith(GUARD_TAG)]
+    tags = [tag for tag in found if tag and not tag.startswith(_OWN_TAGS)]
     for event in call.events:
         verdict, policy = event.attributes["verdict"], event.attributes["policy"].partition("@")[0]
         tags += [f"{GUARD_TAG}{verdict}", f"{GUARD_TAG}{verdict}:{policy}"]
+    if call.arm is not None:
+        tags.append(f"{ARM_TAG}{call.arm.split.release}/{call.arm.name}")
     return tuple(dict.fromkeys(tags))
 
 
@@ -106,7 +110,7 @@ def span_of(call: Call, *, capture: bool) -> SpanRecord:
         key_id=call.caller.key_id if call.caller is not None else None,
         route=call.route or None,
         environment=header_text(call.headers, b"x-penstock-environment"),
-        prompt=header_text(call.headers, b"x-penstock-prompt"),
+        prompt=call.prompt or header_text(call.headers, b"x-penstock-prompt"),
         tags=_tags(call),
         metadata=metadata_of(call),
         input=envelope.body if capture and envelope is not None else None,

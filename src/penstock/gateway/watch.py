@@ -1,7 +1,7 @@
 """Keeps the snapshot fresh: polls the revision counters, and looks again at once when something is missing."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from penstock.core import log
 from penstock.core.errors import PenstockError
@@ -18,7 +18,7 @@ _log = log.get("gateway")
 class SnapshotWatch:
     """Holds the current snapshot of a home; the store is only ever read in a thread."""
 
-    def __init__(self, home: Home, *, also: Callable[[], object] | None = None) -> None:
+    def __init__(self, home: Home, *, also: Sequence[Callable[[], object]] = ()) -> None:
         """Load the first snapshot; raises what opening the store raises. Every look calls `also`, in a thread."""
         self._also = also
         self._home = home
@@ -74,8 +74,8 @@ class SnapshotWatch:
     def _refresh(self) -> None:
         if snapshot.revisions(self._home) != self.current.revisions:
             self.current = snapshot.load(self._home, self.health)
-        if self._also is not None:
-            self._also()
+        for look in self._also:
+            look()
 
     async def stop(self) -> None:
         """End the poll task."""

@@ -4,52 +4,23 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core.http import CurrentActor, Page, ReadUow, WriteUow
-from penstock.prompts import service
-from penstock.prompts.model import Body, Kind, LabelMove, Prompt, PromptVersion, Variable
+from penstock.prompts import exchange_api, label_service, service
+from penstock.prompts.model import (
+    Kind,
+    LabelMove,
+    LabelRequest,
+    Prompt,
+    PromptVersion,
+    RequestState,
+)
+from penstock.prompts.shapes import BodyModel, VersionModel
 
 router = APIRouter(prefix="/prompts", tags=["prompts"])
-
-
-class VariableModel(BaseModel):
-    """A value that rendering needs."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    type: str = "string"
-    required: bool = True
-    default: Any = None
-    description: str = ""
-
-
-class BodyModel(BaseModel):
-    """What a version says."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Kind
-    text: str = ""
-    messages: list[dict[str, Any]] = Field(default_factory=list)
-    variables: list[VariableModel] = Field(default_factory=list)
-    tools: list[dict[str, Any]] = Field(default_factory=list)
-    output_schema: dict[str, Any] | None = None
-    settings: dict[str, Any] = Field(default_factory=dict)
-
-    def noun(self) -> Body:
-        """Return the body as the service takes it."""
-        return Body(
-            kind=self.kind,
-            text=self.text,
-            messages=tuple(self.messages),
-            variables=tuple(Variable(**variable.model_dump()) for variable in self.variables),
-            tools=tuple(self.tools),
-            output_schema=self.output_schema,
-            settings=self.settings,
-        )
+router.include_router(exchange_api.router)
 
 
 class NewPrompt(BaseModel):
@@ -74,6 +45,23 @@ class LabelTarget(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: int = Field(ge=1)
+    note: str = ""
+
+
+class Tags(BaseModel):
+    """Words to find a prompt by."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tags: list[str]
+
+
+class Reason(BaseModel):
+    """Why somebody decides so, or goes back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = ""
 
 
 class RenderRequest(BaseModel):
@@ -96,20 +84,8 @@ class PromptModel(BaseModel):
     created_at: datetime
     versions: int
     labels: dict[str, int]
-
-
-class VersionModel(BaseModel):
-    """An immutable version."""
-
-    id: str
-    prompt: str
-    number: int
-    ref: str
-    body: BodyModel
-    hash: str
-    note: str
-    author: str
-    created_at: datetime
+    protected: list[str]
+    """Labels that move only with another person's approval."""
 
 
 class MoveModel(BaseModel):
@@ -120,6 +96,34 @@ class MoveModel(BaseModel):
     previous: int | None
     actor: str
     at: datetime
+    kind: str
+    """set, rollback or remove."""
+    note: str
+    approved_by: str
+
+
+class RequestModel(BaseModel):
+    """A wish to move a protected label."""
+
+    id: str
+    prompt: str
+    label: str
+    version: int
+    previous: int | None
+    state: RequestState
+    note: str
+    asked_by: str
+    asker_id: str
+    asked_at: datetime
+    decided_by: str
+    decided_at: datetime | None
+    reason: str
+
+
+class Asked(BaseModel):
+    """The label is protected: this request waits for somebody else."""
+
+    request: RequestModel
 
 
 class PromptDetail(PromptModel):
@@ -138,6 +142,8 @@ class RenderedModel(BaseModel):
     tools: list[dict[str, Any]]
     output_schema: dict[str, Any] | None
     settings: dict[str, Any]
+    includes: dict[str, str]
+    """Every include, as it is written, and the version it was."""
 
 
 class PieceModel(BaseModel):
@@ -166,6 +172,10 @@ def _version(version: PromptVersion) -> VersionModel:
     return VersionModel.model_validate({**msgspec.to_builtins(version), "ref": version.ref})
 
 
+def _request(request: LabelRequest) -> RequestModel:
+    return RequestModel.model_validate(msgspec.to_builtins(request))
+
+
 def _move(move: LabelMove) -> MoveModel:
     return MoveModel.model_validate(msgspec.to_builtins(move))
 
@@ -174,12 +184,14 @@ def _move(move: LabelMove) -> MoveModel:
 def list_prompts(
     uow: ReadUow,
     actor: CurrentActor,
-    q: Annotated[str, Query(description="Text in the name or description")] = "",
+    query: Annotated[str, Query(description="Text in names, descriptions, tags or newest versions")] = "",
+    q: Annotated[str, Query(description="The same, shorter")] = "",
+    tag: Annotated[list[str] | None, Query(description="Only with this tag; several: with all")] = None,
     cursor: str = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> Page[PromptModel]:
     """List prompts by name."""
-    found = service.search(uow, actor, text=q, after=cursor, limit=limit + 1)
+    found = service.search(uow, actor, text=query or q, tags=tuple(tag or ()), after=cursor, limit=limit + 1)
     return Page(
         items=[_prompt(p) for p in found[:limit]], next=found[limit - 1].name if len(found) > limit else None
     )
@@ -226,10 +238,89 @@ def get_version(uow: ReadUow, actor: CurrentActor, name: Name, number: Number) -
     return _version(service.get(uow, actor, name=name, version=number))
 
 
-@router.put("/{name}/labels/{label}")
-def set_label(uow: WriteUow, actor: CurrentActor, name: Name, label: str, target: LabelTarget) -> PromptModel:
-    """Point a label at a version."""
-    return _prompt(service.set_label(uow, actor, name=name, label=label, version=target.version))
+@router.put("/{name}/tags")
+def set_tags(uow: WriteUow, actor: CurrentActor, name: Name, given: Tags) -> PromptModel:
+    """Replace the tags."""
+    return _prompt(service.describe(uow, actor, name=name, tags=tuple(given.tags)))
+
+
+@router.put("/{name}/labels/{label}", responses={202: {"model": Asked}})
+def set_label(
+    uow: WriteUow, actor: CurrentActor, name: Name, label: str, target: LabelTarget, response: Response
+) -> PromptModel | Asked:
+    """Point a label at a version; a protected one waits for somebody else's approval (202)."""
+    found = label_service.point(uow, actor, name=name, label=label, version=target.version, note=target.note)
+    if isinstance(found, Prompt):
+        return _prompt(found)
+    response.status_code = 202
+    return Asked(request=_request(found))
+
+
+@router.delete("/{name}/labels/{label}")
+def remove_label(uow: WriteUow, actor: CurrentActor, name: Name, label: str) -> PromptModel:
+    """Take a label away."""
+    return _prompt(service.remove_label(uow, actor, name=name, label=label))
+
+
+@router.get("/{name}/labels/{label}/history")
+def label_history(
+    uow: ReadUow,
+    actor: CurrentActor,
+    name: Name,
+    label: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Page[MoveModel]:
+    """List the moves of a label, newest first."""
+    found = service.history(uow, actor, name=name, label=label, limit=limit)
+    return Page(items=[_move(move) for move in found], next=None)
+
+
+@router.post("/{name}/labels/{label}/rollback")
+def roll_back(
+    uow: WriteUow, actor: CurrentActor, name: Name, label: str, why: Reason | None = None
+) -> PromptModel:
+    """Point a label at the version it had before; again: at the one before that."""
+    note = why.reason if why is not None else ""
+    return _prompt(label_service.roll_back(uow, actor, name=name, label=label, note=note))
+
+
+@router.put("/{name}/protected/{label}")
+def protect(uow: WriteUow, actor: CurrentActor, name: Name, label: str) -> PromptModel:
+    """Let a label move only with another person's approval."""
+    return _prompt(label_service.protect(uow, actor, name=name, label=label))
+
+
+@router.delete("/{name}/protected/{label}")
+def unprotect(uow: WriteUow, actor: CurrentActor, name: Name, label: str) -> PromptModel:
+    """Let a label move freely again."""
+    return _prompt(label_service.unprotect(uow, actor, name=name, label=label))
+
+
+@router.get("/{name}/requests")
+def list_requests(
+    uow: ReadUow,
+    actor: CurrentActor,
+    name: Name,
+    state: RequestState | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Page[RequestModel]:
+    """List requests to move protected labels, newest first."""
+    found = label_service.list_requests(uow, actor, name=name, state=state, limit=limit)
+    return Page(items=[_request(request) for request in found], next=None)
+
+
+@router.post("/requests/{id}/approve")
+def approve(uow: WriteUow, actor: CurrentActor, id: str, why: Reason | None = None) -> RequestModel:
+    """Carry out somebody else's request."""
+    reason = why.reason if why is not None else ""
+    return _request(label_service.approve(uow, actor, id=id, reason=reason))
+
+
+@router.post("/requests/{id}/reject")
+def reject(uow: WriteUow, actor: CurrentActor, id: str, why: Reason | None = None) -> RequestModel:
+    """Turn a request down, or take back one's own."""
+    reason = why.reason if why is not None else ""
+    return _request(label_service.reject(uow, actor, id=id, reason=reason))
 
 
 @router.post("/{name}/render")

@@ -24,3 +24,27 @@ class LabelMoved(Event):
     label: str
     number: int
     previous: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRequested(Event):
+    """Somebody wants to move a protected label; somebody else must decide."""
+
+    name: ClassVar[str] = "prompts.label_requested"
+    request: str
+    prompt: str
+    label: str
+    number: int
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRequestDecided(Event):
+    """A request to move a protected label was approved or rejected."""
+
+    name: ClassVar[str] = "prompts.label_request_decided"
+    request: str
+    prompt: str
+    label: str
+    state: str
+    by: str

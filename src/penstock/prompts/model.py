@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,11 +11,18 @@ from typing import Any
 import msgspec
 
 from penstock.core.errors import Invalid
+from penstock.prompts import checking
 
+NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 LABEL = re.compile(r"[a-z][a-z0-9._-]{0,49}")
 LATEST = "latest"
 """The label that always points at the newest version; nobody moves it by hand."""
+PRODUCTION = "production"
+"""The label that is meant when neither a version nor a label is named, where there is such a label."""
+MAX_TAGS = 50
+MAX_TAG = 100
+_MARK = re.compile(r"\{[{%#]")
 
 
 class Variable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,7 +30,7 @@ class Variable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     type: str = "string"
-    """string, number, boolean, list, object or messages (a list of role/content objects)."""
+    """string, number, integer, boolean, list, object, image (a URL) or messages (role/content objects)."""
     required: bool = True
     default: Any = None
     description: str = ""
@@ -43,7 +51,10 @@ class Body:
     text: str = ""
     """The template, for kind text."""
     messages: tuple[dict[str, Any], ...] = ()
-    """`{"role", "content"}` templates, for kind chat; `{"placeholder": NAME}` inserts a list of messages."""
+    """`{"role", "content"}` templates, for kind chat.
+
+    `{"placeholder": NAME}` inserts a list of messages, `{"include": REFERENCE}` those of another chat prompt.
+    """
     variables: tuple[Variable, ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
     """Tool definitions in OpenAI's shape, passed to the model unchanged."""
@@ -57,11 +68,15 @@ class Body:
             raise Invalid("A text prompt needs a non-empty `text` and no `messages`.")
         if self.kind is Kind.CHAT and (not self.messages or self.text):
             raise Invalid("A chat prompt needs at least one message and no `text`.")
+
+    def check(self) -> None:
+        """Raise Invalid, saying where, for what a new version may not say; old ones are read as they are."""
         for number, message in enumerate(self.messages, 1):
-            check_message(message, number)
-        names = [variable.name for variable in self.variables]
-        if len(set(names)) != len(names):
-            raise Invalid("Two variables have the same name.")
+            checking.check_message(message, number)
+        checking.check_variables([(each.name, each.type, each.default) for each in self.variables])
+        checking.check_tools(self.tools)
+        checking.check_schema(self.output_schema)
+        checking.check_settings(self.settings)
 
     @property
     def hash(self) -> str:
@@ -69,19 +84,25 @@ class Body:
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
 
-ROLES = ("system", "developer", "user", "assistant", "tool")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Which version of which prompt an include means: at most one of `label` and `version` is set."""
 
+    name: str
+    label: str | None = None
+    version: int | None = None
 
-def check_message(message: dict[str, Any], number: int) -> None:
-    """Raise Invalid unless `message` is a role/content template or a placeholder."""
-    if "placeholder" in message:
-        if set(message) != {"placeholder"} or not isinstance(message["placeholder"], str):
-            raise Invalid(f'Message {number}: a placeholder is written {{"placeholder": "NAME"}}.')
-        return
-    if message.get("role") not in ROLES:
-        raise Invalid(f"Message {number} needs a role: one of {', '.join(ROLES)}.")
-    if not isinstance(message.get("content"), str | list):
-        raise Invalid(f"Message {number} needs a `content` of text or parts.")
+    @classmethod
+    def read(cls, text: str) -> "Reference":
+        """Return what `name`, `name@label` or `name@3` means; raises Invalid for anything else."""
+        name, at, which = text.partition("@")
+        if not NAME.fullmatch(name) or (at and not (LABEL.fullmatch(which) or NUMBER.fullmatch(which))):
+            raise Invalid(
+                f"{text!r} does not name a prompt.", hint="Write name, name@label or name@3 (a version)."
+            )
+        if NUMBER.fullmatch(which):
+            return cls(name=name, version=int(which))
+        return cls(name=name, label=which or None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +118,8 @@ class Prompt:
     """How many there are; they are numbered from 1."""
     labels: dict[str, int]
     """Label → version number, `latest` included."""
+    protected: tuple[str, ...] = ()
+    """Labels that move only with another person's approval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +135,8 @@ class PromptVersion:
     """Why it was made."""
     author: str
     created_at: datetime
+    includes: tuple[str, ...] = ()
+    """Other prompts it includes, as it names them: `name`, `name@label` or `name@3`."""
 
     @property
     def ref(self) -> str:
@@ -128,6 +153,53 @@ class LabelMove:
     previous: int | None
     actor: str
     at: datetime
+    kind: str = "set"
+    """set, rollback or remove (then `version` is what it pointed at)."""
+    note: str = ""
+    approved_by: str = ""
+    """Who approved it, for a protected label."""
+
+
+class RequestState(StrEnum):
+    """What became of a request."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRequest:
+    """Somebody's wish to move a protected label, which somebody else decides."""
+
+    id: str
+    prompt: str
+    label: str
+    version: int
+    previous: int | None
+    """Where the label pointed when it was asked for."""
+    state: RequestState
+    note: str
+    asked_by: str
+    """Name of the asker."""
+    asker_id: str
+    asked_at: datetime
+    decided_by: str = ""
+    decided_at: datetime | None = None
+    reason: str = ""
+    """What the decider said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """A version of a prompt that includes another."""
+
+    prompt: str
+    version: int
+    reference: str
+    """How it names the included prompt."""
+    labels: tuple[str, ...]
+    """Labels that point at this version now, `latest` included; empty for one that nobody gets by label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +213,22 @@ class Rendered:
     tools: tuple[dict[str, Any], ...]
     output_schema: dict[str, Any] | None
     settings: dict[str, Any]
+    includes: dict[str, str] = field(default_factory=dict)
+    """Every include, as it is written → the version that was used (`name@3`)."""
+
+
+def is_template(text: str) -> bool:
+    """Whether a text has places that rendering fills in."""
+    return _MARK.search(text) is not None
+
+
+def literal(value: Any) -> Any:
+    """Return a template that renders to exactly this text, or to these parts of a message."""
+    if isinstance(value, str):
+        return value.replace("{", "{{ '{' }}") if is_template(value) else value
+    if isinstance(value, Mapping):
+        return {name: each if name == "type" else literal(each) for name, each in value.items()}
+    return [literal(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def check_name(name: str) -> str:
@@ -162,3 +250,11 @@ def check_label(label: str) -> str:
             f"{label!r} is not a label.", hint="Use lower-case letters, digits, and . _ -, at most 50."
         )
     return label
+
+
+def check_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the tags without repetitions, or raise Invalid."""
+    found = tuple(dict.fromkeys(tag.strip() for tag in tags))
+    if len(found) > MAX_TAGS or any(not tag or len(tag) > MAX_TAG for tag in found):
+        raise Invalid(f"A prompt has at most {MAX_TAGS} tags of 1 to {MAX_TAG} characters.")
+    return found

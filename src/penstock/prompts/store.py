@@ -1,4 +1,4 @@
-"""SQL of prompts, their versions and labels."""
+"""SQL of prompts and their versions; that of labels is in `labels.store`."""
 
 from typing import Any
 
@@ -12,7 +12,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    delete,
+    cast,
+    exists,
     func,
     or_,
     select,
@@ -20,7 +21,8 @@ from sqlalchemy import (
 
 from penstock.core.db import Json, UtcTime, metadata, upsert
 from penstock.core.scope import Scope
-from penstock.prompts.model import LATEST, Body, LabelMove, Prompt, PromptVersion
+from penstock.prompts.labels.store import labels, protected
+from penstock.prompts.model import LATEST, Body, Prompt, PromptVersion, Reference
 
 prompts = Table(
     "prompts",
@@ -47,24 +49,18 @@ versions = Table(
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("prompt_id", "number"),
 )
-labels = Table(
-    "prompts_labels",
+includes = Table(
+    "prompts_includes",
     metadata,
-    Column("prompt_id", String(40), primary_key=True),
-    Column("label", String(50), primary_key=True),
-    Column("number", Integer, nullable=False),
-)
-label_moves = Table(
-    "prompts_label_moves",
-    metadata,
-    Column("id", String(40), primary_key=True),
+    Column("version_id", String(40), primary_key=True),
+    Column("reference", String(160), primary_key=True),
+    Column("place", Integer, nullable=False),
     Column("prompt_id", String(40), nullable=False),
-    Column("label", String(50), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("previous", Integer),
-    Column("actor", String(200), nullable=False),
-    Column("at", UtcTime, nullable=False),
-    Index("ix_prompts_label_moves_prompt", "prompt_id", "id"),
+    Column("tenant", String(64), nullable=False),
+    Column("project", String(64), nullable=False),
+    Column("included", String(100), nullable=False),
+    Index("ix_prompts_includes_included", "tenant", "project", "included"),
 )
 
 
@@ -98,6 +94,11 @@ def _prompts(conn: Connection, rows: list[Any]) -> list[Prompt]:
         pointers[row.prompt_id][LATEST] = row.last
     for row in conn.execute(select(labels).where(labels.c.prompt_id.in_(ids)).order_by(labels.c.label)):
         pointers[row.prompt_id][row.label] = row.number
+    guarded: dict[str, list[str]] = {prompt_id: [] for prompt_id in ids}
+    for row in conn.execute(
+        select(protected).where(protected.c.prompt_id.in_(ids)).order_by(protected.c.label)
+    ):
+        guarded[row.prompt_id].append(row.label)
     return [
         Prompt(
             id=row.id,
@@ -107,29 +108,64 @@ def _prompts(conn: Connection, rows: list[Any]) -> list[Prompt]:
             created_at=row.created_at,
             versions=counts.get(row.id, 0),
             labels=pointers[row.id],
+            protected=tuple(guarded[row.id]),
         )
         for row in rows
     ]
 
 
-def get_prompt(conn: Connection, scope: Scope, name: str) -> Prompt | None:
-    """Return the prompt of that name with its labels."""
-    rows = list(conn.execute(select(prompts).where(_mine(scope), prompts.c.name == name)))
+def get_prompt(conn: Connection, scope: Scope, name: str, *, or_id: bool = False) -> Prompt | None:
+    """Return the prompt of that name (with `or_id`: or else of that id) with its labels."""
+    named = prompts.c.name == name
+    query = select(prompts).where(_mine(scope), or_(named, prompts.c.id == name) if or_id else named)
+    rows = list(conn.execute(query.order_by(named.desc())))
     return _prompts(conn, rows)[0] if rows else None
 
 
-def list_prompts(conn: Connection, scope: Scope, *, search: str, after: str, limit: int) -> list[Prompt]:
-    """Return prompts by name, those after the name `after`, whose name or description holds `search`."""
+def _containing(text: str) -> str:
+    return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as it stands inside JSON."""
+    return msgspec.json.encode(text).decode()
+
+
+def list_prompts(
+    conn: Connection, scope: Scope, *, search: str, tags: tuple[str, ...] = (), after: str, limit: int
+) -> list[Prompt]:
+    """Return prompts by name, those after the name `after`, with all of `tags`.
+
+    `search` is found in names, descriptions, tags and in what the newest version says.
+    """
     query = select(prompts).where(_mine(scope), prompts.c.name > after)
+    tagged = cast(prompts.c.tags, Text)
+    for tag in tags:
+        query = query.where(tagged.like(_containing(_quoted(tag)), escape="\\"))
     if search:
-        pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        query = query.where(
-            or_(prompts.c.name.ilike(pattern, escape="\\"), prompts.c.description.ilike(pattern, escape="\\"))
+        newest = select(func.max(versions.c.number)).where(versions.c.prompt_id == prompts.c.id)
+        inside = _containing(_quoted(search)[1:-1])
+        says = exists().where(
+            versions.c.prompt_id == prompts.c.id,
+            versions.c.number == newest.correlate(prompts).scalar_subquery(),
+            cast(versions.c.body, Text).ilike(inside, escape="\\"),
         )
+        said = (
+            column.ilike(_containing(search), escape="\\")
+            for column in (prompts.c.name, prompts.c.description)
+        )
+        query = query.where(or_(*said, tagged.ilike(inside, escape="\\"), says))
     return _prompts(conn, list(conn.execute(query.order_by(prompts.c.name).limit(limit))))
 
 
-def insert_version(conn: Connection, prompt: Prompt, version: PromptVersion) -> bool:
+def update_prompt(conn: Connection, prompt: Prompt, *, description: str, tags: tuple[str, ...]) -> None:
+    """Change what is said about the prompt."""
+    conn.execute(
+        prompts.update().where(prompts.c.id == prompt.id).values(description=description, tags=list(tags))
+    )
+
+
+def insert_version(conn: Connection, scope: Scope, prompt: Prompt, version: PromptVersion) -> bool:
     """Store a version; returns False when another writer took its number."""
     row = {
         "id": version.id,
@@ -141,27 +177,52 @@ def insert_version(conn: Connection, prompt: Prompt, version: PromptVersion) -> 
         "author": version.author,
         "created_at": version.created_at,
     }
-    return upsert(conn, versions, [row], keys=["prompt_id", "number"]) > 0
+    if upsert(conn, versions, [row], keys=["prompt_id", "number"]) == 0:
+        return False
+    lines = [
+        {
+            "version_id": version.id,
+            "reference": reference,
+            "place": place,
+            "prompt_id": prompt.id,
+            "number": version.number,
+            "tenant": scope.tenant,
+            "project": scope.project,
+            "included": Reference.read(reference).name,
+        }
+        for place, reference in enumerate(version.includes)
+    ]
+    if lines:
+        conn.execute(includes.insert(), lines)
+    return True
 
 
-def _version(name: str, row: Any) -> PromptVersion:
-    return PromptVersion(
-        id=row.id,
-        prompt=name,
-        number=row.number,
-        body=msgspec.convert(row.body, Body),
-        hash=row.hash,
-        note=row.note,
-        author=row.author,
-        created_at=row.created_at,
-    )
+def _versions(conn: Connection, name: str, rows: list[Any]) -> list[PromptVersion]:
+    found: dict[str, list[str]] = {row.id: [] for row in rows}
+    query = select(includes).where(includes.c.version_id.in_(found)).order_by(includes.c.place)
+    for row in conn.execute(query) if rows else ():
+        found[row.version_id].append(row.reference)
+    return [
+        PromptVersion(
+            id=row.id,
+            prompt=name,
+            number=row.number,
+            body=msgspec.convert(row.body, Body),
+            hash=row.hash,
+            note=row.note,
+            author=row.author,
+            created_at=row.created_at,
+            includes=tuple(found[row.id]),
+        )
+        for row in rows
+    ]
 
 
 def get_version(conn: Connection, prompt: Prompt, number: int) -> PromptVersion | None:
     """Return that version of the prompt."""
     query = select(versions).where(versions.c.prompt_id == prompt.id, versions.c.number == number)
-    row = conn.execute(query).first()
-    return None if row is None else _version(prompt.name, row)
+    found = _versions(conn, prompt.name, list(conn.execute(query)))
+    return found[0] if found else None
 
 
 def list_versions(conn: Connection, prompt: Prompt, *, before: int | None, limit: int) -> list[PromptVersion]:
@@ -169,44 +230,29 @@ def list_versions(conn: Connection, prompt: Prompt, *, before: int | None, limit
     query = select(versions).where(versions.c.prompt_id == prompt.id)
     if before is not None:
         query = query.where(versions.c.number < before)
-    return [
-        _version(prompt.name, row)
-        for row in conn.execute(query.order_by(versions.c.number.desc()).limit(limit))
-    ]
+    found = list(conn.execute(query.order_by(versions.c.number.desc()).limit(limit)))
+    return _versions(conn, prompt.name, found)
 
 
-def move_label(conn: Connection, prompt: Prompt, move: LabelMove, move_id: str) -> None:
-    """Point the label at the version and remember the move."""
-    row = {"prompt_id": prompt.id, "label": move.label, "number": move.version}
-    upsert(conn, labels, [row], keys=["prompt_id", "label"], update=["number"])
-    conn.execute(
-        label_moves.insert().values(
-            id=move_id,
-            prompt_id=prompt.id,
-            label=move.label,
-            number=move.version,
-            previous=move.previous,
-            actor=move.actor,
-            at=move.at,
-        )
+def including(
+    conn: Connection, scope: Scope, name: str, *, after: tuple[str, int, str], limit: int
+) -> list[tuple[str, int, str]]:
+    """Return (prompt, version, reference) of versions that include the prompt, newest first within each prompt."""
+    beyond = or_(
+        prompts.c.name > after[0],
+        (prompts.c.name == after[0]) & (includes.c.number < after[1]),
+        (prompts.c.name == after[0]) & (includes.c.number == after[1]) & (includes.c.reference > after[2]),
     )
-
-
-def remove_label(conn: Connection, prompt: Prompt, label: str) -> bool:
-    """Take a label away; returns whether there was one."""
-    where = (labels.c.prompt_id == prompt.id, labels.c.label == label)
-    return conn.execute(delete(labels).where(*where)).rowcount > 0
-
-
-def label_history(conn: Connection, prompt: Prompt, limit: int) -> list[LabelMove]:
-    """Return the moves of all labels, newest first."""
     query = (
-        select(label_moves)
-        .where(label_moves.c.prompt_id == prompt.id)
-        .order_by(label_moves.c.id.desc())
+        select(prompts.c.name, includes.c.number, includes.c.reference)
+        .join(prompts, prompts.c.id == includes.c.prompt_id)
+        .where(
+            includes.c.tenant == scope.tenant,
+            includes.c.project == scope.project,
+            includes.c.included == name,
+        )
+        .where(beyond)
+        .order_by(prompts.c.name, includes.c.number.desc(), includes.c.reference)
         .limit(limit)
     )
-    return [
-        LabelMove(label=row.label, version=row.number, previous=row.previous, actor=row.actor, at=row.at)
-        for row in conn.execute(query)
-    ]
+    return [(row.name, row.number, row.reference) for row in conn.execute(query)]

@@ -7,29 +7,38 @@ from collections.abc import Sequence
 from typing import Any
 
 from penstock.core import clock
-from penstock.registry.model import ModelVersion
+from penstock.core.lineage import Edge
+from penstock.registry.model import ModelVersion, Papers
 
+LIMIT = 1_000_000
+"""Most characters of an edited card."""
 _TEXTS = (
     ("intended_use", "Intended use"),
     ("limitations", "Limitations"),
     ("licence", "Licence"),
     ("data", "Training data"),
     ("recipe", "Recipe"),
+    ("signature", "Signature"),
 )
 _UNKNOWN = "Not stated by the maker."
 
 
-def render(version: ModelVersion) -> str:
-    """Return the card of a version; what nobody recorded is said to be missing."""
+def render(version: ModelVersion, papers: Papers, down: Sequence[Edge] = ()) -> str:
+    """Return the card of a version; what nobody recorded is said to be missing.
+
+    `down` are the edges to what was made of it: evaluations among them are named as evidence.
+    """
     extra = dict(version.card_extra)
+    extra |= {"licence": papers.licence, "intended_use": papers.intended_use, "signature": _signature(papers)}
     parts = [f"# {version.ref}", str(extra.pop("description", "")) or f"A model of kind {version.kind}."]
     parts.append(_facts(version))
-    parts.append("## Evaluation\n\n" + (_metrics(version.metrics) or "No evaluation has been recorded."))
+    parts.append("## Evaluation\n\n" + _evaluation(version, down))
     for key, title in _TEXTS:
         parts.append(f"## {title}\n\n{_text(extra.pop(key, None))}")
     for key, value in extra.items():
         parts.append(f"## {key.replace('_', ' ').capitalize()}\n\n{_text(value)}")
     parts.append("## Made from\n\n" + (_lineage(version) or "Nothing was recorded."))
+    parts.append("## Safety of the files\n\n" + _scan(papers.scan))
     parts.append("## Files\n\n" + _table(("file", "bytes", "SHA-256"), _files(version)))
     return "\n\n".join(parts) + "\n"
 
@@ -85,3 +94,35 @@ def _lineage(version: ModelVersion) -> str:
 
 def _files(version: ModelVersion) -> list[tuple[str, ...]]:
     return [(entry.path, str(entry.size), f"`{entry.sha256}`") for entry in version.files]
+
+
+def _evaluation(version: ModelVersion, down: Sequence[Edge]) -> str:
+    runs = [f"- evaluation `{edge.child_ref}`" for edge in down if edge.child_kind == "eval_run"]
+    parts = [part for part in (_metrics(version.metrics), "\n".join(runs)) if part]
+    return "\n\n".join(parts) or "No evaluation has been recorded."
+
+
+def _signature(papers: Papers) -> str:
+    said = papers.signature
+    if said is None:
+        return ""
+    lines = [f"Task: {said.get('task', 'not stated')}."]
+    if said.get("context"):
+        lines[0] += f" Context: {said['context']} tokens."
+    for part in ("inputs", "outputs", "params"):
+        fields = ", ".join(f"`{one.get('name') or '-'}` ({one['type']})" for one in said.get(part, []))
+        if fields:
+            lines.append(f"- {part}: {fields}")
+    return "\n".join(lines)
+
+
+def _scan(report: dict[str, Any] | None) -> str:
+    if report is None:
+        return "The files were never scanned."
+    held = ", ".join(f"{count} {format}" for format, count in sorted(report["files"].items()))
+    said = f"Scanned {report['at']}: {held}. "
+    said += (
+        "Nothing in them runs code." if report["safe"] else "Some of them can run code when they are loaded."
+    )
+    noted = [(one["path"], one["format"], ", ".join(one["imports"]) or "none") for one in report["findings"]]
+    return said + ("\n\n" + _table(("file", "format", "imports"), noted) if noted else "")

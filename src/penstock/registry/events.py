@@ -25,3 +25,39 @@ class AliasMoved(Event):
     alias: str
     number: int
     previous: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageMoved(Event):
+    """A version stands in another stage now."""
+
+    name: ClassVar[str] = "registry.stage_moved"
+    model: str
+    number: int
+    stage: str
+    previous: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRequested(Event):
+    """Somebody wants to move a version; others must approve."""
+
+    name: ClassVar[str] = "registry.stage_requested"
+    request: str
+    model: str
+    number: int
+    stage: str
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRequestDecided(Event):
+    """A request to move a version was approved or rejected."""
+
+    name: ClassVar[str] = "registry.stage_request_decided"
+    request: str
+    model: str
+    number: int
+    stage: str
+    state: str
+    by: str

@@ -3,12 +3,10 @@
 Above `service` in this slice: it registers what it makes through the same door as everyone.
 """
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from penstock.core import ids
 from penstock.core.children import run_child
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
@@ -16,6 +14,7 @@ from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.registry import service
 from penstock.registry.model import Kind, ModelVersion
+from penstock.registry.workplace import work_folder
 
 FORMATS = ("gguf", "merged")
 
@@ -52,9 +51,8 @@ def export(
         source = service.get(uow, actor, ref=ref)
     if source.kind is Kind.GGUF or (format == "merged" and source.kind is not Kind.ADAPTER):
         raise Invalid(f"{source.ref} is of kind {source.kind}; it cannot be exported as {format}.")
-    work = home.folder("work", "exports") / ids.new_id("exp")
-    steps = _Steps(home, actor, work, on_progress, cancelled)
-    try:
+    with work_folder(home, "exports") as work:
+        steps = _Steps(home, actor, work, on_progress, cancelled)
         folder = service.materialize(home, actor, ref=source.ref)
         if source.kind is Kind.ADAPTER:
             folder = steps.merge(source, folder)
@@ -72,8 +70,6 @@ def export(
             lineage=[Link(service.LINK_KIND, source.ref, "source")],
             card_extra={**source.card_extra, **_described(source, details)},
         )
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _described(source: ModelVersion, details: dict[str, Any]) -> dict[str, Any]:

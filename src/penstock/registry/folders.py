@@ -1,5 +1,6 @@
 """Turning a version's blobs back into a folder, whole or not at all."""
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from penstock.core.blobs import CHUNK
 from penstock.core.errors import Conflict, Invalid, NotFound, Unavailable
 from penstock.core.home import Home, exclusive
-from penstock.registry.model import ModelVersion
+from penstock.registry.model import FileEntry, ModelVersion
 
 _CACHE = ("cache", "models")
 
@@ -38,6 +40,25 @@ def copied(home: Home, version: ModelVersion, to: Path) -> Path:
     to.parent.mkdir(parents=True, exist_ok=True)
     _build(home, version, to, mode=0o600)
     return to
+
+
+def damage(home: Home, entry: FileEntry) -> str:
+    """Return what is wrong with a stored file, after reading every byte of it; empty: nothing."""
+    try:
+        for _ in home.blobs.stream(entry.sha256):
+            pass
+    except (NotFound, Invalid) as error:
+        return error.message
+    return ""
+
+
+def entry_of(name: str, file: Path) -> FileEntry:
+    """Return the entry of a file on the disk, read in pieces."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while piece := stream.read(CHUNK):
+            digest.update(piece)
+    return FileEntry(path=name, sha256=digest.hexdigest(), size=file.stat().st_size)
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from penstock.core import clock, ids
-from penstock.core.errors import Conflict, Invalid, NotFound
+from penstock.core.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from penstock.core.home import Home
 from penstock.core.lineage import Edge, Link, neighbours
 from penstock.core.scope import Actor
 from penstock.core.suggest import did_you_mean
 from penstock.core.uow import UnitOfWork
-from penstock.registry import card as cards
-from penstock.registry import folders, scan, store
+from penstock.registry import folders, scan, staging, store
 from penstock.registry.events import AliasMoved, VersionRegistered
 from penstock.registry.model import (
     LATEST,
@@ -21,13 +20,21 @@ from penstock.registry.model import (
     Kind,
     Model,
     ModelVersion,
+    Papers,
     Stage,
     check_alias,
     check_name,
+    check_new_name,
     digest_of,
     fingerprint,
+    one_line,
     split_ref,
 )
+from penstock.registry.papers import manifest, signature, verifying
+from penstock.registry.papers import store as papers_store
+from penstock.registry.papers.inheriting import inherited
+from penstock.registry.stages import store as stages
+from penstock.registry.stages.model import StageMove
 
 LINK_KIND = "model_version"
 _ATTEMPTS = 5
@@ -44,14 +51,17 @@ def register(
     lineage: list[Link] | tuple[Link, ...] = (),
     metrics: dict[str, Any] | None = None,
     card_extra: dict[str, Any] | None = None,
+    allow_pickles: bool = False,
 ) -> ModelVersion:
     """Store the folder's files and add an immutable version, making the model if need be.
 
-    The same files, kind, base and lineage as an earlier version's return that one, so it may be repeated after a
-    crash. Opens its own short transaction. Raises Invalid for a folder or file that cannot be accepted (see
-    `scan.check_folder`), an adapter without a base, or an unknown kind; NotFound for an unknown base.
+    Every file is scanned; the version gets papers: a signed manifest, the scan's report, and what `card_extra` or the
+    files tell of licence, intended use and signature. The same files, kind, base and lineage as an earlier version's
+    return that one, so it may be repeated after a crash. Opens its own short transaction. Raises Invalid for a folder
+    or file that cannot be accepted (see `scan.check_folder`), an adapter without a base, or an unknown kind; NotFound
+    for an unknown base.
     """
-    checked = _kind(kind)
+    checked = kind_named(kind)
     check_name(name)
     with home.read() as uow:
         uow.may(actor, "models.write", name)
@@ -59,7 +69,10 @@ def register(
             raise Invalid("An adapter needs the base model it was made for.", hint="Give base='name@number'.")
         base_ref = get(uow, actor, ref=base).ref if base else None
     links = (*lineage, *([Link(LINK_KIND, base_ref, "base")] if base_ref else []))
-    files = tuple(_stored(home, path, file) for path, file in scan.check_folder(folder, checked))
+    found, findings = scan.check_folder(folder, checked, allow_pickles=allow_pickles)
+    told = card_extra or {}
+    signed = told.get("signature") or signature.read(folder, checked)
+    files = tuple(_stored(home, path, file) for path, file in found)
     draft = ModelVersion(
         id=ids.new_id("mdv"),
         model=name,
@@ -70,12 +83,24 @@ def register(
         digest=digest_of(files),
         stage=Stage.DEVELOPMENT,
         metrics=metrics or {},
-        card_extra=card_extra or {},
+        card_extra=told,
         lineage=links,
         author=actor.name,
         created_at=clock.now(),
     )
-    return _added(home, actor, draft)
+    return _added(home, actor, draft, papers_told(told, signed, scan.report(findings)))
+
+
+def papers_told(
+    told: dict[str, Any], signed: dict[str, Any] | None, scanned: dict[str, Any] | None
+) -> Papers:
+    """Return the papers that what the maker told amounts to; raises Invalid for a malformed signature."""
+    return Papers(
+        licence=one_line(told.get("licence")),
+        intended_use=str(told.get("intended_use") or ""),
+        signature=None if signed is None else signature.check(signed),
+        scan=scanned,
+    )
 
 
 def register_stored(
@@ -86,10 +111,12 @@ def register_stored(
     files: tuple[FileEntry, ...],
     lineage: tuple[Link, ...],
     card_extra: dict[str, Any],
+    scanned: dict[str, Any] | None = None,
 ) -> ModelVersion:
     """Add a version of kind mlflow from files that are blobs already; none when they are kept elsewhere.
 
-    The same files and lineage as an earlier version's return that one. Raises Invalid for a bad name.
+    `scanned` is the report of a scan, if there was one; `paper_service.rescan` makes up for it. The same files and
+    lineage as an earlier version's return that one. Raises Invalid for a bad name.
     """
     check_name(name)
     with home.read() as uow:
@@ -109,26 +136,27 @@ def register_stored(
         author=actor.name,
         created_at=clock.now(),
     )
-    return _added(home, actor, draft)
+    return _added(home, actor, draft, papers_told(card_extra, card_extra.get("signature"), scanned))
 
 
 def create(uow: UnitOfWork, actor: Actor, *, name: str, description: str = "") -> Model:
     """Return the model of that name, made without versions if need be."""
     uow.may(actor, "models.write", name)
-    held = store.get_model(uow.conn, actor.scope, check_name(name))
+    held = store.get_model(uow.conn, actor.scope, check_new_name(name))
     return held or _create(uow, actor, name, {"description": description})
 
 
-def _added(home: Home, actor: Actor, draft: ModelVersion) -> ModelVersion:
+def _added(home: Home, actor: Actor, draft: ModelVersion, papers: Papers) -> ModelVersion:
+    check_new_name(draft.model)
     for _ in range(_ATTEMPTS):
         with home.begin() as uow:
-            added = _add(uow, actor, draft)
+            added = _add(uow, actor, draft, papers)
         if added is not None:
             return added
     raise Conflict(f"Others keep adding versions to {draft.model!r}.", hint="Try again.")
 
 
-def _add(uow: UnitOfWork, actor: Actor, draft: ModelVersion) -> ModelVersion | None:
+def _add(uow: UnitOfWork, actor: Actor, draft: ModelVersion, papers: Papers) -> ModelVersion | None:
     """Return the stored version, the equal one that was there, or None when another writer took the number."""
     model = store.get_model(uow.conn, actor.scope, draft.model) or _create(
         uow, actor, draft.model, draft.card_extra
@@ -140,11 +168,15 @@ def _add(uow: UnitOfWork, actor: Actor, draft: ModelVersion) -> ModelVersion | N
     version = replace(draft, number=model.versions + 1)
     if not store.insert_version(uow.conn, model, version, made_of):
         return None
+    signed = manifest.sign(uow, actor.scope, manifest.statement(version, version.files))
+    papers = inherited(uow, actor, papers, LINK_KIND, version.lineage)
+    papers_store.put_papers(uow.conn, version, replace(papers, manifest=signed))
     _announce(uow, actor, version)
     return version
 
 
-def _kind(kind: Kind | str) -> Kind:
+def kind_named(kind: Kind | str) -> Kind:
+    """Return the kind of that name, or raise Invalid."""
     try:
         return Kind(kind)
     except ValueError:
@@ -186,11 +218,35 @@ def find(uow: UnitOfWork, actor: Actor, *, name: str) -> Model:
 
 
 def list_models(
-    uow: UnitOfWork, actor: Actor, *, text: str = "", after: str = "", limit: int = 100
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    text: str = "",
+    kind: Kind | None = None,
+    stage: Stage | None = None,
+    tags: tuple[str, ...] = (),
+    after: str = "",
+    limit: int = 100,
 ) -> list[Model]:
-    """Return models by name, after the name `after`, whose name or description holds `text`."""
+    """Return models by name, after the name `after`.
+
+    `text` must be in the name, description or a tag; `kind` and `stage` must be those of some version; all `tags`.
+    """
     uow.may(actor, "models.read")
-    return store.list_models(uow.conn, actor.scope, search=text, after=after, limit=limit)
+    wanted = store.Wanted(text=text, kind=kind, stage=stage, tags=tags)
+    return store.list_models(uow.conn, actor.scope, wanted, after=after, limit=limit)
+
+
+def count(uow: UnitOfWork, actor: Actor) -> int:
+    """Return how many versions of models the project has."""
+    uow.may(actor, "models.read")
+    return store.count_versions(uow.conn, actor.scope)
+
+
+def newest(uow: UnitOfWork, actor: Actor) -> ModelVersion | None:
+    """Return the version of the project that was registered last, of whatever model."""
+    uow.may(actor, "models.read")
+    return store.newest_version(uow.conn, actor.scope)
 
 
 def get(uow: UnitOfWork, actor: Actor, *, ref: str) -> ModelVersion:
@@ -251,17 +307,48 @@ def alias_history(uow: UnitOfWork, actor: Actor, *, name: str, limit: int = 100)
     return store.alias_history(uow.conn, find(uow, actor, name=name), limit)
 
 
-def set_stage(uow: UnitOfWork, actor: Actor, *, ref: str, stage: Stage | str) -> ModelVersion:
-    """Move a version to another stage; raises Invalid for an unknown stage."""
-    uow.may(actor, "models.write", ref)
-    version = get(uow, actor, ref=ref)
+def stage_named(stage: Stage | str) -> Stage:
+    """Return the stage of that name, or raise Invalid."""
     try:
-        wanted = Stage(stage)
+        return Stage(stage)
     except ValueError:
         raise Invalid(f"{stage!r} is not a stage.", hint=did_you_mean(str(stage), list(Stage))) from None
-    store.set_stage(uow.conn, version, wanted)
-    uow.audit(actor, "models.set_stage", version.ref, stage=str(wanted), previous=str(version.stage))
+
+
+def set_stage(
+    uow: UnitOfWork, actor: Actor, *, ref: str, stage: Stage | str, comment: str = ""
+) -> ModelVersion:
+    """Move a version to another stage at once; to the one it is in changes nothing.
+
+    Raises Invalid for an unknown stage, Denied when the stage's rule stands against it or wants approvals:
+    `stage_service.move` asks for those.
+    """
+    wanted = stage_named(stage)
+    version = get(uow, actor, ref=ref)
+    uow.may(actor, staging.MOVE, f"{version.ref}:{wanted}")
+    if version.stage is wanted:
+        return version
+    rule = stages.rule_for(uow.conn, actor.scope, version.model, wanted)
+    staging.require(uow, actor, version, wanted, rule)
+    if rule is not None and rule.approvals:
+        raise Denied(
+            f"Moving {version.ref} to {wanted} needs the approval of {rule.approvals} other people.",
+            hint=f"Ask for it: penstock models stage {version.ref} {wanted}",
+        )
+    move = StageMove(
+        number=version.number,
+        stage=wanted,
+        previous=version.stage,
+        actor=actor.name,
+        at=clock.now(),
+        comment=comment,
+    )
+    model = find(uow, actor, name=version.model)
+    staging.carry_out(uow, actor, model, version, move, alone=rule is not None and rule.alone)
     return get(uow, actor, ref=version.ref)
+
+
+requirements = staging.requirements
 
 
 def record_metrics(uow: UnitOfWork, actor: Actor, *, ref: str, metrics: dict[str, Any]) -> ModelVersion:
@@ -273,26 +360,29 @@ def record_metrics(uow: UnitOfWork, actor: Actor, *, ref: str, metrics: dict[str
     return get(uow, actor, ref=version.ref)
 
 
-def card(uow: UnitOfWork, actor: Actor, *, ref: str) -> str:
-    """Return the version's model card as Markdown, written from what is recorded now."""
-    return cards.render(get(uow, actor, ref=ref))
-
-
-def lineage(uow: UnitOfWork, actor: Actor, *, ref: str, direction: str = "up") -> list[Edge]:
+def lineage(uow: UnitOfWork, actor: Actor, *, ref: str, direction: str = "up", depth: int = 12) -> list[Edge]:
     """Return what the version was made from (`up`) or what was made from it (`down`), nearest first."""
     version = get(uow, actor, ref=ref)
-    return neighbours(uow.conn, actor.scope, LINK_KIND, version.ref, direction=direction)
+    return neighbours(uow.conn, actor.scope, LINK_KIND, version.ref, direction=direction, depth=depth)
 
 
 def materialize(home: Home, actor: Actor, *, ref: str, to: Path | None = None) -> Path:
     """Return a folder with the version's files, every checksum verified.
 
     Without `to` it is a read-only folder in the home's cache, shared by all who ask; with `to`, a new folder there.
-    Raises NotFound, Unavailable when a stored file is missing or damaged, Conflict when `to` is not empty, Invalid for
+    Raises NotFound, Unavailable when a stored file is missing or damaged or the signed
+    manifest does not hold, Conflict when `to` is not empty, Invalid for
     a version of kind mlflow without `to`.
     """
     with home.read() as uow:
         version = get(uow, actor, ref=ref)
+        held = papers_store.get_papers(uow.conn, version) or Papers()
+        checked = verifying.verdict(uow, actor, version, held)
+    if checked.signed and not checked.holds:
+        raise Unavailable(
+            f"{version.ref} is not what was signed when it was registered: {' '.join(checked.problems)}",
+            hint="Somebody changed the database. Restore a backup, or register the model again.",
+        )
     if version.kind is Kind.MLFLOW and to is None:
         raise Invalid(
             f"{version.ref} was logged by MLflow and may hold code; Penstock does not load it.",

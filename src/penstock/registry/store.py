@@ -1,5 +1,6 @@
 """SQL of models, their versions and aliases."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -54,6 +56,14 @@ versions = Table(
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("model_id", "number"),
     UniqueConstraint("model_id", "fingerprint"),
+    Index("ix_registry_versions_stage", "model_id", "stage"),
+)
+tags = Table(
+    "registry_tags",
+    metadata,
+    Column("model_id", String(40), primary_key=True),
+    Column("tag", String(50), primary_key=True),
+    Index("ix_registry_tags_tag", "tag"),
 )
 aliases = Table(
     "registry_aliases",
@@ -103,6 +113,9 @@ def _models(conn: Connection, rows: list[Any]) -> list[Model]:
         pointers[row.model_id][LATEST] = row.last
     for row in conn.execute(select(aliases).where(aliases.c.model_id.in_(ids)).order_by(aliases.c.alias)):
         pointers[row.model_id][row.alias] = row.number
+    carried: dict[str, list[str]] = {model_id: [] for model_id in ids}
+    for row in conn.execute(select(tags).where(tags.c.model_id.in_(ids)).order_by(tags.c.tag)):
+        carried[row.model_id].append(row.tag)
     return [
         Model(
             id=row.id,
@@ -111,6 +124,7 @@ def _models(conn: Connection, rows: list[Any]) -> list[Model]:
             created_at=row.created_at,
             versions=pointers[row.id].get(LATEST, 0),
             aliases=pointers[row.id],
+            tags=tuple(carried[row.id]),
         )
         for row in rows
     ]
@@ -122,15 +136,45 @@ def get_model(conn: Connection, scope: Scope, name: str) -> Model | None:
     return _models(conn, rows)[0] if rows else None
 
 
-def list_models(conn: Connection, scope: Scope, *, search: str, after: str, limit: int) -> list[Model]:
-    """Return models by name, those after the name `after`, whose name or description holds `search`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which models a list shall show."""
+
+    text: str = ""
+    kind: Kind | None = None
+    stage: Stage | None = None
+    tags: tuple[str, ...] = ()
+
+
+def list_models(conn: Connection, scope: Scope, wanted: Wanted, *, after: str, limit: int) -> list[Model]:
+    """Return the models that are wanted by name, those after the name `after`."""
     query = select(models).where(_mine(scope), models.c.name > after)
-    if search:
-        pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    if wanted.text:
+        pattern = "%" + wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        tagged = exists().where(tags.c.model_id == models.c.id, tags.c.tag.ilike(pattern, escape="\\"))
         query = query.where(
-            or_(models.c.name.ilike(pattern, escape="\\"), models.c.description.ilike(pattern, escape="\\"))
+            or_(
+                models.c.name.ilike(pattern, escape="\\"),
+                models.c.description.ilike(pattern, escape="\\"),
+                tagged,
+            )
         )
+    for column, value in ((versions.c.kind, wanted.kind), (versions.c.stage, wanted.stage)):
+        if value is not None:
+            query = query.where(exists().where(versions.c.model_id == models.c.id, column == str(value)))
+    for tag in wanted.tags:
+        query = query.where(exists().where(tags.c.model_id == models.c.id, tags.c.tag == tag))
     return _models(conn, list(conn.execute(query.order_by(models.c.name).limit(limit))))
+
+
+def add_tag(conn: Connection, model: Model, tag: str) -> bool:
+    """Put a tag on the model; returns False when it was there."""
+    return upsert(conn, tags, [{"model_id": model.id, "tag": tag}], keys=["model_id", "tag"]) > 0
+
+
+def remove_tag(conn: Connection, model: Model, tag: str) -> bool:
+    """Take a tag away; returns whether it was there."""
+    return conn.execute(delete(tags).where(tags.c.model_id == model.id, tags.c.tag == tag)).rowcount > 0
 
 
 def insert_version(conn: Connection, model: Model, version: ModelVersion, fingerprint: str) -> bool:
@@ -195,9 +239,29 @@ def list_versions(conn: Connection, model: Model, *, before: int | None, limit: 
     return [_version(model.name, row) for row in rows]
 
 
+def count_versions(conn: Connection, scope: Scope) -> int:
+    """Return how many versions the project's models have."""
+    query = select(func.count()).select_from(versions).join(models, models.c.id == versions.c.model_id)
+    return int(conn.execute(query.where(_mine(scope))).scalar_one())
+
+
+def newest_version(conn: Connection, scope: Scope) -> ModelVersion | None:
+    """Return the project's version that was registered last; ids grow with time."""
+    query = select(versions, models.c.name.label("model_name"))
+    query = query.join(models, models.c.id == versions.c.model_id).where(_mine(scope))
+    row = conn.execute(query.order_by(versions.c.id.desc()).limit(1)).first()
+    return None if row is None else _version(row.model_name, row)
+
+
 def set_stage(conn: Connection, version: ModelVersion, stage: Stage) -> None:
     """Change the stage of a version."""
     conn.execute(update(versions).where(versions.c.id == version.id).values(stage=str(stage)))
+
+
+def numbers_in(conn: Connection, model: Model, stage: Stage) -> list[int]:
+    """Return the numbers of the model's versions that stand in the stage."""
+    query = select(versions.c.number).where(versions.c.model_id == model.id, versions.c.stage == str(stage))
+    return list(conn.execute(query.order_by(versions.c.number)).scalars())
 
 
 def set_metrics(conn: Connection, version: ModelVersion, metrics: dict[str, Any]) -> None:

@@ -8,7 +8,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from penstock.sdk import resources, trace_resources
+from penstock.sdk import (
+    eval_resources,
+    feedback_resources,
+    release_resources,
+    resources,
+    run_resources,
+    serving_resources,
+    trace_resources,
+    training_resources,
+)
 from penstock.sdk.config import Config, from_environment
 from penstock.sdk.transport import Answer, Body, HttpTransport, Stream, Transport
 
@@ -38,11 +47,15 @@ class Client:
         self.usage = trace_resources.Usage(self)
         self.views = trace_resources.Views(self)
         self.datasets = resources.Datasets(self)
-        self.evals = resources.Evals(self)
-        self.feedback = resources.Feedback(self)
-        self.training = resources.Training(self)
+        self.evals = eval_resources.Evals(self)
+        self.feedback = feedback_resources.Feedback(self)
+        self.score_configs = feedback_resources.ScoreConfigs(self)
+        self.queues = feedback_resources.Queues(self)
+        self.training = training_resources.Training(self)
+        self.runs = run_resources.Runs(self)
         self.models = resources.Models(self)
-        self.deployments = resources.Deployments(self)
+        self.deployments = serving_resources.Deployments(self)
+        self.releases = release_resources.Releases(self)
         self.keys = resources.Keys(self)
         self.jobs = resources.Jobs(self)
         self.gateway = resources.Gateway(self)

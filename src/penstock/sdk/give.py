@@ -16,8 +16,9 @@ def give_feedback(
 ) -> dict[str, Any]:
     """Attach feedback to a trace (its id, or a span of it) and return the record.
 
-    `name` is `thumb`, `rating`, `correction`, `comment` or `preference`. Sends the spans recorded so far first, so
-    that the trace is there. Raises ApiError and ConnectionFailed: unlike tracing, feedback is the program's own act.
+    `name` is `thumb`, `rating`, `correction`, `demonstration`, `comment`, `preference` or a score's own. Sends the
+    spans recorded so far first, so that the trace is there. Raises ApiError and ConnectionFailed: unlike tracing,
+    feedback is the program's own act.
     """
     runtime.flush()
     trace_id = trace.trace_id if isinstance(trace, Span) else trace

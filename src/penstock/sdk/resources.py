@@ -1,7 +1,7 @@
 """The groups of a `Client`, one class per noun of the management API."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -87,10 +87,55 @@ class Prompts(_Group):
         """Return one version."""
         return self._client.get(f"/prompts/{segment(name)}/versions/{number}")
 
-    def set_label(self, name: str, label: str, version: int) -> Record:
-        """Point a label, such as `production`, at a version."""
+    def import_program(self, name: str, program: Mapping[str, Any], **options: Any) -> Record:
+        """Add each predictor of a saved DSPy program as a version; `outputs=` names output fields not guessed."""
+        body = {"format": "dspy", "program": dict(program), **options}
+        return self._client.send("POST", f"/prompts/{segment(name)}/import", body)
+
+    def set_label(self, name: str, label: str, version: int, *, note: str | None = None) -> Record:
+        """Point a label, such as `production`, at a version.
+
+        For a protected label the answer holds a `request`, which somebody else must approve.
+        """
         path = f"/prompts/{segment(name)}/labels/{segment(label)}"
-        return self._client.send("PUT", path, {"version": version})
+        return self._client.send("PUT", path, {"version": version, "note": note})
+
+    def roll_back(self, name: str, label: str, *, reason: str = "") -> Record:
+        """Point a label at the version it had before; again: at the one before that."""
+        path = f"/prompts/{segment(name)}/labels/{segment(label)}/rollback"
+        return self._client.send("POST", path, {"reason": reason})
+
+    def label_history(self, name: str, label: str) -> Iterator[Record]:
+        """Yield the moves of a label, newest first."""
+        return self._client.pages(f"/prompts/{segment(name)}/labels/{segment(label)}/history")
+
+    def set_tags(self, name: str, tags: Sequence[str]) -> Record:
+        """Replace the tags of a prompt."""
+        return self._client.send("PUT", f"/prompts/{segment(name)}/tags", {"tags": [*tags]})
+
+    def requests(self, name: str, **filters: Any) -> Iterator[Record]:
+        """Yield requests to move protected labels, newest first; `state="open"` those that wait."""
+        return self._client.pages(f"/prompts/{segment(name)}/requests", **filters)
+
+    def approve(self, request_id: str, *, reason: str = "") -> Record:
+        """Carry out somebody else's request."""
+        return self._client.send(
+            "POST", f"/prompts/requests/{segment(request_id)}/approve", {"reason": reason}
+        )
+
+    def reject(self, request_id: str, *, reason: str = "") -> Record:
+        """Turn a request down, or take back one's own."""
+        return self._client.send(
+            "POST", f"/prompts/requests/{segment(request_id)}/reject", {"reason": reason}
+        )
+
+    def usage(self, name: str, **filters: Any) -> Iterator[Record]:
+        """Yield calls, errors, cost, latency and scores per version; `since` and `until` as ISO 8601."""
+        return self._client.pages(f"/prompts/{segment(name)}/usage", **filters)
+
+    def where_used(self, name: str) -> Record:
+        """Return who includes the prompt, who calls it and what was made with it."""
+        return self._client.get(f"/prompts/{segment(name)}/where-used")
 
     def render(
         self,
@@ -150,87 +195,34 @@ class Datasets(_Group):
         """Yield the rows of a version; `split=` chooses one split."""
         return self._client.pages(f"/datasets/{segment(name)}/versions/{number}/rows", **filters)
 
-    def diff(self, name: str, old: int, new: int) -> Record:
-        """Return what changed from one version to another."""
-        return self._client.get(f"/datasets/{segment(name)}/diff", **{"from": old, "to": new})
+    def diff(self, name: str, old: int, new: int, **options: Any) -> Record:
+        """Return what changed from one version to another; `key=`, `change=`, `skip=` and `limit=` as over HTTP."""
+        return self._client.get(f"/datasets/{segment(name)}/diff", **{"from": old, "to": new, **options})
 
+    def pull(self, name: str, **fields: Any) -> Record:
+        """Queue a pull from a database, hub or folder; fields as in `POST /datasets/{name}/pull`."""
+        return self._client.send("POST", f"/datasets/{segment(name)}/pull", fields)
 
-class Evals(_Group):
-    """Evaluation runs and gate decisions."""
+    def expect(self, name: str, checks: Iterable[Mapping[str, Any]], **fields: Any) -> Record:
+        """Set what rows have to meet from now on; `enforce=` and `every_hours=` as over HTTP."""
+        body = {"checks": [dict(check) for check in checks], **fields}
+        return self._client.send("PUT", f"/datasets/{segment(name)}/expectations", body)
 
-    def list(self, **filters: Any) -> Iterator[Record]:
-        """Yield the runs, newest first."""
-        return self._client.pages("/evals/runs", **filters)
+    def expectations(self, name: str) -> Record:
+        """Return what rows have to meet."""
+        return self._client.get(f"/datasets/{segment(name)}/expectations")
 
-    def run(self, **fields: Any) -> Record:
-        """Start a run; fields as in `POST /evals/runs`."""
-        return self._client.send("POST", "/evals/runs", fields)
+    def check(self, name: str, number: int) -> Record:
+        """Queue a check of a version against the expectations of today."""
+        return self._client.send("POST", f"/datasets/{segment(name)}/versions/{number}/expectations", {})
 
-    def get(self, run_id: str) -> Record:
-        """Return one run: metrics with value, low, high and n."""
-        return self._client.get(f"/evals/runs/{segment(run_id)}")
+    def results(self, name: str, number: int) -> Record:
+        """Return what became of a version's checks, newest first."""
+        return self._client.get(f"/datasets/{segment(name)}/versions/{number}/expectations")
 
-    def samples(self, run_id: str, **filters: Any) -> Iterator[Record]:
-        """Yield every sample with its output and scores."""
-        return self._client.pages(f"/evals/runs/{segment(run_id)}/samples", **filters)
-
-    def compare(self, baseline: str, candidate: str) -> Record:
-        """Return the paired comparison of two runs."""
-        return self._client.get("/evals/compare", baseline=baseline, candidate=candidate)
-
-    def gates(self, **filters: Any) -> Iterator[Record]:
-        """Yield gate decisions, newest first."""
-        return self._client.pages("/evals/gates", **filters)
-
-
-class Feedback(_Group):
-    """People's judgement of recorded answers."""
-
-    def list(self, **filters: Any) -> Iterator[Record]:
-        """Yield feedback, newest first."""
-        return self._client.pages("/feedback", **filters)
-
-    def give(
-        self,
-        trace_id: str,
-        *,
-        name: str = "thumb",
-        value: Any = None,
-        comment: str | None = None,
-        span_id: str | None = None,
-        source: str | None = None,
-    ) -> Record:
-        """Attach a thumb, rating, correction, comment or preference to a trace."""
-        body = {"name": name, "value": value, "comment": comment, "span_id": span_id, "source": source}
-        return self._client.send("POST", "/feedback", {"trace_id": trace_id, **body})
-
-    def build_dataset(self, name: str, *, kind: str = "preference", route: str | None = None) -> Record:
-        """Make a dataset version of collected feedback: `preference` pairs or `sft` rows."""
-        return self._client.send("POST", "/feedback/datasets", {"name": name, "kind": kind, "route": route})
-
-
-class Training(_Group):
-    """Training runs."""
-
-    def list(self, **filters: Any) -> Iterator[Record]:
-        """Yield the runs, newest first."""
-        return self._client.pages("/training/runs", **filters)
-
-    def start(self, **fields: Any) -> Record:
-        """Queue a run; fields as in `POST /training/runs`."""
-        return self._client.send("POST", "/training/runs", fields)
-
-    def get(self, run_id: str) -> Record:
-        """Return one run."""
-        return self._client.get(f"/training/runs/{segment(run_id)}")
-
-    def metrics(self, run_id: str) -> Record:
-        """Return the run's metrics over its steps."""
-        return self._client.get(f"/training/runs/{segment(run_id)}/metrics")
-
-    def cancel(self, run_id: str) -> Record:
-        """Ask a run to stop."""
-        return self._client.send("POST", f"/training/runs/{segment(run_id)}/cancel")
+    def tag(self, name: str, tag: str, number: int) -> Record:
+        """Name a version: `name@tag` stands for it until the tag is moved."""
+        return self._client.send("PUT", f"/datasets/{segment(name)}/tags/{segment(tag)}", {"version": number})
 
 
 class Models(_Group):
@@ -252,39 +244,6 @@ class Models(_Group):
         """Point an alias at a version."""
         path = f"/models/{segment(name)}/aliases/{segment(alias)}"
         return self._client.send("PUT", path, {"version": version})
-
-
-class Deployments(_Group):
-    """Models behind endpoints."""
-
-    def list(self, **filters: Any) -> Iterator[Record]:
-        """Yield the deployments."""
-        return self._client.pages("/deployments", **filters)
-
-    def create(self, name: str, model: str, **options: Any) -> Record:
-        """Deploy a model version such as `ticket-triage@3`."""
-        return self._client.send("POST", "/deployments", {"name": name, "model": model, **options})
-
-    def get(self, name: str) -> Record:
-        """Return a deployment's state."""
-        return self._client.get(f"/deployments/{segment(name)}")
-
-    def canary(self, name: str, model: str, weight: float) -> Record:
-        """Send a part of the traffic to another version."""
-        body = {"model": model, "weight": weight}
-        return self._client.send("POST", f"/deployments/{segment(name)}/canary", body)
-
-    def promote(self, name: str) -> Record:
-        """Give the canary all traffic."""
-        return self._client.send("POST", f"/deployments/{segment(name)}/promote")
-
-    def rollback(self, name: str) -> Record:
-        """Take the canary, or the last promotion, back."""
-        return self._client.send("POST", f"/deployments/{segment(name)}/rollback")
-
-    def remove(self, name: str) -> None:
-        """Stop a deployment and take it away."""
-        self._client.send("DELETE", f"/deployments/{segment(name)}")
 
 
 class Keys(_Group):

@@ -104,7 +104,10 @@ class Traces(_Group):
             part.unlink(missing_ok=True)
 
     def upload(self, source: Path | str, *, format: Import) -> Record:
-        """Import a file that Langfuse, Phoenix, MLflow or Penstock exported; returns counts and the rows set aside."""
+        """Import a file that Langfuse, Phoenix, MLflow or Penstock exported.
+
+        Returns counts and the rows set aside; of a large file the `job` that will have them as its result.
+        """
         with Path(source).open("rb") as file:
             return self._client.upload(
                 "/traces/import", file, content_type=FILE_TYPE, query={"format": format}

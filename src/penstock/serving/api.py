@@ -5,146 +5,35 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.responses import PlainTextResponse
 
 from penstock.core.http import CurrentActor, Page, ReadUow, WriteUow
-from penstock.serving import service
+from penstock.serving import operating, service
+from penstock.serving.api_models import (
+    DeploymentDetail,
+    DeploymentModel,
+    DeploymentUpdate,
+    NewAdapter,
+    NewCanary,
+    NewDeployment,
+    QuotaModel,
+    ReplicaLogModel,
+    ReportModel,
+    ScaleRequest,
+    deployment_fields,
+)
 from penstock.serving.compare import CanaryReport
-from penstock.serving.model import HistoryEntry, Part, ReplicaState, Status
+from penstock.serving.model import Autoscale, HistoryEntry, Quota, Status
 
 router = APIRouter(prefix="/deployments", tags=["deployments"])
-
-
-class NewDeployment(BaseModel):
-    """What shall answer under a name."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    model: str
-    """Registry reference: name, name@3 or name@alias."""
-    engine: str = service.DEFAULT_ENGINE
-    replicas: int = 1
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class NewCanary(BaseModel):
-    """What shall be tried beside production."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str
-    weight: float = 0.1
-    replicas: int | None = None
-    options: dict[str, Any] | None = None
-
-
-class ReplicaModel(BaseModel):
-    """One engine process as last seen."""
-
-    position: int
-    state: ReplicaState
-    reason: str
-    url: str
-    pid: int | None
-    restarts: int
-    since: datetime
-
-
-class VersionModel(BaseModel):
-    """One version of a deployment."""
-
-    number: int
-    endpoint: str
-    model: str
-    engine: str
-    options: dict[str, Any]
-    part: Part
-    share: float
-    replicas: list[ReplicaModel]
-    author: str
-    created_at: datetime
-
-
-class DeploymentModel(BaseModel):
-    """A deployment as wanted and as last seen."""
-
-    name: str
-    state: str
-    production: int
-    candidate: int | None
-    weight: float
-    previous: int | None
-    previous_until: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    versions: list[VersionModel]
-
-
-class HistoryModel(BaseModel):
-    """What was done."""
-
-    action: str
-    number: int
-    detail: dict[str, Any]
-    actor: str
-    at: datetime
-
-
-class DeploymentDetail(DeploymentModel):
-    """A deployment with its history."""
-
-    history: list[HistoryModel]
-
-
-class SideModel(BaseModel):
-    """What one version did since the canary began."""
-
-    part: Part
-    endpoint: str
-    model: str
-    calls: int
-    errors: int
-    error_rate: float | None
-    error_low: float | None
-    error_high: float | None
-    mean_latency_ms: float | None
-    input_tokens_per_call: float | None
-    output_tokens_per_call: float | None
-    cost_usd: float
-
-
-class ReportModel(BaseModel):
-    """Canary against production."""
-
-    deployment: str
-    since: datetime
-    production: SideModel
-    canary: SideModel
-    latency_ratio: float | None
-    more_errors: bool
+quota_router = APIRouter(prefix="/serving", tags=["deployments"])
 
 
 Name = Annotated[str, Path(description="The deployment's name")]
 
 
-def _fields(status: Status) -> dict[str, Any]:
-    deployment = status.deployment
-    versions = [
-        {
-            **msgspec.to_builtins(entry.version),
-            "endpoint": deployment.endpoint(entry.version.number),
-            "part": entry.part,
-            "share": entry.share,
-            "replicas": [msgspec.to_builtins(replica) for replica in entry.replicas],
-        }
-        for entry in status.versions
-    ]
-    return {**msgspec.to_builtins(deployment), "state": status.state, "versions": versions}
-
-
 def _model(status: Status) -> DeploymentModel:
-    return DeploymentModel.model_validate(_fields(status))
+    return DeploymentModel.model_validate(deployment_fields(status))
 
 
 def _history(entry: HistoryEntry) -> dict[str, Any]:
@@ -180,8 +69,81 @@ def deploy(uow: WriteUow, actor: CurrentActor, new: NewDeployment) -> Deployment
         engine=new.engine,
         replicas=new.replicas,
         options=new.options,
+        memory_bytes=new.memory_bytes,
+        gpus=new.gpus,
     )
     return _model(service.status(uow, actor, name=new.name))
+
+
+@router.put("/{name}")
+def update(uow: WriteUow, actor: CurrentActor, name: Name, new: DeploymentUpdate) -> DeploymentModel:
+    """Change a deployment, by default replica by replica."""
+    given = new.model_dump(exclude_unset=True, exclude={"priority", "rolling"})
+    operating.update(uow, actor, name=name, changes=given, rolling=new.rolling, priority=new.priority)
+    return _model(service.status(uow, actor, name=name))
+
+
+@router.put("/{name}/scale")
+def scale(uow: WriteUow, actor: CurrentActor, name: Name, new: ScaleRequest) -> DeploymentModel:
+    """Set the number of replicas, or the rule by which it follows the load."""
+    rule = None
+    if new.min is not None or new.max is not None:
+        least = 1 if new.min is None else new.min
+        rule = Autoscale(
+            min=least,
+            max=max(1, least) if new.max is None else new.max,
+            requests=new.requests,
+            latency_ms=new.latency_ms,
+            idle=new.idle,
+            patience=new.patience,
+        )
+    operating.scale(uow, actor, name=name, replicas=new.replicas, autoscale=rule)
+    return _model(service.status(uow, actor, name=name))
+
+
+@router.post("/{name}/retry")
+def retry(uow: WriteUow, actor: CurrentActor, name: Name) -> DeploymentModel:
+    """Start replicas again that were given up."""
+    operating.retry(uow, actor, name=name)
+    return _model(service.status(uow, actor, name=name))
+
+
+@router.get("/{name}/logs")
+def read_logs(
+    uow: ReadUow,
+    actor: CurrentActor,
+    name: Name,
+    replica: str = "",
+    tail: Annotated[int, Query(ge=1, le=operating.MAX_LINES)] = 200,
+) -> Page[ReplicaLogModel]:
+    """Return the last lines of what replicas wrote; `replica` is an id such as 2.0."""
+    found = operating.logs(uow, actor, name=name, replica=replica, lines=tail)
+    items = [ReplicaLogModel(replica=each.replica, lines=list(each.lines)) for each in found]
+    return Page(items=items, next=None)
+
+
+@router.put("/{name}/adapters/{adapter}")
+def put_adapter(
+    uow: WriteUow, actor: CurrentActor, name: Name, adapter: str, new: NewAdapter
+) -> DeploymentModel:
+    """Serve a LoRA adapter as `name:adapter`, without a restart."""
+    operating.put_adapter(uow, actor, name=name, adapter=adapter, model=new.model)
+    return _model(service.status(uow, actor, name=name))
+
+
+@router.delete("/{name}/adapters/{adapter}")
+def delete_adapter(uow: WriteUow, actor: CurrentActor, name: Name, adapter: str) -> DeploymentModel:
+    """Stop serving an adapter."""
+    operating.delete_adapter(uow, actor, name=name, adapter=adapter)
+    return _model(service.status(uow, actor, name=name))
+
+
+@router.get("/{name}/manifest", response_class=PlainTextResponse)
+def read_manifest(
+    uow: ReadUow, actor: CurrentActor, name: Name, format: str = "kubernetes", image: str = ""
+) -> str:
+    """Return YAML that runs the production version on Kubernetes or Ray Serve."""
+    return operating.manifest(uow, actor, name=name, kind=format, image=image)
 
 
 @router.get("/{name}")
@@ -189,7 +151,7 @@ def get_deployment(uow: ReadUow, actor: CurrentActor, name: Name) -> DeploymentD
     """Return a deployment, its versions and replicas, and its history."""
     done = [_history(entry) for entry in service.history(uow, actor, name=name)]
     return DeploymentDetail.model_validate(
-        {**_fields(service.status(uow, actor, name=name)), "history": done}
+        {**deployment_fields(service.status(uow, actor, name=name)), "history": done}
     )
 
 
@@ -228,3 +190,16 @@ def rollback(uow: WriteUow, actor: CurrentActor, name: Name) -> DeploymentModel:
     """Give up the canary, or go back to the version before."""
     service.rollback(uow, actor, name=name)
     return _model(service.status(uow, actor, name=name))
+
+
+@quota_router.get("/quota")
+def get_quota(uow: ReadUow, actor: CurrentActor) -> QuotaModel:
+    """Return how much of the machine the project's deployments may take."""
+    return QuotaModel.model_validate(msgspec.to_builtins(operating.quota(uow, actor)))
+
+
+@quota_router.put("/quota")
+def put_quota(uow: WriteUow, actor: CurrentActor, new: QuotaModel) -> QuotaModel:
+    """Limit how much of the machine the project's deployments may take."""
+    wanted = Quota(replicas=new.replicas, memory_bytes=new.memory_bytes, gpus=new.gpus)
+    return QuotaModel.model_validate(msgspec.to_builtins(operating.set_quota(uow, actor, wanted)))

@@ -3,12 +3,23 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from penstock.core.deferred import deferred
 from penstock.serving.model import Part
 from penstock.traces.model import UsageRow
 
+if TYPE_CHECKING:
+    from penstock.core.statistics import sequential
+else:
+    sequential = deferred("penstock.core.statistics.sequential")
+
 _Z = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
+_ALPHA = 0.05
+_NOTABLE = 0.1
+"""Difference of error rates at which the test is sharpest."""
+_LEAST_CALLS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +54,7 @@ class CanaryReport:
     latency_ratio: float | None
     """Canary's mean latency over production's; above 1 is slower."""
     more_errors: bool
-    """Whether the canary fails significantly more often: the intervals of the error rates do not overlap."""
+    """Whether the canary is shown to fail more often, by a test that may be looked at as often as one likes."""
 
 
 def wilson(hits: int, total: int) -> tuple[float, float]:
@@ -87,12 +98,20 @@ def report(deployment: str, since: datetime, production: Side, canary: Side) -> 
     ratio = None
     if production.mean_latency_ms and canary.mean_latency_ms is not None:
         ratio = canary.mean_latency_ms / production.mean_latency_ms
-    worse = canary.error_low is not None and (production.error_high is not None)
     return CanaryReport(
         deployment=deployment,
         since=since,
         production=production,
         canary=canary,
         latency_ratio=ratio,
-        more_errors=worse and (canary.error_low or 0.0) > (production.error_high or 0.0),
+        more_errors=_fails_more(production, canary),
     )
+
+
+def _fails_more(production: Side, canary: Side) -> bool:
+    """Return whether the confidence sequence of the difference of the error rates lies above 0."""
+    if min(production.calls, canary.calls) < _LEAST_CALLS:
+        return False
+    found = sequential.difference_of_shares(canary.errors, canary.calls, production.errors, production.calls)
+    low, _ = sequential.interval(found, _NOTABLE, _ALPHA)
+    return low > 0

@@ -1,6 +1,7 @@
 """The verbs of serving: the only door into this slice. They change what shall run; the reconciler makes it so."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,13 +14,14 @@ from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.registry import service as registry
-from penstock.serving import compare, routing, store
+from penstock.serving import compare, keeper, routing, store
 from penstock.serving.compare import CanaryReport
 from penstock.serving.events import DeploymentChanged
 from penstock.serving.model import (
     Deployment,
     DeploymentVersion,
     HistoryEntry,
+    Policy,
     ReplicaState,
     Status,
     VersionStatus,
@@ -27,9 +29,13 @@ from penstock.serving.model import (
     check_replicas,
     check_weight,
     shares,
+    sized,
 )
 from penstock.serving.ports import Engine
+from penstock.serving.privileged import check_options
+from penstock.serving.routing import forget_ended as forget_ended
 from penstock.serving.settings import ServingSettings
+from penstock.serving.sharing import room as room
 from penstock.traces import service as traces
 
 TOPIC = "serving"
@@ -53,6 +59,9 @@ def deploy(
     engine: str = DEFAULT_ENGINE,
     replicas: int = 1,
     options: dict[str, Any] | None = None,
+    memory_bytes: int | None = None,
+    gpus: int | None = None,
+    policy: Policy | None = None,
 ) -> Deployment:
     """Let `model` (a registry reference) answer under `name`, replacing what answered before once it is ready.
 
@@ -60,16 +69,23 @@ def deploy(
     Conflict while a canary runs, Invalid for a model the engine cannot run or a wrong option, NotFound for the model.
     """
     uow.may(actor, "deployments.write", check_name(name))
-    wanted = _version(uow, actor, model=model, engine=engine, replicas=replicas, options=options)
+    made = _version(uow, actor, model=model, engine=engine, replicas=replicas, options=options)
+    wanted = sized(made, memory_bytes, gpus)
     current = store.get(uow.conn, actor.scope, name, removed=True)
     live = store.get(uow.conn, actor.scope, name)
-    if live is not None:
+    before = production_of(uow, live) if live else None
+    check_options(uow, actor, load_engine(engine), wanted=wanted, before=before)
+    if live is not None and before is not None:
         if live.candidate is not None:
             raise Conflict(f"{name!r} has a canary running.", hint="Promote it or roll it back first.")
-        if _same(_of(uow, live, live.production), wanted):
+        if _same(before, wanted):
             return live
-    moment = clock.now()
-    deployment_id = current.id if current else ids.new_id("dep")
+        if live.policy.adapters and before.model != wanted.model:
+            raise Conflict(
+                f"{name!r} serves adapters of {before.model}: {', '.join(sorted(live.policy.adapters))}.",
+                hint="Remove them first: penstock deploy adapter NAME ADAPTER --delete",
+            )
+    moment, deployment_id = clock.now(), current.id if current else ids.new_id("dep")
     number = _add_version(uow, actor, name, deployment_id, wanted)
     deployment = Deployment(
         id=deployment_id,
@@ -81,8 +97,9 @@ def deploy(
         previous_until=_keep_until(uow, moment) if live else None,
         created_at=current.created_at if current else moment,
         updated_at=moment,
+        policy=policy or (replace(live.policy, rolling=False) if live else Policy()),
     )
-    return _changed(uow, actor, deployment, "deploy", number, model=wanted.model)
+    return changed(uow, actor, deployment, "deploy", number, model=wanted.model)
 
 
 def _stand_in(uow: UnitOfWork, live: Deployment) -> int:
@@ -129,6 +146,7 @@ def canary(
         replicas=base.replicas if replicas is None else replicas,
         options=base.options if options is None else options,
     )
+    check_options(uow, actor, load_engine(base.engine), wanted=wanted, before=base)
     if _same(base, wanted):
         raise Conflict(
             f"{wanted.model} is what {name!r} has in production.", hint="Give another model version."
@@ -136,8 +154,8 @@ def canary(
     number = deployment.candidate
     if number is None or not _same(_of(uow, deployment, number), wanted):
         number = _add_version(uow, actor, name, deployment.id, wanted)
-    changed = replace(deployment, candidate=number, weight=weight, updated_at=clock.now())
-    return _changed(uow, actor, changed, "canary", number, model=wanted.model, weight=weight)
+    tried = replace(deployment, candidate=number, weight=weight, updated_at=clock.now())
+    return changed(uow, actor, tried, "canary", number, model=wanted.model, weight=weight)
 
 
 def promote(uow: UnitOfWork, actor: Actor, *, name: str) -> Deployment:
@@ -154,8 +172,8 @@ def promote(uow: UnitOfWork, actor: Actor, *, name: str) -> Deployment:
         raise Conflict(
             f"The canary of {name!r} has no replica that is ready.", hint="See `penstock deploy status`."
         )
-    changed = _moved(uow, deployment, deployment.candidate)
-    return _changed(uow, actor, changed, "promote", changed.production, previous=deployment.production)
+    moved = _moved(uow, deployment, deployment.candidate)
+    return changed(uow, actor, moved, "promote", moved.production, previous=deployment.production)
 
 
 def rollback(uow: UnitOfWork, actor: Actor, *, name: str) -> Deployment:
@@ -165,14 +183,17 @@ def rollback(uow: UnitOfWork, actor: Actor, *, name: str) -> Deployment:
     back to.
     """
     uow.may(actor, "deployments.write", name)
-    deployment = find(uow, actor, name=name)
+    found = status(uow, actor, name=name)
+    deployment = found.deployment
     if deployment.candidate is not None:
-        changed = replace(deployment, candidate=None, weight=0.0, updated_at=clock.now())
-        return _changed(uow, actor, changed, "rollback", changed.production, canary=deployment.candidate)
+        without = replace(deployment, candidate=None, weight=0.0, updated_at=clock.now())
+        return changed(uow, actor, without, "rollback", without.production, canary=deployment.candidate)
     if deployment.previous is None:
         raise Conflict(f"{name!r} has no earlier version to go back to.")
-    changed = _moved(uow, deployment, deployment.previous)
-    return _changed(uow, actor, changed, "rollback", changed.production, previous=deployment.production)
+    moved = _moved(uow, deployment, deployment.previous)
+    if not found.production.ready:  # what did not answer is not kept warm
+        moved = replace(moved, previous_until=moved.updated_at)
+    return changed(uow, actor, moved, "rollback", moved.production, previous=deployment.production)
 
 
 def _moved(uow: UnitOfWork, deployment: Deployment, production: int) -> Deployment:
@@ -185,6 +206,7 @@ def _moved(uow: UnitOfWork, deployment: Deployment, production: int) -> Deployme
         previous=deployment.production,
         previous_until=_keep_until(uow, moment),
         updated_at=moment,
+        policy=replace(deployment.policy, rolling=False),
     )
 
 
@@ -227,9 +249,8 @@ def _statuses(uow: UnitOfWork, found: list[Deployment]) -> list[Status]:
     versions, replicas = store.list_versions(uow.conn, ids_), store.list_replicas(uow.conn, ids_)
     out = []
     for deployment in found:
-        seen = replicas[deployment.id]
-        ready = {replica.number: False for replica in seen}
-        ready |= {replica.number: True for replica in seen if replica.state is ReplicaState.READY}
+        seen = keeper.as_now(replicas[deployment.id])
+        ready = Counter(replica.number for replica in seen if replica.state is ReplicaState.READY)
         given = shares(deployment, ready)
         entries = tuple(
             VersionStatus(
@@ -292,6 +313,11 @@ def _version(
     )
 
 
+def production_of(uow: UnitOfWork, deployment: Deployment) -> DeploymentVersion:
+    """Return the version in production."""
+    return _of(uow, deployment, deployment.production)
+
+
 def _of(uow: UnitOfWork, deployment: Deployment, number: int) -> DeploymentVersion:
     versions = store.list_versions(uow.conn, [deployment.id])[deployment.id]
     return next(version for version in versions if version.number == number)
@@ -307,9 +333,10 @@ def _keep_until(uow: UnitOfWork, moment: datetime) -> datetime:
     return moment + timedelta(seconds=uow.home.settings.section(ServingSettings).keep_previous)
 
 
-def _changed(
+def changed(
     uow: UnitOfWork, actor: Actor, deployment: Deployment, action: str, number: int, **detail: Any
 ) -> Deployment:
+    """Store a changed deployment, tell the gateway, and record what was done."""
     store.save(uow.conn, actor.scope, deployment)
     routing.sync(uow, actor.scope, deployment)
     _record(uow, actor, deployment, action, number, detail)

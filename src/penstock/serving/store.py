@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     Float,
@@ -17,11 +19,21 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    update,
 )
 
 from penstock.core.db import Json, UtcTime, metadata, upsert
 from penstock.core.scope import Scope
-from penstock.serving.model import Deployment, DeploymentVersion, HistoryEntry, Replica, ReplicaState, Wanted
+from penstock.serving.model import (
+    Deployment,
+    DeploymentVersion,
+    HistoryEntry,
+    Policy,
+    Quota,
+    Replica,
+    ReplicaState,
+    Usage,
+)
 
 deployments = Table(
     "serving_deployments",
@@ -38,6 +50,7 @@ deployments = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     Column("removed_at", UtcTime),
+    Column("policy", Json),
     UniqueConstraint("tenant", "project", "name"),
 )
 versions = Table(
@@ -51,6 +64,8 @@ versions = Table(
     Column("options", Json, nullable=False),
     Column("author", String(200), nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    Column("memory_bytes", BigInteger),
+    Column("gpus", Integer),
 )
 history = Table(
     "serving_history",
@@ -76,6 +91,19 @@ replicas = Table(
     Column("pid", Integer),
     Column("restarts", Integer, nullable=False),
     Column("since", UtcTime, nullable=False),
+    Column("gpus", Json),
+    Column("adapters", Json),
+    Column("usage", Json),
+    Column("keeper", String(200)),
+)
+quotas = Table(
+    "serving_quotas",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("project", String(64), primary_key=True),
+    Column("replicas", Integer),
+    Column("memory_bytes", BigInteger),
+    Column("gpus", Integer),
 )
 
 
@@ -94,6 +122,7 @@ def _deployment(row: Any) -> Deployment:
         previous_until=row.previous_until,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        policy=msgspec.convert(row.policy or {}, Policy),
     )
 
 
@@ -114,8 +143,10 @@ def save(
         "created_at": deployment.created_at,
         "updated_at": deployment.updated_at,
         "removed_at": removed_at,
+        "policy": msgspec.to_builtins(deployment.policy),
     }
     changed = ["production", "candidate", "weight", "previous", "previous_until", "updated_at", "removed_at"]
+    changed.append("policy")
     upsert(conn, deployments, [row], keys=["tenant", "project", "name"], update=changed)
 
 
@@ -148,6 +179,12 @@ def insert_version(conn: Connection, deployment_id: str, version: DeploymentVers
     return upsert(conn, versions, [row], keys=["deployment_id", "number"]) > 0
 
 
+def set_replicas(conn: Connection, deployment: Deployment, number: int, replicas: int) -> None:
+    """Change how many replicas a version has."""
+    mine = (versions.c.deployment_id == deployment.id) & (versions.c.number == number)
+    conn.execute(update(versions).where(mine).values(replicas=replicas))
+
+
 def _version(row: Any) -> DeploymentVersion:
     return DeploymentVersion(
         number=row.number,
@@ -155,6 +192,8 @@ def _version(row: Any) -> DeploymentVersion:
         engine=row.engine,
         replicas=row.replicas,
         options=row.options,
+        memory_bytes=row.memory_bytes,
+        gpus=row.gpus or 0,
         author=row.author,
         created_at=row.created_at,
     )
@@ -199,6 +238,10 @@ def list_replicas(conn: Connection, deployment_ids: Sequence[str]) -> dict[str, 
                 pid=row.pid,
                 restarts=row.restarts,
                 since=row.since,
+                gpus=tuple(row.gpus or ()),
+                adapters=tuple(row.adapters or ()),
+                usage=msgspec.convert(row.usage or {}, Usage),
+                keeper=row.keeper or "",
             )
         )
     return found
@@ -206,9 +249,9 @@ def list_replicas(conn: Connection, deployment_ids: Sequence[str]) -> dict[str, 
 
 def save_replica(conn: Connection, deployment_id: str, replica: Replica) -> None:
     """Store what a replica was last seen as."""
-    row = {"deployment_id": deployment_id, **{name: getattr(replica, name) for name in replica.__slots__}}
+    row = {"deployment_id": deployment_id, **msgspec.to_builtins(replica), "since": replica.since}
     keys = ["deployment_id", "number", "position"]
-    upsert(conn, replicas, [row], keys=keys, update=["state", "reason", "url", "pid", "restarts", "since"])
+    upsert(conn, replicas, [row], keys=keys, update=[name for name in row if name not in keys])
 
 
 def delete_replica(conn: Connection, deployment_id: str, number: int, position: int) -> None:
@@ -234,17 +277,40 @@ def take_replicas(conn: Connection) -> list[tuple[Scope, Deployment, int]]:
     return found
 
 
-def wanted(conn: Connection, at: datetime) -> list[Wanted]:
-    """Return every replica of every project that shall run at that moment."""
+def list_kept(conn: Connection) -> list[tuple[Scope, Deployment, str]]:
+    """Return (scope, deployment, keeper) of every replica, of every scope."""
+    query = select(deployments, replicas.c.keeper).join(
+        replicas, replicas.c.deployment_id == deployments.c.id
+    )
+    return [
+        (Scope(row.tenant, row.project), _deployment(row), row.keeper or "") for row in conn.execute(query)
+    ]
+
+
+def list_live(conn: Connection) -> list[tuple[Scope, Deployment, list[DeploymentVersion]]]:
+    """Return the deployments of every scope with their versions, newest first."""
     rows = list(conn.execute(select(deployments).where(deployments.c.removed_at.is_(None))))
     found = list_versions(conn, [row.id for row in rows])
-    return [
-        Wanted(
-            scope=Scope(row.tenant, row.project), deployment=deployment, version=version, position=position
-        )
-        for row in rows
-        for deployment in [_deployment(row)]
-        for version in found[row.id]
-        if version.number in deployment.running(at)
-        for position in range(version.replicas)
-    ]
+    return [(Scope(row.tenant, row.project), _deployment(row), found[row.id]) for row in rows]
+
+
+def _quota(row: Any) -> Quota:
+    return Quota(replicas=row.replicas, memory_bytes=row.memory_bytes, gpus=row.gpus)
+
+
+def list_quotas(conn: Connection) -> dict[Scope, Quota]:
+    """Return the quotas of every scope that has one."""
+    return {Scope(row.tenant, row.project): _quota(row) for row in conn.execute(select(quotas))}
+
+
+def get_quota(conn: Connection, scope: Scope) -> Quota:
+    """Return a project's quota; without one nothing is limited."""
+    mine = (quotas.c.tenant == scope.tenant) & (quotas.c.project == scope.project)
+    row = conn.execute(select(quotas).where(mine)).first()
+    return Quota() if row is None else _quota(row)
+
+
+def put_quota(conn: Connection, scope: Scope, quota: Quota) -> None:
+    """Store a project's quota."""
+    row = {"tenant": scope.tenant, "project": scope.project, **msgspec.to_builtins(quota)}
+    upsert(conn, quotas, [row], keys=["tenant", "project"], update=["replicas", "memory_bytes", "gpus"])

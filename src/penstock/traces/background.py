@@ -6,7 +6,7 @@ from penstock.traces.settings import TracesSettings
 from penstock.traces.store import bill, logs, metrics, rollup
 
 logger = log.get("traces.background")
-_ROLL_BATCH, _INDEX_BATCH, _LOG_BATCH = 2000, 500, 5000
+_ROLL_BATCH, _INDEX_BATCH, _LOG_BATCH = 2000, 1000, 5000
 _DAY_NS = 86_400 * 10**9
 _STREAM_DAYS, _SIGNALS_EVERY_SECONDS = 30, 60
 

@@ -63,11 +63,23 @@ class SpanBody(
     finer_tokens: dict[str, int] = {}
 
 
+class SearchedBody(
+    msgspec.Struct, frozen=True, rename={"input": "i", "output": "o", "attributes": "a", "parameters": "p"}
+):
+    """What the full-text index reads of a body; the rest is not even decoded."""
+
+    input: bytes | None = None
+    output: bytes | None = None
+    attributes: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
+
+
 BODY_FIELDS = SpanBody.__struct_fields__
 """What `SpanRecord` and `SpanBody` share."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SpanBody)
+_searched = msgspec.msgpack.Decoder(SearchedBody)
 
 
 def storable(value: Any) -> Any:
@@ -127,6 +139,11 @@ def pack_any(held: msgspec.Struct) -> bytes:
 def unpack(data: bytes) -> SpanBody:
     """Return the body made by `pack`; raises Invalid for a version this release does not know."""
     return _decoder.decode(unpack_any(data))
+
+
+def unpack_searched(data: bytes) -> SearchedBody:
+    """Return what is searched of the body made by `pack`; raises Invalid for a version this release does not know."""
+    return _searched.decode(unpack_any(data))
 
 
 def unpack_any(data: bytes) -> bytes:

@@ -16,6 +16,8 @@ from penstock.traces.store.erase import Removed, Subject
 STEP_SECONDS, PAUSE_SECONDS = 0.04, 0.02
 """How long a transaction that deletes may take, and how long it leaves the lock to others afterwards."""
 _LOOK = 500
+_ROUNDS = 3
+"""How often a name's sums are looked for: what was rolled up since the look before is found by the next."""
 MAX_IDS = 10_000
 
 
@@ -130,8 +132,13 @@ def _subject(home: Home, actor: Actor, subject: Subject, name: str, done: Remove
         if not rows:
             break
         remove(home, actor, rows, done)
-    with home.begin() as uow:
-        erase.forget_subject(uow.conn, actor.scope, subject, name)
+    for _ in range(_ROUNDS):
+        with home.read() as uow:
+            sums = erase.sums_of_subject(uow.conn, actor.scope, subject, name)
+        with home.begin() as uow:
+            erase.forget_subject(uow.conn, actor.scope, subject, name, sums)
+        if not sums:
+            break
 
 
 def remove(home: Home, actor: Actor, rows: Sequence[int], done: Removed) -> None:
@@ -157,8 +164,9 @@ def _step(uow: UnitOfWork, actor: Actor, left: list[int], late: list[int], done:
         batch = left[:10]
         fresh = erase.unrolled(uow.conn, actor.scope, batch)
         late.extend(fresh)
+        gone = erase.remove_together(uow.conn, actor.scope, [row for row in batch if row not in fresh], done)
         for row in batch:
-            if row not in fresh and not _gone(uow, actor, row, done, until):
+            if row not in fresh and row not in gone and not _gone(uow, actor, row, done, until):
                 return  # a large trace: the next transaction goes on with it
             left.remove(row)
 

@@ -1,8 +1,7 @@
 """Tokens of a call whose instrumentation counted none (streams of LlamaIndex and of OpenAI without `stream_options`).
 
 With the package `tiktoken` and its encoding on this machine, text of OpenAI's models is counted as they count it.
-Otherwise one token stands for four characters of words and spaces (OpenAI's rule of thumb for English,
-https://help.openai.com/en/articles/4936856), two of other alphabets, and one of Chinese, Japanese or Korean.
+Otherwise the rule of thumb of core.tokens holds.
 Each message adds 4 tokens for its frame, an image 765 (OpenAI's price of a 1024 × 1024 image in high detail).
 """
 
@@ -12,13 +11,13 @@ from typing import Any, Protocol
 import msgspec
 
 from penstock.core import plugins
+from penstock.core.tokens import by_thumb
 from penstock.traces.model import Kind
 from penstock.traces.tokens import Counts
 
 MOST_CHARS = 400_000
 """Longer texts are counted by their beginning."""
 _FRAME, _IMAGE = 4, 765
-_WIDE = 0x2E80
 
 
 class Tokenizer(Protocol):
@@ -31,15 +30,6 @@ class Tokenizer(Protocol):
 @cache
 def _tokenizers() -> tuple[Tokenizer, ...]:
     return tuple(plugins.load("tokenizers", name)() for name in plugins.names("tokenizers"))
-
-
-def by_thumb(text: str) -> int:
-    """Return about how many tokens `text` is."""
-    if text.isascii():
-        return (len(text) + 3) // 4
-    plain = sum(1 for char in text if char < "\x80")
-    wide = sum(1 for char in text if ord(char) >= _WIDE)
-    return (plain + 3) // 4 + (len(text) - plain - wide + 1) // 2 + wide
 
 
 def count(text: str, model: str) -> int:

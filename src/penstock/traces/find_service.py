@@ -1,6 +1,7 @@
 """The verbs around finding traces: counts over time, fields and values, and the scores that queries ask for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from penstock.core import clock
 from penstock.core.errors import Invalid
@@ -9,7 +10,7 @@ from penstock.core.stopping import Stop
 from penstock.core.suggest import did_you_mean
 from penstock.core.uow import UnitOfWork
 from penstock.traces import query
-from penstock.traces.model import FacetCount, HistogramBar, TraceFilters, TraceScore
+from penstock.traces.model import FacetCount, HistogramBar, PromptScore, TraceFilters, TraceScore
 from penstock.traces.query.fields import ALIASES, FIELDS
 from penstock.traces.settings import TracesSettings
 from penstock.traces.store import counting
@@ -123,3 +124,26 @@ def scores_of(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> list[TraceScor
     return (
         score_store.of_trace(uow.conn, actor.scope, bytes.fromhex(trace_id)) if _is_trace_id(trace_id) else []
     )
+
+
+def scores_by_prompt(
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    prompts: Sequence[str],
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[PromptScore]:
+    """Return what scores say of the traces, begun in [since, until), that used one of `prompts` (`name@version`).
+
+    A trace that used several versions counts for each.
+    """
+    uow.may(actor, "traces.read")
+    with limited(uow.conn, _seconds(uow)):
+        return score_store.by_prompt(
+            uow.conn,
+            actor.scope,
+            prompts,
+            since_ms=0 if since is None else clock.to_ns(since) // 10**6,
+            until_ms=None if until is None else clock.to_ns(until) // 10**6,
+        )

@@ -7,6 +7,7 @@ that nothing is generated. What may be sent again says so with google.rpc.RetryI
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import grpc
 
@@ -15,6 +16,7 @@ from penstock.core.errors import Invalid, PenstockError, Unavailable
 from penstock.traces import otlp, wire
 from penstock.traces.otlp import Signal
 from penstock.traces.receiver import Receiver, refusal, secret_of
+from penstock.traces.tls import Certificate
 
 logger = log.get("traces.grpc")
 _SERVICES: dict[Signal, str] = {
@@ -32,8 +34,14 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 class GrpcDoor:
     """A gRPC server before `receiver`; several processes may share its port."""
 
-    def __init__(self, receiver: Receiver, host: str, port: int) -> None:
-        """Listen on `host`:`port` once started; raises Invalid when that cannot be had."""
+    def __init__(
+        self, receiver: Receiver, host: str, port: int, *, certificate: tuple[str, str] | None = None
+    ) -> None:
+        """Listen on `host`:`port` once started, with TLS when there is a `certificate` (files of chain and key).
+
+        Raises Invalid when that cannot be had.
+        """
+        tls = None if certificate is None else Certificate(*map(Path, certificate)).credentials()
         self._receiver = receiver
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="penstock-grpc")
         self._server = grpc.server(
@@ -50,7 +58,11 @@ class GrpcDoor:
             self._server.add_generic_rpc_handlers((handler,))
         shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            self.port: int = self._server.add_insecure_port(shown)
+            self.port: int = (
+                self._server.add_insecure_port(shown)
+                if tls is None
+                else self._server.add_secure_port(shown, tls)
+            )
         except RuntimeError as error:
             self._threads.shutdown()
             raise Invalid(

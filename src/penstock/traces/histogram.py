@@ -38,6 +38,16 @@ def merge(into: Counts, other: Mapping[int, int], sign: int = 1) -> None:
             into.pop(index, None)
 
 
+def count(into: Counts, value_ns: int, sign: int = 1) -> None:
+    """Count one duration in nanoseconds, or with `sign=-1` take it back."""
+    index = bucket(value_ns)
+    left = into.get(index, 0) + sign
+    if left:
+        into[index] = left
+    else:
+        del into[index]
+
+
 def quantiles(counts: Mapping[int, int], wanted: Iterable[float]) -> list[float | None]:
     """Return the duration in nanoseconds below which each fraction of `wanted` lies; None without values."""
     total = sum(counts.values())

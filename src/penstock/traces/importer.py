@@ -24,6 +24,8 @@ ImportFormat = Literal["langfuse", "phoenix", "mlflow", "jsonl", "parquet"]
 FORMATS: tuple[ImportFormat, ...] = get_args(ImportFormat)
 _READERS = {"langfuse": langfuse.read, "phoenix": phoenix.read, "mlflow": mlflow.read}
 _GROUP = 500
+_REPORTED = 100
+"""Rows between two words about progress."""
 MAX_PROBLEMS = 1000
 _BROKEN = (Invalid, TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError)
 """What a row that is not what its format promises makes its reader raise."""
@@ -93,6 +95,10 @@ class _Import:
         for span in _READERS[self._format](row):
             yield to_record(span, self._pricing)
 
+    def counts(self) -> dict[str, int]:
+        """Return how far it has come."""
+        return {"rows": self.rows, "spans": self.spans}
+
     def flush(self) -> None:
         """Write what waits."""
         if self._batch:
@@ -115,11 +121,13 @@ def import_traces(
     source: Path,
     format: str,
     quarantine: Callable[[Problem], None] | None = None,
+    progress: Callable[[dict[str, int]], None] | None = None,
 ) -> Imported:
     """Import the file `source`; what was imported before is not imported twice (ids stay, or follow from theirs).
 
-    A row that cannot be read is set aside: the first 1,000 are in the result, and `quarantine` is told of each. Masking
-    applies. Raises Invalid for an unknown format or a file that is none of JSON, JSON lines and Parquet.
+    A row that cannot be read is set aside: the first 1,000 are in the result, and `quarantine` is told of each.
+    `progress` is told now and then how many rows were read, spans taken and rows set aside. Masking applies.
+    Raises Invalid for an unknown format or a file that is none of JSON, JSON lines and Parquet.
     """
     if format not in FORMATS:
         raise Invalid(f"There is no import from {format!r}.", hint=f"Use {', '.join(FORMATS)}.")
@@ -132,6 +140,8 @@ def import_traces(
     try:
         for row in rows.read(source):
             problem = running.take(row)
+            if progress is not None and running.rows % _REPORTED == 0:
+                progress({**running.counts(), "quarantined": quarantined})
             if problem is None:
                 continue
             quarantined += 1

@@ -1,11 +1,12 @@
-"""Durable work on traces: pricing history anew."""
+"""Durable work on traces: pricing history anew, importing uploaded files."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from penstock.core.jobs.model import Handler, JobContext
-from penstock.traces import reprice
+from penstock.traces import reprice, uploads
 
 
 def run_reprice(ctx: JobContext) -> dict[str, Any]:
@@ -16,4 +17,23 @@ def run_reprice(ctx: JobContext) -> dict[str, Any]:
     return found
 
 
-HANDLERS: dict[str, Handler] = {reprice.JOB_KIND: run_reprice}
+def run_import(ctx: JobContext) -> dict[str, Any]:
+    """Import an uploaded file; after a crash it begins again, and what is there is not imported twice."""
+    upload = msgspec.convert(ctx.spec, uploads.Upload)
+
+    def watch(report: dict[str, Any]) -> None:
+        ctx.check_cancelled()
+        ctx.progress(report)
+
+    def work() -> dict[str, Any]:
+        found: dict[str, Any] = msgspec.to_builtins(uploads.run(ctx.home, ctx.actor, upload, watch))
+        return found
+
+    try:
+        return ctx.step("import", work)
+    finally:
+        # Reached however the job ends, but not when the process is killed: then the file is needed again.
+        (uploads.folder(ctx.home) / Path(upload.file).name).unlink(missing_ok=True)
+
+
+HANDLERS: dict[str, Handler] = {reprice.JOB_KIND: run_reprice, uploads.IMPORT: run_import}

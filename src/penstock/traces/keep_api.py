@@ -19,10 +19,12 @@ from penstock.core.http import CurrentActor, HomeDep, ReadUow, WriteUow
 from penstock.core.http.upload import save_upload
 from penstock.core.scope import Actor
 from penstock.core.settings import ServerSettings
-from penstock.traces import exporter, policy_service, service
+from penstock.traces import exporter, policy_service, service, uploads
 from penstock.traces.exporter import MEDIA_TYPES, ExportFormat
 from penstock.traces.model import TraceFilters
 from penstock.traces.policy import Stored
+from penstock.traces.settings import TracesSettings
+from penstock.traces.uploads import Upload
 
 router = APIRouter(prefix="/traces")
 
@@ -162,13 +164,16 @@ class ProblemModel(BaseModel):
 
 
 class ImportedModel(BaseModel):
-    """What an import did."""
+    """What an import did; of a large file the job that does it, whose result has the same fields."""
 
-    rows: int
-    spans: int
-    traces: int
-    quarantined: int
-    problems: list[ProblemModel] = Field(description="The first 1,000 of the rows that were set aside")
+    rows: int = 0
+    spans: int = 0
+    traces: int = 0
+    quarantined: int = 0
+    problems: list[ProblemModel] = Field(
+        default=[], description="The first 1,000 of the rows that were set aside"
+    )
+    job: str | None = Field(default=None, description="The job to follow; null when all is done")
 
 
 class ImportQuery(Strict):
@@ -249,6 +254,7 @@ def _filters(filters: dict[str, Any] | None, query: str | None) -> TraceFilters 
 
 @router.post(
     "/import",
+    responses={202: {"model": ImportedModel, "description": "Queued: the job imports the file"}},
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -257,17 +263,29 @@ def _filters(filters: dict[str, Any] | None, query: str | None) -> TraceFilters 
     },
 )
 async def import_traces(
-    request: Request, home: HomeDep, actor: CurrentActor, query: Annotated[ImportQuery, Query()]
+    request: Request,
+    response: Response,
+    home: HomeDep,
+    actor: CurrentActor,
+    query: Annotated[ImportQuery, Query()],
 ) -> ImportedModel:
-    """Import the body, a file that another program exported; broken rows are set aside and named."""
+    """Import the body, a file that another program exported; broken rows are set aside, a large file becomes a job."""
     await run_in_threadpool(_may_import, home, actor)
-    path = home.folder("uploads") / ids.new_id("upl")
+    upload = Upload(file=ids.new_id("upl"), format=query.format)
+    path = uploads.folder(home) / upload.file
+    queued = False
     try:
         limit = home.settings.section(ServerSettings).max_upload_mb
-        await save_upload(request.stream(), path, limit, instead="penstock traces import")
+        size = await save_upload(request.stream(), path, limit, instead="penstock traces import")
+        if size > home.settings.section(TracesSettings).inline_import_mb << 20:
+            job = await run_in_threadpool(uploads.start, home, actor, upload)
+            queued = True
+            response.status_code = 202
+            return ImportedModel(job=job.id)
         done = await run_in_threadpool(service.import_traces, home, actor, source=path, format=query.format)
     finally:
-        path.unlink(missing_ok=True)
+        if not queued:
+            path.unlink(missing_ok=True)
     return ImportedModel(**msgspec.to_builtins(done))
 
 

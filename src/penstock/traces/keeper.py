@@ -131,7 +131,7 @@ def _decide(
             going.setdefault((candidate.scope, dropped), []).append(candidate.row)
         elif since is not None:
             with home.begin() as uow:
-                keeping.waited(uow.conn, candidate.scope, candidate.row)
+                keeping.waited(uow.conn, candidate.scope, [candidate.row])
     gone = 0
     for (scope, rule), rows in going.items():
         done = Removed()

@@ -245,6 +245,7 @@ GroupBy = Literal[
     "environment",
     "prompt",
     "status",
+    "tag",
     "day",
     "project",
 ]
@@ -291,6 +292,8 @@ class SeriesFilters(msgspec.Struct, frozen=True, kw_only=True):
     environment: str | None = None
     prompt: str | None = None
     status: Status | None = None
+    tag: str | None = None
+    """Calls of traces that carry this tag on any of their spans."""
 
 
 class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -338,6 +341,18 @@ class HistogramBar(msgspec.Struct, frozen=True, kw_only=True):
     traces: int
     errors: int
     """Those of them in which a span failed."""
+
+
+class PromptScore(msgspec.Struct, frozen=True, kw_only=True):
+    """What one kind of score says of the traces that a version of a prompt was used in."""
+
+    prompt: str
+    """`name@version`."""
+    origin: str
+    name: str
+    count: int
+    """Scores with a number."""
+    mean: float
 
 
 class FacetCount(msgspec.Struct, frozen=True, kw_only=True):

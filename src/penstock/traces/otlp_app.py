@@ -206,13 +206,17 @@ async def _reply(
 def grpc_door(home: Home, receiver: Receiver) -> Door | None:
     """Return the gRPC door before `receiver`, not yet started; None while `[traces] grpc_port` is 0.
 
-    Raises MissingExtra without grpcio, Invalid when the port cannot be had.
+    Raises MissingExtra without grpcio, Invalid when the port or the certificate cannot be had.
     """
-    port = home.settings.section(TracesSettings).grpc_port
-    if not port:
+    settings = home.settings.section(TracesSettings)
+    if not settings.grpc_port:
         return None
+    files = (settings.grpc_certificate, settings.grpc_key)
+    if any(files) and not all(files):
+        raise Invalid("TLS for OTLP over gRPC needs both [traces] grpc_certificate and grpc_key.")
     host = home.settings.section(ServerSettings).host
-    return cast(Door, plugins.load("doors", "grpc")(receiver, host, port))
+    door = plugins.load("doors", "grpc")
+    return cast(Door, door(receiver, host, settings.grpc_port, certificate=files if all(files) else None))
 
 
 __all__ = ["SIGNALS", "OtlpApp", "grpc_door"]

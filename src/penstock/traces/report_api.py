@@ -71,6 +71,7 @@ class ReportQuery(BaseModel):
     environment: str | None = None
     prompt: str | None = None
     status: Status | None = None
+    tag: str | None = None
     project: str | None = None
 
     def filters(self) -> SeriesFilters:

@@ -11,7 +11,14 @@ from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
 from penstock.traces import exporter, query, writer
 from penstock.traces.erasure import erase_traces, trace_key
-from penstock.traces.find_service import facets, histogram, put_scores, remove_score, scores_of
+from penstock.traces.find_service import (
+    facets,
+    histogram,
+    put_scores,
+    remove_score,
+    scores_by_prompt,
+    scores_of,
+)
 from penstock.traces.importer import import_traces
 from penstock.traces.model import (
     SpanRecord,
@@ -111,6 +118,12 @@ def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str)
     if found is None:
         raise NotFound(f"There is no span {span_id!r} in the trace {trace_id!r}.")
     return found
+
+
+def find_response(uow: UnitOfWork, actor: Actor, *, response_id: str) -> tuple[str, str] | None:
+    """Return (trace id, span id) of the newest stored call whose answer had this `id`, or None."""
+    uow.may(actor, "traces.read")
+    return read.span_of_response(uow.conn, actor.scope, response_id)
 
 
 def spans_of(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> list[SpanRecord]:
@@ -213,6 +226,7 @@ __all__ = [
     "redact_traces",
     "remove_score",
     "replay_traces",
+    "scores_by_prompt",
     "scores_of",
     "set_price",
     "show_price",

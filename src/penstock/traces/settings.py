@@ -33,7 +33,13 @@ class TracesSettings:
     """Delete hourly sums of OpenTelemetry's metrics older than this many days; 0 keeps them."""
     metric_series: int = 2000
     """Combinations of metric, model, provider and other labels that a project may keep; points beyond are refused."""
+    inline_import_mb: int = 8
+    """Uploaded exports up to this many megabytes are imported while the client waits; larger ones become a job."""
     grpc_port: int = 0
     """Port for OTLP over gRPC, 4317 by custom; 0 is off. Needs `pip install 'penstock[grpc]'`."""
+    grpc_certificate: str = ""
+    """PEM file with the certificate chain of the gRPC port; with `grpc_key` it takes TLS and nothing else."""
+    grpc_key: str = ""
+    """PEM file with the private key of `grpc_certificate`."""
     tails: int = 20
     """Live tails that one web process serves at once; who comes later is told to come back."""

@@ -46,6 +46,8 @@ def of_span(name: str, error: str | None, given: bytes | None, answer: bytes | N
 
 
 _WORD = re.compile(r"[^\W_]+")
+_ASCII = "".join(chr(code).lower() if chr(code).isalnum() else " " for code in range(128))
+"""What each character of ASCII becomes before words are split at spaces."""
 _WORD_CHARS, QUERY_WORDS = 64, 16
 _VALUE_CHARS, _ATTRIBUTES, _DEPTH, _ITEMS = 200, 64, 3, 16
 
@@ -117,11 +119,26 @@ def key_name(key: str) -> str:
     return key[:_VALUE_CHARS].replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
+def _found(text: str) -> set[str]:
+    """Return the different words of a text, as `split` finds them.
+
+    Text of ASCII alone goes through one table and no pattern; of other text, only what is more than a word does.
+    """
+    if text.isascii():
+        return set(text.translate(_ASCII).split())
+    pieces = set(text.casefold().split())
+    found = {piece for piece in pieces if piece.isalnum()}
+    found.update(_WORD.findall(" ".join(pieces - found)))
+    return found
+
+
 def indexed(text: str, scope_id: int, attributes: Sequence[tuple[str, str]] = ()) -> str:
     """Return what the index is told about a span of a scope: each word once, marked with the scope."""
-    mark = f"q{scope_id}q"
-    found = {mark + word[:_WORD_CHARS] for word in set(_WORD.findall(text.casefold()))}
-    for key, value in attributes:
-        found.add(of_attribute(key, value, scope_id))
-        found.add(of_attribute_key(key, scope_id))
-    return " ".join(found)
+    found = _found(text)
+    if found and max(map(len, found)) > _WORD_CHARS:
+        found = {word[:_WORD_CHARS] for word in found}
+    mark = f" q{scope_id}q"
+    parts = [mark[1:] + mark.join(found)] if found else []
+    parts += {of_attribute(key, value, scope_id) for key, value in attributes}
+    parts += {of_attribute_key(key, scope_id) for key, _ in attributes}
+    return " ".join(parts)

@@ -3,72 +3,49 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.suggest import did_you_mean
+from penstock.training.running import EarlyStop, Running
+from penstock.training.sections import (
+    DPO_LOSSES,
+    LOSS_ON,
+    ONLINE,
+    Adapter,
+    Columns,
+    Preference,
+    Replay,
+    Reward,
+    Sampling,
+    Teacher,
+)
+
+__all__ = [
+    "DPO_LOSSES",
+    "Adapter",
+    "Columns",
+    "Preference",
+    "Recipe",
+    "Replay",
+    "Reward",
+    "Sampling",
+    "Teacher",
+    "description",
+    "load",
+    "merge",
+    "parse",
+    "ready",
+    "source",
+]
 
 READY = Path(__file__).parent / "recipes"
 """Folder of the recipes that come with Penstock."""
 
-DPO_LOSSES = ("sigmoid", "hinge", "ipo", "robust", "sft")
 SCHEDULES = ("constant", "linear", "cosine")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
-    """Names of the dataset's columns; `messages` rows need none of them."""
-
-    prompt: str = "prompt"
-    """Text (one user turn) or a list of messages."""
-    completion: str = "completion"
-    """The wanted answer (sft)."""
-    chosen: str = "chosen"
-    """The better answer (dpo)."""
-    rejected: str = "rejected"
-    """The worse answer (dpo)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adapter:
-    """Low-rank adapters (LoRA); ignored when the start is an adapter already, which is then trained further."""
-
-    rank: int = 16
-    """Rank of the update matrices; 0 trains every weight instead."""
-    alpha: int = 32
-    """Scale numerator: updates are multiplied by alpha / rank."""
-    dropout: float = 0.0
-    """Dropout on the adapter's input, 0 to 1."""
-    targets: str | list[str] = "all-linear"
-    """Names of the modules to adapt."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preference:
-    """What only `dpo` uses."""
-
-    beta: float = 0.1
-    """Strength of the pull towards the starting policy."""
-    losses: list[str] = field(default_factory=lambda: ["sigmoid"])
-    """Loss terms of TRL: sigmoid, hinge, ipo, robust, sft (cross-entropy on the chosen answer)."""
-    weights: list[float] | None = None
-    """One weight per loss term; None means 1 each."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """Accepted answers trained along with corrections, so that what was right stays right (dpo)."""
-
-    dataset: str = ""
-    """Dataset reference of accepted answers (prompt, completion); empty means no replay."""
-    split: str = ""
-    """Split of that dataset; empty means all of it."""
-    limit: int = 0
-    """At most this many accepted answers, chosen by the seed; 0 means all."""
-    copies: int = 1
-    """Pairs made from each accepted answer, each with another invented wrong answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +55,7 @@ class Recipe:
     name: str
     """Name under which the result is registered."""
     method: str
-    """Trainer plug-in: sft or dpo, or any other that is installed."""
+    """Trainer plug-in: sft, pretrain, dpo, kto, reward, grpo, rloo, distil, or any other that is installed."""
     base: str
     """Model reference to start from: `name@3`, `name@production`, a base model or an adapter."""
     dataset: str
@@ -91,10 +68,20 @@ class Recipe:
     adapter: Adapter = field(default_factory=Adapter)
     preference: Preference = field(default_factory=Preference)
     replay: Replay = field(default_factory=Replay)
+    rewards: list[Reward] = field(default_factory=list)
+    """What an answer is worth (grpo, rloo): the weighted sum of these."""
+    sampling: Sampling = field(default_factory=Sampling)
+    teacher: Teacher = field(default_factory=Teacher)
+    loss_on: str = "completion"
+    """Which tokens sft and distil learn: the completion, every assistant turn (answers), or all."""
+    chat_template: str = ""
+    """chatml, or a Jinja template, for a base that has none of its own; only where every weight is trained."""
+    packing: bool = False
+    """Put several rows into one sequence of max_length, which saves padding (sft); each sees only itself."""
     epochs: float = 1.0
     """Passes over the data."""
     batch_size: int = 16
-    """Rows per step."""
+    """Rows per step; for grpo and rloo answers per step, for dpo and reward pairs."""
     learning_rate: float = 1e-4
     """Peak learning rate of AdamW."""
     schedule: str = "cosine"
@@ -104,7 +91,7 @@ class Recipe:
     weight_decay: float = 0.0
     """AdamW weight decay."""
     max_length: int = 512
-    """Tokens per row; longer rows are refused before the run."""
+    """Tokens per row; longer rows are refused before the run (pretrain cuts them into pieces)."""
     seed: int = 0
     """Seed of shuffling, initialisation and dropout."""
     threads: int = 1
@@ -113,6 +100,10 @@ class Recipe:
     """Steps between progress reports."""
     checkpoint_steps: int = 50
     """Steps between checkpoints; a killed run goes on from the last one."""
+    running: Running = field(default_factory=Running)
+    early_stop: EarlyStop = field(default_factory=EarlyStop)
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """Passed to the trainer's configuration of the library (TRL) as they are; they win over everything above."""
     note: str = ""
     """Free text for the model card."""
 
@@ -134,39 +125,68 @@ class Recipe:
             raise Invalid(
                 f"{self.schedule!r} is not a schedule.", hint=did_you_mean(self.schedule, SCHEDULES)
             )
-        _check_preference(self.preference)
+        if self.loss_on not in LOSS_ON:
+            raise Invalid(f"loss_on cannot be {self.loss_on!r}.", hint=did_you_mean(self.loss_on, LOSS_ON))
+        if self.method in ONLINE:
+            self._check_online()
+
+    def _check_online(self) -> None:
+        if not self.rewards:
+            raise Invalid(
+                f"{self.method} needs rewards.",
+                hint="For example rewards: [{scorer: exact}], or {model: NAME@1}.",
+            )
+        if self.batch_size % self.sampling.generations:
+            raise Invalid(
+                f"batch_size {self.batch_size} is not a multiple of sampling.generations {self.sampling.generations}.",
+                hint="The answers to one prompt are compared within one step.",
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, defaults included."""
         return asdict(self)
 
 
-def _check_preference(preference: Preference) -> None:
-    for loss in preference.losses:
-        if loss not in DPO_LOSSES:
-            raise Invalid(f"{loss!r} is not a preference loss.", hint=did_you_mean(loss, DPO_LOSSES))
-    if not preference.losses:
-        raise Invalid("preference.losses is empty.", hint=f"Choose from {', '.join(DPO_LOSSES)}.")
-    if preference.weights is not None and len(preference.weights) != len(preference.losses):
-        raise Invalid("preference.weights needs one weight for each of preference.losses.")
-
-
 def _value(value: Any, kind: Any, where: str) -> Any:
+    """Return `value` as the field's type wants it; raises Invalid that names the field."""
     if is_dataclass(kind):
         if not isinstance(value, Mapping):
             raise Invalid(f"{where} must be a table of keys, not {value!r}.")
         return _build(kind, value, f"{where}.")  # type: ignore[arg-type]  # checked to be a dataclass above
-    if kind is float and isinstance(value, str):
-        # YAML 1.1 reads 5e-3 (no dot) as text.
-        try:
-            return float(value)
-        except ValueError:
-            raise Invalid(f"{where} must be a number, not {value!r}.") from None
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in (int, float, str) and (not isinstance(value, kind) or isinstance(value, bool)):
+    if isinstance(kind, UnionType):
+        return _one_of(value, get_args(kind), where)
+    if get_origin(kind) is list:
+        if not isinstance(value, list | tuple):
+            raise Invalid(f"{where} must be a list, not {value!r}.")
+        (inner,) = get_args(kind)
+        return [_value(item, inner, f"{where}[{place}]") for place, item in enumerate(value)]
+    if get_origin(kind) is dict:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise Invalid(f"{where} must be a table of keys, not {value!r}.")
+        return dict(value)
+    if kind is float:
+        return _number(value, where)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise Invalid(f"{where} must be of type {kind.__name__}, not {value!r}.")
-    return list(value) if isinstance(value, tuple) else value
+    return value
+
+
+def _one_of(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
+    if value is None and NoneType in kinds:
+        return None
+    whole = [kind for kind in kinds if kind is not NoneType]
+    matching = [kind for kind in whole if isinstance(value, get_origin(kind) or kind)]
+    return _value(value, (matching or whole)[0], where)
+
+
+def _number(value: Any, where: str) -> float:
+    # YAML 1.1 reads 5e-3 (no dot) as text.
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise Invalid(f"{where} must be a number, not {value!r}.")
+    try:
+        return float(value)
+    except ValueError:
+        raise Invalid(f"{where} must be a number, not {value!r}.") from None
 
 
 def _build(kind: type[Any], values: Mapping[str, Any], where: str = "") -> Any:
@@ -202,14 +222,14 @@ def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def load(source: str | Path, **changes: Any) -> Recipe:
-    """Return the recipe in a YAML file, or a ready one by name (`sft-lora`), with `changes` put on top (see `merge`).
+    """Return a ready recipe by name (`sft-lora`), or the one in a YAML file (a Path), with `changes` put on top.
 
-    Raises NotFound for a name or file that does not exist, Invalid for anything wrong inside.
+    Changes are as in `merge`. A text is never taken for a path, since names come from outside. Raises NotFound for a
+    name or file that does not exist, Invalid for anything wrong inside.
     """
-    path = Path(source)
-    if isinstance(source, str) and source in ready():
-        path = READY / f"{source}.yaml"
-    elif not path.is_file():
+    path = source if isinstance(source, Path) else READY / f"{source}.yaml"
+    known = path.is_file() if isinstance(source, Path) else source in ready()
+    if not known:
         raise NotFound(f"There is no recipe {str(source)!r}.", hint=did_you_mean(str(source), ready()))
     try:
         values = yaml.safe_load(path.read_text())
@@ -225,6 +245,12 @@ def load(source: str | Path, **changes: Any) -> Recipe:
 def ready() -> list[str]:
     """Return the names of the recipes that come with Penstock."""
     return sorted(path.stem for path in READY.glob("*.yaml"))
+
+
+def description(name: str) -> str:
+    """Return what a ready recipe is for: the comment that it starts with; raises NotFound."""
+    lines = source(name).splitlines()
+    return " ".join(line.lstrip("# ").strip() for line in lines if line.startswith("#"))
 
 
 def source(name: str) -> str:

@@ -1,33 +1,47 @@
 """The verbs of training: the only door into this slice."""
 
 import shutil
+import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from penstock.core import clock, ids, jobs
-from penstock.core.children import run_child, tail
-from penstock.core.errors import Cancelled, Conflict, Invalid, NotFound, PenstockError
+from penstock.core.errors import Cancelled, PenstockError
 from penstock.core.home import Home, exclusive
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.datasets import service as datasets
+from penstock.evals.suites import service as suites
 from penstock.registry import service as registry
 from penstock.registry.model import Kind, ModelVersion
-from penstock.training import rows as shapes
-from penstock.training import store
+from penstock.training import artifacts, inputs, judging, steering, store
 from penstock.training.events import RunEnded
-from penstock.training.model import ENDED, MetricPoint, RunState, TrainingRun
+from penstock.training.model import ENDED, RESUMABLE, RunState, TrainingRun
 from penstock.training.recipe import Recipe, parse
+from penstock.training.share.model import NoRoom
+from penstock.training.share.service import Share
+from penstock.training.share.service import standing as standing
+from penstock.training.supervisor import Control, run_child
+from penstock.training.watching import Listener, Wishes
 
-JOB_KIND = "training.run"
+JOB_KIND = steering.JOB_KIND
 LINK_KIND = "training_run"
 
 Progress = Callable[[dict[str, Any]], None]
+
+
+_WAIT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the one who carries out a run hears and wants, and the run's place on the machine."""
+
+    progress: Progress
+    cancelled: Callable[[], bool]
+    place: Share
 
 
 def _silent(_report: dict[str, Any]) -> None:
@@ -40,22 +54,23 @@ def _never() -> bool:
 
 def _pinned(uow: UnitOfWork, actor: Actor, recipe: Recipe) -> Recipe:
     """Return the recipe with references that will mean the same tomorrow; raises NotFound, Invalid."""
-    base = registry.get(uow, actor, ref=recipe.base)
-    if base.kind is Kind.GGUF:
-        raise Invalid(
-            f"{base.ref} is a GGUF file, which cannot be trained.", hint="Start from what it was made of."
-        )
-    replay = recipe.replay
-    if replay.dataset:
-        if recipe.method != "dpo":
-            raise Invalid("replay is for preference training (dpo) alone.", hint="Leave replay out.")
-        replay = replace(replay, dataset=datasets.resolve(uow, actor, replay.dataset).ref)
-    dataset = datasets.resolve(uow, actor, recipe.dataset).ref
-    return replace(recipe, base=base.ref, dataset=dataset, replay=replay)
+    if recipe.early_stop.suite:
+        suites.load(uow, actor, recipe.early_stop.suite)
+    recipe.running.rows_per_pass(recipe.batch_size)
+    inputs.cluster(uow.home, recipe)
+    return inputs.pinned(uow, actor, recipe)
 
 
-def _open(uow: UnitOfWork, actor: Actor, recipe: Recipe, *, key: str | None, as_job: bool) -> TrainingRun:
-    uow.may(actor, "training.write", recipe.name)
+def _open(
+    uow: UnitOfWork,
+    actor: Actor,
+    recipe: Recipe,
+    *,
+    key: str | None,
+    as_job: bool,
+    search: str | None = None,
+) -> TrainingRun:
+    uow.may(actor, "training.admin" if recipe.running.priority > 0 else "training.write", recipe.name)
     known = store.by_key(uow.conn, actor.scope, key) if key else None
     if known is not None:
         return known
@@ -81,6 +96,8 @@ def _open(uow: UnitOfWork, actor: Actor, recipe: Recipe, *, key: str | None, as_
         created_at=clock.now(),
         started_at=None,
         ended_at=None,
+        inputs=inputs.contents(uow, actor, pinned),
+        search=search,
     )
     store.insert(uow.conn, actor.scope, run)
     uow.audit(actor, "training.start", run.id, recipe=pinned.to_dict())
@@ -104,6 +121,7 @@ def execute(
     key: str | None = None,
     progress: Progress = _silent,
     cancelled: Callable[[], bool] = _never,
+    search: str | None = None,
 ) -> TrainingRun:
     """Run the recipe here and now (training itself in a child process); returns the finished run.
 
@@ -111,10 +129,28 @@ def execute(
     last checkpoint. Raises what `perform` raises.
     """
     with home.begin() as uow:
-        run = _open(uow, actor, recipe, key=key, as_job=False)
-        if run.state in (RunState.FAILED, RunState.CANCELLED):
-            store.change(uow.conn, actor.scope, run.id, state=RunState.QUEUED, error=None, ended_at=None)
-    return perform(home, actor, run_id=run.id, progress=progress, cancelled=cancelled)
+        run = _open(uow, actor, recipe, key=key, as_job=False, search=search)
+        if run.state in RESUMABLE:
+            steering.resume(uow, actor, run_id=run.id, as_job=False)
+    return carry_out(home, actor, run_id=run.id, progress=progress, cancelled=cancelled)
+
+
+def carry_out(
+    home: Home,
+    actor: Actor,
+    *,
+    run_id: str,
+    progress: Progress = _silent,
+    cancelled: Callable[[], bool] = _never,
+) -> TrainingRun:
+    """Do the work of a run that was opened, in the foreground: waits for room on the machine. Raises like `perform`."""
+    pause = threading.Event()
+    while True:
+        try:
+            return perform(home, actor, run_id=run_id, progress=progress, cancelled=cancelled)
+        except NoRoom as full:
+            progress({"stage": "waiting", "reason": full.message})
+        pause.wait(_WAIT_SECONDS)
 
 
 def perform(
@@ -124,89 +160,119 @@ def perform(
     run_id: str,
     progress: Progress = _silent,
     cancelled: Callable[[], bool] = _never,
+    stopping: Callable[[], bool] = _never,
 ) -> TrainingRun:
-    """Do the work of a run that was opened; returns it finished. One that has ended already is returned as it is.
+    """Do the work of a run that was opened; returns it finished or paused. One that has ended is returned as it is.
 
-    Raises Invalid for rows that cannot be trained on (before anything runs), Cancelled, ChildFailed with the
-    log's tail when the child crashed or was killed, Busy when another process is at it.
+    Once `stopping()` is true it stops and waits to be performed again. Raises Invalid for rows that cannot be
+    trained on (before anything runs), Cancelled in both cases, ChildFailed with the log's tail when the child
+    crashed or was killed, Busy when another process is at it, NoRoom when the machine has no room for it or others
+    need it more: then it waits, to be performed again, and goes on from its checkpoint.
     """
     with exclusive(home.folder("training") / f"{run_id}.lock"):
-        with home.begin() as uow:
+        with home.read() as uow:
             run = get(uow, actor, run_id=run_id)
-            if run.state in ENDED:
-                return run
-            began = run.started_at or clock.now()
-            store.change(uow.conn, actor.scope, run_id, state=RunState.RUNNING, started_at=began)
+        if run.state in ENDED or run.state is RunState.PAUSED:
+            return run
+        place = _place(home, actor, run)
         try:
-            _train(home, actor, run, progress, cancelled)
+            run = _begin(home, actor, run, place, cancelled)
+            _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
+        except NoRoom as full:
+            with home.begin() as uow:
+                shown = get(uow, actor, run_id=run_id).progress
+                said = {**shown, "stage": "waiting", "reason": full.message}
+                store.change(uow.conn, actor.scope, run_id, state=RunState.QUEUED, progress=said)
+            raise
         except Cancelled:
-            _end(home, actor, run, RunState.CANCELLED, error="Cancelled.")
+            place.leave()
+            if stopping() and not cancelled():
+                with home.begin() as uow:
+                    store.change(uow.conn, actor.scope, run_id, state=RunState.QUEUED)
+            else:
+                _end(home, actor, run, RunState.CANCELLED, error="Cancelled.", wish=None)
             raise
         except Exception as error:
+            place.leave()
             message = str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
-            _end(home, actor, run, RunState.FAILED, error=message)
+            _end(home, actor, run, RunState.FAILED, error=message, wish=None)
             raise
+        place.leave()
     with home.read() as uow:
         return get(uow, actor, run_id=run_id)
+
+
+def _place(home: Home, actor: Actor, run: TrainingRun) -> Share:
+    running = parse(run.recipe).running
+    memory = running.memory_mb * running.processes
+    return Share(home, actor, run_id=run.id, priority=running.priority, memory_mb=memory)
+
+
+def _begin(
+    home: Home, actor: Actor, run: TrainingRun, place: Share, cancelled: Callable[[], bool]
+) -> TrainingRun:
+    """Return the run as it begins; raises NoRoom, Cancelled."""
+    if cancelled():
+        raise Cancelled("The run was cancelled before it began.")
+    if obstacle := place.obstacle():
+        raise NoRoom(obstacle)
+    known = {name: value for name, value in run.progress.items() if name != "reason"}
+    with home.begin() as uow:
+        began = {"state": RunState.RUNNING, "started_at": run.started_at or clock.now()}
+        store.change(uow.conn, actor.scope, run.id, **began, progress=known)
+    return replace(run, progress=known)
 
 
 def _workdir(home: Home, run_id: str) -> Path:
     return home.folder("training", run_id)
 
 
-def _train(
-    home: Home, actor: Actor, run: TrainingRun, progress: Progress, cancelled: Callable[[], bool]
-) -> None:
+def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
     recipe = parse(run.recipe)
     folder = _workdir(home, run.id)
     began = clock.monotonic()
-    spec = {**run.recipe, "workdir": str(folder), "base_ref": run.base}
-    count = _write_rows(home, actor, recipe, folder / "train.jsonl")
-    spec["train_file"] = str(folder / "train.jsonl")
+    given = inputs.furnish(home, actor, recipe, folder)
+    spec = {**run.recipe, "workdir": str(folder), **given, **inputs.cluster(home, recipe)}
     with home.read() as uow:
         version = registry.get(uow, actor, ref=run.base)
-    spec.update(_start_folders(home, actor, version))
+    wishes = Wishes(home, actor.scope, run.id)
 
-    def listen(report: dict[str, Any]) -> None:
-        _remember(home, actor, run.id, report)
-        progress(report)
+    def unwanted() -> bool:
+        return hooks.cancelled() or wishes.cancel()
 
-    result = run_trainer(run.method, spec, on_progress=listen, cancelled=cancelled)
-    metrics = {**result["metrics"], "rows": count, "steps": result["steps"]}
+    def stop_soon() -> bool:
+        return wishes.pause() or bool(hooks.place.obstacle())
+
+    judge = judging.judge_of(
+        home, actor, recipe.early_stop, run_id=run.id, base_folder=spec["model_folder"], cancelled=unwanted
+    )
+    listener = Listener(home, actor.scope, run, hooks.progress)
+    result = run_trainer(
+        run.method,
+        spec,
+        on_progress=listener,
+        cancelled=unwanted,
+        control=Control(paused=stop_soon, judge=judge, environment=listener.environment),
+    )
+    artifacts.collect(home, run, folder)
+    if result.get("paused") and not wishes.pause():
+        raise NoRoom(hooks.place.obstacle() or "It gave way and goes on now.")
+    if result.get("paused"):
+        with home.begin() as uow:
+            store.change(uow.conn, actor.scope, run.id, state=RunState.PAUSED, wish=None)
+            uow.audit(actor, "training.paused", run.id, step=result["step"])
+        return
+    metrics = {**result["metrics"], "rows": given["rows"], "steps": result["steps"]}
     metrics["seconds"] = round(clock.monotonic() - began, 1)
+    metrics |= listener.totals()
     made = _register(home, actor, run, version, result=result, metrics=metrics)
-    _end(home, actor, run, RunState.SUCCEEDED, model=made.ref, metrics=metrics)
-    for name in ("checkpoints", "model", "cache"):
+    digest = artifacts.weights_hash(Path(result["folder"]))
+    _end(
+        home, actor, run, RunState.SUCCEEDED, model=made.ref, metrics=metrics, weights_hash=digest, wish=None
+    )
+    for name in ("checkpoints", "model", "cache", "verdicts"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "train.jsonl").unlink(missing_ok=True)
-
-
-def _write_rows(home: Home, actor: Actor, recipe: Recipe, path: Path) -> int:
-    """Check the dataset's rows and write them in the trainer's shape; returns how many."""
-    found = datasets.rows(home, actor, recipe.dataset, split=recipe.split or None)
-    made = shapes.check(found, method=recipe.method, columns=recipe.columns)
-    made = shapes.sample(made, recipe.limit, recipe.seed)
-    replay = recipe.replay
-    if replay.dataset:
-        accepted = shapes.check(
-            datasets.rows(home, actor, replay.dataset, split=replay.split or None),
-            method="sft",
-            columns=recipe.columns,
-        )
-        accepted = shapes.sample(accepted, replay.limit, recipe.seed)
-        made += shapes.replay_pairs(accepted, copies=replay.copies, seed=recipe.seed)
-    path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in made))
-    return len(made)
-
-
-def _start_folders(home: Home, actor: Actor, version: ModelVersion) -> dict[str, str]:
-    folder = str(registry.materialize(home, actor, ref=version.ref))
-    if version.kind is not Kind.ADAPTER:
-        return {"model_folder": folder}
-    return {
-        "adapter_folder": folder,
-        "model_folder": str(registry.materialize(home, actor, ref=str(version.base))),
-    }
 
 
 def run_trainer(
@@ -215,8 +281,9 @@ def run_trainer(
     *,
     on_progress: Progress = _silent,
     cancelled: Callable[[], bool] = _never,
+    control: Control | None = None,
 ) -> dict[str, Any]:
-    """Run trainer plug-in `name` on `spec` in a child process, offline and with `spec["threads"]` threads.
+    """Run trainer plug-in `name` on `spec` in child processes, offline and with `spec["threads"]` threads each.
 
     `spec["workdir"]` gets the log, checkpoints and result. Returns the trainer's result: `folder`, `kind`, `steps`,
     `metrics`, … Raises MissingExtra, Invalid, ChildFailed, Cancelled.
@@ -229,6 +296,8 @@ def run_trainer(
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HOME": str(Path(spec["workdir"]) / "cache"),
+        # Without it, CUDA's matrix products differ from run to run.
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     }
     return run_child(
         "trainers",
@@ -238,19 +307,8 @@ def run_trainer(
         on_progress=on_progress,
         cancelled=cancelled,
         environment=environment,
+        control=control,
     )
-
-
-def _remember(home: Home, actor: Actor, run_id: str, report: dict[str, Any]) -> None:
-    """Store a report: the newest one, the examples, and the metrics of a step."""
-    with home.begin() as uow:
-        if "examples" in report:
-            store.change(uow.conn, actor.scope, run_id, examples=report["examples"])
-            return
-        store.change(uow.conn, actor.scope, run_id, progress=report)
-        if report.get("stage") == "train":
-            values = {k: float(v) for k, v in report.items() if isinstance(v, int | float) and k != "step"}
-            store.add_point(uow.conn, run_id, MetricPoint(step=report["step"], values=values, at=clock.now()))
 
 
 def _register(
@@ -265,9 +323,7 @@ def _register(
     adapter = result["kind"] == "adapter"
     complete = start_version.base if start_version.kind is Kind.ADAPTER else start_version.ref
     lineage = [Link("dataset_version", run.dataset, "training data"), Link(LINK_KIND, run.id, "run")]
-    replay = run.recipe["replay"]["dataset"]
-    if replay:
-        lineage.append(Link("dataset_version", replay, "replay data"))
+    lineage += inputs.links(run.recipe)
     if start_version.ref != complete or not adapter:
         lineage.append(Link(registry.LINK_KIND, start_version.ref, "start"))
     return registry.register(
@@ -285,6 +341,7 @@ def _register(
             "training_run": run.id,
             "recipe": run.recipe,
             "trained_parameters": result["trained_parameters"],
+            **result.get("card", {}),
         },
     )
 
@@ -295,61 +352,42 @@ def _end(home: Home, actor: Actor, run: TrainingRun, state: RunState, **values: 
         links = [
             Link("dataset_version", run.dataset, "training data"),
             Link(registry.LINK_KIND, run.base, "start"),
+            *inputs.links(run.recipe),
         ]
-        if run.recipe["replay"]["dataset"]:
-            links.append(Link("dataset_version", run.recipe["replay"]["dataset"], "replay data"))
         uow.link(actor.scope, (LINK_KIND, run.id), links)
         uow.audit(actor, "training.end", run.id, state=str(state), model=values.get("model"))
         uow.publish(RunEnded(run_id=run.id, state=str(state), model=values.get("model")), actor.scope)
 
 
-def get(uow: UnitOfWork, actor: Actor, *, run_id: str) -> TrainingRun:
-    """Return a run; raises NotFound."""
-    uow.may(actor, "training.read", run_id)
-    run = store.by_id(uow.conn, actor.scope, run_id)
-    if run is None:
-        raise NotFound(f"There is no training run {run_id!r} in the project {actor.scope.project!r}.")
-    return run
+get = steering.get
+by_key = steering.by_key
+pause = steering.pause
+resume = steering.resume
+cancel = steering.cancel
+annotate = steering.annotate
+compare = steering.compare
+metrics = steering.metrics
+list_artifacts = steering.list_artifacts
+read_artifact = steering.read_artifact
+log_tail = steering.log_tail
+count = steering.count
 
 
 def list_runs(
-    uow: UnitOfWork, actor: Actor, *, before: str | None = None, limit: int = 100
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    before: str | None = None,
+    limit: int = 100,
+    state: RunState | None = None,
+    search: str | None = None,
+    query: str = "",
 ) -> list[TrainingRun]:
-    """Return runs, newest first, with ids below `before`."""
+    """Return runs, newest first, with ids below `before`.
+
+    `state` and `search` (a search's id) choose; `query` is a part of a name, base, dataset, result or note.
+    """
     uow.may(actor, "training.read")
-    return store.page(uow.conn, actor.scope, before=before, limit=limit)
-
-
-def metrics(uow: UnitOfWork, actor: Actor, *, run_id: str) -> list[MetricPoint]:
-    """Return what was logged, by step; raises NotFound."""
-    run = get(uow, actor, run_id=run_id)
-    return list(store.series(uow.conn, actor.scope, run.id))
-
-
-def log_tail(uow: UnitOfWork, actor: Actor, *, run_id: str, limit: int = 8000) -> str:
-    """Return the last `limit` bytes of the child's log; empty before it started. Raises NotFound."""
-    run = get(uow, actor, run_id=run_id)
-    return tail(uow.home.path / "training" / run.id / "child.log", limit)
-
-
-def cancel(uow: UnitOfWork, actor: Actor, *, run_id: str) -> TrainingRun:
-    """Ask a run to stop; raises NotFound, or Conflict when it has ended or was not started as a job."""
-    uow.may(actor, "training.write", run_id)
-    run = get(uow, actor, run_id=run_id)
-    if run.state in ENDED:
-        raise Conflict(f"The run has ended already ({run.state}).")
-    if run.job_id is None:
-        raise Conflict("The run belongs to the command that started it.", hint="Stop that command (Ctrl-C).")
-    job = jobs.cancel(uow, actor, run.job_id)
-    if job.state is jobs.JobState.CANCELLED:
-        store.change(
-            uow.conn, actor.scope, run_id, state=RunState.CANCELLED, error="Cancelled.", ended_at=clock.now()
-        )
-    uow.audit(actor, "training.cancel", run_id)
-    return get(uow, actor, run_id=run_id)
-
-
-def count(uow: UnitOfWork, actor: Actor) -> int:
-    """Return how many runs the project has."""
-    uow.may(actor, "training.read")
-    return store.count(uow.conn, actor.scope)
+    return store.page(
+        uow.conn, actor.scope, before=before, limit=limit, state=state, search=search, query=query
+    )

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     Index,
@@ -14,13 +15,14 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    or_,
     select,
     update,
 )
 
 from penstock.core.db import Json, UtcTime, metadata, upsert
 from penstock.core.scope import Scope
-from penstock.training.model import MetricPoint, RunState, TrainingRun
+from penstock.training.model import MetricPoint, RunArtifact, RunState, TrainingRun, Wish
 
 runs = Table(
     "training_runs",
@@ -45,6 +47,12 @@ runs = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("started_at", UtcTime),
     Column("ended_at", UtcTime),
+    Column("environment", Json),
+    Column("inputs", Json),
+    Column("weights_hash", String(64)),
+    Column("note", Text),
+    Column("wish", String(16)),
+    Column("search", String(40)),
     UniqueConstraint("tenant", "project", "key"),
     Index("ix_training_runs_scope", "tenant", "project", "id"),
 )
@@ -55,6 +63,17 @@ points = Table(
     Column("step", Integer, primary_key=True),
     Column("values", Json, nullable=False),
     Column("at", UtcTime, nullable=False),
+)
+artifacts = Table(
+    "training_artifacts",
+    metadata,
+    Column("run_id", String(40), primary_key=True),
+    Column("path", String(500), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("step", Integer),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
 )
 
 
@@ -82,13 +101,19 @@ def _run(row: Any) -> TrainingRun:
         created_at=row.created_at,
         started_at=row.started_at,
         ended_at=row.ended_at,
+        environment=row.environment or {},
+        inputs=row.inputs or [],
+        weights_hash=row.weights_hash,
+        note=row.note or "",
+        wish=Wish(row.wish) if row.wish else None,
+        search=row.search,
     )
 
 
 def insert(conn: Connection, scope: Scope, run: TrainingRun) -> None:
     """Store a new run."""
     row = {field.name: getattr(run, field.name) for field in fields(TrainingRun)}
-    row["state"] = str(run.state)
+    row["state"], row["wish"] = str(run.state), str(run.wish) if run.wish else None
     conn.execute(runs.insert().values(tenant=scope.tenant, project=scope.project, **row))
 
 
@@ -96,6 +121,8 @@ def change(conn: Connection, scope: Scope, run_id: str, **values: Any) -> None:
     """Set columns of a run."""
     if "state" in values:
         values["state"] = str(values["state"])
+    if values.get("wish"):
+        values["wish"] = str(values["wish"])
     conn.execute(update(runs).where(_mine(scope), runs.c.id == run_id).values(**values))
 
 
@@ -111,12 +138,66 @@ def by_key(conn: Connection, scope: Scope, key: str) -> TrainingRun | None:
     return None if row is None else _run(row)
 
 
-def page(conn: Connection, scope: Scope, *, before: str | None, limit: int) -> list[TrainingRun]:
-    """Return runs, newest first, with ids below `before`."""
-    query = select(runs).where(_mine(scope)).order_by(runs.c.id.desc()).limit(limit)
+def wish_of(conn: Connection, scope: Scope, run_id: str) -> Wish | None:
+    """Return what was asked of the run."""
+    found = conn.execute(select(runs.c.wish).where(_mine(scope), runs.c.id == run_id)).scalar()
+    return Wish(found) if found else None
+
+
+def page(
+    conn: Connection,
+    scope: Scope,
+    *,
+    before: str | None,
+    limit: int,
+    state: str | None = None,
+    search: str | None = None,
+    query: str = "",
+) -> list[TrainingRun]:
+    """Return runs, newest first, with ids below `before`; `query` is part of a name, base, dataset, model or note."""
+    wanted = select(runs).where(_mine(scope)).order_by(runs.c.id.desc()).limit(limit)
     if before is not None:
-        query = query.where(runs.c.id < before)
-    return [_run(row) for row in conn.execute(query)]
+        wanted = wanted.where(runs.c.id < before)
+    if state is not None:
+        wanted = wanted.where(runs.c.state == state)
+    if search is not None:
+        wanted = wanted.where(runs.c.search == search)
+    if query:
+        texts = (runs.c.name, runs.c.base, runs.c.dataset, runs.c.model, runs.c.note)
+        wanted = wanted.where(or_(*(text.icontains(query, autoescape=True) for text in texts)))
+    return [_run(row) for row in conn.execute(wanted)]
+
+
+def put_artifacts(conn: Connection, run_id: str, found: Sequence[RunArtifact]) -> None:
+    """Store what a run left; a file of the same path is replaced."""
+    rows = [
+        {"run_id": run_id, **{name.name: getattr(file, name.name) for name in fields(RunArtifact)}}
+        for file in found
+    ]
+    if rows:
+        changing = ["kind", "step", "size", "sha256", "created_at"]
+        upsert(conn, artifacts, rows, keys=["run_id", "path"], update=changing)
+
+
+def list_artifacts(conn: Connection, scope: Scope, run_id: str) -> list[RunArtifact]:
+    """Return what a run left, by path."""
+    query = (
+        select(artifacts)
+        .join(runs, runs.c.id == artifacts.c.run_id)
+        .where(_mine(scope), artifacts.c.run_id == run_id)
+        .order_by(artifacts.c.path)
+    )
+    return [
+        RunArtifact(
+            path=row.path,
+            kind=row.kind,
+            step=row.step,
+            size=row.size,
+            sha256=row.sha256,
+            created_at=row.created_at,
+        )
+        for row in conn.execute(query)
+    ]
 
 
 def add_point(conn: Connection, run_id: str, point: MetricPoint) -> None:

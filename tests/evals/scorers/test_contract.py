@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from penstock.core import plugins
 from penstock.evals.model import MetricKind, Output, Sample
-from penstock.evals.ports import CorpusScorer, Scorer
+from penstock.evals.ports import CorpusScorer, JudgingScorer, Scorer
 
 NAMES = plugins.names("scorers")
 texts = st.text(max_size=60) | st.sampled_from(
@@ -17,8 +17,19 @@ texts = st.text(max_size=60) | st.sampled_from(
 )
 
 
-OPTIONS: dict[str, dict[str, Any]] = {"regex": {"pattern": r"billing|a: \w"}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "regex": {"pattern": r"billing|a: \w"},
+    "bias_choice": {"suite": "bbq"},
+    "judge": {"criteria": "Is it good?"},
+    "embedding_similarity": {"model": "m"},
+    "recorded": {"metrics": {}},
+    "bert_score": {"model": "encoder@1"},
+}
 """What a scorer cannot do without."""
+
+
+SCORING = [name for name in NAMES if name != "recorded"]
+"""`recorded` only tells how to read figures that are there."""
 
 
 def make(name: str) -> Any:
@@ -33,7 +44,7 @@ def test_the_plugin_is_a_scorer_of_its_name(name: str) -> None:
     assert scorer.measure("no such metric") is None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SCORING)
 @given(answer=texts, references=st.lists(texts, max_size=2))
 def test_any_texts_give_figures_in_their_range(name: str, answer: str, references: list[str]) -> None:
     scorer = make(name)
@@ -65,7 +76,21 @@ RIGHT = {
 """What a perfect answer looks like where it is not just any text."""
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("latency", "refusal")])
+ASKING = [name for name in NAMES if isinstance(make(name), JudgingScorer)]
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_scorer_that_asks_says_nothing_by_itself(name: str) -> None:
+    sample = Sample(id="s", ordinal=0, messages=(), references=("x",))
+    assert make(name).score(sample, Output(sample_id="s", text="x")) == {}
+
+
+NOT_RIGHT_OR_WRONG = ("latency", "refusal", "cost", "attack", "bias_choice", "toxicity", *ASKING)
+NEARLY = {"meteor": 0.01}
+"""Scorers whose formula gives a perfect answer a little less than all."""
+
+
+@pytest.mark.parametrize("name", [name for name in SCORING if name not in NOT_RIGHT_OR_WRONG])
 def test_the_right_answer_is_perfect_and_an_empty_one_is_not(name: str) -> None:
     scorer = make(name)
     right = RIGHT.get(name, "category: billing issue of the month\npriority: high")
@@ -76,5 +101,5 @@ def test_the_right_answer_is_perfect_and_an_empty_one_is_not(name: str) -> None:
     for metric, value in best.items():
         measure = scorer.measure(metric)
         most = 1.0 if measure.unit == "fraction" else 100.0
-        assert value == pytest.approx(most if measure.higher_is_better else 0.0)
+        assert value == pytest.approx(most if measure.higher_is_better else 0.0, abs=NEARLY.get(name, 1e-6))
         assert worst[metric] == (0.0 if measure.higher_is_better else most)

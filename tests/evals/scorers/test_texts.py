@@ -12,11 +12,12 @@ from rouge_score import rouge_scorer
 
 from penstock.core.errors import Invalid
 from penstock.evals.model import Output, Sample
+from penstock.evals.patterns import MAX_PATTERN
 from penstock.evals.scorers.chrf import Chrf
 from penstock.evals.scorers.contains import Contains
 from penstock.evals.scorers.f1 import TokenF1, squad_tokens, token_f1
 from penstock.evals.scorers.refusal import Refusal
-from penstock.evals.scorers.regex import MAX_PATTERN, Regex
+from penstock.evals.scorers.regex import Regex
 from penstock.evals.scorers.rouge import lcs_indices, lcs_length
 from penstock.evals.scorers.rouge_lsum import RougeLsum, rouge_lsum
 from penstock.evals.scorers.rouge_n import Rouge1, Rouge2, rouge_n

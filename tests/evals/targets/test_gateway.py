@@ -1,6 +1,7 @@
 """The HTTP target against a scripted server."""
 
-import threading
+import asyncio
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from penstock.core.errors import Denied, Invalid
 from penstock.core.home import Home
 from penstock.core.scope import system_actor
 from penstock.evals.model import Output, Sample
-from penstock.evals.ports import Target, TargetContext
+from penstock.evals.ports import AsyncTarget, TargetContext
 from penstock.evals.targets.gateway import GatewayTarget
+from penstock.traces import service as traces
 
 Script = Callable[[Received], Iterable[bytes | float | str]]
 
@@ -46,8 +48,21 @@ def ask(
     with ScriptedServer(script) as server:
         context = TargetContext(home=home, actor=system_actor(), workdir=tmp_path, concurrency=concurrency)
         target = GatewayTarget({"model": "m", "base_url": f"{server.url}/v1", **options}, context)
-        assert isinstance(target, Target)
-        outputs = [output for batch in target.generate(samples(count)) for output in batch]
+        assert isinstance(target, AsyncTarget)
+
+        async def every() -> list[Output]:
+            slots = asyncio.Semaphore(concurrency)
+
+            async def one(sample: Sample) -> Output:
+                async with slots:
+                    return await target.answer(sample, f"key-{sample.id}")
+
+            try:
+                return list(await asyncio.gather(*(one(sample) for sample in samples(count))))
+            finally:
+                await target.close()
+
+        outputs = asyncio.run(every())
     return sorted(outputs, key=lambda output: output.sample_id), server
 
 
@@ -75,6 +90,7 @@ def test_every_sample_is_answered_once(sqlite_home: Home, tmp_path: Path) -> Non
     request = server.requests[0]
     assert request.path == "/v1/chat/completions"
     assert request.headers["authorization"] == "Bearer psk_x"
+    assert {r.headers["idempotency-key"] for r in server.requests} == {f"key-s{i}" for i in range(40)}
     sent = request.json
     assert (sent["model"], sent["max_tokens"], sent["temperature"], sent["top_p"]) == ("m", 9, 0, 0.5)
 
@@ -138,7 +154,7 @@ def test_busy_and_broken_servers_are_tried_again(sqlite_home: Home, tmp_path: Pa
         (lambda _r: [http("503 Unavailable", b"busy")], "HTTP 503: busy"),
         (lambda _r: [http("200 OK", b"<html>")], "unreadable answer"),
         (lambda _r: [http("200 OK", b'{"choices":[]}')], "unreadable answer"),
-        (lambda _r: ["cut"], "ConnectionResetError|RemoteDisconnected"),
+        (lambda _r: ["cut"], "Dropped"),
         (lambda _r: [2.0, "close"], "no answer within 0.2 s"),
     ],
 )
@@ -148,19 +164,6 @@ def test_what_fails_is_the_samples_error(
     (output,), _ = ask(sqlite_home, tmp_path, script, retries=0, timeout_s=0.2)
     assert output.text == ""
     assert any(part in str(output.error) for part in error.split("|")), output.error
-
-
-def test_leaving_early_stops_the_workers(sqlite_home: Home, tmp_path: Path) -> None:
-    with ScriptedServer(lambda r: [0.01, answer_to(r)]) as server:
-        context = TargetContext(home=sqlite_home, actor=system_actor(), workdir=tmp_path, concurrency=2)
-        before = threading.active_count()
-        answers = GatewayTarget({"model": "m", "base_url": f"{server.url}/v1"}, context).generate(
-            samples(100)
-        )
-        next(answers)
-        answers.close()  # type: ignore[attr-defined]
-        assert threading.active_count() == before
-        assert len(server.requests) < 20
 
 
 @pytest.mark.parametrize(
@@ -181,6 +184,52 @@ def test_wrong_options_are_refused(
     context = TargetContext(home=sqlite_home, actor=system_actor(), workdir=tmp_path)
     with pytest.raises(Invalid, match=error):
         GatewayTarget(options, context)
+
+
+def test_a_whole_endpoint_waits_as_long_as_it_asks_for(sqlite_home: Home, tmp_path: Path) -> None:
+    times: list[float] = []
+
+    def script(request: Received) -> Iterable[bytes]:
+        times.append(time.monotonic())
+        if len(times) <= 8:
+            return [http("429 Too Many Requests", b"{}", "retry-after: 0.3")]
+        return [answer_to(request)]
+
+    outputs, _ = ask(sqlite_home, tmp_path, script, 12, concurrency=4, retries=1)
+    assert [output.error for output in outputs] == [None] * 12, (
+        "waiting for an overloaded server is no failure"
+    )
+    assert times[4] - times[3] >= 0.25, "nobody asks while the server wants a pause"
+
+
+def test_patience_with_overload_ends(sqlite_home: Home, tmp_path: Path) -> None:
+    busy = http("503 Service Unavailable", b"later", "retry-after: 0.02")
+    (output,), server = ask(sqlite_home, tmp_path, lambda _r: [busy], retries=1, patience_s=0.1)
+    assert output.error == "HTTP 503: later"
+    assert 5 <= len(server.requests) <= 9
+
+
+def test_calls_are_spaced_to_the_rate(sqlite_home: Home, tmp_path: Path) -> None:
+    began = time.monotonic()
+    ask(sqlite_home, tmp_path, lambda r: [answer_to(r)], 6, per_minute=1200)
+    assert time.monotonic() - began >= 5 * 0.05
+
+
+def test_the_price_is_the_gateways_or_the_books(sqlite_home: Home, tmp_path: Path) -> None:
+    def told(request: Received) -> Iterable[bytes]:
+        body = answer_to(request).partition(b"\r\n\r\n")[2]
+        return [http("200 OK", body, "x-penstock-cost-usd: 0.000123")]
+
+    (output,), _ = ask(sqlite_home, tmp_path, told)
+    assert output.cost_usd == 0.000123
+    (output,), _ = ask(sqlite_home, tmp_path, lambda r: [answer_to(r)], model="gpt-4o-mini")
+    assert output.cost_usd == pytest.approx(7 * 0.15e-6 + 3 * 0.6e-6)
+    (output,), _ = ask(sqlite_home, tmp_path, lambda r: [answer_to(r)], model="nobody-knows-this")
+    assert output.cost_usd is None
+    with sqlite_home.begin() as uow:
+        traces.put_price(uow, system_actor(), model="nobody-*", input_per_mtok=1.0, output_per_mtok=2.0)
+    (output,), _ = ask(sqlite_home, tmp_path, lambda r: [answer_to(r)], model="nobody-knows-this")
+    assert output.cost_usd == pytest.approx(13e-6), "a price of one's own counts"
 
 
 def test_cloud_metadata_addresses_are_refused(sqlite_home: Home, tmp_path: Path) -> None:

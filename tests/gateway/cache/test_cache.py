@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -308,3 +309,16 @@ def test_a_policy_that_is_deleted_takes_its_answers_along(home: Home, actor: Act
     until(lambda: cache.shared.policies)
     assert found(planned(cache, actor)) is None
     assert cache.policy(actor.scope, "chat") == CachePolicy(ttl=100)
+
+
+def test_two_processes_may_store_the_same_answer_at_once(home: Home, actor: Actor) -> None:
+    row = store.Row(b"d" * 32, actor.scope, "chat", b"x" * 800, None, None, 1, 10**15)
+
+    def store_it(_: int) -> None:
+        with home.begin() as uow:
+            store.write(uow.conn, [row])
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(store_it, range(80)))
+    with home.read() as uow:
+        assert store.totals(uow.conn, actor.scope)[0] == 1

@@ -12,7 +12,10 @@ import pytest
 from penstock.core.errors import LimitExceeded, Unavailable
 from penstock.core.home import Home
 from penstock.core.scope import Actor
+from penstock.core.uow import UnitOfWork
 from penstock.gateway.limits.limiter import Limiter
+from penstock.gateway.limits.meter import Errand, Sharing
+from penstock.gateway.limits.purse import Purse
 from penstock.gateway.limits.ticket import Ticket
 from tests.conftest import owner_of
 from tests.gateway.limits.conftest import CALLER, Make, ask, budget, limit, put, spend
@@ -110,3 +113,34 @@ def test_rates_go_on_at_an_equal_share(home: Home, actor: Actor, make: Make) -> 
     gone.gone = False
     assert limiter.lessor.flush()
     admit(limiter, 0.0).cancel()
+
+
+def test_calls_during_a_round_do_not_prolong_it(
+    home: Home, actor: Actor, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round that goes on as long as calls are settled is taken for a database that does not answer."""
+    put(home, actor, budget(1.0))
+    limiter = make(started=True, flush_ms=3_600_000)
+    admit(limiter, 0.01).settle(0, 0, 0.01)
+    assert limiter.lessor.flush()
+    trade, trades = Purse.trade, []
+
+    def busy(purse: Purse, uow: UnitOfWork, sharing: Sharing, errand: Errand) -> object:
+        trades.append(errand)
+        found = trade(purse, uow, sharing, errand)
+        assert len(trades) < 50, "the round does not end"
+        spend_at_once(0.0001)
+        return found
+
+    def spend_at_once(usd: float) -> None:
+        ticket = limiter.try_admit(CALLER, ask(usd))
+        assert ticket is not None
+        ticket.settle(0, 0, usd)
+
+    spend_at_once(0.001)
+    monkeypatch.setattr(Purse, "trade", busy)
+    assert limiter.lessor.turn()
+    assert len(trades) == 1
+    monkeypatch.undo()
+    assert limiter.lessor.flush()
+    assert spend(home, actor).spent == pytest.approx(0.0111)

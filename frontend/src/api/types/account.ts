@@ -63,3 +63,12 @@ export interface Edge {
   role: string;
   created_at: string;
 }
+/** Work that goes on in the background. */
+export interface Job {
+  id: string;
+  kind: string;
+  state: string;
+  progress: Record<string, unknown> | null;
+  result: Record<string, unknown> | null;
+  error: string | null;
+}

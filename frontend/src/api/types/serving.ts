@@ -1,10 +1,31 @@
 /** Deployments. */
 export interface Replica {
+  /** VERSION.POSITION, such as 2.0. */
+  id?: string;
   position: number;
   state: string;
   reason: string;
+  error?: string | null;
   restarts: number;
   since: string;
+  pid?: number | null;
+  port?: number | null;
+  gpus?: number[];
+  adapters?: string[];
+  /** Of one core: 200 is two cores. Null, like the others, where the machine or the engine does not tell. */
+  cpu_percent?: number | null;
+  memory_bytes?: number | null;
+  gpu_percent?: number | null;
+  running?: number | null;
+  waiting?: number | null;
+}
+export interface Autoscale {
+  min: number;
+  max: number;
+  requests?: number;
+  latency_ms?: number | null;
+  idle?: number;
+  patience?: number;
 }
 export interface DeployedVersion {
   number: number;
@@ -29,6 +50,11 @@ export interface Deployment {
   versions: DeployedVersion[];
 }
 export interface DeploymentDetail extends Deployment {
+  autoscale?: Autoscale | null;
+  priority?: number;
+  /** Name → registry reference; each answers as `deployment:name`. */
+  adapters?: Record<string, string>;
+  queue?: { running: number; waiting: number };
   history: { action: string; number: number; detail: Record<string, unknown>; actor: string; at: string }[];
 }
 export interface CanarySide {
@@ -48,4 +74,10 @@ export interface CanaryReport {
   canary: CanarySide;
   latency_ratio: number | null;
   more_errors: boolean;
+}
+/** How much of the machine a project's deployments may take; null: as much as there is. */
+export interface Quota {
+  replicas: number | null;
+  memory_bytes: number | null;
+  gpus: number | null;
 }

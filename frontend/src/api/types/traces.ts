@@ -210,3 +210,46 @@ export interface Usage {
   ttft_p50_ms?: number | null;
   ttft_p95_ms?: number | null;
 }
+/** How long and how many; null: as the settings say, 0: all. */
+export interface Retention {
+  days: number | null;
+  traces: number | null;
+}
+/** Traces that stay whatever the rate says: each condition suffices. */
+export interface KeepRule {
+  errors: boolean;
+  judged: boolean;
+  slower_than_ms: number | null;
+  costlier_than_usd: number | null;
+  scores_below: Record<string, number>;
+}
+export interface SamplingRule {
+  name: string;
+  /** The share that stays. */
+  rate: number;
+  where: Record<string, string>;
+  keep: KeepRule | null;
+}
+export interface PatternRule {
+  name: string;
+  pattern: string;
+  replacement: string | null;
+}
+export interface KeyRule {
+  key: string;
+  action: "drop" | "hash" | "mask";
+}
+/** What a project keeps, samples and masks. */
+export interface Policies {
+  retention: Retention;
+  sampling: SamplingRule[];
+  masking: { detectors: Record<string, Record<string, unknown>>; patterns: PatternRule[]; keys: KeyRule[] };
+}
+export interface StoredPolicies {
+  policies: Policies;
+  /** What holds by policies and settings together. */
+  effective: Retention;
+  updated_at: string | null;
+  updated_by: string | null;
+  let_go: { day: string; reason: string; traces: number; spans: number }[];
+}

@@ -112,6 +112,17 @@ def rotate_key(
     return replace(key, hint=secret[:9]), secret
 
 
+def same_person(uow: UnitOfWork, actor: Actor, other_id: str) -> bool:
+    """Whether the actor and who has the id `other_id` are one person: the same, or one a key that the other made.
+
+    Two keys that one person made count as two persons, because keys are made for others too.
+    """
+    if actor.id == other_id:
+        return True
+    made = store.owners(uow.conn, actor.scope.tenant, [actor.id, other_id])
+    return made.get(actor.id) == other_id or made.get(other_id) == actor.id
+
+
 def authenticate(uow: UnitOfWork, secret: str) -> Actor:
     """Return the actor of an API key; raises Unauthenticated for an unknown, expired or revoked one."""
     key = store.key_by_digest(uow.conn, digest(secret))

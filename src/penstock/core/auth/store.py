@@ -130,6 +130,12 @@ def key_by_digest(conn: Connection, digest: str) -> Key | None:
     return None if row is None else _as_before(row)
 
 
+def owners(conn: Connection, tenant: str, key_ids: list[str]) -> dict[str, str]:
+    """Return key id → id of who made the key, for those of the ids that are keys of the tenant."""
+    query = select(keys.c.id, keys.c.owner).where(keys.c.tenant == tenant, keys.c.id.in_(key_ids))
+    return {row.id: row.owner for row in conn.execute(query)}
+
+
 def all_active(conn: Connection) -> list[tuple[str, Key]]:
     """Return (digest, key) of every key that is not revoked, of all tenants: for the in-memory table."""
     rows = list(conn.execute(select(keys).where(keys.c.revoked_at.is_(None))))

@@ -46,7 +46,14 @@ class Job:
 
 
 class Postponed(Exception):
-    """Raised by a handler that stops because its process does: the job waits for another worker, at no attempt."""
+    """Raised by a handler that cannot go on here or now: the job waits for a worker again, at no attempt.
+
+    `seconds` is how long it waits at least.
+    """
+
+    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class JobContext(Protocol):

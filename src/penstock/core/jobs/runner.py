@@ -171,8 +171,11 @@ def _attempt(
     try:
         result = handler(context)
     except Postponed as error:
+        waiting: dict[str, Any] = {"state": str(JobState.QUEUED), "attempts": job.attempts - 1}
+        if error.seconds:
+            waiting["not_before"] = clock.now() + timedelta(seconds=error.seconds)
         with home.db.begin() as conn:
-            store.finish(conn, job.id, worker, {"state": str(JobState.QUEUED), "attempts": job.attempts - 1})
+            store.finish(conn, job.id, worker, waiting)
         return error
     except Cancelled as error:
         _finish(home, job, worker, state=JobState.CANCELLED, error=str(error))

@@ -108,6 +108,10 @@ class Gauge(_Metric):
             labels = self._bounded(labels, len(values))
         values[labels] = value
 
+    def value(self, *labels: str) -> float | None:
+        """Return the series' value; None when it was never set or is dropped."""
+        return self._values.get(labels)
+
     def watch(self, read: Callable[[], float]) -> None:
         """Ask `read` whenever the value is wanted, instead of being told; for a gauge without labels.
 

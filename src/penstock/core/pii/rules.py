@@ -67,12 +67,17 @@ def _ip(text: str) -> int:
     return len(text) if is_ip(text) else 0
 
 
+def _dialled(text: str) -> int:
+    """Return how many digits a phone number has without its extension."""
+    return len(_only_digits(text.partition("x")[0].partition("e")[0]))
+
+
 def _international_phone(text: str) -> int:
-    return len(text) if 8 <= len(_only_digits(text)) <= 15 else 0
+    return len(text) if 8 <= _dialled(text) <= 15 else 0
 
 
 def _national_phone(text: str) -> int:
-    return len(text) if 9 <= len(_only_digits(text)) <= 12 else 0
+    return len(text) if 9 <= _dialled(text) <= 12 else 0
 
 
 def _compiled(expression: str) -> re.Pattern[str]:
@@ -80,6 +85,8 @@ def _compiled(expression: str) -> re.Pattern[str]:
 
 
 _HEX = "[0-9A-Fa-f]{0,4}"
+_EXTENSION = r" ?(?:x|ext\.?) ?[0-9]{1,6}(?![0-9A-Za-z])"
+"""Of a phone number, as North America writes it."""
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -143,7 +150,8 @@ RULES: tuple[Rule, ...] = (
         PiiKind.PHONE,
         r"(?:\+|00)[1-9](?:[ ./()\-]{0,3}[0-9]){6}",
         _compiled(
-            r"(?<![0-9A-Za-z+])(?:\+|(?<![0-9][ -])00)[1-9][0-9]{0,2}(?:[ ./()-]{0,3}[0-9]){6,12}(?![0-9A-Za-z])"
+            r"(?<![0-9A-Za-z+])(?:\+|(?<![0-9][ -])00)[1-9][0-9]{0,2}(?:[ ./()-]{0,3}[0-9]){6,13}"
+            rf"(?:{_EXTENSION}|(?![0-9A-Za-z]))"
         ),
         _international_phone,
     ),
@@ -152,7 +160,7 @@ RULES: tuple[Rule, ...] = (
         r"[0-9]{3}(?:\) ?|[ .\-])[0-9]{3}[ .\-][0-9]{4}",
         _compiled(
             r"(?<![0-9A-Za-z+.-])(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])"
-            r"[0-9]{3}[ .-][0-9]{4}(?![0-9A-Za-z])"
+            rf"[0-9]{{3}}[ .-][0-9]{{4}}(?:{_EXTENSION}|(?![0-9A-Za-z]))"
         ),
         _national_phone,
     ),

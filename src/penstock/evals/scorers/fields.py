@@ -3,16 +3,7 @@
 from collections.abc import Sequence
 
 from penstock.evals.model import Measure, MetricKind, Output, Sample
-from penstock.evals.scorers.record import parse_json, parse_lines, plain
-
-
-def _lenient_lines(text: str) -> dict[str, str]:
-    """Return the readable `key: value` lines of an answer; the first of a repeated key counts."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        for key, value in (parse_lines(line) or {}).items():
-            found.setdefault(key, value)
-    return found
+from penstock.evals.scorers.record import lenient_lines, parse_json, plain
 
 
 class FieldAccuracy:
@@ -31,7 +22,7 @@ class FieldAccuracy:
     def _read(self, text: str) -> dict[str, str]:
         record = parse_json(text)
         found = (
-            {key.lower(): plain(value) for key, value in record.items()} if record else _lenient_lines(text)
+            {key.lower(): plain(value) for key, value in record.items()} if record else lenient_lines(text)
         )
         return {key: value.casefold() for key, value in found.items()} if self._ignore_case else found
 

@@ -20,6 +20,8 @@ def parse_value(text: str, *, fenced: bool = True) -> Any:
 
 def parse_json(text: str) -> dict[str, Any] | None:
     """Return the JSON object in `text` (a Markdown fence around it is taken off), or None."""
+    if not text.lstrip().startswith(("{", "```")):
+        return None
     value = parse_value(text)
     return value if isinstance(value, dict) else None
 
@@ -38,6 +40,15 @@ def parse_lines(text: str) -> dict[str, str] | None:
             return None
         fields[match.group(1).lower()] = match.group(2)
     return fields or None
+
+
+def lenient_lines(text: str) -> dict[str, str]:
+    """Return the readable `key: value` lines of an answer in lower-case keys; the first of a repeated key counts."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        if match := _LINE.match(line):
+            found.setdefault(match.group(1).lower(), match.group(2))
+    return found
 
 
 def plain(value: Any) -> str:

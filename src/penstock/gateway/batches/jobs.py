@@ -100,7 +100,7 @@ class _Work:
         except PenstockError as error:
             return self._fail([lines.Problem(error.code, str(error))])
         if stop is Stop.PAUSED:
-            raise Postponed
+            raise Postponed("The server is stopping; the batch goes on when it is back.")
         if stop is Stop.LOST:
             raise Cancelled("Another worker has taken the batch over.")
         return self._finish(stop)

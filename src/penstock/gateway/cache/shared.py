@@ -66,6 +66,7 @@ class Shared:
         self._touched: set[bytes] = set()
         self._touched_at = self._evicted_at = clock.monotonic()
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -161,6 +162,10 @@ class Shared:
 
     def write(self) -> None:
         """Write what is queued; raises what writing raises, and then keeps it queued."""
+        with self._writing:
+            self._write_all()
+
+    def _write_all(self) -> None:
         while True:
             with self._lock:
                 taken = [self._queue[place] for place in range(min(BATCH_ROWS, len(self._queue)))]

@@ -18,7 +18,6 @@ from sqlalchemy import (
     UniqueConstraint,
     delete,
     func,
-    insert,
     select,
     update,
 )
@@ -134,7 +133,10 @@ def all_policies(conn: Connection) -> dict[Scope, dict[str, CachePolicy]]:
 
 
 def write(conn: Connection, rows: Sequence[Row]) -> None:
-    """Store answers over any of the same digest; each gets a new id."""
+    """Store answers over any of the same digest; each gets a new id.
+
+    Of two processes that store the same digest at the same moment, one does: either answer is as fresh.
+    """
     latest = {row.digest: row for row in rows}
     conn.execute(delete(entries).where(entries.c.digest.in_(latest)))
     values = [
@@ -153,7 +155,7 @@ def write(conn: Connection, rows: Sequence[Row]) -> None:
         }
         for row in latest.values()
     ]
-    conn.execute(insert(entries), values)
+    upsert(conn, entries, values, keys=["digest"])
 
 
 def find(conn: Connection, scope: Scope, digest: bytes) -> Found | None:

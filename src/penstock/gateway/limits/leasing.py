@@ -1,7 +1,7 @@
 """The lease thread: the only one of a web process that brings limits to the database."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ BATCH = 200
 """Meters per transaction: the write lock is never held for long."""
 AGAIN_SECONDS = 0.25
 AWAY_SECONDS = 2.0
-"""A turn that takes longer than this means that the database is away."""
+"""A transaction that takes longer than this means that the database is away."""
 FORGET_DAYS = 7
 _log = log.get("gateway.limits")
 
@@ -137,7 +137,8 @@ class Lessor:
         if self._pending is None and now - self._tidy_at > self._settings.idle_seconds:
             self._tidy_at = now
             self._tidy()
-        while (batch := self._collect()) is not None:
+        for batch in self._batches():
+            self._began = clock.monotonic()
             self._trade(batch)
         if self._known and now - self._beat_at > self._settings.dead_after_seconds / 6:
             self._beat()
@@ -160,6 +161,15 @@ class Lessor:
         self._revisions = revisions
 
     # -- trading -------------------------------------------------------------------------------------------
+
+    def _batches(self) -> Iterator[Batch]:
+        """Give the batches of one round: what grows busy meanwhile is the next round's, or a round never ended."""
+        with self._meters.lock:
+            left = len(self._meters.busy)
+            left += len(self._pending.errands) if self._pending is not None else 0
+        while left > 0 and (batch := self._collect()) is not None:
+            left -= len(batch.errands)
+            yield batch
 
     def _collect(self) -> Batch | None:
         """Return the next batch: the one that may not have arrived with its wants renewed, or a new one."""

@@ -8,7 +8,7 @@ from penstock.core.errors import Unavailable
 from penstock.gateway.dialects.base import Dialect
 from penstock.gateway.model import Operation
 from penstock.gateway.options import check_options
-from penstock.gateway.ports import ProviderConfig
+from penstock.gateway.ports import Asleep, ProviderConfig
 from penstock.gateway.providers.openai import OpenAIProvider
 from penstock.gateway.upstream.request import Request
 
@@ -21,6 +21,7 @@ class LocalProvider:
     def __init__(self, config: ProviderConfig) -> None:
         """Build from `config`; raises Invalid for an endpoint that is not a URL."""
         check_options(config.options, self.OPTIONS, config.name)
+        self._patience = config.patience
         self._replicas: dict[str, Iterator[OpenAIProvider]] = {}
         for deployment, urls in config.endpoints.items():
             made = [OpenAIProvider(ProviderConfig(name=deployment, base_url=self._base(url))) for url in urls]
@@ -38,9 +39,12 @@ class LocalProvider:
         return self._any.dialect(operation)
 
     def request(self, operation: Operation, model: str, body: bytes, *, stream: bool = False) -> Request:
-        """Return the request for the next replica; raises Unavailable when none is ready."""
+        """Return the request for the next replica; raises Unavailable when none is ready, Asleep when one will be."""
         replicas = self._replicas.get(model)
         if replicas is None:
+            patience = self._patience.get(model, 0.0)
+            if patience:
+                raise Asleep(model, patience)
             raise Unavailable(
                 f"The deployment {model!r} has no replica that is ready.",
                 hint="See `penstock deploy list`.",

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
+
+import msgspec
 
 from penstock.core import clock, log
 from penstock.core.scope import Scope
-from penstock.gateway.model import Breaker, NamedRoute, Route, Target
+from penstock.gateway.model import Breaker, NamedRoute, Route, Shadow, Split, SplitArm, Target
 from penstock.gateway.routing.checking import MAX_DEPTH
 from penstock.gateway.routing.gate import Gate
 from penstock.gateway.routing.health import ANY_MODEL, HealthRegistry
@@ -17,6 +19,8 @@ from penstock.gateway.routing.live import (
     LiveProvider,
     LiveRoute,
     LiveShadow,
+    LiveSide,
+    LiveSplit,
     LiveTarget,
     Node,
     Tree,
@@ -123,7 +127,66 @@ class RouteBuilder:
             priced=tuple(
                 dict.fromkeys((each.provider.name, each.model) for found in every for each in found.items)
             ),
+            members=raw_members(route.params),
         )
+
+    def divided(self, live: LiveRoute, split: Split) -> LiveRoute:
+        """Return a built route whose calls a release divides; without a usable control, the route as it is."""
+        sides: list[tuple[LiveSide, float]] = []
+        shadow: LiveShadow | None = None
+        for arm in split.arms:
+            if arm.shadow:
+                shadow = self._copied(live, split, arm)
+                continue
+            route = self._armed(live, arm) if arm.targets else live
+            if route is None:
+                _log.error("the arm %s of the release %s has no usable target", arm.name, split.release)
+                return live
+            sides.append((LiveSide(arm.name, route, raw_members(arm.params), None), arm.weight))
+        if shadow is not None:
+            sides = [
+                (side._replace(route=replace(side.route or live, shadow=shadow)), w) for side, w in sides
+            ]
+        return replace(live, split=side_picker(self.scope, split, sides, copies=shadow))
+
+    def _armed(self, live: LiveRoute, arm: SplitArm) -> LiveRoute | None:
+        stored = self.named[live.name]
+        route = replace(stored.route, targets=arm.targets, arms=(), shadow=None)
+        named = {**self.named, live.name: replace(stored, route=route)}
+        return RouteBuilder(self.scope, self.providers, named, self.health, self.price).build(live.name)
+
+    def prompt_split(self, split: Split) -> LiveSplit:
+        """Return how a release divides the calls that name a prompt."""
+        sides = [
+            (LiveSide(arm.name, None, {}, arm.version), arm.weight) for arm in split.arms if not arm.shadow
+        ]
+        shadow = next((self._copies(split, arm, None) for arm in split.arms if arm.shadow), None)
+        return side_picker(self.scope, split, sides, copies=shadow)
+
+    def _copied(self, live: LiveRoute, split: Split, arm: SplitArm) -> LiveShadow | None:
+        """Return where a route's copies go; without targets of its own, where the calls go."""
+        if not arm.targets:
+            return self._copies(split, arm, None)
+        plain = replace(
+            self.named[live.name], route=replace(self.named[live.name].route, breaker=NEVER_BREAKS)
+        )
+        builder = replace(self, named={**self.named, live.name: plain})
+        armed = builder._armed(live, arm)
+        if armed is None:
+            _log.error("the arm %s of the release %s has no usable target", arm.name, split.release)
+            return None
+        return self._copies(split, arm, armed.picker)
+
+    def _copies(self, split: Split, arm: SplitArm, picker: Picker[LiveTarget] | None) -> LiveShadow:
+        limits = Shadow(
+            provider="",
+            model="",
+            share=arm.weight,
+            max_in_flight=arm.max_in_flight,
+            usd_per_day=arm.usd_per_day,
+        )
+        state = self.health.shadow(self.scope, f"{split.subject}\0{split.release}")
+        return LiveShadow(picker, limits, state, arm.name, raw_members(arm.params), arm.version)
 
     def _gate(self, name: str, route: Route) -> Gate | None:
         if route.max_concurrent is None:
@@ -136,7 +199,7 @@ class RouteBuilder:
             return None
         provider, plain = self.providers[route.shadow.provider], replace(route, breaker=NEVER_BREAKS)
         target = target_at(provider, route.shadow.model, self.health, route=plain)
-        return LiveShadow(target, route.shadow, self.health.shadow(self.scope, name))
+        return LiveShadow(Ordered([target]), route.shadow, self.health.shadow(self.scope, name))
 
     def _sticks(self, name: str, above: tuple[str, ...]) -> bool:
         """Return whether the route, or one inside it, is sticky."""
@@ -197,6 +260,19 @@ class RouteBuilder:
         if picker is None or not all(isinstance(node, LiveTarget) for node in picker.items):
             return None if picker is None else Tree(picker)
         return cast("Picker[LiveTarget]", picker)
+
+
+def raw_members(params: Mapping[str, Any]) -> Mapping[str, msgspec.Raw]:
+    """Return parameters as members of a request."""
+    return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in params.items()}
+
+
+def side_picker(
+    scope: Scope, split: Split, sides: list[tuple[LiveSide, float]], *, copies: LiveShadow | None = None
+) -> LiveSplit:
+    """Return how a release divides calls between `sides` (arm, weight)."""
+    names = [f"{split.release}\0{side.name}" for side, _ in sides]
+    return LiveSplit(scope, split.release, split.phase, split.sticky_by, Sticky(sides, names), copies)
 
 
 def _busy(node: Node) -> float:

@@ -30,11 +30,24 @@ _BREAKER_LIMITS: dict[str, tuple[float, float]] = {
     "seconds": (0.1, 3600),
     "probes": (1, 100),
 }
+FIXED_PARAMS = frozenset(
+    {"model", "messages", "input", "prompt", "contents", "stream", "stream_options", "requests"}
+)
+"""Members of a request that say what is asked for, and so are no parameters."""
 _SHADOW_LIMITS: dict[str, tuple[float, float]] = {
     "share": (0, 1),
     "max_in_flight": (1, 10_000),
     "usd_per_day": (0, 1e9),
 }
+
+
+def check_params(params: Collection[str]) -> None:
+    """Raise Invalid for members of a request that no arm or route may set."""
+    wrong = sorted(FIXED_PARAMS.intersection(params))
+    if wrong:
+        raise Invalid(
+            f"{', '.join(wrong)} cannot be set by params.", hint="Parameters are such as temperature."
+        )
 
 
 def checked(name: str, route: Route, providers: Collection[str], others: Mapping[str, Route]) -> Route:
@@ -56,6 +69,7 @@ def checked(name: str, route: Route, providers: Collection[str], others: Mapping
     route = replace(route, targets=tuple(route.targets), arms=tuple(route.arms))
     if not route.targets and not route.arms:
         raise Invalid(f"{where} needs at least one target.")
+    check_params(route.params)
     if route.targets:
         _check_group(where, route.targets, providers, others)
     if route.arms:

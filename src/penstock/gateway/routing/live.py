@@ -1,8 +1,10 @@
 """Providers, targets and routes as calls use them: built off the hot path, immutable but for health and turns."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from penstock.core.scope import Scope
 from penstock.gateway.model import Shadow
@@ -108,9 +110,16 @@ class LiveArm(NamedTuple):
 class LiveShadow(NamedTuple):
     """Where copies of calls go."""
 
-    target: LiveTarget
+    picker: Picker[LiveTarget] | None
+    """None: where the call itself goes first."""
     limits: Shadow
     state: ShadowState
+    arm: str = ""
+    """The arm of a release that the copies are for."""
+    members: Mapping[str, msgspec.Raw] = {}
+    """What is set in the copies' requests."""
+    version: int | None = None
+    """Of the prompt that the copies are filled in with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +141,40 @@ class LiveRoute:
     arms: Picker[LiveArm] | None = None
     priced: tuple[tuple[str, str], ...] = ()
     """(provider, model) of every target a call may go to, for estimating what it may cost."""
+    members: Mapping[str, msgspec.Raw] = field(default_factory=dict)
+    """What the route sets in every request."""
+    split: "LiveSplit | None" = None
+    """How a release divides its calls; None nearly always."""
+
+
+class LiveSide(NamedTuple):
+    """An arm of a release that gets calls."""
+
+    name: str
+    route: LiveRoute | None
+    """In the place of the route; None goes on with what was asked for."""
+    members: Mapping[str, msgspec.Raw]
+    """What it sets in every request."""
+    version: int | None
+    """Of the prompt."""
+
+
+class LiveSplit(NamedTuple):
+    """How a release divides calls."""
+
+    scope: Scope
+    release: str
+    phase: int
+    sticky_by: str
+    sides: Picker[LiveSide]
+    copies: LiveShadow | None
+    """The arm that gets copies instead of calls."""
+
+
+class Placed(NamedTuple):
+    """A call's place in a release."""
+
+    split: LiveSplit
+    name: str
+    unit: str
+    pair: str

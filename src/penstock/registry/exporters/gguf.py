@@ -15,11 +15,25 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock.core.errors import Invalid
+from penstock.registry.exporters import kquants
 from penstock.registry.exporters.bpe import Vocabulary, read_vocabulary
 from penstock.registry.weights import read_tensors
 
 ARCHITECTURES = {"Qwen3ForCausalLM": "qwen3", "LlamaForCausalLM": "llama"}
-QUANTIZATIONS = {"f32": ("F32", "ALL_F32"), "f16": ("F16", "MOSTLY_F16"), "q8_0": ("Q8_0", "MOSTLY_Q8_0")}
+QUANTIZATIONS = {
+    "f32": ("F32", "ALL_F32"),
+    "f16": ("F16", "MOSTLY_F16"),
+    "bf16": ("BF16", "MOSTLY_BF16"),
+    "q8_0": ("Q8_0", "MOSTLY_Q8_0"),
+    "q5_1": ("Q5_1", "MOSTLY_Q5_1"),
+    "q5_0": ("Q5_0", "MOSTLY_Q5_0"),
+    "q4_1": ("Q4_1", "MOSTLY_Q4_1"),
+    "q4_0": ("Q4_0", "MOSTLY_Q4_0"),
+    **kquants.MIXTURES,
+}
+"""Name → types of the matrices (most of them, in a k-quant) and of the file."""
+_BLOCK = 32
+"""Weights that share a scale in every quantised type above but k-quants."""
 
 Array = npt.NDArray[Any]
 
@@ -27,8 +41,9 @@ Array = npt.NDArray[Any]
 def run(spec: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Write one `.gguf` file.
 
-    `spec`: `source` (Hugging Face folder), `output` (folder to create), `quantization` (f32, f16 or q8_0),
-    `name` (shown by engines). Returns `path`, `architecture`, `quantization`, `tensors`, `bytes`, `tokenizer_pre`.
+    `spec`: `source` (Hugging Face folder), `output` (folder to create), `quantization` (a key of
+    QUANTIZATIONS), `name` (shown by engines), `threads` (k-quants only, default 1). Returns `path`,
+    `architecture`, `quantization`, `tensors`, `bytes`, `tokenizer_pre`.
     The file appears under its final name only when it is complete. Raises Invalid for an architecture, tokenizer
     or tensor that cannot be converted faithfully.
     """
@@ -47,7 +62,7 @@ def run(spec: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[
     _add_shape(writer, config)
     _add_tokenizer(writer, vocabulary)
     writer.add_file_type(getattr(gguf.LlamaFileType, QUANTIZATIONS[quantization][1]))
-    count = _add_tensors(writer, source, config, arch=arch, quantization=quantization)
+    count = _Tensors(writer, config, arch, quantization, int(spec.get("threads", 1))).add_all(source)
     report({"stage": "write", "tensors": count})
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -143,32 +158,59 @@ def permute(weights: Array, heads: int) -> Array:
     )
 
 
-def _add_tensors(writer: Any, source: Path, config: dict[str, Any], *, arch: str, quantization: str) -> int:
-    names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, arch.upper()), config["num_hidden_layers"])
-    count = 0
-    for name, weights in read_tensors(source):
-        if name.endswith("rotary_emb.inv_freq") or (
-            name == "lm_head.weight" and config.get("tie_word_embeddings")
-        ):
-            continue
-        target = names.get_name(name, try_suffixes=(".weight", ".bias"))
-        if target is None:
-            raise Invalid(
-                f"The tensor {name} has no place in a {arch} GGUF file.", hint="Merge adapters first."
+class _Tensors:
+    """Adds a model's tensors to the file, each in its type."""
+
+    def __init__(
+        self, writer: Any, config: dict[str, Any], arch: str, quantization: str, threads: int
+    ) -> None:
+        self._writer = writer
+        self._config = config
+        self._arch = arch
+        self._quantization = quantization
+        self._threads = threads
+
+    def add_all(self, source: Path) -> int:
+        """Add every tensor of the folder `source`; returns how many. Raises Invalid for one without a place."""
+        config, arch = self._config, self._arch
+        names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, arch.upper()), config["num_hidden_layers"])
+        count = 0
+        for name, weights in read_tensors(source):
+            if name.endswith("rotary_emb.inv_freq") or (
+                name == "lm_head.weight" and config.get("tie_word_embeddings")
+            ):
+                continue
+            target = names.get_name(name, try_suffixes=(".weight", ".bias"))
+            if target is None:
+                raise Invalid(
+                    f"The tensor {name} has no place in a {arch} GGUF file.", hint="Merge adapters first."
+                )
+            if arch == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
+                heads = config["num_attention_heads"] if "q_proj" in name else _kv_heads(config)
+                weights = permute(np.asarray(weights), heads)
+            self._add(target, np.asarray(weights, dtype=np.float32))
+            count += 1
+        return count
+
+    def _add(self, name: str, weights: Array) -> None:
+        kind = self._kind(name, weights)
+        if kind.name.endswith("_K"):
+            data = kquants.quantize(weights, kind, self._threads)
+        else:
+            data = gguf.quants.quantize(np.ascontiguousarray(weights), kind)
+        self._writer.add_tensor(name, data, raw_dtype=kind)
+
+    def _kind(self, name: str, weights: Array) -> Any:
+        if weights.ndim == 1:
+            return gguf.GGMLQuantizationType.F32
+        if self._quantization in kquants.MIXTURES:
+            return kquants.kind_of(
+                name,
+                self._quantization,
+                width=weights.shape[-1],
+                layers=self._config["num_hidden_layers"],
+                tied=bool(self._config.get("tie_word_embeddings")),
             )
-        if arch == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
-            heads = config["num_attention_heads"] if "q_proj" in name else _kv_heads(config)
-            weights = permute(np.asarray(weights), heads)
-        _add_tensor(writer, target, np.asarray(weights, dtype=np.float32), quantization)
-        count += 1
-    return count
-
-
-def _add_tensor(writer: Any, name: str, weights: Array, quantization: str) -> None:
-    kind = getattr(gguf.GGMLQuantizationType, QUANTIZATIONS[quantization][0])
-    if weights.ndim == 1:
-        kind = gguf.GGMLQuantizationType.F32
-    elif quantization == "q8_0" and weights.shape[-1] % 32:
-        kind = gguf.GGMLQuantizationType.F16
-    data = gguf.quants.quantize(np.ascontiguousarray(weights), kind)
-    writer.add_tensor(name, data, raw_dtype=kind)
+        if self._quantization.startswith("q") and weights.shape[-1] % _BLOCK:
+            return gguf.GGMLQuantizationType.F16
+        return getattr(gguf.GGMLQuantizationType, QUANTIZATIONS[self._quantization][0])

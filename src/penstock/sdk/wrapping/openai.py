@@ -61,15 +61,14 @@ class Chat:
 
     def response(self, answer: Any) -> Attributes:
         """Return the attributes of a whole answer."""
-        choices = list(each(get(answer, "choices")))
+        choices = [fields(choice) for choice in each(get(answer, "choices"))]
         messages = [
-            _message(get(choice, "message")) | filled_finish(get(choice, "finish_reason"))
-            for choice in choices
+            _message(choice.get("message")) | filled_finish(choice.get("finish_reason")) for choice in choices
         ]
         return _identity(answer) | filled(
             output__messages=messages,
             response__finish_reasons=[
-                reason for choice in choices if (reason := get(choice, "finish_reason"))
+                reason for choice in choices if (reason := choice.get("finish_reason"))
             ],
         )
 
@@ -286,26 +285,22 @@ def _completed(texts: dict[int, str]) -> Attributes:
 
 def _identity(answer: Any) -> Attributes:
     """Return what every answer tells of itself: id, model, tier and tokens, under the names of either interface."""
-    used = get(answer, "usage")
+    whole = fields(answer)
+    used = fields(whole.get("usage"))
+    read = fields(used.get("prompt_tokens_details") or used.get("input_tokens_details"))
+    wrote = fields(used.get("completion_tokens_details") or used.get("output_tokens_details"))
+    tier = whole.get("service_tier")
     return filled(
-        response__id=get(answer, "id"),
-        response__model=get(answer, "model"),
-        response__service_tier=_tier(answer),
+        response__id=whole.get("id"),
+        response__model=whole.get("model"),
+        response__service_tier=tier if isinstance(tier, str) else None,
     ) | usage(
         input_tokens=number(used, "prompt_tokens") or number(used, "input_tokens"),
         output_tokens=number(used, "completion_tokens") or number(used, "output_tokens"),
-        cached=number(used, "prompt_tokens_details", "cached_tokens")
-        or number(used, "input_tokens_details", "cached_tokens"),
-        cache_write=number(used, "prompt_tokens_details", "cache_write_tokens")
-        or number(used, "input_tokens_details", "cache_write_tokens"),
-        reasoning=number(used, "completion_tokens_details", "reasoning_tokens")
-        or number(used, "output_tokens_details", "reasoning_tokens"),
+        cached=number(read, "cached_tokens"),
+        cache_write=number(read, "cache_write_tokens"),
+        reasoning=number(wrote, "reasoning_tokens"),
     )
-
-
-def _tier(answer: Any) -> Any:
-    found = get(answer, "service_tier")
-    return found if isinstance(found, str) else None
 
 
 def _output_type(format_: Any) -> str | None:
@@ -313,17 +308,17 @@ def _output_type(format_: Any) -> str | None:
 
 
 def _message(message: Any) -> dict[str, Any]:
-    role = get(message, "role") or "assistant"
-    content = get(message, "content")
+    held = fields(message)  # of missing fields a library's object is slow to say that they are missing
+    role, content = held.get("role") or "assistant", held.get("content")
     if role == "tool":
-        return {"role": role, "parts": [result_part(content, get(message, "tool_call_id"))]}
+        return {"role": role, "parts": [result_part(content, held.get("tool_call_id"))]}
     parts: list[Part] = []
-    if thought := text_of(get(message, "reasoning_content")) or text_of(get(message, "reasoning")):
+    if thought := text_of(held.get("reasoning_content")) or text_of(held.get("reasoning")):
         parts.append(reasoning_part(thought))
     parts += [text_part(content)] if isinstance(content, str) and content else _contents(content)
-    if refusal := text_of(get(message, "refusal")):
+    if refusal := text_of(held.get("refusal")):
         parts.append(text_part(refusal))
-    for call in each(get(message, "tool_calls")):
+    for call in each(held.get("tool_calls")):
         function = get(call, "function") or get(call, "custom")
         arguments = get(function, "arguments") or get(function, "input")
         parts.append(call_part(get(function, "name"), arguments, get(call, "id")))

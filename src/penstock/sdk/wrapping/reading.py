@@ -65,7 +65,10 @@ def filled(**values: Any) -> Attributes:
 def parameters(body: Any, names: Mapping[str, str]) -> Attributes:
     """Return the request's parameters, their names translated by `names`; what is no plain value is left out."""
     found = {}
+    plain = type(body) is dict
     for theirs, ours in names.items():
+        if plain and theirs not in body:
+            continue
         value = get(body, theirs)
         if isinstance(value, str) and ours == "stop_sequences":
             value = [value]

@@ -6,13 +6,12 @@ standard output (`url`, or `error`), then serves until standard input closes, wh
 dies, however it dies.
 """
 
-import json
 import os
-import select
 import sys
 from typing import Any
 
-_LOOK_SECONDS = 1.0
+from penstock.serving.engines.parent import host, read_message, say, wait_for_parent
+
 _ERRORS_ONLY = 1
 
 
@@ -23,7 +22,7 @@ def parameters(spec: dict[str, Any]) -> Any:
     found = xllamacpp.CommonParams()
     found.model.path = spec["model"]
     found.model_alias = {spec["name"]}
-    found.hostnames = ["127.0.0.1"]
+    found.hostnames = [host()]
     found.port = spec["port"]
     found.n_ctx = spec["context"] * spec["slots"]
     found.n_parallel = spec["slots"]
@@ -31,35 +30,23 @@ def parameters(spec: dict[str, Any]) -> Any:
     found.cpuparams_batch.n_threads = spec["threads"]
     kind = xllamacpp.ggml_type.GGML_TYPE_F32 if spec["cache"] == "f32" else xllamacpp.ggml_type.GGML_TYPE_F16
     found.cache_type_k = found.cache_type_v = kind
-    found.n_threads_http = spec["slots"] + 2
+    # A kept-alive connection holds a thread: with few of them, waiting callers would block looks at the load.
+    found.n_threads_http = spec["slots"] + 64
     found.cache_ram_mib = 0
     found.ui = False
     found.endpoint_props = False
-    found.endpoint_slots = True
+    found.endpoint_slots = False
+    found.endpoint_metrics = True
     # Pages on other addresses must not read this server through a visitor's browser.
     found.cors_origins = "http://127.0.0.1"
     found.verbosity = _ERRORS_ONLY
     return found
 
 
-def wait_for_parent(parent: int) -> None:
-    """Return when standard input closes or the parent is gone."""
-    while os.getppid() == parent:
-        ready, _, _ = select.select([sys.stdin], [], [], _LOOK_SECONDS)
-        if ready and not os.read(sys.stdin.fileno(), 4096):
-            return
-
-
-def say(message: dict[str, Any]) -> None:
-    """Write one JSON line to the parent."""
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> int:
     """Serve until the parent is gone; returns the exit code."""
     parent = os.getppid()
-    spec = json.loads(sys.stdin.readline())
+    spec = read_message()
     try:
         import xllamacpp
 

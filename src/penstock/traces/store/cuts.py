@@ -32,6 +32,8 @@ def _single_group(group: str) -> str:
         return "s.scope_id"
     if group == "day":
         return f"s.start_ns / {NS} - s.start_ns / {NS} % {DAY}"
+    if group == "tag":
+        return "n.value"
     return f"coalesce(s.{_COLUMNS[group]}, '')" if group else "''"
 
 
@@ -50,6 +52,8 @@ class Cut:
     """Condition on rows of that roll-up (r)."""
     single: str = ""
     """Condition on spans (s)."""
+    tags: str = ""
+    """Where spans are found by the tags of their traces: the tables before theirs, and the end of the join."""
 
     def __post_init__(self) -> None:
         named = {
@@ -58,7 +62,8 @@ class Cut:
             if name and (value := getattr(self.filters, name, None)) is not None
         }
         needed = set(named) | ({self.group} & set(DIMENSIONS) - {""})
-        if len(needed) <= 1:
+        tagged = self.group == "tag" or self.filters.tag is not None
+        if len(needed) <= 1 and not tagged:
             self.dimension = DIMENSIONS[next(iter(needed), "")]
         if self.dimension == DIMENSIONS["user"] and self.filters.kind not in (None, "llm", "embedding"):
             self.dimension = None
@@ -74,6 +79,8 @@ class Cut:
         if "status" in named:
             self.single = self.single.replace(":status", ":status_code")
             self.values["status_code"] = STATUS_CODES[named["status"]]
+        if tagged:
+            self._tagged(scopes)
         if self.group == "user":
             self.single += ' AND s."user" IS NOT NULL'
 
@@ -85,6 +92,14 @@ class Cut:
         elif self.group != "kind":
             self.rolled += f" AND r.kind IN ({_CALLS})"
             self.single += f" AND s.kind IN ({_CALLS})"
+
+    def _tagged(self, scopes: str) -> None:
+        condition = f"n.scope_id IN ({scopes}) AND n.key = 'tag'"
+        if self.filters.tag is not None:
+            condition += " AND n.value = :tag"
+            self.values["tag"] = self.filters.tag
+        self.single += f" AND {condition}"
+        self.tags = "traces_facet_names n JOIN traces_facets g ON g.facet = n.id"
 
     @property
     def mark(self) -> str:
@@ -113,6 +128,11 @@ class Cut:
 
     def from_time(self, columns: str, low: str, high: str) -> str:
         """Return a SELECT of spans that started from :low to before :high, found by time."""
+        if self.tags:
+            # A trace begins before its spans do; how long before is not known.
+            times = f"g.at_ms < :{high} / 1000000 + 1 AND +s.start_ns >= :{low} AND +s.start_ns < :{high}"
+            tables = f"{self.tags} JOIN traces_spans s ON s.trace = g.trace"
+            return f"SELECT {columns} FROM {tables} WHERE {self.single} AND {times}"
         condition = self.single.replace("+s.scope_id", "s.scope_id", 1)
         times = f"s.start_ns >= :{low} AND s.start_ns < :{high}"
         return f"SELECT {columns} FROM traces_spans s WHERE {condition} AND {times}"

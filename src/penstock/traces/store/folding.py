@@ -88,16 +88,27 @@ class Sums:
         self.latency: Counts = {}
         self.ttft: Counts = {}
 
-    def add(self, change: Sequence[int], sign: int) -> None:
-        """Add (or with -1 take back) numbers in the order of SUMS."""
-        self.values = [old + sign * new for old, new in zip(self.values, change, strict=True)]
+    def take(self, changes: Sequence[Sequence[int]], sign: int) -> None:
+        """Hold the sums of `changes`, numbers in the order of SUMS each (or with -1 what they take back)."""
+        if len(changes) > 1:
+            self.values = [sign * sum(column) for column in zip(*changes, strict=True)]
+        else:
+            self.values = [sign * number for number in changes[0]]
 
-    def merge(self, other: "Sums", *, times: bool = True) -> None:
-        """Add another group's sums, with `times` its histograms too."""
-        self.add(other.values, 1)
-        if times:
-            histogram.merge(self.latency, other.latency)
-            histogram.merge(self.ttft, other.ttft)
+
+def _together(parts: Sequence[Sums], *, times: bool) -> Sums:
+    """Return the sums of `parts`, with `times` their histograms too."""
+    found = Sums()
+    if len(parts) == 1:
+        found.values = list(parts[0].values)
+    else:
+        found.values = [sum(column) for column in zip(*(part.values for part in parts), strict=True)]
+    if times:
+        found.latency, found.ttft = dict(parts[0].latency), dict(parts[0].ttft)
+        for part in parts[1:]:
+            histogram.merge(found.latency, part.latency)
+            histogram.merge(found.ttft, part.ttft)
+    return found
 
 
 Groups = dict[tuple[int, ...] | tuple[Any, ...], Sums]
@@ -121,53 +132,76 @@ def change_of(row: Any) -> tuple[int, ...]:
     )
 
 
-def _leaves(rows: Iterable[Any], sign: int) -> dict[tuple[Any, ...], Sums]:
-    """Fold spans that are alike in everything first: what follows is then paid per likeness, not per span."""
-    leaves: dict[tuple[Any, ...], Sums] = {}
+Key = tuple[Any, ...]
+
+
+def _leaves(rows: Iterable[Any], sign: int) -> tuple[dict[Key, Sums], dict[Key, Sums]]:
+    """Fold spans that are alike first, so that what follows is paid per likeness, not per span.
+
+    Returns those alike in everything but their user, and the model calls per user: users are many.
+    """
+    leaves: dict[Key, Sums] = {}
+    changes: dict[Key, list[tuple[int, ...]]] = {}
+    users: dict[Key, list[tuple[int, ...]]] = {}
     for row in rows:
         if row.duplicate_of is not None:
             continue  # another span stands for this call
         second = row.start_ns // 1_000_000_000
+        scope_id, hour, kind = row.scope_id, second - second % HOUR, row.kind
         key = (
-            row.scope_id,
-            second - second % HOUR,
-            row.kind,
+            scope_id,
+            hour,
+            kind,
             row.model,
             row.provider,
             row.route,
             row.key_id,
             row.environment,
-            row.user,
             row.requested_model,
             row.prompt,
             row.status,
         )
         leaf = leaves.get(key)
         if leaf is None:
-            leaf = leaves[key] = Sums()
-        leaf.add(change_of(row), sign)
-        histogram.merge(leaf.latency, {histogram.bucket(row.end_ns - row.start_ns): 1}, sign)
+            leaf, changes[key] = leaves.setdefault(key, Sums()), []
+        change = change_of(row)
+        changes[key].append(change)
+        histogram.count(leaf.latency, row.end_ns - row.start_ns, sign)
         if row.ttft_ns is not None:
-            histogram.merge(leaf.ttft, {histogram.bucket(row.ttft_ns): 1}, sign)
-    return leaves
+            histogram.count(leaf.ttft, row.ttft_ns, sign)
+        if kind in CALL_KINDS and (user := row.user):
+            users.setdefault((scope_id, _USER, HOUR, hour, kind, user), []).append(change)
+    for key, leaf in leaves.items():
+        leaf.take(changes[key], sign)
+    return leaves, {key: _summed(alike, sign) for key, alike in users.items()}
+
+
+def _summed(changes: Sequence[Sequence[int]], sign: int) -> Sums:
+    found = Sums()
+    found.take(changes, sign)
+    return found
 
 
 def fold(rows: Iterable[Any], sign: int, dimensions: frozenset[int]) -> Groups:
     """Return the sums of spans (rows of COLUMNS) per group of the `dimensions`, by hour and by day."""
-    groups: Groups = {}
-    for key, leaf in _leaves(rows, sign).items():
+    leaves, users = _leaves(rows, sign)
+    parts: dict[Key, list[Sums]] = {}
+    wanted = sorted(dimensions - {_USER})
+    for key, leaf in leaves.items():
         scope_id, hour, kind = key[:3]
-        values = ("", *key[3:-1], STATUSES[key[-1]])
-        for dimension in dimensions:
-            value = values[dimension]
-            if dimension == _USER and (not value or kind not in CALL_KINDS):
-                continue  # users are many: only their model calls are summed
-            group = (scope_id, dimension, HOUR, hour, kind, value or "")
-            # Users are many: their sums go without histograms.
-            groups.setdefault(group, Sums()).merge(leaf, times=dimension != _USER)
-    for (scope_id, dimension, _, hour, kind, value), sums in list(groups.items()):
-        groups.setdefault((scope_id, dimension, DAY, hour - hour % DAY, kind, value), Sums()).merge(sums)
-    return groups
+        # In the order of DIMENSIONS, which has the user, who is not here, between environment and requested model.
+        values = ("", *key[3:8], None, *key[8:10], STATUSES[key[10]])
+        for dimension in wanted:
+            group = (scope_id, dimension, HOUR, hour, kind, values[dimension] or "")
+            parts.setdefault(group, []).append(leaf)
+    groups: Groups = {group: _together(alike, times=True) for group, alike in parts.items()}
+    if _USER in dimensions:
+        groups |= users
+    days: dict[Key, list[Sums]] = {}
+    for (scope_id, dimension, _, hour, kind, value), sums in groups.items():
+        days.setdefault((scope_id, dimension, DAY, hour - hour % DAY, kind, value), []).append(sums)
+    # Users go without histograms.
+    return groups | {day: _together(hours, times=day[1] != _USER) for day, hours in days.items()}
 
 
 def only_hits(groups: Groups, sign: int) -> Groups:
@@ -180,27 +214,48 @@ def only_hits(groups: Groups, sign: int) -> Groups:
     return found
 
 
+def _stored_times(conn: Connection, keys: Sequence[Key]) -> dict[Key, tuple[bytes, bytes]]:
+    """Return the histograms (latency, time to first token) of those of the groups, of every scope, that are stored."""
+    mark = placeholder(conn)
+    found: dict[Key, tuple[bytes, bytes]] = {}
+    for start in range(0, len(keys), _LOOKED_UP):
+        some = keys[start : start + _LOOKED_UP]
+        one = f"({', '.join([mark] * len(KEYS))})"
+        # Joined in this order SQLite looks each of them up; a list of them in IN has it read the whole table.
+        query = (
+            f"WITH w ({quoted(KEYS)}) AS (VALUES {', '.join([one] * len(some))}) SELECT "
+            f"{', '.join(f's.{name}' for name in KEYS)}, s.latency, s.ttft FROM w CROSS JOIN traces_sums s "
+            f"WHERE {' AND '.join(f's.{name} = w.{name}' for name in KEYS)}"
+        )
+        rows = conn.exec_driver_sql(query, tuple(part for key in some for part in key))
+        found.update((tuple(row[: len(KEYS)]), (bytes(row[-2]), bytes(row[-1]))) for row in rows)
+    return found
+
+
+_LOOKED_UP = 100
+"""Groups per statement."""
+
+
 def apply(conn: Connection, groups: Groups) -> None:
     """Add `groups` to the roll-ups, of every scope they name."""
+    if not groups:
+        return
     mark = placeholder(conn)
-    where = " AND ".join(f'"{name}" = {mark}' for name in KEYS)
     ordered = sorted(groups.items(), key=lambda item: item[0])
-    for key, sums in ordered:
-        if key[1] == _USER:
-            continue
-        old = conn.exec_driver_sql(f"SELECT latency, ttft FROM traces_sums WHERE {where}", key).first()
-        if old is not None:
-            for mine, theirs in ((sums.latency, old[0]), (sums.ttft, old[1])):
-                histogram.merge(mine, histogram.decode(bytes(theirs)))
+    stored = _stored_times(conn, [key for key, _ in ordered if key[1] != _USER])
+    for key, (latency, ttft) in stored.items():
+        histogram.merge(groups[key].latency, histogram.decode(latency))
+        histogram.merge(groups[key].ttft, histogram.decode(ttft))
     columns = (*KEYS, *SUMS, "latency", "ttft")
     sets = ", ".join(f"{name} = traces_sums.{name} + excluded.{name}" for name in SUMS)
     statement = (
         f"INSERT INTO traces_sums ({quoted(columns)}) VALUES ({', '.join([mark] * len(columns))}) "
         f"ON CONFLICT ({quoted(KEYS)}) DO UPDATE SET {sets}, latency = excluded.latency, ttft = excluded.ttft"
     )
-    rows = [
-        (*key, *sums.values, histogram.encode(sums.latency), histogram.encode(sums.ttft))
-        for key, sums in ordered
-    ]
-    if rows:
-        conn.exec_driver_sql(statement, rows)
+    conn.exec_driver_sql(
+        statement,
+        [
+            (*key, *sums.values, histogram.encode(sums.latency), histogram.encode(sums.ttft))
+            for key, sums in ordered
+        ],
+    )

@@ -1,5 +1,6 @@
 """The SQL of keeping: policies, what was let go by them, judgements, and which traces it is time to decide about."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -200,9 +201,13 @@ def waiting_since(conn: Connection, trace: int) -> int | None:
     return conn.execute(select(waiting.c.since_ms).where(waiting.c.trace == trace)).scalar()
 
 
-def waited(conn: Connection, scope: Scope, trace: int) -> None:  # noqa: ARG001 - the row was found in this scope
-    """Wait for a trace no longer."""
-    conn.execute(delete(waiting).where(waiting.c.trace == trace))
+def waited(
+    conn: Connection,
+    scope: Scope,  # noqa: ARG001 - the rows were found in this scope
+    traces: Sequence[int],
+) -> None:
+    """Wait for traces no longer."""
+    conn.execute(delete(waiting).where(waiting.c.trace.in_(traces)))
 
 
 def due(conn: Connection, at_ms: int, limit: int) -> list[int]:

@@ -16,7 +16,17 @@ from penstock.traces import body, documents, log_join, times
 from penstock.traces.log_model import LogContent, LogFilters, LogPage, LogRecord
 from penstock.traces.otlp_logs import OtlpLog
 from penstock.traces.store import log_tables, read, rollup
-from penstock.traces.store.prepare import AT, ERROR, SPAN_COLUMNS, Prepared, clean, identifier, label, preview
+from penstock.traces.store.prepare import (
+    AT,
+    ERROR,
+    SPAN_COLUMNS,
+    Prepared,
+    clean,
+    identifier,
+    judged,
+    label,
+    preview,
+)
 from penstock.traces.store.sql import insert_rows, placeholder, quoted
 
 _COLUMNS = tuple(column.name for column in log_tables.logs.columns if column.name != "id")
@@ -159,7 +169,13 @@ def joined(span: Prepared, events: Iterable[LogRecord]) -> Prepared:
     row[AT["input_preview"]], row[AT["output_preview"]] = preview(new.input), preview(new.output)
     scores = {key: value for key, value in new.metadata.items() if held.metadata.get(key) != value}
     pairs = tuple((label("metadata." + key) or "", label(value) or "") for key, value in scores.items())
-    return replace(span, row=tuple(row), body=body.pack_any(new), facets=(*span.facets, *pairs))
+    return replace(
+        span,
+        row=tuple(row),
+        body=body.pack_any(new),
+        facets=(*span.facets, *pairs),
+        scores=judged(new.evaluations),
+    )
 
 
 def join_stored(
@@ -285,7 +301,7 @@ def forget_trace(conn: Connection, scope_number: int, trace_id: bytes) -> None:
 def walk(conn: Connection, scope: Scope, *, after: int, limit: int) -> list[LogRecord]:
     """Return records by number, up to `limit` behind the number `after`: for work that looks at all of them."""
     query = text(
-        f"SELECT id, {quoted(_COLUMNS)} FROM traces_logs WHERE scope_id = :scope AND id > :after "
+        f"SELECT id, {quoted(_COLUMNS)} FROM traces_logs WHERE +scope_id = :scope AND id > :after "
         "ORDER BY id LIMIT :limit"
     )
     values = {"scope": read.scope_id(conn, scope), "after": after, "limit": limit}
@@ -294,7 +310,7 @@ def walk(conn: Connection, scope: Scope, *, after: int, limit: int) -> list[LogR
 
 def forget(conn: Connection, scope: Scope, numbers: Sequence[int]) -> int:
     """Delete the records with these numbers; returns how many there were."""
-    query = text("DELETE FROM traces_logs WHERE scope_id = :scope AND id IN :numbers")
+    query = text("DELETE FROM traces_logs WHERE +scope_id = :scope AND id IN :numbers")
     query = query.bindparams(bindparam("numbers", expanding=True))
     values = {"scope": read.scope_id(conn, scope), "numbers": list(numbers)}
     return int(conn.execute(query, values).rowcount)

@@ -4,6 +4,7 @@ A span adds to the totals of its user and of its session exactly once, under the
 out again when it is replaced or deleted. A trace counts for a user or session while one of its spans names it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -43,11 +44,9 @@ def _counts(row: Any) -> tuple[int, ...]:
     return 1, failed, row.input_tokens, row.output_tokens, row.cached_tokens, row.cost_nano or 0
 
 
-def _names(row: Any, kinds: Iterable[int]) -> Iterable[Key]:
-    for kind in kinds:
-        name = row.user if kind == USER else row.session
-        if name:
-            yield row.scope_id, kind, name
+def _names(row: Any, kinds: Iterable[int]) -> list[Key]:
+    found = ((kind, row.user if kind == USER else row.session) for kind in kinds)
+    return [(row.scope_id, kind, name) for kind, name in found if name]
 
 
 def _folded(rows: Iterable[Any], kinds: Sequence[int], sign: int) -> dict[Key, _Change]:
@@ -60,9 +59,14 @@ def _folded(rows: Iterable[Any], kinds: Sequence[int], sign: int) -> dict[Key, _
                 change.stale = int(sign < 0 and key[1] == SESSION)
             if key[1] == SESSION and change.user is None:
                 change.user = row.user
-            for place, number in enumerate(_counts(row), start=1):
-                change.totals[place] += sign * number
+            _count(change.totals, _counts(row), sign)
     return changes
+
+
+def _count(totals: list[int], counts: Sequence[int], sign: int) -> None:
+    for place, number in enumerate(counts, start=1):
+        if number:
+            totals[place] += sign * number
 
 
 def _by_chunks(conn: Connection, query: str, numbers: Iterable[int], values: Mapping[str, Any]) -> list[Any]:
@@ -79,33 +83,73 @@ def gather(conn: Connection, rows: Sequence[Any], done: int) -> None:
     named = [row for row in rows if row.user or row.session]
     if not named:
         return
-    traces = {row.trace for row in named}
-    at = {
-        row.id: row.at_ms
-        for row in _by_chunks(conn, "SELECT id, at_ms FROM traces_traces WHERE id IN :ids", traces, {})
-    }
-    seen = {
-        (key, row.trace)
+    heads = {
+        row.id: row
         for row in _by_chunks(
             conn,
-            'SELECT DISTINCT scope_id, trace, "user", session FROM traces_spans WHERE trace IN :ids AND id <= :done '
-            'AND ("user" IS NOT NULL OR session IS NOT NULL)',
-            traces,
-            {"done": done},
+            "SELECT id, at_ms, spans FROM traces_traces WHERE id IN :ids",
+            {row.trace for row in named},
+            {},
         )
-        for key in _names(row, _NAMES)
     }
-    changes = _folded(named, tuple(_NAMES), 1)
-    for row in named:
-        moment = at.get(row.trace, row.start_ns // 1_000_000)
-        for key in _names(row, _NAMES):
-            change = changes[key]
-            if (key, row.trace) not in seen:
-                seen.add((key, row.trace))
+    seen = _seen(conn, rows, heads, done)
+    changes: dict[Key, _Change] = {}
+    for (scope, trace, user, session), alike in _alike(named).items():
+        head = heads.get(trace)
+        moment = alike.start_ns // 1_000_000 if head is None else head.at_ms
+        for kind, name in ((USER, user), (SESSION, session)):
+            if not name:
+                continue
+            key = (scope, kind, name)
+            change = changes.get(key)
+            if change is None:
+                change = changes[key] = _Change(None, [0] * len(_TOTALS), moment, moment)
+            if kind == SESSION and change.user is None:
+                change.user = user
+            _count(change.totals, alike.counts, 1)
+            if (key, trace) not in seen:
+                seen.add((key, trace))
                 change.totals[0] += 1
-            change.first_ms = min(change.first_ms or moment, moment)
+            change.first_ms = min(change.first_ms, moment)
             change.last_ms = max(change.last_ms, moment)
     _upsert(conn, changes)
+
+
+@dataclass(slots=True)
+class _Alike:
+    """What spans of one trace that name the same user and session count for together."""
+
+    start_ns: int
+    counts: Sequence[int]
+
+
+def _alike(rows: Iterable[Any]) -> dict[tuple[int, int, str | None, str | None], _Alike]:
+    """Fold the spans of a trace first: mostly all of them name one user and one session."""
+    found: dict[tuple[int, int, str | None, str | None], _Alike] = {}
+    for row in rows:
+        key = (row.scope_id, row.trace, row.user, row.session)
+        counts = _counts(row)
+        same = found.get(key)
+        if same is None:
+            found[key] = _Alike(row.start_ns, counts)
+        elif any(counts):
+            same.counts = [old + new for old, new in zip(same.counts, counts, strict=True)]
+    return found
+
+
+def _seen(conn: Connection, rows: Sequence[Any], heads: Mapping[int, Any], done: int) -> set[tuple[Key, int]]:
+    """Return whom the traces of `rows` count for already; most traces have all of their spans among `rows`."""
+    here = Counter(row.trace for row in rows)
+    older = {trace for trace, head in heads.items() if head.spans != here[trace]}
+    query = (
+        'SELECT DISTINCT scope_id, trace, "user", session FROM traces_spans WHERE trace IN :ids AND id <= :done '
+        'AND ("user" IS NOT NULL OR session IS NOT NULL)'
+    )
+    return {
+        (key, row.trace)
+        for row in _by_chunks(conn, query, older, {"done": done})
+        for key in _names(row, _NAMES)
+    }
 
 
 def _upsert(conn: Connection, changes: Mapping[Key, _Change]) -> None:

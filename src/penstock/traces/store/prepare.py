@@ -1,12 +1,14 @@
 """Spans made ready for the database before any lock is taken: tuples, packed bodies, facets."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.core.errors import Invalid
 from penstock.core.scope import Scope
 from penstock.traces import body
-from penstock.traces.model import KINDS, PREVIEW_CHARS, STATUSES, SpanRecord
+from penstock.traces.model import KINDS, PREVIEW_CHARS, STATUSES, Evaluation, SpanRecord
 
 SPAN_COLUMNS = (
     "span_id",
@@ -67,6 +69,8 @@ class Prepared:
     row: tuple[Any, ...]
     body: bytes
     facets: tuple[tuple[str, str], ...]
+    scores: tuple[tuple[str, float], ...] = ()
+    """Name and number of what the sender judged of the span."""
 
 
 def clean(text: str, chars: int) -> str:
@@ -200,8 +204,18 @@ def prepare(scope: Scope, span: SpanRecord) -> Prepared:
         label(span.response_id),
     )
     return Prepared(
-        scope, identifier(span.trace_id, 16, "trace id"), row, body.pack(span), _facets(span, labels)
+        scope,
+        identifier(span.trace_id, 16, "trace id"),
+        row,
+        body.pack(span),
+        _facets(span, labels),
+        judged(span.evaluations),
     )
+
+
+def judged(found: Iterable[Evaluation]) -> tuple[tuple[str, float], ...]:
+    """Return the evaluation results that are numbers, by which traces can be found as by other scores."""
+    return tuple((one.name, one.score) for one in found if one.score is not None and math.isfinite(one.score))
 
 
 def _nano(cost_usd: float | None) -> int | None:

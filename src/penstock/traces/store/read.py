@@ -1,6 +1,6 @@
 """Reading traces: one trace, one span with its body; lists are in `search`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -130,10 +130,13 @@ def records(
         yield _record(row, trace_id)
 
 
-def records_of(conn: Connection, traces: Sequence[int]) -> Iterator[tuple[int, SpanRecord]]:
+def records_of(
+    conn: Connection, traces: Sequence[int], *, done: Container[int] = ()
+) -> Iterator[tuple[int, SpanRecord]]:
     """Yield (row number, span in full, without its trace id) of several traces, which a caller found in its scope.
 
-    They are read as they are asked for, from every scope the numbers are of.
+    They are read as they are asked for, from every scope the numbers are of; spans of traces that are in `done` by
+    then are left out.
     """
     listed = ", ".join(str(int(number)) for number in traces)
     if not listed:
@@ -143,10 +146,21 @@ def records_of(conn: Connection, traces: Sequence[int]) -> Iterator[tuple[int, S
         f"WHERE s.trace IN ({listed})"
     )
     for row in conn.execute(query, execution_options={"stream_results": not is_sqlite(conn)}):
-        yield row.trace, _record(row, "")
+        if row.trace not in done:
+            yield row.trace, _record(row, "")
 
 
 def trace_row(conn: Connection, scope: Scope, trace_id: bytes) -> int | None:
     """Return the row number of a trace."""
     query = text("SELECT id FROM traces_traces WHERE scope_id = :scope AND trace_id = :id")
     return conn.execute(query, {"scope": scope_id(conn, scope), "id": trace_id}).scalar()
+
+
+def span_of_response(conn: Connection, scope: Scope, response_id: str) -> tuple[str, str] | None:
+    """Return (trace id, span id) of the newest call whose answer the provider named so."""
+    query = text(
+        "SELECT t.trace_id, s.span_id FROM traces_spans s JOIN traces_traces t ON t.id = s.trace "
+        "WHERE s.scope_id = :scope AND s.response_id = :id ORDER BY s.start_ns DESC LIMIT 1"
+    )
+    row = conn.execute(query, {"scope": scope_id(conn, scope), "id": response_id}).first()
+    return None if row is None else (bytes(row.trace_id).hex(), bytes(row.span_id).hex())

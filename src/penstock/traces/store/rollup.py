@@ -96,7 +96,8 @@ def drop_all(conn: Connection, numbers: Sequence[int]) -> None:
     Sessions are left by `leave`.
     """
     found = _again(conn, numbers, -1)
-    people.withdraw(conn, found, people.USER, mark(conn, GATHERED))
+    if found:
+        people.withdraw(conn, found, people.USER, mark(conn, GATHERED))
 
 
 def retract_all(conn: Connection, numbers: Sequence[int]) -> None:
@@ -113,6 +114,8 @@ def _again(conn: Connection, numbers: Sequence[int], sign: int) -> list[Any]:
     """Add or take back spans in the roll-ups that hold them; returns those that people's totals hold too."""
     rolled = mark(conn, ROLLED, lock="FOR SHARE")
     rows = _numbered(conn, [number for number in numbers if number <= rolled])
+    if not rows:
+        return []
     gathered = mark(conn, GATHERED)
     new = [row for row in rows if row.id <= gathered]
     old = [row for row in rows if row.id > gathered]
@@ -161,7 +164,7 @@ def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[Sai
     )
     found = []
     for row in conn.execute(query, values):
-        unpacked = body.unpack(bytes(row.data))
+        unpacked = body.unpack_searched(row.data)
         said = words.of_span(row.name, row.error, unpacked.input, unpacked.output)
         known = words.known_attributes(words.searched(unpacked.attributes, unpacked.parameters))
         indexed = words.indexed(said, row.scope_id, known)

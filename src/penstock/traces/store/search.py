@@ -52,6 +52,8 @@ class Search:
             self.asking.until = until if self.asking.until is None else min(until, self.asking.until)
         rare = self.term.pairs(self.asking, RARE)
         if rare is not None:
+            if isinstance(self.term, Text):
+                self.term.given = True  # the list is what the index said
             return self._listed(sorted(set(rare), reverse=True), after, limit)
         texts = self._texts()
         if texts and after is None:
@@ -107,7 +109,7 @@ class Search:
     def _tried(self, after: Pair | None, limit: int) -> TracePage:
         """Walk in chunks and look into the bodies of each."""
         items: list[TraceSummary] = []
-        size = _CHUNK
+        size = min(_CHUNK, max(32, limit + limit // 4))  # often most of them meet it
         while True:
             rows = self._walk(after, size)
             met = self.meeting([row.id for row in rows])
@@ -159,7 +161,9 @@ class Search:
                 "JOIN traces_spans s ON s.id = y.id ORDER BY y.id DESC"
             )
             hits = self._conn.execute(text(query), self.asking.values).all()
+            words.given = True
             met = self.meeting([hit.trace for hit in hits if hit.trace not in seen])
+            words.given = False
             for hit in hits:
                 if hit.trace in seen or hit.trace not in met:
                     below = hit.span
@@ -199,7 +203,8 @@ class Search:
             return
         possible = [row.id for row in self._among(rows, "t.id", relaxed=True)]
         found = {id(body): set[int]() for body in bodies}
-        for trace, span in read.records_of(self._conn, possible):
+        done = found[id(bodies[0])] if len(bodies) == 1 else ()
+        for trace, span in read.records_of(self._conn, possible, done=done):
             self._deadline.check()
             for body in bodies:
                 if trace not in found[id(body)] and body.check(span):

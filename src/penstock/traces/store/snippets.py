@@ -37,8 +37,8 @@ def added(conn: Connection, scope: Scope, page: TracePage, node: Node | None) ->
     rows = _rows(asking, page.items)
     small = {rows[trace.trace_id] for trace in page.items if trace.spans <= _SPANS}
     found: dict[int, Snippet] = {}
-    for row, span in read.records_of(conn, sorted(small)):
-        if row not in found and (snippet := _shown(span, spoken)) is not None:
+    for row, span in read.records_of(conn, sorted(small), done=found):
+        if (snippet := _shown(span, spoken)) is not None:
             found[row] = snippet
     either = Text(tuple(_option(asking, one) for one in spoken))
     items = []

@@ -185,8 +185,8 @@ def timeseries(
         found += _series(_label(by, key, projects), series[key])
         for at, total in series[key].items():
             everything[at].less(total, times=cut.dimension != DIMENSIONS["user"])
-    # By kind every kind counts, all together only those of model calls: there are no others then.
-    others = by != "kind" and any(total.sums["calls"] for total in everything.values())
+    # By kind every kind counts, all together only those of model calls; a trace may have many tags: no others then.
+    others = by not in ("kind", "tag") and any(total.sums["calls"] for total in everything.values())
     return found + (_series(None, everything) if others else [])
 
 

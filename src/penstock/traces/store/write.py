@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.store import logs, read, rollup
+from penstock.traces.store import logs, read, rollup, scores
 from penstock.traces.store.logs import PreparedLog
 from penstock.traces.store.prepare import (
     AT,
@@ -149,6 +149,7 @@ class Writing:
         changed = logs.join_stored(self._conn, self._scopes, events)
         if changed:
             self._write_facets(changed, self._homes(changed))
+            scores.put_told(self._conn, changed)
 
     def _homes(self, changed: Iterable[Prepared]) -> dict[tuple[int, bytes], tuple[int, int]]:
         """Return (row, at_ms) of the traces of stored spans."""
@@ -186,6 +187,7 @@ class Writing:
             bodies = [pair for pair in bodies if pair[0] in kept]
         insert_rows(conn, "traces_bodies", ("id", "data"), bodies, keys=("id",))
         self._write_facets(ordered, homes)
+        scores.put_told(conn, ordered)
         for trace, pairs in self._outdated.items():
             for record in read.records(conn, trace, ""):
                 pairs.difference_update(facets_of(record))
@@ -269,6 +271,7 @@ class Writing:
         outdated = self._outdated.setdefault(row[2], set())
         for record in read.records(conn, row[2], "", row[3]):
             outdated.update(facets_of(record))
+        scores.forget_told(conn, row[2], row[3])
         rollup.retract(conn, old[0])
         forget(conn, [old[0]])
         insert_rows(conn, "traces_spans", _SPANS, [row], keys=("trace", "span_id"))

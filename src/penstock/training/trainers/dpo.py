@@ -7,8 +7,7 @@ from typing import Any
 
 from trl import DPOConfig, DPOTrainer
 
-from datasets import Dataset
-from penstock.training.trainers import runtime
+from penstock.training.trainers import loading, options, pairs, runtime
 from penstock.training.trainers.runtime import Report
 
 
@@ -20,50 +19,27 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     """
     runtime.prepare(spec)
     report({"stage": "load"})
-    model, tokenizer, adapter = runtime.load_policy(spec)
+    model, tokenizer, adapter = loading.policy(spec)
     rows = runtime.read_rows(spec["train_file"])
-    data = Dataset.from_list(
-        [
-            {
-                "prompt": row["messages"],
-                "chosen": [{"role": "assistant", "content": row["chosen"]}],
-                "rejected": [{"role": "assistant", "content": row["rejected"]}],
-            }
-            for row in rows
-        ]
-    )
+    mean = pairs.lengths(rows, tokenizer, spec["max_length"])
+    report({"stage": "preview", "examples": pairs.examples(rows, tokenizer)})
     preference = spec["preference"]
-    config = DPOConfig(
-        **{**runtime.arguments(spec), "max_length": None},
+    config = options.build(
+        DPOConfig,
+        spec,
+        max_length=None,
         beta=preference["beta"],
         loss_type=preference["losses"],
         loss_weights=preference["weights"],
     )
     trainer = DPOTrainer(
-        model=model, args=config, train_dataset=data, processing_class=tokenizer, peft_config=adapter
+        model=model,
+        args=config,
+        train_dataset=pairs.dataset(rows),
+        processing_class=tokenizer,
+        peft_config=adapter,
     )
-    lengths = [_tokens(row) for row in trainer.train_dataset]
-    runtime.refuse_long([max(pair) for pair in lengths], spec["max_length"])
-    report({"stage": "preview", "examples": _examples(trainer.train_dataset, tokenizer)})
-    mean = sum(map(sum, lengths)) / len(lengths)
     trainer.add_callback(runtime.Progress(report, mean * spec["batch_size"]))
     trainer.train(resume_from_checkpoint=runtime.last_checkpoint(spec))
     report({"stage": "save"})
     return runtime.finish(trainer, tokenizer, spec, len(rows))
-
-
-def _tokens(row: dict[str, Any]) -> tuple[int, int]:
-    prompt = len(row["prompt_ids"])
-    return prompt + len(row["chosen_ids"]), prompt + len(row["rejected_ids"])
-
-
-def _examples(data: Any, tokenizer: Any) -> list[dict[str, str]]:
-    """Return the rendered prompt and both answers of the first rows, special tokens shown."""
-    return [
-        {
-            "context": tokenizer.decode(row["prompt_ids"]),
-            "trained": tokenizer.decode(row["chosen_ids"]),
-            "rejected": tokenizer.decode(row["rejected_ids"]),
-        }
-        for row in data.select(range(min(runtime.PREVIEWS, len(data))))
-    ]

@@ -1,4 +1,4 @@
-"""Pre-training of a small language model from nothing, until a probe says that it is good enough.
+"""Pre-training: a small language model from nothing, until a probe says that it is good enough, or a model further.
 
 The learning rate stays constant until the probe passes and then falls to zero ("warm-up, stable, decay",
 https://arxiv.org/abs/2404.06395), so no run length has to be guessed. A seed that does not get there in
@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from penstock.core.errors import ChildFailed, Invalid
-from penstock.training.trainers import runtime
+from penstock.training.trainers import continued, runtime
 from penstock.training.trainers.probe import Probe
 from penstock.training.trainers.runtime import Report
 
@@ -55,7 +55,11 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     warmup_steps, cooldown_steps, probe_from and probe_steps (first probe and distance, in steps), max_steps, attempts,
     doubt_step and doubt_below (give a seed up when a field still scores less then), seed, threads, workdir. Goes on
     from its last probe after a kill. Raises ChildFailed when no attempt passes.
+
+    With `model_folder` in the spec, as a recipe gives it, that model is trained further: see `trainers.continued`.
     """
+    if "model_folder" in spec:
+        return continued.run(spec, report)
     runtime.prepare(spec)
     rows = runtime.read_rows(spec["train_file"])
     report({"stage": "tokenizer", "rows": len(rows)})

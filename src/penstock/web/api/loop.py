@@ -78,17 +78,11 @@ def _training(uow: UnitOfWork, actor: Actor) -> Stage:
 
 
 def _models(uow: UnitOfWork, actor: Actor) -> Stage:
-    found = registry.list_models(uow, actor, limit=MANY)
-    newest = [registry.list_versions(uow, actor, name=m.name, limit=1) for m in found]
-    versions = sorted((v[0] for v in newest if v), key=lambda v: v.created_at)
+    newest = registry.newest(uow, actor)
     latest = (
-        Latest(
-            ref=versions[-1].ref, title=versions[-1].ref, status=versions[-1].kind, at=versions[-1].created_at
-        )
-        if versions
-        else None
+        Latest(ref=newest.ref, title=newest.ref, status=newest.kind, at=newest.created_at) if newest else None
     )
-    return Stage(count=sum(v[0].number for v in newest if v), latest=latest)
+    return Stage(count=registry.count(uow, actor), latest=latest)
 
 
 def _evaluations(uow: UnitOfWork, actor: Actor) -> Stage:

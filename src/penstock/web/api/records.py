@@ -8,7 +8,11 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from penstock.core import audit, jobs, lineage
+from penstock.core.errors import Invalid, NotFound
 from penstock.core.http import AdminActor, CurrentActor, Page, ReadUow, WriteUow
+from penstock.core.scope import Actor
+from penstock.core.uow import UnitOfWork
+from penstock.traces import service as traces
 
 router = APIRouter(tags=["records"])
 
@@ -116,7 +120,35 @@ def get_lineage(
     direction: Literal["up", "down"] = "up",
     depth: Annotated[int, Query(ge=1, le=24)] = 12,
 ) -> Page[EdgeModel]:
-    """Return what a thing was made from (up) or what was made from it (down), nearest first."""
+    """Return what a thing was made from (up) or what was made from it (down), nearest first.
+
+    A trace was made by the deployments that answered it: their versions are the models of its spans.
+    """
     uow.may(actor, "lineage.read", f"{kind}/{ref}")
     found = lineage.neighbours(uow.conn, actor.scope, kind, ref, direction=direction, depth=depth)
+    if (kind, direction) == ("trace", "up"):
+        found += _of_trace(uow, actor, ref, depth)
     return Page(items=[EdgeModel.model_validate(msgspec.to_builtins(edge)) for edge in found])
+
+
+def _of_trace(uow: UnitOfWork, actor: Actor, trace_id: str, depth: int) -> list[lineage.Edge]:
+    """Return the edges from a trace to the deployments that answered it, and from those on."""
+    try:
+        trace = traces.get_trace(uow, actor, trace_id=trace_id)
+    except (NotFound, Invalid):
+        # Lineage outlives the traces it speaks of.
+        return []
+    found: dict[lineage.Edge, None] = {}
+    for model in sorted({span.model for span in trace.spans if span.model and "@" in span.model}):
+        above = lineage.neighbours(uow.conn, actor.scope, "deployment", model, depth=depth)
+        if above:
+            answered = lineage.Edge(
+                child_kind="trace",
+                child_ref=trace_id,
+                parent_kind="deployment",
+                parent_ref=model,
+                role="answered",
+                created_at=above[0].created_at,
+            )
+            found |= dict.fromkeys([answered, *(above if depth > 1 else [])])
+    return list(found)

@@ -1,0 +1,1 @@
+"""Published bias suites: their formats and the scores they define."""

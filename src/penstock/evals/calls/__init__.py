@@ -1,0 +1,1 @@
+"""Calls that may cost money: known by their content, stored before anything else, held to rates and a cap."""

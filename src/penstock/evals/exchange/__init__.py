@@ -1,0 +1,1 @@
+"""Runs and tasks of other programs, read and written."""

@@ -1,0 +1,1 @@
+"""Asking a model for a verdict and reading what it says."""

@@ -1,0 +1,1 @@
+"""Queries that somebody else wrote, on a database that nobody needs."""

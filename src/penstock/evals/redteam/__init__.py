@@ -1,0 +1,1 @@
+"""Attacks on a target: suites, mutators, detection rules and reports."""

@@ -1,0 +1,1 @@
+"""The finished samples of runs, and the attempts they are made of."""

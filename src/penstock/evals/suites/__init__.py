@@ -1,0 +1,1 @@
+"""Suites that are kept under a name, and suites in files."""

@@ -1,0 +1,1 @@
+"""Callers who wait for a deployment that sleeps."""

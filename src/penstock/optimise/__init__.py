@@ -1,0 +1,1 @@
+"""Smaller and faster variants of a registered model, each measured and held against its parent."""

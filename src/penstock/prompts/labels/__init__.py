@@ -1,0 +1,1 @@
+"""What points at versions: labels, and who may move them."""

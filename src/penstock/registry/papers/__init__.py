@@ -1,0 +1,1 @@
+"""What travels with a version: licence, use, signature, scan, signed manifest, edited card."""

@@ -1,0 +1,1 @@
+"""How far versions have come: stages, the rules of moving, and who approved."""

@@ -1,0 +1,119 @@
+"""The rules of stages: what stands against a move, and carrying one out. Asked by every door to a stage."""
+
+from penstock.core import clock, ids, policy
+from penstock.core.errors import Denied, Unavailable
+from penstock.core.scope import Actor
+from penstock.core.uow import UnitOfWork
+from penstock.registry import store
+from penstock.registry.events import StageMoved
+from penstock.registry.model import Model, ModelVersion, Papers, Requirement, Stage
+from penstock.registry.papers import store as papers_store
+from penstock.registry.papers import verifying
+from penstock.registry.stages import store as stages
+from penstock.registry.stages.model import Paper, StageMove, StageRule
+
+MOVE = "models.stage.write"
+"""Asked of core.policy before every move; resource: `name@3:production`."""
+EVALUATED = "models.evaluated.write"
+"""Asked when a rule wants evaluations; resource as above. Whoever keeps evaluations registers the check."""
+
+
+def requirements(uow: UnitOfWork, actor: Actor, *, resource: str) -> tuple[str, tuple[Requirement, ...]]:
+    """Return (reference, required evaluations) of a resource `name@3:production`."""
+    ref, _, stage = resource.rpartition(":")
+    rule = stages.rule_for(uow.conn, actor.scope, ref.partition("@")[0], Stage(stage))
+    return ref, rule.evaluations if rule else ()
+
+
+def reasons(
+    uow: UnitOfWork, actor: Actor, version: ModelVersion, stage: Stage, rule: StageRule | None
+) -> list[str]:
+    """Return what stands against moving the version to `stage` besides approvals; none: nothing does.
+
+    Raises Unavailable when a rule wants evaluations and nobody is there who keeps them.
+    """
+    resource = f"{version.ref}:{stage}"
+    found = policy.refusals(uow, actor, MOVE, resource)
+    if rule is None:
+        return found
+    if rule.after and version.stage not in rule.after:
+        found.append(f"It is in {version.stage}; {stage} is reached from {' or '.join(rule.after)}.")
+    found += _missing_papers(uow, actor, version, rule.papers)
+    if rule.evaluations:
+        if not policy.asked(EVALUATED):
+            raise Unavailable(
+                f"The rule for {stage} wants evaluations, and nothing here can tell whether there are any.",
+                hint="Use the penstock command or the server; a program calls penstock.app.policies.install().",
+            )
+        found += policy.refusals(uow, actor, EVALUATED, resource)
+    return found
+
+
+def _missing_papers(
+    uow: UnitOfWork, actor: Actor, version: ModelVersion, wanted: tuple[Paper, ...]
+) -> list[str]:
+    if not wanted:
+        return []
+    papers = papers_store.get_papers(uow.conn, version) or Papers()
+    found: list[str] = []
+    for paper in wanted:
+        if paper is Paper.MANIFEST:
+            found += verifying.verdict(uow, actor, version, papers).problems
+        elif paper is Paper.SCAN:
+            found += _scanned(papers)
+        elif not getattr(papers, paper.value):
+            found.append(f"Its {paper.value.replace('_', ' ')} is not stated.")
+    return found
+
+
+def _scanned(papers: Papers) -> list[str]:
+    if papers.scan is None:
+        return ["Its files were never scanned."]
+    return [] if papers.scan["safe"] else ["The scan found files that can run code."]
+
+
+def require(
+    uow: UnitOfWork, actor: Actor, version: ModelVersion, stage: Stage, rule: StageRule | None
+) -> None:
+    """Raise Denied with all that stands against the move, besides approvals."""
+    found = reasons(uow, actor, version, stage, rule)
+    if found:
+        raise Denied(
+            f"{version.ref} may not move to {stage}: {' '.join(found)}",
+            hint="See `penstock models stages` for the rules.",
+            details={"reasons": found},
+        )
+
+
+def carry_out(
+    uow: UnitOfWork,
+    actor: Actor,
+    model: Model,
+    version: ModelVersion,
+    move: StageMove,
+    *,
+    alone: bool = False,
+) -> None:
+    """Move the version, remember it and tell everybody; `alone` archives whatever else stands in the stage."""
+    if alone:
+        for number in store.numbers_in(uow.conn, model, move.stage):
+            other = store.get_version(uow.conn, model, number)
+            if other is not None and number != version.number:
+                replaced = StageMove(
+                    number=number,
+                    stage=Stage.ARCHIVED,
+                    previous=other.stage,
+                    actor=move.actor,
+                    at=clock.now(),
+                    comment=f"replaced by {version.ref}",
+                )
+                carry_out(uow, actor, model, other, replaced)
+    store.set_stage(uow.conn, version, move.stage)
+    stages.insert_move(uow.conn, model, move, ids.new_id("mov"))
+    more = {"approved_by": list(move.approved_by)} if move.approved_by else {}
+    detail = {"stage": str(move.stage), "previous": str(move.previous), **more}
+    uow.audit(actor, "models.set_stage", version.ref, **detail)
+    event = StageMoved(
+        model=model.name, number=version.number, stage=str(move.stage), previous=str(move.previous)
+    )
+    uow.publish(event, actor.scope)

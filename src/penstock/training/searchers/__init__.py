@@ -1,0 +1,1 @@
+"""Built-in searchers, reached by name (`penstock.searchers`)."""

@@ -1,0 +1,71 @@
+"""The verbs of training's share of the machine.
+
+Who may go on is decided by the slice that also knows the deployments: it answers for the action `ROOM` in core.policy.
+"""
+
+from datetime import timedelta
+
+from penstock.core import clock, policy
+from penstock.core.home import Home
+from penstock.core.scope import Actor
+from penstock.core.uow import UnitOfWork
+from penstock.training.share import store
+from penstock.training.share.model import Claim, Claims, TrainingQuota
+
+ROOM = "training.room.read"
+"""Asked in core.policy with a run's id: a refusal says why the run has to wait."""
+SEEN_SECONDS = 60.0
+"""A claim that nobody stood by for so long belongs to a run whose process is gone."""
+_LOOK_SECONDS = 2.0
+_MIB = 1 << 20
+
+
+def standing(uow: UnitOfWork) -> Claims:
+    """Return every scope's claims and quotas: for who plans the machine, not for people."""
+    alive = clock.now() - timedelta(seconds=SEEN_SECONDS)
+    return Claims(claims=store.list_claims(uow.conn, alive), quotas=store.list_quotas(uow.conn))
+
+
+class Share:
+    """One run's place on the machine, while somebody carries it out."""
+
+    def __init__(self, home: Home, actor: Actor, *, run_id: str, priority: int, memory_mb: int) -> None:
+        self._home, self._actor = home, actor
+        self._claim = Claim(
+            run_id=run_id,
+            scope=actor.scope,
+            priority=priority,
+            memory_bytes=memory_mb * _MIB,
+            since=clock.now(),
+        )
+        self._looked = float("-inf")
+        self._obstacle = ""
+
+    def obstacle(self) -> str:
+        """Return why the run has to wait or give way now, or nothing; asked at most every two seconds."""
+        if clock.monotonic() - self._looked >= _LOOK_SECONDS:
+            with self._home.begin() as uow:
+                store.put_claim(uow.conn, self._claim, clock.now())
+                found = policy.refusals(uow, self._actor, ROOM, self._claim.run_id)
+            self._looked = clock.monotonic()
+            self._obstacle = " ".join(found)
+        return self._obstacle
+
+    def leave(self) -> None:
+        """Give the place back."""
+        with self._home.begin() as uow:
+            store.drop_claim(uow.conn, self._claim.scope, self._claim.run_id)
+
+
+def quota(uow: UnitOfWork, actor: Actor) -> TrainingQuota:
+    """Return how many runs of the project may go on at once."""
+    uow.may(actor, "training.read")
+    return store.get_quota(uow.conn, actor.scope)
+
+
+def set_quota(uow: UnitOfWork, actor: Actor, wanted: TrainingQuota) -> TrainingQuota:
+    """Limit how many runs of the project may go on at once; others wait. Needs the role admin."""
+    uow.may(actor, "training.admin")
+    store.put_quota(uow.conn, actor.scope, wanted)
+    uow.audit(actor, "training.quota", actor.scope.project, runs=wanted.runs)
+    return wanted

@@ -1,0 +1,86 @@
+"""SQL of claims and quotas."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, delete, select
+
+from penstock.core.db import UtcTime, metadata, upsert
+from penstock.core.scope import Scope
+from penstock.training.share.model import Claim, TrainingQuota
+
+claims = Table(
+    "training_claims",
+    metadata,
+    Column("run_id", String(40), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("project", String(64), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("memory_bytes", BigInteger, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+)
+quotas = Table(
+    "training_quotas",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("project", String(64), primary_key=True),
+    Column("runs", Integer),
+)
+
+
+def put_claim(conn: Connection, claim: Claim, seen_at: datetime) -> None:
+    """Store a claim, or that its run still stands by it: the time it dates from stays."""
+    row = {
+        "run_id": claim.run_id,
+        "tenant": claim.scope.tenant,
+        "project": claim.scope.project,
+        "priority": claim.priority,
+        "memory_bytes": claim.memory_bytes,
+        "since": claim.since,
+        "seen_at": seen_at,
+    }
+    upsert(conn, claims, [row], keys=["run_id"], update=["priority", "memory_bytes", "seen_at"])
+
+
+def drop_claim(conn: Connection, scope: Scope, run_id: str) -> None:
+    """Forget a run's claim."""
+    mine = (claims.c.tenant == scope.tenant) & (claims.c.project == scope.project)
+    conn.execute(delete(claims).where(mine, claims.c.run_id == run_id))
+
+
+def list_claims(conn: Connection, since: datetime) -> list[Claim]:
+    """Return every scope's claims that somebody stood by since then."""
+    rows = conn.execute(select(claims).where(claims.c.seen_at >= since).order_by(claims.c.run_id))
+    return [
+        Claim(
+            run_id=row.run_id,
+            scope=Scope(row.tenant, row.project),
+            priority=row.priority,
+            memory_bytes=row.memory_bytes,
+            since=row.since,
+        )
+        for row in rows
+    ]
+
+
+def _mine(scope: Scope) -> Any:
+    return (quotas.c.tenant == scope.tenant) & (quotas.c.project == scope.project)
+
+
+def get_quota(conn: Connection, scope: Scope) -> TrainingQuota:
+    """Return a project's quota; without one nothing is limited."""
+    row = conn.execute(select(quotas).where(_mine(scope))).first()
+    return TrainingQuota() if row is None else TrainingQuota(runs=row.runs)
+
+
+def list_quotas(conn: Connection) -> dict[Scope, TrainingQuota]:
+    """Return the quotas of every scope that has one."""
+    rows = conn.execute(select(quotas))
+    return {Scope(row.tenant, row.project): TrainingQuota(runs=row.runs) for row in rows}
+
+
+def put_quota(conn: Connection, scope: Scope, quota: TrainingQuota) -> None:
+    """Store a project's quota."""
+    row = {"tenant": scope.tenant, "project": scope.project, "runs": quota.runs}
+    upsert(conn, quotas, [row], keys=["tenant", "project"], update=["runs"])

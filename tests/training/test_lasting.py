@@ -1,0 +1,154 @@
+"""Real training that is stopped, killed, shared between processes and judged: it must come to the same."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.core.errors import ChildFailed
+from penstock.core.home import Home
+from penstock.datasets import service as datasets
+from penstock.evals.suite import parse_suite
+from penstock.evals.suites import service as suites
+from penstock.registry import service as registry
+from penstock.training import service
+from penstock.training.model import RunState, TrainingRun
+from tests.conftest import owner_of
+from tests.fakes.tiny_model import save_model
+from tests.training.stage import recipe
+
+ROWS = [{"text": f"give me {w} {n}", "label": f"word: {w}"} for n in range(12) for w in ("tea", "milk")]
+pytestmark = [pytest.mark.heavy, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("base"), architecture="llama")
+
+
+@pytest.fixture
+def furnished(sqlite_home: Home, base: Path) -> Home:
+    actor = owner_of(sqlite_home)
+    registry.register(sqlite_home, actor, name="base", folder=base, kind="base")
+    datasets.ingest(sqlite_home, actor, name="tickets", source=ROWS)
+    return sqlite_home
+
+
+SHORT: dict[str, Any] = {
+    "epochs": 4,
+    "batch_size": 8,
+    "learning_rate": 0.01,
+    "log_steps": 2,
+    "checkpoint_steps": 3,
+    "adapter": {"rank": 4, "dropout": 0.1},
+}
+
+
+def curve(home: Home, run: TrainingRun) -> list[tuple[int, float]]:
+    with home.read() as uow:
+        points = service.metrics(uow, owner_of(home), run_id=run.id)
+    return [(point.step, point.values["loss"]) for point in points]
+
+
+def kill_trainer_of(run_id: str) -> int:
+    """Kill the training processes of a run; returns how many there were."""
+    killed = 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"penstock.training.child" in words and any(run_id.encode() in word for word in words):
+            os.kill(int(entry.name), signal.SIGKILL)
+            killed += 1
+    return killed
+
+
+def test_killed_and_paused_runs_end_like_one_that_was_never_stopped(furnished: Home) -> None:
+    actor = owner_of(furnished)
+    whole = service.execute(furnished, actor, recipe(**SHORT))
+    assert [step for step, _ in curve(furnished, whole)] == [2, 3, 4, 6, 8, 9, 10, 12]
+    assert whole.weights_hash is not None
+    assert len(whole.weights_hash) == 64
+    assert whole.environment["packages"]["torch"].startswith("2.")
+    assert {given["kind"] for given in whole.inputs} == {"dataset_version", "model_version"}
+
+    done = threading.Event()
+
+    def kill(report: dict[str, Any]) -> None:
+        if report.get("step", 0) >= 8 and not done.is_set():
+            done.set()
+            assert kill_trainer_of(ids()[0]) == 1
+
+    def ids() -> list[str]:
+        with furnished.read() as uow:
+            return [run.id for run in service.list_runs(uow, actor)]
+
+    with pytest.raises(ChildFailed, match="SIGKILL"):
+        service.execute(furnished, actor, recipe(**SHORT), key="killed", progress=kill)
+    killed = service.execute(furnished, actor, recipe(**SHORT), key="killed")
+    assert curve(furnished, killed) == curve(furnished, whole)
+    assert killed.weights_hash == whole.weights_hash
+
+    asked = threading.Event()
+
+    def ask(report: dict[str, Any]) -> None:
+        if report.get("step", 0) >= 2 and not asked.is_set():
+            asked.set()
+            with furnished.begin() as uow:
+                assert service.pause(uow, actor, run_id=ids()[0]).wish == "pause"
+
+    paused = service.execute(furnished, actor, recipe(**SHORT), key="paused", progress=ask)
+    assert paused.state is RunState.PAUSED
+    assert paused.model is None
+    with furnished.read() as uow:
+        files = [file.path for file in service.list_artifacts(uow, actor, run_id=paused.id)]
+    assert any(path.endswith("adapter_model.safetensors") for path in files)
+    assert not any("optimizer" in path for path in files)
+    resumed = service.execute(furnished, actor, recipe(**SHORT), key="paused")
+    assert resumed.state is RunState.SUCCEEDED
+    assert curve(furnished, resumed)[-1] == curve(furnished, whole)[-1]
+    assert resumed.weights_hash == whole.weights_hash
+
+
+def test_two_processes_learn_what_one_does(furnished: Home) -> None:
+    actor = owner_of(furnished)
+    plain = {**SHORT, "epochs": 1, "log_steps": 1, "adapter": {"rank": 0}}
+    alone = service.execute(furnished, actor, recipe(**plain))
+    for strategy in ("ddp", "fsdp2"):
+        running = {"processes": 2, "strategy": strategy}
+        together = service.execute(furnished, actor, recipe(**plain, running=running))
+        assert together.metrics["steps"] == alone.metrics["steps"] == 3
+        for (step, loss), (same_step, same_loss) in zip(
+            curve(furnished, alone), curve(furnished, together), strict=True
+        ):
+            assert step == same_step
+            assert loss == pytest.approx(same_loss, rel=1e-3), strategy
+        with furnished.read() as uow:
+            made = registry.get(uow, actor, ref=str(together.model))
+        assert "model.safetensors" in {file.path for file in made.files}
+
+
+def test_a_run_stops_when_its_suite_no_longer_improves(furnished: Home) -> None:
+    actor = owner_of(furnished)
+    spec = {
+        "name": "held-out",
+        "dataset": "tickets@1",
+        "limit": 4,
+        "target": {"kind": "transformers", "model": "base@1", "max_tokens": 4},
+        "scorers": ["exact"],
+        "columns": {"input": "text", "expected": "label"},
+    }
+    with furnished.begin() as uow:
+        suites.put(uow, actor, name="held-out", suite=parse_suite(spec))
+    # So low a learning rate learns nothing: every checkpoint scores the same.
+    early = {"suite": "held-out", "metric": "exact", "patience": 1}
+    run = service.execute(furnished, actor, recipe(**{**SHORT, "learning_rate": 1e-9}, early_stop=early))
+    assert run.state is RunState.SUCCEEDED
+    assert (run.metrics["steps"], run.metrics["best_step"]) == (6, 3)
+    with furnished.read() as uow:
+        points = service.metrics(uow, actor, run_id=run.id)
+    assert [point.step for point in points if "eval_exact" in point.values] == [3, 6]
