@@ -41,7 +41,7 @@ def free_port() -> int:
 
 def wait_for(port: int) -> None:
     """Wait until somebody listens on `port`."""
-    for _ in range(400):
+    for _ in range(3000):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
@@ -52,7 +52,7 @@ def wait_for(port: int) -> None:
 
 def wait_ready(port: int) -> None:
     """Wait until the server on `port` says that it serves."""
-    for _ in range(600):
+    for _ in range(3000):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
                 return

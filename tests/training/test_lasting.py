@@ -1,8 +1,11 @@
 """Real training that is stopped, killed, shared between processes and judged: it must come to the same."""
 
+import json
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from penstock.evals.suites import service as suites
 from penstock.registry import service as registry
 from penstock.training import service
 from penstock.training.model import RunState, TrainingRun
+from penstock.training.reporting import PAUSE, REPORTS
 from tests.conftest import owner_of
 from tests.fakes.tiny_model import save_model
 from tests.training.stage import recipe
@@ -53,21 +57,51 @@ def curve(home: Home, run: TrainingRun) -> list[tuple[int, float]]:
     return [(point.step, point.values["loss"]) for point in points]
 
 
-def kill_trainer_of(run_id: str) -> int:
-    """Kill the training processes of a run; returns how many there were."""
-    killed = 0
+class AtCheckpoint(threading.Thread):
+    """Does something the moment a run's trainer has written a checkpoint; tests are not to race against its end."""
+
+    def __init__(self, home: Home, step: int, act: Callable[[str], None]) -> None:
+        super().__init__(daemon=True)
+        self._home, self._step, self._act = home, step, act
+        with home.read() as uow:
+            self._earlier = {run.id for run in service.list_runs(uow, owner_of(home))}
+        self.acted = False
+
+    def run(self) -> None:
+        """Wait for the checkpoint, at most five minutes."""
+        deadline = time.monotonic() + 300
+        line = json.dumps({"stage": "checkpoint", "step": self._step})
+        while time.monotonic() < deadline:
+            with self._home.read() as uow:
+                runs = [run.id for run in service.list_runs(uow, owner_of(self._home))]
+            for run_id in runs:
+                reports = folder_of(self._home, run_id) / REPORTS
+                if run_id not in self._earlier and reports.exists() and line in reports.read_text():
+                    self._act(run_id)
+                    self.acted = True
+                    return
+            time.sleep(0.002)
+
+
+def folder_of(home: Home, run_id: str) -> Path:
+    return home.folder("training", run_id)
+
+
+def signal_trainer_of(run_id: str, number: int) -> None:
+    """Send a signal to the training process of a run."""
+    told = 0
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
         if b"penstock.training.child" in words and any(run_id.encode() in word for word in words):
-            os.kill(int(entry.name), signal.SIGKILL)
-            killed += 1
-    return killed
+            os.kill(int(entry.name), number)
+            told += 1
+    assert told == 1
 
 
-def test_killed_and_paused_runs_end_like_one_that_was_never_stopped(furnished: Home) -> None:
+def test_a_killed_run_ends_like_one_that_was_never_stopped(furnished: Home) -> None:
     actor = owner_of(furnished)
     whole = service.execute(furnished, actor, recipe(**SHORT))
     assert [step for step, _ in curve(furnished, whole)] == [2, 3, 4, 6, 8, 9, 10, 12]
@@ -76,32 +110,34 @@ def test_killed_and_paused_runs_end_like_one_that_was_never_stopped(furnished: H
     assert whole.environment["packages"]["torch"].startswith("2.")
     assert {given["kind"] for given in whole.inputs} == {"dataset_version", "model_version"}
 
-    done = threading.Event()
-
-    def kill(report: dict[str, Any]) -> None:
-        if report.get("step", 0) >= 8 and not done.is_set():
-            done.set()
-            assert kill_trainer_of(ids()[0]) == 1
-
-    def ids() -> list[str]:
-        with furnished.read() as uow:
-            return [run.id for run in service.list_runs(uow, actor)]
-
+    killer = AtCheckpoint(furnished, 6, lambda run_id: signal_trainer_of(run_id, signal.SIGKILL))
+    killer.start()
     with pytest.raises(ChildFailed, match="SIGKILL"):
-        service.execute(furnished, actor, recipe(**SHORT), key="killed", progress=kill)
+        service.execute(furnished, actor, recipe(**SHORT), key="killed")
+    killer.join()
+    assert killer.acted
     killed = service.execute(furnished, actor, recipe(**SHORT), key="killed")
     assert curve(furnished, killed) == curve(furnished, whole)
     assert killed.weights_hash == whole.weights_hash
 
-    asked = threading.Event()
 
-    def ask(report: dict[str, Any]) -> None:
-        if report.get("step", 0) >= 2 and not asked.is_set():
-            asked.set()
-            with furnished.begin() as uow:
-                assert service.pause(uow, actor, run_id=ids()[0]).wish == "pause"
+def test_a_paused_run_ends_like_one_that_was_never_stopped(furnished: Home) -> None:
+    actor = owner_of(furnished)
+    whole = service.execute(furnished, actor, recipe(**SHORT))
 
-    paused = service.execute(furnished, actor, recipe(**SHORT), key="paused", progress=ask)
+    def pause(run_id: str) -> None:
+        signal_trainer_of(run_id, signal.SIGSTOP)
+        with furnished.begin() as uow:
+            assert service.pause(uow, actor, run_id=run_id).wish == "pause"
+        while not (folder_of(furnished, run_id) / PAUSE).exists():
+            time.sleep(0.01)
+        signal_trainer_of(run_id, signal.SIGCONT)
+
+    pauser = AtCheckpoint(furnished, 6, pause)
+    pauser.start()
+    paused = service.execute(furnished, actor, recipe(**SHORT), key="paused")
+    pauser.join()
+    assert pauser.acted
     assert paused.state is RunState.PAUSED
     assert paused.model is None
     with furnished.read() as uow:
