@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -241,14 +242,13 @@ def beside(args: argparse.Namespace, folder: Path, start: Any, ours: dict[str, A
             peer.process.pid,
             peer.port,
             peer.headers,
+            peer.stored,
         )
-        report = run(less, peer.process.pid, peer.port, peer.headers)
+        report = run(less, peer.process.pid, peer.port, peer.headers, peer.stored)
     finally:
         peer.process.terminate()
         peer.process.wait()
-    raw = sqlite3.connect(peer.database)
-    report["stored"] = raw.execute(peer.count).fetchone()[0]
-    raw.close()
+    report["stored"] = peer.stored()
     size = sum(file.stat().st_size for file in peer.database.parent.glob(f"{peer.database.name}*"))
     report["disk_bytes_per_span"] = round(size / max(1, report["stored"]))
     every = ours["cpu_ms_per_span"] + ours["background_ms_per_span"]
@@ -257,7 +257,24 @@ def beside(args: argparse.Namespace, folder: Path, start: Any, ours: dict[str, A
     print(json.dumps({"name": peer.name} | report), flush=True)
 
 
-def run(args: argparse.Namespace, pid: int, port: int, headers: dict[str, str]) -> dict[str, Any]:
+def until_stored(stored: Callable[[], int], wanted: int) -> None:
+    """Wait until so many spans are stored, or none has come for two minutes."""
+    have, since = stored(), time.monotonic()
+    while have < wanted and time.monotonic() - since < 120:
+        time.sleep(1)
+        if (now := stored()) > have:
+            have, since = now, time.monotonic()
+
+
+def run(
+    args: argparse.Namespace,
+    pid: int,
+    port: int,
+    headers: dict[str, str],
+    stored: Callable[[], int] | None = None,
+) -> dict[str, Any]:
+    """Send the spans and return what they cost; with `stored`, once the receiver has them all or no more come."""
+    already = stored() if stored else 0
     per_client = args.spans // args.batch // args.clients
     results: Any = multiprocessing.Queue()
     clients = [
@@ -269,6 +286,8 @@ def run(args: argparse.Namespace, pid: int, port: int, headers: dict[str, str]) 
         one.start()
     found = [results.get() for _ in clients]
     wall = time.perf_counter() - begin
+    if stored:
+        until_stored(stored, already + per_client * args.clients * args.batch)
     cpu = at_rest(pid) - cpu
     for one in clients:
         one.join()

@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,11 @@ class Receiver:
     headers: dict[str, str]
     database: Path
     count: str
+
+    def stored(self) -> int:
+        """Return how many spans its database holds."""
+        with closing(sqlite3.connect(self.database, timeout=60)) as raw:
+            return raw.execute(self.count).fetchone()[0]
 
 
 def start_phoenix(folder: Path, port: int) -> Receiver:
