@@ -23,6 +23,7 @@ from penstock.training.recipe import Recipe, parse
 from penstock.training.share.model import NoRoom
 from penstock.training.share.service import Share
 from penstock.training.share.service import standing as standing
+from penstock.training.store import blobs_named as blobs_named
 from penstock.training.supervisor import Control, run_child
 from penstock.training.watching import Listener, Wishes
 
