@@ -1,4 +1,4 @@
-"""Jobs have a priority, and training's claims on the machine name GPUs."""
+"""Jobs have a priority, training's claims on the machine name GPUs, and an end of judging is a decision of its own."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,3 +17,7 @@ def upgrade() -> None:
     op.add_column("training_claims", sa.Column("processes", sa.Integer, nullable=False, server_default="1"))
     op.add_column("training_claims", sa.Column("gpus", sa.Integer))
     op.add_column("training_claims", sa.Column("held", Json))
+    op.execute(
+        "UPDATE release_decisions SET decision = 'stop_judging' "
+        "WHERE decision = 'hold' AND reason LIKE 'Answers are no longer judged.%'"
+    )
