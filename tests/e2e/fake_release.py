@@ -94,6 +94,8 @@ def release(iso: Iso) -> Json:
             compared("latency", -0.117, 0.048, "better"),
             compared("feedback:thumb", 0.06, 0.09, "open") | {"high": None},
         ],
+        "suite": "support@3f9a1c0b2d4e",
+        "judging": {"share": 0.1, "calls": 946, "spent_usd": 0.41, "cap_usd": 5.0, "stopped": False},
         "ratio_check": {
             "ok": True,
             "p_value": 0.62,

@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 
 from penstock.core import clock
-from penstock.core.errors import Invalid
+from penstock.core.errors import Conflict, Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
+from penstock.evals.suite import parse_suite
+from penstock.evals.suites import service as suites
+from penstock.gateway import service as gateway
 from penstock.gateway.model import ArmOutcome
 from penstock.gateway.splits import store as splits
 from penstock.release import jobs, service, store
 from penstock.release.asking import Asking
-from penstock.release.model import Release
+from penstock.release.model import Release, Verb
 from penstock.traces import service as traces
 from penstock.traces.model import SpanRecord
 from tests.fakes import openai
@@ -157,6 +160,12 @@ def test_the_cap_stops_the_judging_and_not_the_release(
     with ready.read() as uow:
         log = [each.reason for each in service.decisions(uow, actor, id=release.id)]
         report = service.report(uow, actor, id=release.id)
+        spent = service.spent_on_judging(uow, actor, release)
+        kinds = [each.decision for each in service.decisions(uow, actor, id=release.id)]
+    assert kinds.count(Verb.STOP_JUDGING) == 1
+    assert spent is not None
+    assert (spent.calls, spent.stopped, spent.cap_usd) == (asked, True, 1e-9)
+    assert spent.spent_usd > 1e-9
     assert (
         sum(reason.startswith("Answers are no longer judged. The cost cap of $1e-09") for reason in log) == 1
     )
@@ -205,3 +214,65 @@ def test_a_judge_that_makes_no_sense_is_refused(ready: Home, start: Start) -> No
     ):
         with pytest.raises(Invalid, match=said):
             start(**(judged | more))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"judge": {"model": "chat"}},
+        {"judges": [{"model": "other"}, {"model": "chat"}]},
+        {"judge": {"model": "relay"}},
+    ],
+    ids=["its judge", "one of its judges", "a route that goes on to it"],
+)
+def test_a_judge_in_a_scorers_own_options_is_not_what_is_released(
+    ready: Home, actor: Actor, start: Start, own: dict[str, Any]
+) -> None:
+    relay = {"strategy": "fallback", "targets": [{"route": "between"}, {"provider": "mo", "model": "old"}]}
+    between = {"strategy": "fallback", "targets": [{"route": "chat"}]}
+    with ready.begin() as uow:
+        gateway.apply(uow, actor, {"routes": {"between": between, "relay": relay}})
+    scorer = {"name": "judge", "criteria": "Is it kind?", **own}
+    with pytest.raises(Invalid, match=r"is what is released, or goes on to it"):
+        start(scorers=[scorer], judge={"model": "other"})
+    start(scorers=[{**scorer, "judge": {"model": "other"}, "judges": []}])
+
+
+def test_scorers_and_judge_of_a_stored_suite(
+    ready: Home, actor: Actor, start: Start, judge: MoodyUpstream
+) -> None:
+    def put(criteria: str) -> str:
+        document = {
+            "name": "support",
+            "dataset": "tickets@latest",
+            "target": {"kind": "gateway", "model": "chat"},
+            "scorers": ["valid_structure", {"name": "judge", "criteria": criteria}],
+            "judge": {"model": JUDGE, "base_url": judge.base_url},
+        }
+        with ready.begin() as uow:
+            return suites.put(uow, actor, name="support", suite=parse_suite(document)).version
+
+    first = put("Is it kind?")
+    release = start(suite="support", judge_share=1.0)
+    assert release.plan.suite == f"support@{first}"
+    assert release.plan.judge["model"] == JUDGE
+    assert [each["name"] for each in release.plan.scorers] == ["valid_structure"]
+    assert [(each["name"], each["criteria"]) for each in release.plan.judges] == [("judge", "Is it kind?")]
+    second = put("Is it short?")
+    with ready.read() as uow:
+        kept = service.find(uow, actor, id=release.id).plan
+    assert kept.judges[0]["criteria"] == "Is it kind?", "what is put later changes nothing"
+    for suite, more, kind, said in (
+        (f"support@{first}", {}, Conflict, f"support@{second} now|not the version"),
+        ("nobody", {}, NotFound, "no suite"),
+        ("support", {"scorers": ["refusal"]}, Invalid, "not both"),
+        ("support", {"judge": {"model": "chat"}}, Invalid, "is what is released"),
+    ):
+        with pytest.raises(kind, match=said):
+            start(name="another", suite=suite, **more)
+
+
+def test_without_judges_nothing_is_spent(ready: Home, actor: Actor, start: Start) -> None:
+    release = start()
+    with ready.read() as uow:
+        assert service.spent_on_judging(uow, actor, release) is None

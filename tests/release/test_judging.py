@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -219,3 +220,25 @@ def test_a_step_is_over_when_nothing_is_left_to_prove() -> None:
     assert verdict(99, 10)[0] is Verb.HOLD and verdict(2000, 4)[0] is Verb.HOLD
     assert verdict(110, 10) == (Verb.HOLD, "Not yet shown to be no worse in errors.")
     assert verdict(3000, 10)[0] is Verb.DECIDE
+
+
+def test_intervals_lie_within_what_a_figure_can_be() -> None:
+    plan = replace(_plan(), metrics=(metric("errors"), metric("latency"), metric("feedback:thumb")))
+    few = {
+        "errors": _single(np.array([1.0, 0.0, 0.0])),
+        "latency": _single(np.array([0.1, 9.0, 0.2])),
+        "feedback:thumb": _single(np.array([-1.0, 1.0, 1.0])),
+        CALLS_COUNTED: _single(np.ones(3)),
+    }
+    phase = Phase(
+        number=0,
+        shares={"control": 0.5, "new": 0.5},
+        units={},
+        again={},
+        sums={"control": few, "new": few},
+        started_at=MOMENT,
+    )
+    arm = judging.report(plan, [phase], phase.shares).arms[0]
+    assert (arm.metrics["errors"].low, arm.metrics["errors"].high) == (0.0, 1.0)
+    assert arm.metrics["latency"].low == 0.0 < arm.metrics["latency"].mean < arm.metrics["latency"].high
+    assert arm.metrics["feedback:thumb"].low < -1.0, "nobody knows what people may give"

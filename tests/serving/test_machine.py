@@ -71,3 +71,13 @@ def test_a_driver_that_does_not_answer_leaves_what_was_last_seen(
     before = time.monotonic()
     assert machine.Gpus().read() == []
     assert time.monotonic() - before < 5
+
+
+@pytest.mark.parametrize(
+    ("told", "left"), [(None, (0, 1, 2)), ("2,0", (0, 2)), ("", ()), ("GPU-8932f937", ()), ("7", ())]
+)
+def test_gpus_that_the_server_was_not_left_are_not_shared_out(
+    told: str | None, left: tuple[int, ...]
+) -> None:
+    environment = {} if told is None else {machine.VISIBLE: told}
+    assert machine.allowed((0, 1, 2), environment) == left

@@ -8,11 +8,13 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from penstock.core.errors import Invalid, NotFound
+from penstock.app.server import Penstock
+from penstock.core.errors import Cancelled, Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.datasets import service as datasets
 from penstock.training import cli, preview, service
+from penstock.training import recipe as recipes
 from penstock.training.trainers import rendering
 from tests.training.stage import furnish, recipe
 from tests.training.test_rendering import Letters
@@ -31,7 +33,7 @@ class Renderer:
     def __init__(self) -> None:
         self.folders: list[Path] = []
 
-    def __call__(self, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, name: str, spec: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Take the place of `service.run_trainer`."""
         assert name == "preview"
         self.folders.append(Path(spec["workdir"]))
@@ -98,7 +100,6 @@ def test_a_recipe_that_cannot_work_is_refused(home: Home, actor: Actor, renderer
 
 def test_the_preview_over_http(client: TestClient, renderer: Renderer) -> None:
     values = {
-        "name": "m",
         "base": "base@1",
         "dataset": "mixed@1",
         "columns": {"prompt": "text", "completion": "label"},
@@ -114,7 +115,6 @@ def test_the_preview_over_http(client: TestClient, renderer: Renderer) -> None:
 
 def test_the_preview_on_the_command_line(home: Home, renderer: Renderer) -> None:
     values = {
-        "name": "m",
         "base": "base@1",
         "dataset": "mixed@1",
         "columns": {"prompt": "text", "completion": "label"},
@@ -125,3 +125,39 @@ def test_the_preview_on_the_command_line(home: Home, renderer: Renderer) -> None
     assert "row 3: too long" in shown.output
     assert "u:a;a:[[b;]]" in shown.output
     assert "4 rows, 2 of them with a problem" in shown.output
+
+
+def test_a_recipe_without_a_name_can_be_looked_at_and_not_run(home: Home, renderer: Renderer) -> None:
+    plain = {"method": "sft", "base": "base@1", "dataset": "tickets@1"}
+    assert recipes.load_unnamed(plain, {}).name == recipes.UNNAMED
+    assert recipes.load_unnamed("sft-lora", plain).name
+    assert recipes.load_unnamed(plain, {"name": "mine"}).name == "mine"
+    with pytest.raises(Invalid, match="lacks name"):
+        recipes.parse(plain)
+    with pytest.raises(Invalid, match="lacks method"):
+        recipes.load_unnamed({"base": "base@1", "dataset": "tickets@1"}, {})
+
+
+def test_a_server_that_stops_ends_the_preview(
+    home: Home, client: TestClient, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A successor of a process that only retires takes new calls, so this one may finish."""
+    server = client.app
+    assert isinstance(server, Penstock)
+    wanted: list[bool] = []
+
+    def render(_name: str, _spec: dict[str, Any], *, cancelled: Any) -> dict[str, Any]:
+        wanted.append(cancelled())
+        for retiring in (True, False):
+            server.begin_drain(retiring=retiring)
+            wanted.append(cancelled())
+        raise Cancelled("The run was cancelled; its process was stopped.")
+
+    monkeypatch.setattr(service, "run_trainer", render)
+    asked = {"recipe": recipe(dataset="mixed").to_dict()}
+    answer = client.post("/api/v1/training/preview", json=asked)
+    assert wanted == [False, False, True]
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "server is stopping" in answer.text
+    left = [path.name for path in (home.path / "training").iterdir() if path.name.startswith("prv_")]
+    assert left == []

@@ -33,17 +33,28 @@ MIB = 1 << 20
 OTHERS = Scope("default", "others")
 
 
-def claim(name: str, memory: int, *, priority: int = 0, after: int = 0, scope: Scope = DEFAULT) -> Claim:
+def claim(
+    name: str, memory: int, *, priority: int = 0, after: int = 0, scope: Scope = DEFAULT, **more: Any
+) -> Claim:
     since = START + timedelta(seconds=after)
-    return Claim(run_id=name, scope=scope, priority=priority, memory_bytes=memory, since=since)
+    return Claim(run_id=name, scope=scope, priority=priority, memory_bytes=memory, since=since, **more)
 
 
 def planned(
-    replicas: list[Any], claims: list[Claim], *, memory: int = 10, runs: int | None = None, **quota: Any
+    replicas: list[Any],
+    claims: list[Claim],
+    *,
+    memory: int = 10,
+    runs: int | None = None,
+    gpus: int = 0,
+    held: dict[Any, tuple[int, ...]] | None = None,
+    quota_gpus: int | None = None,
+    **quota: Any,
 ) -> planning.Plan:
-    quotas = {Scope(): Quota(**quota)} if quota else {}
+    limits = Quota(gpus=quota_gpus, **quota)
     training = Claims(claims=claims, quotas={Scope(): TrainingQuota(runs=runs)})
-    return planning.plan(replicas, planning.Machine(memory_bytes=memory), quotas, {}, training)
+    machine = planning.Machine(memory_bytes=memory, gpus=tuple(range(gpus)))
+    return planning.plan(replicas, machine, {Scope(): limits}, held or {}, training)
 
 
 def test_of_equals_a_replica_comes_before_a_run_and_an_older_run_before_a_newer_one() -> None:
@@ -69,6 +80,39 @@ def test_a_projects_quota_counts_both() -> None:
     assert found.waiting == {"2": "The project's quota is 1 training runs at once."}
 
 
+def test_a_run_gets_gpus_that_nobody_has() -> None:
+    wanted = [claim("a", 0, processes=2, gpus=None), claim("b", 0, gpus=1, after=1), claim("cpu", 0)]
+    found = planned([one("d", gpus=1)], wanted, gpus=4, held={("d", 1, 0): (2,)})
+    assert (found.run_gpus, found.waiting) == ({"a": (0, 1), "b": (3,), "cpu": ()}, {})
+    assert found.gpus == {("d", 1, 0): (2,)}
+
+
+def test_a_run_without_enough_gpus_waits_and_one_on_the_cpu_does_not() -> None:
+    found = planned([one("d", gpus=1)], [claim("a", 0, processes=2, gpus=None), claim("b", 0)], gpus=2)
+    assert found.waiting == {"a": "It needs 2 GPUs; 1 are free on this machine."}
+    found = planned([], [claim("auto", 0, gpus=None), claim("asks", 0, gpus=1)])
+    assert found.run_gpus == {"auto": None}, "a machine without GPUs gives none out"
+    assert found.waiting == {"asks": "It needs 1 GPUs; 0 are free on this machine."}
+
+
+def test_gpus_of_runs_count_in_the_projects_quota() -> None:
+    found = planned([one("d", gpus=1)], [claim("a", 0, gpus=1)], gpus=4, quota_gpus=1)
+    assert found.waiting == {"a": "The project's quota is 1 GPUs; this would make 2."}
+
+
+def test_a_run_keeps_its_gpus_until_somebody_before_it_needs_them() -> None:
+    old = claim("old", 0, gpus=1, after=9, held=(1,))
+    found = planned([], [old, claim("new", 0, gpus=1)], gpus=2)
+    assert found.run_gpus == {"new": (0,), "old": (1,)}
+    found = planned([], [old, claim("new", 0, gpus=2, priority=1)], gpus=2)
+    assert found.waiting == {
+        "new": "It waits until GPU 1 is given back.",
+        "old": "It needs 1 GPUs; 0 are free on this machine.",
+    }
+    found = planned([one("d", gpus=1)], [old], gpus=2)
+    assert (found.gpus, found.run_gpus) == ({("d", 1, 0): (0,)}, {"old": (1,)})
+
+
 @pytest.fixture
 def trainer(home: Home, actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
     """Yield a scripted trainer on a machine of 100 MiB."""
@@ -89,13 +133,13 @@ def sized(memory_mb: int, priority: int = 0) -> Recipe:
     return recipe(running={"memory_mb": memory_mb, "priority": priority})
 
 
-def serve(home: Home, scope: Scope, memory: int, priority: int = 0) -> None:
+def serve(home: Home, scope: Scope, memory: int, priority: int = 0, gpus: tuple[int, ...] = ()) -> None:
     """Put a deployment with one replica in the tables, as the reconciler leaves it."""
     made = replace(deployment("triage", policy=Policy(priority=priority)), created_at=clock.now())
     with home.begin() as uow:
         serving.save(uow.conn, scope, made)
-        serving.insert_version(uow.conn, made.id, version(1, memory=memory * MIB))
-        ready = Replica(number=1, position=0, state=ReplicaState.READY, since=clock.now())
+        serving.insert_version(uow.conn, made.id, version(1, memory=memory * MIB, gpus=len(gpus)))
+        ready = Replica(number=1, position=0, state=ReplicaState.READY, since=clock.now(), gpus=gpus)
         serving.save_replica(uow.conn, made.id, ready)
 
 
@@ -209,3 +253,110 @@ def test_the_quota_over_http_and_on_the_command_line(client: TestClient, home: H
     assert runner.invoke(cli.app, ["quota", "--runs", "1", *where]).stdout.strip() == "1 at once"
     assert runner.invoke(cli.app, ["quota", "--clear", *where]).stdout.strip() == "no limit"
     assert client.get("/api/v1/training/quota").json() == {"runs": None}
+
+
+Environment = dict[str, str]
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, trainer: Trainer, numbers: tuple[int, ...]) -> list[Environment]:
+    """Pretend that the machine has those GPUs; returns what the children of runs are told, as they start."""
+    told: list[Environment] = []
+
+    def child(*given: Any, environment: Environment, **rest: Any) -> dict[str, Any]:
+        told.append({name: value for name, value in environment.items() if name.startswith("CUDA_")})
+        return trainer(*given, **rest)
+
+    monkeypatch.setattr(service, "run_child", child)
+    monkeypatch.setattr("penstock.serving.sharing.hardware.gpu_numbers", lambda: numbers)
+    return told
+
+
+def test_a_run_sees_only_the_gpus_it_was_given(
+    home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = watch(monkeypatch, trainer, (0, 1, 2))
+    serve(home, actor.scope, 1, gpus=(0,))
+    service.execute(home, actor, recipe())
+    service.execute(home, actor, recipe(running={"gpus": 2}))
+    service.execute(home, actor, recipe(running={"gpus": 0}))
+    assert told == [
+        {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+        {"CUDA_VISIBLE_DEVICES": "1,2", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+        {"CUDA_VISIBLE_DEVICES": "", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+    ]
+
+
+def test_two_runs_have_no_gpu_in_common_and_a_third_waits(
+    home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = watch(monkeypatch, trainer, (0, 1))
+    third: list[str] = []
+
+    def second(_spec: dict[str, Any]) -> None:
+        if len(told) == 1:
+            service.execute(home, actor, recipe(seed=2))
+        else:
+            waits = service.start(home, actor, recipe(seed=3))
+            with pytest.raises(NoRoom) as full:
+                service.perform(home, actor, run_id=waits.id)
+            third.append(full.value.message)
+
+    trainer._then = second
+    service.execute(home, actor, recipe(seed=1))
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in told] == ["0", "1"]
+    assert third == ["It needs 1 GPUs; 0 are free on this machine."]
+    with home.read() as uow:
+        assert [each.held for each in share.standing(uow).claims] == [None], "who waits holds nothing"
+
+
+def test_where_there_is_no_gpu_nothing_is_hidden(
+    home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = watch(monkeypatch, trainer, ())
+    service.execute(home, actor, recipe())
+    assert told == [{}]
+
+
+def test_a_run_gives_its_gpu_to_a_more_important_deployment(
+    home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch(monkeypatch, trainer, (0,))
+    pauses: list[bool] = []
+
+    def child(*_: Any, control: Any, **__: Any) -> dict[str, Any]:
+        serve(home, actor.scope, 1, priority=1, gpus=(0,))
+        pauses.append(control.paused())
+        return {"paused": True, "step": 3}
+
+    monkeypatch.setattr(service, "run_child", child)
+    run = service.start(home, actor, recipe())
+    with pytest.raises(NoRoom, match="It needs 1 GPUs; 0 are free"):
+        service.perform(home, actor, run_id=run.id)
+    assert pauses == [True]
+
+
+def test_the_more_important_run_is_taken_first(home: Home, actor: Actor, trainer: Trainer) -> None:
+    order = [
+        service.start(home, actor, recipe(seed=number, running={"priority": priority}))
+        for number, priority in enumerate((0, -1, 7, 0, 7))
+    ]
+    worker = jobs.Worker(home, handlers.HANDLERS)
+    while worker.tick():
+        pass
+    taken = [spec["seed"] for spec in trainer.specs]
+    assert taken == [2, 4, 0, 3, 1]
+    assert len(order) == len(taken)
+
+
+def test_a_run_that_found_no_room_keeps_its_place(home: Home, actor: Actor, trainer: Trainer) -> None:
+    serve(home, actor.scope, 60)
+    first = service.start(home, actor, recipe(seed=1, running={"memory_mb": 50}))
+    worker = jobs.Worker(home, handlers.HANDLERS)
+    worker.tick()
+    service.start(home, actor, recipe(seed=2, running={"memory_mb": 50}))
+    with home.begin() as uow:
+        serving.delete_replica(uow.conn, "triage", 1, 0)
+        assert service.get(uow, actor, run_id=first.id).state is RunState.QUEUED
+    while worker.tick():
+        pass
+    assert [spec["seed"] for spec in trainer.specs] == [1, 2]

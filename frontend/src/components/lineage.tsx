@@ -6,8 +6,11 @@ import { path } from "../api/client.ts";
 import { useGet } from "../lib/query.ts";
 import { Ready } from "./state.tsx";
 
+/** A link whose end has a name beside its reference. */
+type Named = Link & { name?: string | null };
+
 /** The page that shows a lineage node; null for kinds without one. */
-export function hrefOf(kind: string, ref: string): string | null {
+export function hrefOf(kind: string, ref: string, called?: string | null): string | null {
   const [name = "", version] = ref.split("@");
   const v = version && /^\d+$/.test(version) ? `?version=${version}` : "";
   switch (kind) {
@@ -33,6 +36,8 @@ export function hrefOf(kind: string, ref: string): string | null {
       return `/traces?range=all&model=${encodeURIComponent(ref)}`;
     case "release":
       return path`/releases/${ref}`;
+    case "queue":
+      return called ? path`/annotation/${called}` : null;
     case "training_search":
       return path`/training/searches/${ref}`;
     default:
@@ -44,8 +49,8 @@ const HEIGHT = 44;
 const MAX = 8;
 
 /** Many alike (traces above all) become one node with a number. */
-function fold(links: Link[]): { link: Link; more: number }[] {
-  const seen = new Map<string, { link: Link; more: number }>();
+function fold(links: Named[]): { link: Named; more: number }[] {
+  const seen = new Map<string, { link: Named; more: number }>();
   const counts = new Map<string, number>();
   for (const link of links) counts.set(link.kind + link.role, (counts.get(link.kind + link.role) ?? 0) + 1);
   for (const link of links) {
@@ -58,9 +63,9 @@ function fold(links: Link[]): { link: Link; more: number }[] {
   return [...seen.values()].slice(0, MAX);
 }
 
-function Node({ link, more, current }: { link: Link; more: number; current?: boolean }) {
-  const href = current || more ? null : hrefOf(link.kind, link.ref);
-  const text = more ? `${(more + 1).toLocaleString("en-US")} × ${link.kind.replace("_", " ")}` : link.ref.length > 26 ? short(link.ref, 12) : link.ref;
+function Node({ link, more, current }: { link: Named; more: number; current?: boolean }) {
+  const href = current || more ? null : hrefOf(link.kind, link.ref, link.name);
+  const text = more ? `${(more + 1).toLocaleString("en-US")} × ${link.kind.replace("_", " ")}` : link.name ? link.name : link.ref.length > 26 ? short(link.ref, 12) : link.ref;
   return (
     <div className={current ? "node current" : "node"}>
       <span className="node-kind">{link.role || link.kind.replace("_", " ")}</span>
@@ -103,8 +108,8 @@ export function LineageGraph({ kind, reference }: { kind: string; reference: str
             <Graph
               kind={kind}
               reference={reference}
-              up={fold(above.items.map((e) => ({ kind: e.parent_kind, ref: e.parent_ref, role: e.role })))}
-              down={fold(below.items.map((e) => ({ kind: e.child_kind, ref: e.child_ref, role: e.role })))}
+              up={fold(above.items.map((e) => ({ kind: e.parent_kind, ref: e.parent_ref, role: e.role, name: e.parent_name })))}
+              down={fold(below.items.map((e) => ({ kind: e.child_kind, ref: e.child_ref, role: e.role, name: e.child_name })))}
             />
           )}
         </Ready>
@@ -114,7 +119,7 @@ export function LineageGraph({ kind, reference }: { kind: string; reference: str
 }
 
 interface Side {
-  link: Link;
+  link: Named;
   more: number;
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { armText, decisionTone, type Draft, intervalOf, live, planOf, rangeOf, subjectText, writeDifference, writeMetric } from "./releases.ts";
+import { armText, decisionTone, type Draft, judgingText, live, planOf, rangeOf, subjectText, writeDifference, writeMetric } from "./releases.ts";
 
 const plan = { name: "new", weight: 1, provider: "", model: "", route: "", version: null, params: {} };
 
@@ -22,11 +22,12 @@ test("a metric's arms share one scale", () => {
   assert.deepEqual(rangeOf(release, "errors"), [0, 1]);
 });
 
-test("an interval stays within what its figure can be", () => {
-  const m = { mean: 0, low: -1.4, high: 1.4, n: 8 };
-  assert.deepEqual(["errors", "latency", "feedback:thumb"].map((name) => intervalOf(name, m)), [[0, 1], [0, 1.4], [-1.4, 1.4]]);
-  const release = { arms: [{ name: "a", weight: 1, calls: 8, plan, metrics: { errors: m } }] } as never;
-  assert.ok(rangeOf(release, "errors")[1] < 1.2);
+test("what judging spent is said, and that it stopped", () => {
+  const judging = { share: 0.1, calls: 40, spent_usd: 0.25, cap_usd: 1, stopped: false };
+  assert.equal(judgingText(null), null);
+  const said = judgingText(judging)!;
+  assert.match(said, /^10\s?% of the answers; .*0\.25.* of .*1.* spent on 40 verdicts$/);
+  assert.equal(judgingText({ ...judging, stopped: true }), `${said}; stopped`);
 });
 
 const draft: Draft = {

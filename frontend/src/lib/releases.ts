@@ -1,5 +1,5 @@
 /** What the release pages work out. */
-import type { ArmMetric, PlannedArm, Release, ReleaseDetail, ReleaseSubject } from "../api/types.ts";
+import type { PlannedArm, Release, ReleaseDetail, ReleaseSubject } from "../api/types.ts";
 import { figure, ms, percent, usd } from "./format.ts";
 
 export const KINDS: [string, string][] = [
@@ -22,7 +22,7 @@ const LIVE = ["waiting", "running", "paused", "decided"];
 export const live = (state: string) => LIVE.includes(state);
 export const stateText = (state: string) => state.replace(/_/g, " ");
 export const toneOf = (state: string): string => ({ promoted: "good", rolled_back: "bad", paused: "wait", waiting: "wait", decided: "good", running: "busy" })[state] ?? "plain";
-export const decisionTone = (decision: string): string => ({ roll_back: "bad", drop: "bad", hold: "wait", pause: "wait", start: "plain", resume: "plain", reweight: "busy", go_on: "good", decide: "good", promote: "good" })[decision] ?? "plain";
+export const decisionTone = (decision: string): string => ({ roll_back: "bad", drop: "bad", hold: "wait", pause: "wait", stop_judging: "wait", start: "plain", resume: "plain", reweight: "busy", go_on: "good", decide: "good", promote: "good" })[decision] ?? "plain";
 export const verdictTone = (verdict: string): string => ({ harmful: "bad", better: "good", safe: "good", open: "plain" })[verdict] ?? "plain";
 
 /** What is released, in words: `model of the deployment triage`. */
@@ -56,20 +56,18 @@ export const metricText = (name: string) => name.replace(/^(feedback|score):/, "
 /** The share of a step now: the traffic bar in the list. */
 export const sharesOf = (release: Release): { name: string; weight: number }[] => Object.entries(release.shares).map(([name, weight]) => ({ name, weight }));
 
-const SHARES = new Set(["errors", "guard_hits"]);
-const POSITIVE = new Set(["latency", "first_token", "cost", "output_tokens"]);
-
-/** An arm's interval of a metric, within what such a figure can be: a share of calls is neither below 0 nor above 1. */
-export function intervalOf(metric: string, { low, high }: ArmMetric): [number, number] {
-  const least = SHARES.has(metric) || POSITIVE.has(metric) ? 0 : -Infinity;
-  return [Math.max(least, low), SHARES.has(metric) ? Math.min(1, high) : high];
+/** What judging the answers came to; null where nobody judges. */
+export function judgingText(judging: ReleaseDetail["judging"]): string | null {
+  if (!judging) return null;
+  const { share, calls, spent_usd, cap_usd, stopped } = judging;
+  return `${percent(share, (share * 100) % 1 ? 1 : 0)} of the answers; ${usd(spent_usd)} of ${usd(cap_usd)} spent on ${calls} verdicts${stopped ? "; stopped" : ""}`;
 }
 
 /** The range that every arm's interval of a metric fits into. */
 export function rangeOf(release: ReleaseDetail, metric: string): [number, number] {
   const values = release.arms.flatMap((a) => {
     const m = a.metrics[metric];
-    return m ? [m.mean, ...intervalOf(metric, m)].filter((v) => Number.isFinite(v)) : [];
+    return m ? [m.mean, m.low, m.high].filter((v) => Number.isFinite(v)) : [];
   });
   if (!values.length) return [0, 1];
   const [low, high] = [Math.min(...values), Math.max(...values)];

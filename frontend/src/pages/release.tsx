@@ -8,7 +8,7 @@ import { Ready } from "../components/state.tsx";
 import { count, percent } from "../lib/format.ts";
 import { A } from "../lib/nav.tsx";
 import { useAct, useGet } from "../lib/query.ts";
-import { armText, live, stateText, subjectText, toneOf } from "../lib/releases.ts";
+import { armText, judgingText, live, stateText, subjectText, toneOf } from "../lib/releases.ts";
 import "../loop.css";
 
 type Verb = "promote" | "pause" | "resume" | "step" | "rollback";
@@ -115,6 +115,8 @@ export default function ReleasePage() {
                     ["Calls", count(d.arms.reduce((n, a) => n + a.calls, 0))],
                     ["Kept by", d.sticky_by],
                     ["At the end", d.kind === "canary" ? (d.auto_promote ? "promotes itself" : "waits for somebody") : null],
+                    ["Scored by the suite", d.suite || null],
+                    ["Judged", judgingText(d.judging)],
                     ["Wrong stops at most", percent(d.alpha, 0)],
                     ["By", d.author],
                     ["Begun", <When at={d.created_at} />],

@@ -1,18 +1,28 @@
-"""The part of the composition root that adds upper slices' checks to core.policy; every process installs them."""
+"""The part of the composition root that adds upper slices' checks to core.policy, and names to core.lineage.
+
+Every process installs them.
+"""
 
 from typing import TYPE_CHECKING
 
-from penstock.core import policy
+from penstock.core import lineage, policy
 from penstock.core.deferred import deferred
 
 if TYPE_CHECKING:
-    from penstock.core.scope import Actor
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from penstock.core.scope import Actor, Scope
     from penstock.core.uow import UnitOfWork
     from penstock.evals import stages
+    from penstock.feedback.queues import service as queues
     from penstock.serving import service as serving
 else:
     # Only a move to a stage whose rule wants evaluations needs it.
     stages = deferred("penstock.evals.stages")
+    # And this, only lineage with a queue in it.
+    queues = deferred("penstock.feedback.queues.service")
     # And this, only a training run.
     serving = deferred("penstock.serving.service")
 
@@ -25,6 +35,10 @@ def _room(uow: "UnitOfWork", actor: "Actor", action: str, resource: str) -> str 
     return serving.room(uow, actor, action, resource)
 
 
+def _queues(conn: "Connection", scope: "Scope", ids: list[str]) -> "Mapping[str, str]":
+    return queues.names_of(conn, scope, ids)
+
+
 CHECKS: tuple[tuple[str, policy.Check], ...] = (
     ("models.evaluated.write", _evaluated),
     ("training.room.read", _room),
@@ -32,7 +46,13 @@ CHECKS: tuple[tuple[str, policy.Check], ...] = (
 """Action → check; the registry asks the first before a version enters a stage, training the second before a run."""
 
 
+NAMERS: tuple[tuple[str, lineage.Namer], ...] = (("queue", _queues),)
+"""Kind of a thing in lineage → what tells its name where the reference is an id."""
+
+
 def install() -> None:
-    """Register every check; doing it again changes nothing."""
+    """Register every check and namer; doing it again changes nothing."""
     for action, check in CHECKS:
         policy.register(action, check)
+    for kind, namer in NAMERS:
+        lineage.name_kind(kind, namer)

@@ -138,9 +138,14 @@ class Penstock:
         else:
             await self.ui(scope, receive, send)
 
-    def begin_drain(self) -> None:
-        """Say on /readyz that this process takes no new work."""
+    def begin_drain(self, *, retiring: bool = False) -> None:
+        """Say on /readyz that this process takes no new work.
+
+        Work of minutes that a caller waits for is stopped at once, unless the process is `retiring` for a successor:
+        then it has the time for draining too.
+        """
         self._draining = self.api.state.draining = True
+        self.api.state.stopping = not retiring
 
     def _why_not_ready(self) -> str | None:
         if self._draining:
@@ -162,6 +167,7 @@ class Penstock:
             yield
         finally:
             self._serving = False
+            self.api.state.stopping = True
             await self.gateway.stop()
             await run_in_threadpool(self._close)
 

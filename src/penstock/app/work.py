@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 
 from penstock.app import policies
+from penstock.app.blobs import NAMES
+from penstock.core import garbage
 from penstock.core.events import Dispatcher, Subscriber
 from penstock.core.home import Home
 from penstock.core.jobs import Handler, Worker
@@ -75,6 +77,7 @@ def background_loops(home: Home) -> dict[str, Loop]:
         "serving": Reconciler(home).run,
         "releases": partial(release_jobs.run, home),
         "judges of releases": partial(release_jobs.run_judges, home),
+        "stored files": partial(garbage.run, home, NAMES),
         "files": partial(gateway_jobs.sweep, home),
         "hosted training": partial(training_background.run, home),
         "expectations": partial(datasets_keeper.run, home),

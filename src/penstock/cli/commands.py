@@ -29,6 +29,7 @@ COMMANDS = (
     ),
     Command("signin", "penstock.cli.signin", "Print a one-time sign-in link for the web UI."),
     Command("keys", "penstock.cli.keys", "API keys: create, list, rotate, revoke."),
+    Command("storage", "penstock.cli.storage", "Stored files: delete those that nothing names any more."),
     Command("config", "penstock.cli.config", "Show the settings and where each comes from."),
     Command(
         "prompts", "penstock.prompts.cli", "Versioned prompts: add, label, approve, roll back, render, diff."

@@ -29,7 +29,7 @@ class Server(EdgeServer):
         app = Penstock(home, intake=False)
         board = Board(plan["board_fd"], plan["slot"])
         edge = edge_of(home.settings.section(ServerSettings))
-        super().__init__(app, edge, board=board, on_drain=app.begin_drain)
+        super().__init__(app, edge, board=board, on_drain=lambda: app.begin_drain(retiring=self._retiring))
         self._home = home
         self._plan = plan
 

@@ -1,6 +1,6 @@
 """Lineage: which thing was made from which, as edges that can be followed both ways."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,11 @@ from penstock.core.db import UtcTime, metadata, upsert
 from penstock.core.scope import Scope
 
 _CHUNK = 500
+
+Namer = Callable[[Connection, Scope, list[str]], Mapping[str, str]]
+"""(connection, scope, refs of one kind) → ref → what people call it; those that are gone are left out."""
+
+_namers: dict[str, Namer] = {}
 
 edges = Table(
     "core_lineage",
@@ -153,3 +158,21 @@ def _children(conn: Connection, scope: Scope, kind: str, refs: list[str]) -> set
         )
         found |= {(row.child_kind, row.child_ref) for row in conn.execute(query.distinct())}
     return found
+
+
+def name_kind(kind: str, namer: Namer) -> None:
+    """Ask `namer` what things of a kind are called whose refs are ids; see app/policies.py."""
+    _namers[kind] = namer
+
+
+def names_of(conn: Connection, scope: Scope, things: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return what people call those of the things whose refs do not say it."""
+    by_kind: dict[str, list[str]] = {}
+    for kind, ref in sorted(set(things)):
+        by_kind.setdefault(kind, []).append(ref)
+    return {
+        (kind, ref): name
+        for kind, refs in by_kind.items()
+        if kind in _namers
+        for ref, name in _namers[kind](conn, scope, refs).items()
+    }

@@ -32,6 +32,8 @@ class CoreSettings:
     """SQLAlchemy URL of the shared database; empty means SQLite inside the home."""
     blob_url: str = ""
     """obstore URL of the blob store (file, s3, gs, az); empty means a folder inside the home."""
+    blob_grace_hours: float = 24.0
+    """Stored files that no record names are set aside after so many hours, and deleted after as many more."""
     durability: str = "process"
     """`process` survives kill -9; `power` also survives power loss, at one fsync per commit."""
     log_level: str = "info"

@@ -39,6 +39,7 @@ from penstock.datasets.request import Base, Feed, Progress, Request
 from penstock.datasets.settings import DatasetsSettings
 from penstock.datasets.sources import Limits
 from penstock.datasets.split_plan import plan_of
+from penstock.datasets.store import blobs_named as blobs_named
 from penstock.datasets.store import contracts
 
 if TYPE_CHECKING:

@@ -58,6 +58,21 @@ def check_live(specs: Sequence[Any], judge: Mapping[str, Any], *, pairs: bool) -
             raise Invalid(f"The scorer {spec.name!r} asks a judge.", hint="Write judge: {model: NAME}.")
 
 
+def judge_models(specs: Sequence[Any], judge: Mapping[str, Any]) -> set[str]:
+    """Return the names of the models that judging scorers ask: the usual one, and those in their own options."""
+    found = {str(judge["model"])} if judge.get("model") else set[str]()
+    ahead: list[Any] = [spec.options for spec in map(scorer_spec, specs)]
+    while ahead:
+        value = ahead.pop()
+        if isinstance(value, Mapping):
+            if isinstance(value.get("model"), str):
+                found.add(value["model"])
+            ahead += value.values()
+        elif isinstance(value, list | tuple):
+            ahead += value
+    return found
+
+
 class LiveJudges:
     """The judging scorers of something that runs on, with one account. `close` it."""
 

@@ -15,11 +15,13 @@ from penstock.evals import compare_service, dataset_source, store
 from penstock.evals.bench import Judges
 from penstock.evals.callable_target import as_target
 from penstock.evals.calls import store as calls
+from penstock.evals.calls.model import Spent
 from penstock.evals.engine import Engine
 from penstock.evals.epochs import measuring
 from penstock.evals.events import RunFinished
 from penstock.evals.live import LiveScorers
 from penstock.evals.live_judges import LiveJudges, check_live, parted
+from penstock.evals.live_judges import judge_models as judge_models
 from penstock.evals.loop import run_loop
 from penstock.evals.model import Attempt, EvalRun, RunState, SampleResult
 from penstock.evals.ports import AsyncTarget, Scorer, Target, TargetContext
@@ -307,6 +309,12 @@ clusters_by = compare_service.clusters_by
 gate = compare_service.gate
 gates = compare_service.gates
 find_gate = compare_service.find_gate
+
+
+def spent(uow: UnitOfWork, actor: Actor, id: str) -> Spent:
+    """Return what the calls of a run, or of whatever else has an account of that name, came to."""
+    uow.may(actor, "evals.read", id)
+    return calls.spent(uow.conn, actor.scope, id)
 
 
 def count(uow: UnitOfWork, actor: Actor) -> int:

@@ -15,6 +15,7 @@ from penstock.core.settings import CoreSettings
 from penstock.core.suggest import did_you_mean
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import store
+from penstock.gateway.batches.service import blobs_named as blobs_named
 from penstock.gateway.cache import service as cache
 from penstock.gateway.events import ProviderChanged, RouteChanged
 from penstock.gateway.limits import service as limits

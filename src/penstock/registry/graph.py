@@ -1,9 +1,10 @@
 """The lineage graph around a version: data → run → model → variant → deployment → traces, as nodes and edges."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from penstock.core.lineage import Edge, neighbours
+from penstock.core.lineage import Edge, names_of, neighbours
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.registry import service
@@ -65,10 +66,19 @@ def graph(uow: UnitOfWork, actor: Actor, *, ref: str, direction: Direction = "bo
         )
         truncated = truncated or len(edges) >= LIMIT
         found |= dict.fromkeys(edges)
-    return _drawn((service.LINK_KIND, version.ref), list(found), truncated, "down" in ways)
+    ends = [(edge.child_kind, edge.child_ref) for edge in found]
+    ends += [(edge.parent_kind, edge.parent_ref) for edge in found]
+    names = names_of(uow.conn, actor.scope, ends)
+    return _drawn((service.LINK_KIND, version.ref), list(found), truncated, "down" in ways, names)
 
 
-def _drawn(start: tuple[str, str], edges: list[Edge], truncated: bool, with_traces: bool) -> Graph:
+def _drawn(
+    start: tuple[str, str],
+    edges: list[Edge],
+    truncated: bool,
+    with_traces: bool,
+    names: Mapping[tuple[str, str], str],
+) -> Graph:
     things: dict[tuple[str, str], None] = {start: None}
     arrows = []
     for edge in edges:
@@ -79,7 +89,9 @@ def _drawn(start: tuple[str, str], edges: list[Edge], truncated: bool, with_trac
         for kind, ref in [thing for thing in things if thing[0] == "deployment"]:
             things[(TRACES, ref)] = None
             arrows.append(Arrow(source=f"{kind}:{ref}", target=f"{TRACES}:{ref}", role="answered"))
-    nodes = tuple(Node(kind=kind, ref=ref, label=_label(kind, ref)) for kind, ref in things)
+    nodes = tuple(
+        Node(kind=kind, ref=ref, label=names.get((kind, ref)) or _label(kind, ref)) for kind, ref in things
+    )
     return Graph(nodes=nodes, edges=tuple(arrows), truncated=truncated)
 
 

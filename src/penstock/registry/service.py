@@ -35,6 +35,7 @@ from penstock.registry.papers import store as papers_store
 from penstock.registry.papers.inheriting import inherited
 from penstock.registry.stages import store as stages
 from penstock.registry.stages.model import StageMove
+from penstock.registry.store import blobs_named as blobs_named
 
 LINK_KIND = "model_version"
 _ATTEMPTS = 5

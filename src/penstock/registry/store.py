@@ -1,5 +1,6 @@
 """SQL of models, their versions and aliases."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -299,3 +300,9 @@ def alias_history(conn: Connection, model: Model, limit: int) -> list[AliasMove]
         AliasMove(alias=row.alias, version=row.number, previous=row.previous, actor=row.actor, at=row.at)
         for row in conn.execute(query.order_by(alias_moves.c.id.desc()).limit(limit))
     ]
+
+
+def blobs_named(conn: Connection) -> Iterator[str]:
+    """Yield the blobs of the files of every scope's versions."""
+    for row in conn.execute(select(versions.c.files), execution_options={"yield_per": 200}):
+        yield from (str(file["sha256"]) for file in row.files)

@@ -83,6 +83,10 @@ class NewRelease(BaseModel):
     evidence: str = Field(default="no_harm", description="What a step needs to end: no_harm or proven")
     goal: str = Field(default="", description="The metric by which A/B tests and bandits choose")
     sampler: str = Field(default="top_two", description="top_two or track_and_stop")
+    suite: str = Field(
+        default="",
+        description="A stored suite whose scorers and judge are taken as they are now: NAME, or NAME@VERSION",
+    )
     scorers: list[str | dict[str, Any]] = Field(
         default_factory=list, description="Scorers, as in a suite, that look at answers: score:NAME"
     )
@@ -159,6 +163,16 @@ class ReleaseDecisionModel(BaseModel):
     by: str
 
 
+class ReleaseJudgingModel(BaseModel):
+    """What judging the answers came to so far."""
+
+    share: float = Field(description="Part of the calls whose answers are judged")
+    calls: int = Field(description="Answers of judges that were paid for")
+    spent_usd: float
+    cap_usd: float
+    stopped: bool = Field(description="Whether judges are asked no more; the decision log says why")
+
+
 class ReleaseModel(BaseModel):
     """A release as it stands."""
 
@@ -190,6 +204,8 @@ class ReleaseDetail(ReleaseModel):
     metrics: list[ReleaseMetricModel]
     comparisons: list[ReleaseComparisonModel]
     ratio_check: RatioCheckModel
+    suite: str = Field(description="The stored suite that scorers and judge were taken from; empty: none")
+    judging: ReleaseJudgingModel | None = Field(description="null: no judge looks at answers")
     decisions: list[ReleaseDecisionModel]
 
 
@@ -248,6 +264,7 @@ def _detail(uow: UnitOfWork, actor: Actor, id: str) -> ReleaseDetail:
     ratio: dict[str, Any] = msgspec.to_builtins(found.ratio)
     ratio["p_value"] = _p_value(ratio.pop("evidence"))
     own = {name: value for name, value in _fields(release).items() if name in ReleaseModel.model_fields}
+    judged = service.spent_on_judging(uow, actor, release)
     return ReleaseDetail.model_validate(
         own
         | {
@@ -255,6 +272,8 @@ def _detail(uow: UnitOfWork, actor: Actor, id: str) -> ReleaseDetail:
             "metrics": msgspec.to_builtins(release.plan.metrics),
             "comparisons": comparisons,
             "ratio_check": ratio,
+            "suite": release.plan.suite,
+            "judging": None if judged is None else msgspec.to_builtins(judged),
             "decisions": [msgspec.to_builtins(each) for each in service.decisions(uow, actor, id=release.id)],
         }
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from penstock.core.deferred import deferred
 from penstock.release import sums as tables
+from penstock.release.metrics import possible
 from penstock.release.model import (
     ArmMetric,
     ArmReport,
@@ -106,6 +107,8 @@ def compare(plan: Plan, phases: Sequence[Phase], arm: str, metric: Metric) -> Co
     else:
         value, evidence = found.value, sequential.log_evidence(found, margin)
         low, high = sequential.interval(found, margin, level)
+        if metric.binary:  # a difference of shares; the margins that verdicts go by lie within
+            low, high = max(-1.0, low), min(1.0, high)
     return Comparison(
         arm=arm,
         metric=metric.name,
@@ -203,6 +206,9 @@ def _arm(plan: Plan, phases: Sequence[Phase], name: str, share: float) -> ArmRep
         error = variance(sums, tables.NOTHING, binary=metric.binary)
         spread = metric.harm * (abs(mean) if metric.relative and mean else 1.0)
         half = sequential.half_width(1 / error, spread, plan.level) if error > 0 else 0.0
-        found[metric.name] = ArmMetric(mean=mean, low=mean - half, high=mean + half, n=round(sums[CALLS]))
+        # An always-valid interval cut to what the figure can be is one still.
+        least, most = possible(metric)
+        low, high = max(least, mean - half), min(most, mean + half)
+        found[metric.name] = ArmMetric(mean=mean, low=low, high=high, n=round(sums[CALLS]))
     calls = sum(round(tables.of(phase.sums, name, CALLS_COUNTED)[CALLS]) for phase in phases)
     return ArmReport(name=name, weight=share, calls=calls, metrics=found)

@@ -1,5 +1,6 @@
 """What releases can be judged by: the measures of a call, and scores that somebody gives later."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 
@@ -60,3 +61,10 @@ def measured(call: ArmOutcome, wanted: tuple[Metric, ...]) -> dict[str, float]:
 def has_scores(wanted: tuple[Metric, ...]) -> bool:
     """Return whether something of it is said after the call."""
     return any(each.name not in MEASURES for each in wanted)
+
+
+def possible(wanted: Metric) -> tuple[float, float]:
+    """Return the least and the most that a mean of the metric can be."""
+    if wanted.binary:
+        return 0.0, 1.0
+    return (0.0 if wanted.name in MEASURES else -math.inf), math.inf

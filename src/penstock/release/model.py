@@ -61,6 +61,8 @@ class Verb(StrEnum):
     ROLL_BACK = "roll_back"
     PAUSE = "pause"
     RESUME = "resume"
+    STOP_JUDGING = "stop_judging"
+    """Its judges are asked no more; it goes on without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,8 @@ class Plan:
     """The metric by which A/B tests and bandits choose; the first one unless given."""
     sampler: str = "top_two"
     """How a bandit spreads calls: top_two or track_and_stop."""
+    suite: str = ""
+    """The stored suite that scorers and judge were taken from: `name@version`."""
     scorers: tuple[Any, ...] = ()
     """Scorers of evaluations, written as in a suite, that look at answers: their figures are `score:NAME`."""
     score_share: float = 1.0
@@ -201,6 +205,20 @@ class Release:
     step_at: datetime
     """When the step, or the pause before it, began."""
     ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """What judging a release's answers came to so far."""
+
+    share: float
+    """Part of the calls whose answers are judged."""
+    calls: int
+    """Answers of judges that were paid for."""
+    spent_usd: float
+    """Calls that a killed process left without an answer count at the mean price."""
+    cap_usd: float
+    stopped: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from penstock.core.deferred import deferred
 from penstock.core.errors import Invalid
+from penstock.core.scope import Actor
 from penstock.core.suggest import did_you_mean
+from penstock.core.uow import UnitOfWork
 from penstock.evals import service as evals
+from penstock.evals.suites import service as suites
 from penstock.gateway.model import LOCAL
 from penstock.release.metrics import DEFAULTS, metric
 from penstock.release.model import Kind, Metric, Plan, PlannedArm, Step, SubjectType
@@ -56,6 +59,20 @@ def checked(plan: Plan) -> Plan:
     return plan
 
 
+def with_suite(uow: UnitOfWork, actor: Actor, plan: Plan) -> Plan:
+    """Return the plan with scorers and judge of the stored suite that it names, as they are now.
+
+    Raises NotFound, Invalid where it has scorers of its own, Conflict where the suite is not the version named.
+    """
+    if not plan.suite:
+        return plan
+    if plan.scorers:
+        raise Invalid("A release takes its scorers from a suite or names them, not both.")
+    suite, ref = suites.pinned(uow, actor, ref=plan.suite)
+    scorers = tuple({"name": each.name, **each.options} for each in suite.scorers)
+    return replace(plan, suite=ref, scorers=scorers, judge=plan.judge or suite.judge)
+
+
 def _judges_apart(plan: Plan) -> Plan:
     """Return the plan with those of its scorers apart that ask a model."""
     if not 0 < plan.judge_share <= 1 or not 0 < plan.judge_usd < math.inf:
@@ -63,12 +80,6 @@ def _judges_apart(plan: Plan) -> Plan:
     plain, judges = evals.parted_scorers((*plan.scorers, *plan.judges))
     if judges:
         evals.check_live_judges(judges, plan.judge, pairs=plan.kind is Kind.SHADOW)
-    asked = plan.judge.get("model")
-    if asked and asked in (plan.subject.route, plan.subject.deployment):
-        raise Invalid(
-            f"The judge {asked!r} is what is released: its own calls would be divided and judged too.",
-            hint="Name a route of its own for the judge.",
-        )
     return replace(plan, scorers=plain, judges=judges)
 
 

@@ -53,6 +53,7 @@ class _Plan(msgspec.Struct, forbid_unknown_fields=True):
     evidence: str = "no_harm"
     goal: str = ""
     sampler: str = "top_two"
+    suite: str = ""
     scorers: list[Any] = []
     score_share: float = 1.0
     judge: dict[str, Any] = {}
@@ -85,6 +86,7 @@ def plan_of(table: Mapping[str, Any]) -> Plan:
         evidence=read.evidence,
         goal=read.goal,
         sampler=read.sampler,
+        suite=read.suite,
         scorers=tuple(read.scorers),
         score_share=read.score_share,
         judge=read.judge,

@@ -11,9 +11,9 @@ from penstock.core.errors import Conflict, Invalid, NotFound, PenstockError
 from penstock.core.scope import Actor, Scope, system_actor
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import service as gateway
-from penstock.release import carrying, collecting, judging, store
+from penstock.release import carrying, collecting, judgement, judging, store
 from penstock.release.deciding import Verdict, decide, step_shares
-from penstock.release.events import ReleaseDecided
+from penstock.release.logbook import note
 from penstock.release.model import (
     LIVE,
     Comparison,
@@ -27,11 +27,10 @@ from penstock.release.model import (
     State,
     Verb,
 )
-from penstock.release.planning import checked
+from penstock.release.planning import checked, with_suite
 
 MOST_LIVE = 50
 """Releases that may run at once in a project."""
-NO_MORE_JUDGING = "Answers are no longer judged."
 
 
 def start(uow: UnitOfWork, actor: Actor, *, plan: Plan) -> Release:
@@ -41,13 +40,14 @@ def start(uow: UnitOfWork, actor: Actor, *, plan: Plan) -> Release:
     the same calls or has the same name.
     """
     uow.may(actor, "releases.write", plan.name)
-    plan = checked(plan)
+    plan = checked(with_suite(uow, actor, plan))
     running = store.newest(uow.conn, actor.scope, states=LIVE, before=None, limit=MOST_LIVE)
     if any(each.plan.name == plan.name for each in running):
         raise Conflict(f"A release {plan.name!r} is running.", hint="Give this one another name.")
     if len(running) == MOST_LIVE:
         raise Conflict(f"{MOST_LIVE} releases are running in this project.")
     carrying.check(uow, actor, plan)
+    judgement.check(uow, actor, plan)
     at_once = carrying.start(uow, actor, plan)
     now = clock.now()
     release = Release(
@@ -69,33 +69,13 @@ def start(uow: UnitOfWork, actor: Actor, *, plan: Plan) -> Release:
     reason = f"{plan.kind} of {plan.subject.name}"
     if not at_once:
         reason += ": waiting for a replica of the new model"
-    _note(uow, actor, release, Verb.START, reason, {"shares": dict(release.shares)})
+    note(uow, actor, release, Verb.START, reason, {"shares": dict(release.shares)})
     return release
 
 
 def _begin_phase(uow: UnitOfWork, actor: Actor, release: Release) -> None:
     store.put_phase(uow.conn, release, collecting.empty_phase(release, clock.now()))
     carrying.divide(uow, actor, release)
-
-
-def _note(
-    uow: UnitOfWork, actor: Actor, release: Release, verb: Verb, reason: str, evidence: Mapping[str, Any]
-) -> None:
-    decision = Decision(at=clock.now(), decision=verb, reason=reason, evidence=evidence, by=actor.name)
-    store.add_decision(uow.conn, release, decision)
-    if verb is Verb.HOLD:
-        return
-    uow.audit(actor, f"releases.{verb}", release.plan.name, release=release.id, reason=reason)
-    uow.publish(
-        ReleaseDecided(
-            release=release.id,
-            release_name=release.plan.name,
-            decision=str(verb),
-            state=str(release.state),
-            reason=reason,
-        ),
-        actor.scope,
-    )
 
 
 def find(uow: UnitOfWork, actor: Actor, *, id: str) -> Release:
@@ -192,7 +172,7 @@ def resume(uow: UnitOfWork, actor: Actor, *, id: str) -> Release:
 def _moved(uow: UnitOfWork, actor: Actor, release: Release, verb: Verb, state: State) -> Release:
     changed = replace(release, state=state)
     store.save(uow.conn, actor.scope, changed)
-    _note(uow, actor, changed, verb, "Asked for.", {})
+    note(uow, actor, changed, verb, "Asked for.", {})
     return changed
 
 
@@ -261,7 +241,7 @@ def _begin_when_ready(uow: UnitOfWork, actor: Actor, release: Release) -> None:
     begun = replace(release, state=State.RUNNING, step_at=clock.now())
     store.save(uow.conn, actor.scope, begun)
     _begin_phase(uow, actor, begun)
-    _note(
+    note(
         uow, actor, begun, Verb.GO_ON, "A replica of the new model is ready.", {"shares": dict(begun.shares)}
     )
 
@@ -301,7 +281,7 @@ def _hold(uow: UnitOfWork, actor: Actor, release: Release, reason: str, evidence
     """Write down why nothing happens, once for each reason."""
     last = store.decisions_of(uow.conn, release, 1)
     if not last or last[0].reason != reason:
-        _note(uow, actor, release, Verb.HOLD, reason, evidence)
+        note(uow, actor, release, Verb.HOLD, reason, evidence)
 
 
 def _reshared(
@@ -313,7 +293,7 @@ def _reshared(
     )
     store.save(uow.conn, actor.scope, changed)
     _begin_phase(uow, actor, changed)
-    _note(uow, actor, changed, verdict.verb, verdict.reason, {**evidence, "shares": dict(changed.shares)})
+    note(uow, actor, changed, verdict.verb, verdict.reason, {**evidence, "shares": dict(changed.shares)})
     return changed
 
 
@@ -330,7 +310,7 @@ def _decided(
         except PenstockError as error:
             refused = f" It could not be promoted: {error}"
     store.save(uow.conn, actor.scope, chosen)
-    _note(uow, actor, chosen, Verb.DECIDE, f"{verdict.reason}{refused}", evidence)
+    note(uow, actor, chosen, Verb.DECIDE, f"{verdict.reason}{refused}", evidence)
 
 
 def _promoted(
@@ -351,7 +331,7 @@ def _promoted(
     )
     store.save(uow.conn, actor.scope, changed)
     store.forget_calls(uow.conn, release)
-    _note(uow, actor, changed, Verb.PROMOTE, f"{chosen}: {reason}", evidence)
+    note(uow, actor, changed, Verb.PROMOTE, f"{chosen}: {reason}", evidence)
     return changed
 
 
@@ -369,22 +349,13 @@ def _ended(
     )
     store.save(uow.conn, actor.scope, changed)
     store.forget_calls(uow.conn, release)
-    _note(uow, actor, changed, Verb.ROLL_BACK, reason, evidence)
+    note(uow, actor, changed, Verb.ROLL_BACK, reason, evidence)
     return changed
 
 
-def stop_judging(uow: UnitOfWork, scope: Scope, id: str, why: str) -> None:
-    """Ask the release's judges no more, and say so in its log; what they said already counts."""
-    release = store.get(uow.conn, scope, id, lock=True)
-    if release is None or release.state not in LIVE or judging_has_stopped(uow, release):
-        return
-    store.forget_unjudged(uow.conn, release)
-    _note(uow, system_actor(scope), release, Verb.HOLD, f"{NO_MORE_JUDGING} {why}", {})
-
-
-def judging_has_stopped(uow: UnitOfWork, release: Release) -> bool:
-    """Return whether the release's judges are asked no more."""
-    return store.has_said(uow.conn, release, NO_MORE_JUDGING)
+stop_judging = judgement.stop
+judging_has_stopped = judgement.has_stopped
+spent_on_judging = judgement.spent
 
 
 def wanted_scores(uow: UnitOfWork, scope: Scope) -> frozenset[str]:

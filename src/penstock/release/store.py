@@ -232,10 +232,11 @@ def decisions_of(conn: Connection, release: Release, limit: int) -> list[Decisio
     ]
 
 
-def has_said(conn: Connection, release: Release, beginning: str) -> bool:
-    """Return whether a reason in the decision log begins so."""
-    begins = decisions.c.reason.startswith(beginning, autoescape=True)
-    query = select(decisions.c.id).where(decisions.c.release_id == release.id, begins)
+def has_decided(conn: Connection, release: Release, verb: Verb) -> bool:
+    """Return whether that was decided of the release."""
+    query = select(decisions.c.id).where(
+        decisions.c.release_id == release.id, decisions.c.decision == str(verb)
+    )
     return conn.execute(query.limit(1)).first() is not None
 
 

@@ -36,6 +36,8 @@ class Fleet:
         self._done: dict[str, int] = {}
         self._shown: dict[tuple[str, str], dict[str, int]] = {}
         self._series: set[tuple[str, str, str]] = set()
+        self.held_by_runs: list[tuple[int, ...]] = []
+        """GPUs that training runs held at the last look."""
         self.sleeping: list[Wanted] = []
         """One entry per deployment that has no replica by its own rule."""
 
@@ -63,6 +65,7 @@ class Fleet:
         with self._home.read() as uow:
             live, quotas = store.list_live(uow.conn), store.list_quotas(uow.conn)
             claims = training.standing(uow)
+            self.held_by_runs = [claim.held for claim in claims.claims if claim.held]
             asked = waiting_callers.list_asked(uow, now - timedelta(seconds=ASKED_SECONDS))
         everything: list[Wanted] = []
         self.sleeping = []

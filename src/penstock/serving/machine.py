@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ logger = log.get("serving")
 _PROC = Path("/proc")
 _GIB = 1024**3
 _GPU_SECONDS = 5.0
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 _GPU_QUERY = "--query-gpu=index,utilization.gpu,memory.used,memory.total"
 
 
@@ -124,3 +126,28 @@ class Gpus:
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             logger.warning("nvidia-smi does not answer", extra={"reason": str(error)})
         return self.seen
+
+
+_NUMBERS: list[Gpu] = []
+
+
+def gpu_numbers() -> tuple[int, ...]:
+    """Return the numbers of the GPUs that may be shared out; the machine is asked until it has told of some."""
+    if not _NUMBERS:
+        _NUMBERS.extend(_MACHINE.read())
+    return allowed(tuple(gpu.index for gpu in _NUMBERS), os.environ)
+
+
+def allowed(numbers: tuple[int, ...], environment: Mapping[str, str]) -> tuple[int, ...]:
+    """Return those of the GPUs that this process was left with by CUDA_VISIBLE_DEVICES; none when it gives names.
+
+    https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables: a list of numbers or UUIDs.
+    """
+    told = environment.get(VISIBLE)
+    if told is None:
+        return numbers
+    named = {each.strip() for each in told.split(",")}
+    return tuple(number for number in numbers if str(number) in named)
+
+
+_MACHINE = Gpus()

@@ -42,8 +42,11 @@ class Launch:
 
     def environment(self) -> dict[str, str]:
         """Environment variables that keep the process to its GPUs."""
-        visible = {"CUDA_VISIBLE_DEVICES": ",".join(str(gpu) for gpu in self.gpus)} if self.gpus else {}
-        return {**visible, **self.extra}
+        if not self.gpus:
+            return dict(self.extra)
+        # CUDA counts the fastest first unless told otherwise; the machine's list counts by the bus.
+        numbers = ",".join(str(gpu) for gpu in self.gpus)
+        return {"CUDA_VISIBLE_DEVICES": numbers, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **self.extra}
 
 
 class EngineProcess(Protocol):

@@ -165,8 +165,9 @@ class Reconciler:
         self._repair()
 
     def _taken(self, gpus: tuple[int, ...]) -> bool:
-        """Whether a replica that is still ending holds one of them."""
-        return any(set(gpus) & set(runner.gpus) for runner in self._runners.values())
+        """Whether a replica or training run that is still ending holds one of them."""
+        held = [runner.gpus for runner in self._runners.values()] + self._fleet.held_by_runs
+        return any(set(gpus) & set(each) for each in held)
 
     def _fits(self, wanted: Wanted) -> bool:
         """Whether there is memory for it while replicas that give way are still ending."""

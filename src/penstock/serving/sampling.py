@@ -1,5 +1,6 @@
 """Measuring replicas: what they use, what they have to do, whether they answer. Slow, so done in its own thread."""
 
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Sampler:
 
     def gpus(self) -> tuple[int, ...]:
         """Return the numbers of the machine's GPUs, as of the last measurement."""
-        return tuple(gpu.index for gpu in self._gpus.seen)
+        return machine.allowed(tuple(gpu.index for gpu in self._gpus.seen), os.environ)
 
     def measure(self, processes: Iterable[tuple[EngineProcess, tuple[int, ...]]]) -> list[Sample]:
         """Return one sample per (process, GPUs), in order."""

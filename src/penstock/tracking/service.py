@@ -63,6 +63,7 @@ from penstock.tracking.search import (
     parse_order,
 )
 from penstock.tracking.store import facts, things
+from penstock.tracking.store.artifacts import blobs_named
 
 MAX_PAGE = 1000
 _ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
@@ -262,6 +263,7 @@ __all__ = [
     "Clause",
     "Order",
     "add_model_facts",
+    "blobs_named",
     "change_model",
     "change_run",
     "children",

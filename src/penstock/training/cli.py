@@ -93,7 +93,7 @@ def show_preview(
 ) -> None:
     """Check every row, and show some as the model would see them, with what is learnt in [[brackets]]."""
     source = Path(recipe) if recipe.endswith((".yaml", ".yml")) else recipe
-    made = recipes.load(source, **_changes(changes or []))
+    made = recipes.load_unnamed(source, _changes(changes or []))
     with console.open_home(home, project) as (opened, actor):
         found = preview.preview(opened, actor, made)
     console.emit(found, as_json, lambda: _shown(found))

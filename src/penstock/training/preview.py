@@ -1,7 +1,7 @@
 """A look before a run: every row checked, and some as the model would see them."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,11 +56,16 @@ class Preview:
     examples: list[Example]
 
 
-def preview(home: Home, actor: Actor, recipe: Recipe) -> Preview:
+def _never() -> bool:
+    return False
+
+
+def preview(home: Home, actor: Actor, recipe: Recipe, *, cancelled: Callable[[], bool] = _never) -> Preview:
     """Check every row of a recipe's dataset, and render the first good ones with chat template and loss mask.
 
     Rows with too many tokens are problems as well. Nothing is trained or stored; the tokenizer runs in a child
-    process. Raises NotFound for an unknown base or dataset, Invalid for a recipe that cannot work.
+    process, which is stopped when `cancelled()` turns true. Raises NotFound for an unknown base or dataset, Invalid for
+    a recipe that cannot work, Cancelled.
     """
     with home.read() as uow:
         uow.may(actor, "training.read", recipe.name)
@@ -69,7 +74,7 @@ def preview(home: Home, actor: Actor, recipe: Recipe) -> Preview:
     total = len(numbers) + len({problem.row for problem in problems} - set(numbers))
     rendered: Mapping[str, Any] = {"examples": [], "problems": []}
     if good:
-        rendered = _render(home, actor, pinned, good)
+        rendered = _render(home, actor, pinned, good, cancelled)
     known = {problem.row for problem in problems}
     for found in rendered["problems"]:
         row = numbers[found["row"] - 1]
@@ -85,7 +90,9 @@ def preview(home: Home, actor: Actor, recipe: Recipe) -> Preview:
     )
 
 
-def _render(home: Home, actor: Actor, recipe: Recipe, good: list[Row]) -> dict[str, Any]:
+def _render(
+    home: Home, actor: Actor, recipe: Recipe, good: list[Row], cancelled: Callable[[], bool]
+) -> dict[str, Any]:
     folder = home.folder("training", ids.new_id("prv"))
     try:
         spec = {
@@ -97,7 +104,7 @@ def _render(home: Home, actor: Actor, recipe: Recipe, good: list[Row]) -> dict[s
             # However many processes will train, one renders.
             "running": {},
         }
-        return service.run_trainer(inputs.PREVIEW, spec)
+        return service.run_trainer(inputs.PREVIEW, spec, cancelled=cancelled)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -42,6 +42,8 @@ __all__ = [
     "source",
 ]
 
+UNNAMED = "unnamed"
+"""What a recipe without a name is called while it is looked at."""
 READY = Path(__file__).parent / "recipes"
 """Folder of the recipes that come with Penstock."""
 
@@ -227,6 +229,19 @@ def load(source: str | Path, **changes: Any) -> Recipe:
     Changes are as in `merge`. A text is never taken for a path, since names come from outside. Raises NotFound for a
     name or file that does not exist, Invalid for anything wrong inside.
     """
+    return parse(merge(_read(source), changes))
+
+
+def load_unnamed(source: str | Path | Mapping[str, Any], changes: Mapping[str, Any]) -> Recipe:
+    """Return a recipe that is only to be looked at, and so may lack the name of the model it would make.
+
+    `source` is as in `load`, or the recipe's own keys. Raises as `load` does.
+    """
+    values = merge(source if isinstance(source, Mapping) else _read(source), changes)
+    return parse({**values, "name": values.get("name") or UNNAMED})
+
+
+def _read(source: str | Path) -> Mapping[str, Any]:
     path = source if isinstance(source, Path) else READY / f"{source}.yaml"
     known = path.is_file() if isinstance(source, Path) else source in ready()
     if not known:
@@ -239,7 +254,7 @@ def load(source: str | Path, **changes: Any) -> Recipe:
         raise Invalid(f"{path} is not valid YAML: {error}.") from error
     if not isinstance(values, Mapping):
         raise Invalid(f"{path} is not a recipe: it must hold keys and values.")
-    return parse(merge(values, changes))
+    return values
 
 
 def ready() -> list[str]:

@@ -3,9 +3,10 @@
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from penstock.core.errors import Cancelled, Unavailable
 from penstock.core.http import CurrentActor, HomeDep, Page
 from penstock.training import preview
 from penstock.training import recipe as recipes
@@ -83,12 +84,19 @@ def list_recipes(_actor: CurrentActor) -> Page[TrainingRecipeModel]:
 
 @router.post("/preview")
 def preview_recipe(
-    home: HomeDep, actor: CurrentActor, wanted: TrainingPreviewRequest
+    home: HomeDep, actor: CurrentActor, wanted: TrainingPreviewRequest, request: Request
 ) -> TrainingPreviewModel:
-    """Check every row of a recipe's dataset, and show some as the model would see them; nothing is trained."""
-    if isinstance(wanted.recipe, str):
-        recipe = recipes.load(wanted.recipe, **wanted.values)
-    else:
-        recipe = recipes.parse(recipes.merge(wanted.recipe, wanted.values))
-    found = preview.preview(home, actor, recipe)
+    """Check every row of a recipe's dataset, and show some as the model would see them; nothing is trained.
+
+    The recipe may lack a name. 503 when the server is stopped meanwhile.
+    """
+    recipe = recipes.load_unnamed(wanted.recipe, wanted.values)
+    try:
+        found = preview.preview(
+            home, actor, recipe, cancelled=lambda: getattr(request.app.state, "stopping", False)
+        )
+    except Cancelled as error:
+        raise Unavailable(
+            "The server is stopping, and the preview with it.", hint="Ask again.", retry_after=5
+        ) from error
     return TrainingPreviewModel.model_validate(msgspec.to_builtins(found))

@@ -12,6 +12,7 @@ STRATEGIES = ("ddp", "fsdp2", *ZERO)
 """How several processes share the work."""
 
 MAX_PRIORITY = 100
+AUTO_GPUS = -1
 LAUNCHERS = ("torchrun", "ray")
 """Who starts the processes."""
 
@@ -42,6 +43,8 @@ class Running:
     """Compute activations twice instead of keeping them: less memory, about a third slower."""
     memory_mb: int = 0
     """Most memory of one training process in MiB, and its claim on the machine's; 0 sets no limit and claims none."""
+    gpus: int = AUTO_GPUS
+    """GPUs that the run has to itself: -1 takes one per process where the machine has any, 0 computes on the CPU."""
     cost_per_hour: float = 0.0
     """Price of the machine in US dollars per hour, for the estimated cost."""
     keep_checkpoints: int = 2
@@ -53,6 +56,15 @@ class Running:
             raise Invalid("running.processes and running.gradient_accumulation must be at least 1.")
         if min(self.memory_mb, self.cost_per_hour, self.keep_checkpoints) < 0:
             raise Invalid("running.memory_mb, cost_per_hour and keep_checkpoints must not be below 0.")
+        if self.gpus not in (AUTO_GPUS, 0) and self.gpus < self.processes:
+            raise Invalid(
+                f"running.gpus is -1, 0 or at least one for each of {self.processes} processes, not {self.gpus}."
+            )
+        if self.launcher == "ray" and self.gpus > 0:
+            raise Invalid(
+                "running.gpus is for this machine; the launcher ray takes GPUs of its cluster.",
+                hint="Leave running.gpus out.",
+            )
         if not -MAX_PRIORITY <= self.priority <= MAX_PRIORITY:
             raise Invalid(
                 f"running.priority is between -{MAX_PRIORITY} and {MAX_PRIORITY}, not {self.priority}."
@@ -66,6 +78,12 @@ class Running:
                 f"running.strategy {self.strategy!r} needs the launcher torchrun.",
                 hint="On a Ray cluster use ddp or fsdp2.",
             )
+
+    def gpus_claimed(self) -> int | None:
+        """Return the GPUs of this machine that the run wants: None for one per process, if there are any."""
+        if self.launcher == "ray":
+            return 0
+        return None if self.gpus == AUTO_GPUS else self.gpus
 
     def rows_per_pass(self, batch_size: int) -> int:
         """Return the rows that one process works off at a time; raises Invalid when a step cannot be cut evenly."""

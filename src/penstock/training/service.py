@@ -2,12 +2,12 @@
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from penstock.core import clock, ids, jobs
+from penstock.core import clock, ids
 from penstock.core.errors import Cancelled, PenstockError
 from penstock.core.home import Home, exclusive
 from penstock.core.lineage import Link
@@ -22,7 +22,9 @@ from penstock.training.model import ENDED, RESUMABLE, RunState, TrainingRun
 from penstock.training.recipe import Recipe, parse
 from penstock.training.share.model import NoRoom
 from penstock.training.share.service import Share
+from penstock.training.share.service import give_gpus as give_gpus
 from penstock.training.share.service import standing as standing
+from penstock.training.store import blobs_named as blobs_named
 from penstock.training.supervisor import Control, run_child
 from penstock.training.watching import Listener, Wishes
 
@@ -76,7 +78,7 @@ def _open(
         return known
     pinned = _pinned(uow, actor, recipe)
     run_id = ids.new_id("run")
-    job = jobs.enqueue(uow, actor, JOB_KIND, {"run_id": run_id}) if as_job else None
+    job = steering.queue_job(uow, actor, run_id, pinned.running.priority) if as_job else None
     run = TrainingRun(
         id=run_id,
         name=pinned.name,
@@ -179,6 +181,7 @@ def perform(
             run = _begin(home, actor, run, place, cancelled)
             _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
         except NoRoom as full:
+            place.wait()
             with home.begin() as uow:
                 shown = get(uow, actor, run_id=run_id).progress
                 said = {**shown, "stage": "waiting", "reason": full.message}
@@ -204,8 +207,7 @@ def perform(
 
 def _place(home: Home, actor: Actor, run: TrainingRun) -> Share:
     running = parse(run.recipe).running
-    memory = running.memory_mb * running.processes
-    return Share(home, actor, run_id=run.id, priority=running.priority, memory_mb=memory)
+    return Share(home, actor, run_id=run.id, running=running)
 
 
 def _begin(
@@ -253,6 +255,7 @@ def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
         on_progress=listener,
         cancelled=unwanted,
         control=Control(paused=stop_soon, judge=judge, environment=listener.environment),
+        visible=hooks.place.visible() if recipe.running.launcher != "ray" else {},
     )
     artifacts.collect(home, run, folder)
     if result.get("paused") and not wishes.pause():
@@ -282,8 +285,11 @@ def run_trainer(
     on_progress: Progress = _silent,
     cancelled: Callable[[], bool] = _never,
     control: Control | None = None,
+    visible: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run trainer plug-in `name` on `spec` in child processes, offline and with `spec["threads"]` threads each.
+
+    `visible` are the environment variables that keep them to their GPUs.
 
     `spec["workdir"]` gets the log, checkpoints and result. Returns the trainer's result: `folder`, `kind`, `steps`,
     `metrics`, … Raises MissingExtra, Invalid, ChildFailed, Cancelled.
@@ -298,6 +304,7 @@ def run_trainer(
         "HF_HOME": str(Path(spec["workdir"]) / "cache"),
         # Without it, CUDA's matrix products differ from run to run.
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        **(visible or {}),
     }
     return run_child(
         "trainers",

@@ -35,6 +35,11 @@ def get(uow: UnitOfWork, actor: Actor, *, run_id: str) -> TrainingRun:
     return run
 
 
+def queue_job(uow: UnitOfWork, actor: Actor, run_id: str, priority: int) -> jobs.Job:
+    """Let a worker carry the run out, before others of less priority."""
+    return jobs.enqueue(uow, actor, JOB_KIND, {"run_id": run_id}, priority=priority)
+
+
 def _abandoned(uow: UnitOfWork, run: TrainingRun) -> bool:
     """Whether the command that ran it in the foreground is gone, so that nobody hears a wish."""
     here = (uow.home.path / "training" / run.id).is_dir()
@@ -81,7 +86,8 @@ def resume(uow: UnitOfWork, actor: Actor, *, run_id: str, as_job: bool = True) -
             f"The run is {run.state}; only a paused, failed or cancelled one can go on.",
             hint="Start its recipe anew to train once more.",
         )
-    job = jobs.enqueue(uow, actor, JOB_KIND, {"run_id": run_id}) if as_job else None
+    priority = int(run.recipe.get("running", {}).get("priority", 0))
+    job = queue_job(uow, actor, run_id, priority) if as_job else None
     store.change(
         uow.conn,
         actor.scope,

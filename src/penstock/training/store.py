@@ -1,6 +1,6 @@
 """SQL of training runs and their metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -225,3 +225,8 @@ def count(conn: Connection, scope: Scope) -> int:
         conn.execute(query.where(runs.c.tenant == scope.tenant, runs.c.project == scope.project)).scalar()
         or 0
     )
+
+
+def blobs_named(conn: Connection) -> Iterator[str]:
+    """Yield the blobs of every run's artifacts of every scope."""
+    yield from conn.execute(select(artifacts.c.sha256), execution_options={"yield_per": 1000}).scalars()

@@ -62,6 +62,9 @@ export interface Edge {
   parent_ref: string;
   role: string;
   created_at: string;
+  /** What people call it, where the reference is an id. */
+  child_name: string | null;
+  parent_name: string | null;
 }
 /** Work that goes on in the background. */
 export interface Job {

@@ -81,7 +81,20 @@ export interface Release {
   created_at: string;
   ended_at: string | null;
 }
+export interface ReleaseJudging {
+  /** Part of the calls whose answers are judged. */
+  share: number;
+  /** Answers of judges that were paid for. */
+  calls: number;
+  spent_usd: number;
+  cap_usd: number;
+  stopped: boolean;
+}
 export interface ReleaseDetail extends Release {
+  /** The stored suite that scorers and judge were taken from; empty: none. */
+  suite: string;
+  /** Null: no judge looks at answers. */
+  judging: ReleaseJudging | null;
   arms: ReleaseArm[];
   metrics: ReleaseMetric[];
   comparisons: ReleaseComparison[];

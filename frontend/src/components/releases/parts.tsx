@@ -1,7 +1,7 @@
 /** A release's split, its arms against each other, and what was decided. */
 import type { ArmMetric, ReleaseComparison, ReleaseDecision, ReleaseDetail } from "../../api/types.ts";
 import { count, full, percent } from "../../lib/format.ts";
-import { armText, decisionTone, intervalOf, live, metricText, rangeOf, stateText, verdictTone, writeDifference, writeMetric } from "../../lib/releases.ts";
+import { armText, decisionTone, live, metricText, rangeOf, stateText, verdictTone, writeDifference, writeMetric } from "../../lib/releases.ts";
 import { A } from "../../lib/nav.tsx";
 import { flat, writerOf } from "../../lib/runs.ts";
 import { Badge, Card, Table, When } from "../bits.tsx";
@@ -93,7 +93,7 @@ export function Arms({ release }: { release: ReleaseDetail }) {
                         –
                       </td>
                     );
-                  const own = intervalOf(name, m);
+                  const own: [number, number] = [m.low, m.high];
                   const said = own.map(write).join(" to ");
                   return (
                     <td key={name} className="reach-cell">

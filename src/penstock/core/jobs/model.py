@@ -43,6 +43,8 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    priority: int = 0
+    """Of jobs that are due, workers take the highest first, and of equals the oldest."""
 
 
 class Postponed(Exception):

@@ -10,8 +10,19 @@ from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 
 
-def enqueue(uow: UnitOfWork, actor: Actor, kind: str, spec: dict[str, Any], *, key: str | None = None) -> Job:
-    """Queue a job in the caller's transaction; with a `key`, a job of that kind and key is returned if there is one."""
+def enqueue(
+    uow: UnitOfWork,
+    actor: Actor,
+    kind: str,
+    spec: dict[str, Any],
+    *,
+    key: str | None = None,
+    priority: int = 0,
+) -> Job:
+    """Queue a job in the caller's transaction; with a `key`, a job of that kind and key is returned if there is one.
+
+    Jobs of a higher `priority` are taken first, whoever asked first; the caller sees to it that `actor` may.
+    """
     job = Job(
         id=ids.new_id("job"),
         kind=kind,
@@ -27,6 +38,7 @@ def enqueue(uow: UnitOfWork, actor: Actor, kind: str, spec: dict[str, Any], *, k
         created_at=clock.now(),
         started_at=None,
         ended_at=None,
+        priority=priority,
     )
     store.insert(uow.conn, job)
     if key is None:

@@ -36,6 +36,7 @@ jobs = Table(
     Column("actor_name", String(200), nullable=False),
     Column("actor_role", String(16), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("priority", Integer, nullable=False, server_default="0"),
     Column("attempts", Integer, nullable=False),
     Column("progress", Json),
     Column("result", Json),
@@ -78,6 +79,7 @@ def _job(row: Any) -> Job:
         created_at=row.created_at,
         started_at=row.started_at,
         ended_at=row.ended_at,
+        priority=row.priority,
     )
 
 
@@ -95,6 +97,7 @@ def insert(conn: Connection, job: Job) -> None:
         "actor_name": job.actor.name,
         "actor_role": str(job.actor.role),
         "state": str(job.state),
+        "priority": job.priority,
         "attempts": 0,
         "cancel_requested": False,
         "not_before": job.created_at,
@@ -144,8 +147,12 @@ def any_due(conn: Connection, *, kinds: list[str], at: datetime) -> bool:
 
 
 def claim(conn: Connection, *, kinds: list[str], worker: str, at: datetime, until: datetime) -> Job | None:
-    """Lease the oldest job that is due, or whose worker's lease ran out; returns None when there is none."""
-    query = select(jobs.c.id).where(_due(kinds, at)).order_by(jobs.c.not_before, jobs.c.id).limit(1)
+    """Lease a job that is due, or whose worker's lease ran out; returns None when there is none.
+
+    The highest priority comes first, then the oldest: one that was postponed keeps its place.
+    """
+    order = (jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
+    query = select(jobs.c.id).where(_due(kinds, at)).order_by(*order).limit(1)
     if not is_sqlite(conn):
         query = query.with_for_update(skip_locked=True)
     found = conn.execute(query).scalar()

@@ -1,5 +1,6 @@
 """SQL of datasets and their versions; the rows themselves are in Delta tables (see table.py)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -179,3 +180,8 @@ def list_versions(
     if before is not None:
         query = query.where(versions.c.number < before)
     return [_version(row) for row in conn.execute(query.order_by(versions.c.number.desc()).limit(limit))]
+
+
+def blobs_named(conn: Connection) -> Iterator[str]:
+    """Yield the blob of every version's left out rows of every scope; empty where there are none."""
+    yield from conn.execute(select(versions.c.left_out_blob), execution_options={"yield_per": 1000}).scalars()

@@ -41,6 +41,11 @@ class Spent:
     lost: int = 0
     """Calls that were sent by a process that died before their answer was stored: they may have been paid."""
 
+    @property
+    def likely_usd(self) -> float:
+        """What was paid, with lost calls at the mean price of the others."""
+        return self.cost_usd * (1 + self.lost / self.answered) if self.answered else self.cost_usd
+
 
 def digest(*parts: Any) -> str:
     """Return the SHA-256, in hex, of JSON values: equal for equal content, whatever the order of keys."""

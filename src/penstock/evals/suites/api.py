@@ -25,6 +25,7 @@ class SuiteModel(BaseModel):
     spec: dict[str, Any]
     updated_at: datetime
     updated_by: str
+    version: str = Field(description="Names this content: NAME@VERSION means the suite while it is this one")
 
 
 class NewSuite(BaseModel):
@@ -36,7 +37,7 @@ class NewSuite(BaseModel):
 
 
 def _suite(stored: StoredSuite) -> SuiteModel:
-    return SuiteModel.model_validate(msgspec.to_builtins(stored))
+    return SuiteModel.model_validate(msgspec.to_builtins(stored) | {"version": stored.version})
 
 
 @router.get("")

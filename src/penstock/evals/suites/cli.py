@@ -20,7 +20,10 @@ def list_suites(
     """List stored suites."""
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
         found = service.list_suites(uow, actor, limit=200)
-    lines = [(one.name, one.spec.get("dataset", ""), one.updated_by, iso(one.updated_at)) for one in found]
+    lines = [
+        (f"{one.name}@{one.version}", one.spec.get("dataset", ""), one.updated_by, iso(one.updated_at))
+        for one in found
+    ]
     console.emit(found, as_json, lambda: console.rows(["name", "dataset", "by", "at"], lines))
 
 

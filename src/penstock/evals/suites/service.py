@@ -1,7 +1,7 @@
 """The verbs of stored suites."""
 
 from penstock.core import clock
-from penstock.core.errors import Invalid, NotFound
+from penstock.core.errors import Conflict, Invalid, NotFound
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.evals.suite import Suite, parse_suite, to_spec
@@ -49,3 +49,18 @@ def remove(uow: UnitOfWork, actor: Actor, *, name: str) -> None:
 def load(uow: UnitOfWork, actor: Actor, name: str) -> Suite:
     """Return the stored suite, ready to run; raises NotFound."""
     return parse_suite(get(uow, actor, name=name).spec)
+
+
+def pinned(uow: UnitOfWork, actor: Actor, *, ref: str) -> tuple[Suite, str]:
+    """Return the stored suite that `name` or `name@version` means, and its `name@version`.
+
+    Raises NotFound, and Conflict when the suite that is stored now is another version.
+    """
+    name, _, wanted = ref.partition("@")
+    stored = get(uow, actor, name=name)
+    if wanted and wanted != stored.version:
+        raise Conflict(
+            f"The suite {name!r} is not the version {wanted!r} any more.",
+            hint=f"It is {name}@{stored.version} now, put by {stored.updated_by}.",
+        )
+    return parse_suite(stored.spec), f"{name}@{stored.version}"

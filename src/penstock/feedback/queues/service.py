@@ -43,6 +43,7 @@ from penstock.feedback.queues.model import (
 )
 from penstock.feedback.queues.reporting import annotators
 from penstock.feedback.queues.store import items, lists, reports
+from penstock.feedback.queues.store.lists import names_of as names_of
 from penstock.feedback.queues.taking import answer, draft, skip, take, undo
 
 

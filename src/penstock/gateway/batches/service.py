@@ -23,6 +23,7 @@ from penstock.gateway.batches.model import (
     StoredFile,
 )
 from penstock.gateway.batches.store import Window
+from penstock.gateway.batches.store import blobs_named as blobs_named
 from penstock.gateway.settings import GatewaySettings
 
 JOB = "gateway.batch"

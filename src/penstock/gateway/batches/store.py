@@ -259,3 +259,8 @@ def iterate_lines(conn: Connection, batch: Batch, *, good: bool) -> Iterator[byt
 def delete_lines(conn: Connection, batch: Batch) -> None:
     """Forget the lines of a batch: they are in its files now."""
     conn.execute(delete(lines).where(lines.c.batch_id == batch.id))
+
+
+def blobs_named(conn: Connection) -> Iterator[str]:
+    """Yield the blob of every file of every scope."""
+    yield from conn.execute(select(files.c.sha256), execution_options={"yield_per": 1000}).scalars()

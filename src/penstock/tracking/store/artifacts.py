@@ -1,5 +1,6 @@
 """Artifacts: paths below a root, and the blobs they name."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -53,3 +54,8 @@ def remove(conn: Connection, scope: Scope, root: str, path: str) -> int:
         below = artifacts.c.path.startswith(path + "/", autoescape=True)
         where &= or_(artifacts.c.path == path, below)
     return conn.execute(delete(artifacts).where(where)).rowcount
+
+
+def blobs_named(conn: Connection) -> Iterator[str]:
+    """Yield the blob of every artifact of every scope."""
+    yield from conn.execute(select(artifacts.c.sha256), execution_options={"yield_per": 1000}).scalars()

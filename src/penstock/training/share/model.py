@@ -18,11 +18,22 @@ class Claim:
     memory_bytes: int
     """Memory limits of its processes together; 0: it has none, and is not counted."""
     since: datetime
+    processes: int = 1
+    gpus: int | None = 0
+    """GPUs it wants to itself; None: one for each process, where the machine has any."""
+    held: tuple[int, ...] | None = None
+    """Numbers of the GPUs it was given and keeps until it stops; None: none were shared out to it."""
+
+    def needed(self, there_are: int) -> int:
+        """Return the GPUs it needs on a machine that has so many."""
+        if self.gpus is None:
+            return self.processes if there_are else 0
+        return self.gpus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingQuota:
-    """How many runs of one project may go on at once; None: no limit. Their memory counts in the serving quota."""
+    """How many runs of one project may go on at once; None: no limit. Memory and GPUs count in the serving quota."""
 
     runs: int | None = None
 

@@ -9,6 +9,7 @@ from penstock.core import clock, policy
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
+from penstock.training.running import Running
 from penstock.training.share import store
 from penstock.training.share.model import Claim, Claims, TrainingQuota
 
@@ -26,18 +27,28 @@ def standing(uow: UnitOfWork) -> Claims:
     return Claims(claims=store.list_claims(uow.conn, alive), quotas=store.list_quotas(uow.conn))
 
 
+def give_gpus(uow: UnitOfWork, claim: Claim, gpus: tuple[int, ...] | None) -> None:
+    """Note which GPUs a run that may go on has to itself, until it stops or gives way."""
+    if gpus != claim.held:
+        store.set_held(uow.conn, claim, gpus)
+
+
 class Share:
     """One run's place on the machine, while somebody carries it out."""
 
-    def __init__(self, home: Home, actor: Actor, *, run_id: str, priority: int, memory_mb: int) -> None:
+    def __init__(self, home: Home, actor: Actor, *, run_id: str, running: Running) -> None:
         self._home, self._actor = home, actor
         self._claim = Claim(
             run_id=run_id,
             scope=actor.scope,
-            priority=priority,
-            memory_bytes=memory_mb * _MIB,
+            priority=running.priority,
+            memory_bytes=running.memory_mb * running.processes * _MIB,
             since=clock.now(),
+            processes=running.processes,
+            gpus=running.gpus_claimed(),
         )
+        self.gpus: tuple[int, ...] | None = None
+        """Numbers of the GPUs it was given; None where none are shared out."""
         self._looked = float("-inf")
         self._obstacle = ""
 
@@ -45,11 +56,27 @@ class Share:
         """Return why the run has to wait or give way now, or nothing; asked at most every two seconds."""
         if clock.monotonic() - self._looked >= _LOOK_SECONDS:
             with self._home.begin() as uow:
+                uow.bump(ROOM)  # one after the other: no two runs are given the same GPU
                 store.put_claim(uow.conn, self._claim, clock.now())
                 found = policy.refusals(uow, self._actor, ROOM, self._claim.run_id)
+                self.gpus = store.held_by(uow.conn, self._claim)
             self._looked = clock.monotonic()
             self._obstacle = " ".join(found)
         return self._obstacle
+
+    def visible(self) -> dict[str, str]:
+        """Return the environment variables that keep the run's processes to its GPUs."""
+        if self.gpus is None:
+            return {}
+        # CUDA counts the fastest first unless told otherwise; the machine's list counts by the bus.
+        numbers = ",".join(str(gpu) for gpu in self.gpus)
+        return {"CUDA_VISIBLE_DEVICES": numbers, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+    def wait(self) -> None:
+        """Give the GPUs back and keep the place among those who wait."""
+        with self._home.begin() as uow:
+            store.set_held(uow.conn, self._claim, None)
+        self._looked, self.gpus = float("-inf"), None
 
     def leave(self) -> None:
         """Give the place back."""

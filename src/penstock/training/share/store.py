@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, delete, select
+from sqlalchemy import BigInteger, Column, Connection, Integer, String, Table, delete, select, update
 
-from penstock.core.db import UtcTime, metadata, upsert
+from penstock.core.db import Json, UtcTime, metadata, upsert
 from penstock.core.scope import Scope
 from penstock.training.share.model import Claim, TrainingQuota
 
@@ -17,6 +17,9 @@ claims = Table(
     Column("project", String(64), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("memory_bytes", BigInteger, nullable=False),
+    Column("processes", Integer, nullable=False, server_default="1"),
+    Column("gpus", Integer),
+    Column("held", Json),
     Column("since", UtcTime, nullable=False),
     Column("seen_at", UtcTime, nullable=False),
 )
@@ -30,17 +33,36 @@ quotas = Table(
 
 
 def put_claim(conn: Connection, claim: Claim, seen_at: datetime) -> None:
-    """Store a claim, or that its run still stands by it: the time it dates from stays."""
+    """Store a claim, or that its run still stands by it: the time it dates from and the GPUs it was given stay."""
     row = {
         "run_id": claim.run_id,
         "tenant": claim.scope.tenant,
         "project": claim.scope.project,
         "priority": claim.priority,
         "memory_bytes": claim.memory_bytes,
+        "processes": claim.processes,
+        "gpus": claim.gpus,
         "since": claim.since,
         "seen_at": seen_at,
     }
-    upsert(conn, claims, [row], keys=["run_id"], update=["priority", "memory_bytes", "seen_at"])
+    upsert(
+        conn,
+        claims,
+        [row],
+        keys=["run_id"],
+        update=["priority", "memory_bytes", "processes", "gpus", "seen_at"],
+    )
+
+
+def set_held(conn: Connection, claim: Claim, gpus: tuple[int, ...] | None) -> None:
+    """Store which GPUs the claim's run was given."""
+    conn.execute(update(claims).where(claims.c.run_id == claim.run_id).values(held=gpus))
+
+
+def held_by(conn: Connection, claim: Claim) -> tuple[int, ...] | None:
+    """Return which GPUs the claim's run was given."""
+    held = conn.execute(select(claims.c.held).where(claims.c.run_id == claim.run_id)).scalar()
+    return None if held is None else tuple(held)
 
 
 def drop_claim(conn: Connection, scope: Scope, run_id: str) -> None:
@@ -59,6 +81,9 @@ def list_claims(conn: Connection, since: datetime) -> list[Claim]:
             priority=row.priority,
             memory_bytes=row.memory_bytes,
             since=row.since,
+            processes=row.processes,
+            gpus=row.gpus,
+            held=None if row.held is None else tuple(row.held),
         )
         for row in rows
     ]

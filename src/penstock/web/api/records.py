@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from penstock.core import audit, jobs, lineage
 from penstock.core.errors import Invalid, NotFound
@@ -65,6 +65,8 @@ class EdgeModel(BaseModel):
     parent_ref: str
     role: str
     created_at: datetime
+    child_name: str | None = Field(description="What people call it, where the reference is an id; else null")
+    parent_name: str | None
 
 
 def _job(job: jobs.Job) -> JobModel:
@@ -128,7 +130,16 @@ def get_lineage(
     found = lineage.neighbours(uow.conn, actor.scope, kind, ref, direction=direction, depth=depth)
     if (kind, direction) == ("trace", "up"):
         found += _of_trace(uow, actor, ref, depth)
-    return Page(items=[EdgeModel.model_validate(msgspec.to_builtins(edge)) for edge in found])
+    children = [(edge.child_kind, edge.child_ref) for edge in found]
+    parents = [(edge.parent_kind, edge.parent_ref) for edge in found]
+    names = lineage.names_of(uow.conn, actor.scope, [*children, *parents])
+    items = [
+        EdgeModel.model_validate(
+            msgspec.to_builtins(edge) | {"child_name": names.get(child), "parent_name": names.get(parent)}
+        )
+        for edge, child, parent in zip(found, children, parents, strict=True)
+    ]
+    return Page(items=items)
 
 
 def _of_trace(uow: UnitOfWork, actor: Actor, trace_id: str, depth: int) -> list[lineage.Edge]:

@@ -1,5 +1,7 @@
 """SQL of the queues themselves."""
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import Connection, delete, select, update
 
@@ -47,6 +49,12 @@ def queue_by_id(conn: Connection, scope: Scope, queue_id: str, *, lock: bool = F
     query = select(queues).where(inside(queues, scope), queues.c.id == queue_id)
     row = conn.execute(query.with_for_update() if lock else query).first()
     return as_queue(row) if row else None
+
+
+def names_of(conn: Connection, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
+    """Return the names of those of the queues that are there, by id."""
+    query = select(queues.c.id, queues.c.name).where(inside(queues, scope), queues.c.id.in_(ids))
+    return {row.id: row.name for row in conn.execute(query)}
 
 
 def list_queues(conn: Connection, scope: Scope, *, after: str, limit: int) -> list[Queue]:
