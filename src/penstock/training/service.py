@@ -182,10 +182,8 @@ def perform(
         except NoRoom as full:
             with home.begin() as uow:
                 shown = get(uow, actor, run_id=run_id).progress
-                queued = {
-                    "state": RunState.QUEUED,
-                    "progress": {**shown, "stage": "waiting", "reason": full.message},
-                }
+                queued: dict[str, Any] = {"state": RunState.QUEUED}
+                queued["progress"] = {**shown, "stage": "waiting", "reason": full.message}
                 store.change(uow.conn, actor.scope, run_id, held_in=UNDER_WAY, **queued)
             raise
         except Cancelled:
@@ -222,7 +220,7 @@ def _begin(
         raise NoRoom(obstacle)
     known = {name: value for name, value in run.progress.items() if name != "reason"}
     with home.begin() as uow:
-        began = {"state": RunState.RUNNING, "started_at": run.started_at or clock.now()}
+        began: dict[str, Any] = {"state": RunState.RUNNING, "started_at": run.started_at or clock.now()}
         store.change(uow.conn, actor.scope, run.id, held_in=UNDER_WAY, **began, progress=known)
         return get(uow, actor, run_id=run.id)
 
@@ -242,6 +240,7 @@ def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
     wishes = Wishes(home, actor.scope, run.id)
 
     def unwanted() -> bool:
+        hooks.place.obstacle()  # so that the place is kept while a checkpoint is judged
         return hooks.cancelled() or wishes.cancel()
 
     def stop_soon() -> bool:

@@ -56,7 +56,7 @@ def pause(uow: UnitOfWork, actor: Actor, *, run_id: str) -> TrainingRun:
     if run.state in ENDED:
         raise Conflict(f"The run has ended already ({run.state}).")
     waiting = run.state is RunState.QUEUED or _abandoned(uow, run)
-    paused = {"state": RunState.PAUSED, "wish": None}
+    paused: dict[str, Any] = {"state": RunState.PAUSED, "wish": None}
     if waiting and store.change(uow.conn, actor.scope, run_id, held_in=(run.state,), **paused):
         _drop_job(uow, actor, run)
     else:
@@ -67,7 +67,7 @@ def pause(uow: UnitOfWork, actor: Actor, *, run_id: str) -> TrainingRun:
 
 def rest(uow: UnitOfWork, actor: Actor, *, run_id: str, step: int) -> Wish | None:
     """Pause a run that has stopped at a step's checkpoint, if that is still wanted; returns what is wanted of it."""
-    paused = {"state": RunState.PAUSED, "wish": None}
+    paused: dict[str, Any] = {"state": RunState.PAUSED, "wish": None}
     if store.change(uow.conn, actor.scope, run_id, asked=Wish.PAUSE, **paused):
         uow.audit(actor, "training.paused", run_id, step=step)
         return Wish.PAUSE
@@ -114,7 +114,12 @@ def cancel(uow: UnitOfWork, actor: Actor, *, run_id: str) -> TrainingRun:
         raise Conflict(f"The run has ended already ({run.state}).")
     waiting = run.state in (RunState.QUEUED, RunState.PAUSED) or _abandoned(uow, run)
     _drop_job(uow, actor, run)
-    ended = {"state": RunState.CANCELLED, "error": "Cancelled.", "ended_at": clock.now(), "wish": None}
+    ended: dict[str, Any] = {
+        "state": RunState.CANCELLED,
+        "error": "Cancelled.",
+        "ended_at": clock.now(),
+        "wish": None,
+    }
     if not waiting or not store.change(uow.conn, actor.scope, run_id, held_in=(run.state,), **ended):
         store.change(uow.conn, actor.scope, run_id, wish=Wish.CANCEL)
     uow.audit(actor, "training.cancel", run_id)
