@@ -22,7 +22,7 @@ def penstock(*arguments: str, **options: object) -> "subprocess.CompletedProcess
         [sys.executable, "-m", "penstock", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         **options,  # type: ignore[call-overload]
     )
@@ -69,7 +69,7 @@ class Up:
 
     def stop(self) -> tuple[int, str, str]:
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=40)
+        out, err = self.process.communicate(timeout=120)
         return self.process.returncode, out, err
 
 
@@ -125,7 +125,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(up: Up) -> None:
     children = up.children()
     assert len(children) == 3
     up.process.kill()
-    up.process.wait(timeout=10)
+    up.process.wait(timeout=60)
     deadline = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
         time.sleep(0.1)

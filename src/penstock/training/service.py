@@ -175,10 +175,8 @@ def perform(
         place = _place(home, actor, run)
         try:
             run = _begin(home, actor, run, place, cancelled)
-            if run.state is not RunState.RUNNING:
-                place.leave()
-                return run
-            _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
+            if run.state is RunState.RUNNING:
+                _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
         except NoRoom as full:
             with home.begin() as uow:
                 shown = get(uow, actor, run_id=run_id).progress
