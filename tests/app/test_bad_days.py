@@ -59,9 +59,18 @@ def test_a_worker_killed_while_it_streams_takes_only_its_own_streams_along(build
     stack.start()
     paid.events = 50
     victim = stack.webs()[0]
-    threading.Timer(1.2, lambda: os.kill(victim, signal.SIGKILL)).start()
+
+    def kill() -> None:
+        eventually(
+            lambda: len(paid.tokens) == 10
+        )  # every stream has begun, and lasts for two seconds and a half
+        os.kill(victim, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
     more = {"model": "stream", "stream": True, "stream_options": {"include_usage": True}}
     replies = crowd(stack, [secret] * 10, lambda client, number: [client.chat(str(number), **more)])
+    killer.join()
     whole = [reply for reply in replies if reply.status == 200]
     assert {reply.status for reply in replies} == {0, 200}
     assert 2 <= len(whole) <= 8

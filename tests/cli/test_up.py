@@ -22,7 +22,7 @@ def penstock(*arguments: str, **options: object) -> "subprocess.CompletedProcess
         [sys.executable, "-m", "penstock", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         **options,  # type: ignore[call-overload]
     )
@@ -36,7 +36,7 @@ def get(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def wait_ready(url: str, seconds: float = 40) -> None:
+def wait_ready(url: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -69,7 +69,7 @@ class Up:
 
     def stop(self) -> tuple[int, str, str]:
         self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=40)
+        out, err = self.process.communicate(timeout=120)
         return self.process.returncode, out, err
 
 
@@ -104,25 +104,29 @@ def test_a_second_start_on_the_same_home_or_port_is_refused(up: Up, tmp_path: Pa
 
 
 def test_a_killed_worker_is_replaced(up: Up) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(up.children()) < 3 and time.monotonic() < deadline:
         time.sleep(0.1)
     before = up.children()
+    assert len(before) == 3
     for pid in before:
         os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while set(before) & set(up.children()) or len(up.children()) < 3:
+        assert time.monotonic() < deadline, "what was killed is not replaced"
+        time.sleep(0.1)
     wait_ready(up.url)
-    assert not set(before) & set(up.children())
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(up: Up) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(up.children()) < 3 and time.monotonic() < deadline:
         time.sleep(0.1)
     children = up.children()
     assert len(children) == 3
     up.process.kill()
-    up.process.wait(timeout=10)
-    deadline = time.monotonic() + 20
+    up.process.wait(timeout=60)
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)

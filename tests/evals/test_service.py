@@ -19,7 +19,7 @@ from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor, Role
 from penstock.evals import service
 from penstock.evals.jobs import HANDLERS
-from penstock.evals.model import EvalRun, RunState, Sample
+from penstock.evals.model import EvalRun, Output, RunState, Sample
 from penstock.evals.report import run_markdown
 from penstock.evals.suite import ScorerSpec, parse_suite
 
@@ -175,6 +175,22 @@ def test_a_target_that_leaves_samples_out_fails_the_run(home: Home, actor: Actor
 
     with pytest.raises(Unprocessable, match="left 3 of 3 samples unanswered"):
         service.run(home, actor, suite=make_suite(ingest(home, actor, 3)), target=Forgetful())
+
+
+def test_whatever_breaks_a_run_it_is_told_as_failed_and_goes_on(home: Home, actor: Actor) -> None:
+    class Broken:
+        def generate(self, samples: Any) -> Any:
+            yield [Output(sample_id=samples[0].id, text="x")]
+            raise ZeroDivisionError("a bug")
+
+    suite = make_suite(ingest(home, actor, 3))
+    with pytest.raises(ZeroDivisionError):
+        service.run(home, actor, suite=suite, key="k", target=Broken())
+    with home.read() as uow:
+        (failed,) = service.list_runs(uow, actor)
+    assert (failed.state, failed.error, failed.done) == (RunState.FAILED, "ZeroDivisionError: a bug", 1)
+    done = service.run(home, actor, suite=suite, key="k", target=answer(set()))
+    assert (done.state, done.error, done.done) == (RunState.SUCCEEDED, "", 3)
 
 
 def test_what_does_not_exist_is_said_before_anything_starts(home: Home, actor: Actor) -> None:

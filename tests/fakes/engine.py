@@ -36,7 +36,7 @@ class FakeProcess:
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["content-length"]))
                 process.in_flight += 1
-                process.hold.wait(10)
+                process.hold.wait(60)
                 process.in_flight -= 1
                 process.served += 1
                 body = json.dumps({"model": process.name, "choices": [{"index": 0, "text": "x"}]}).encode()

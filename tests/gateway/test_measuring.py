@@ -18,7 +18,7 @@ def keep(gateway: Running, embedder: Embedder) -> None:
     with gateway.home.begin() as uow:
         cache.put_policy(uow, gateway.actor, "chat", policy)
     scope = gateway.actor.scope
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while gateway.app.cache.policy(scope, "chat") != policy:
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -202,6 +202,22 @@ def test_a_transformers_model_of_mlflow_is_put_together_again(
             importing.from_folder(home, actor, wish=Wish(name="chat"), folder=bad)
 
 
+@pytest.mark.parametrize(
+    "place", ["model/notes.txt", "components/tokenizer/notes.txt", "README.md", "components/all"]
+)
+def test_links_in_a_model_of_mlflow_bring_nothing_from_elsewhere(
+    home: Home, actor: Actor, tmp_path: Path, place: str
+) -> None:
+    files = {"model/config.json": b"{}", "model/model.safetensors": safetensors()}
+    folder = saved(tmp_path / "m", TRANSFORMERS, files | {"components/tokenizer/tokenizer.json": b"{}"})
+    secret = tmp_path / "elsewhere"
+    secret.mkdir()
+    (secret / "notes.txt").write_text("secret")
+    (folder / place).symlink_to(secret if place.endswith("all") else secret / "notes.txt")
+    with pytest.raises(Invalid, match="leads out of the folder"):
+        importing.from_folder(home, actor, wish=Wish(name="chat"), folder=folder)
+
+
 def test_other_models_of_mlflow_are_kept_by_leave_and_never_loaded(
     home: Home, actor: Actor, tmp_path: Path
 ) -> None:

@@ -9,7 +9,9 @@ from penstock.core import clock
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
+from penstock.evals import live
 from penstock.evals import service as evals
+from penstock.evals.model import Output, Sample
 from penstock.gateway.model import ArmOutcome
 from penstock.gateway.splits import store as splits
 from penstock.release import jobs, service, store
@@ -64,6 +66,24 @@ def test_answers_of_calls_are_scored_once(ready: Home, start: Start) -> None:
     assert _sums(ready, release)["control"]["score:valid_structure"][:3] == (1, 1, 1)
 
 
+def test_a_scorer_that_breaks_holds_up_nobody(
+    ready: Home, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        name = "broken"
+
+        def score(self, sample: Sample, output: Output) -> dict[str, float]:
+            raise ZeroDivisionError(sample.id, output.text)
+
+    build = live.build_scorers
+    monkeypatch.setattr(live, "build_scorers", lambda specs: [Broken(), *build(specs)])
+    release = start(**SCORED)
+    good = outcome(0, "new")
+    traces.ingest(ready, Scope(), [_span(good, "{}")])
+    _tell(ready, release.id, [good])
+    assert _sums(ready, release)["new"]["score:valid_structure"][:3] == (1, 1, 1), "the other one is asked"
+
+
 def test_an_answer_that_never_comes_is_given_up(ready: Home, start: Start) -> None:
     release = start(**SCORED)
     _tell(ready, release.id, [outcome(0, "new")])
@@ -101,7 +121,10 @@ def test_a_shadow_that_answers_worse_is_found_pair_by_pair(ready: Home, actor: A
 
 def test_a_share_of_the_calls_and_no_judges(ready: Home, start: Start) -> None:
     release = start(**SCORED, score_share=0.3)
-    calls = [outcome(0, "new" if number % 5 == 0 else "control") for number in range(100)]
+    calls = [
+        outcome(0, "control" if number % 5 else "new", trace_id=f"{number:032x}", span_id=f"{number:016x}")
+        for number in range(1, 101)
+    ]
     _tell(ready, release.id, calls)
     with ready.read() as uow:
         assert 15 <= len(store.unscored_of(uow.conn, release, 1000)) <= 45

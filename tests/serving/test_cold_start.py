@@ -21,7 +21,6 @@ from tests.gateway.waiting.test_waking import Callers
 @pytest.fixture
 def gateway(sqlite_home: Home) -> Iterator[Running]:
     running = Running(sqlite_home, owner_of(sqlite_home))
-    running._server.edge.shed_lag_seconds = 0  # a machine that is busy with other things is not the point
     running.start()
     yield running
     running.stop()

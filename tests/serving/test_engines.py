@@ -137,7 +137,7 @@ class TestLlamaCpp:
         process = start()
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while process.exit_reason() is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -176,7 +176,9 @@ class TestLlamaCpp:
         for thread in threads:
             thread.start()
         try:
-            assert any(process.busy() for _ in range(300)), "a generating slot shows"
+            deadline = time.monotonic() + 60
+            while not process.busy():
+                assert time.monotonic() < deadline, "a generating slot shows"
         finally:
             done.set()
             for thread in threads:
@@ -200,7 +202,7 @@ class TestLlamaCpp:
             pid = int(parent.stdout.readline())
             assert Path(f"/proc/{pid}").exists()
             parent.kill()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while Path(f"/proc/{pid}").exists():
             assert time.monotonic() < deadline, "the engine outlived its parent"
             time.sleep(0.05)
@@ -296,7 +298,7 @@ class TestVllm:
 
 
 def gone(url: str) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while True:
         try:
             ask(url, "GET", "/health")

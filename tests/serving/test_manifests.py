@@ -138,8 +138,8 @@ def test_standalone_serves_until_it_is_told_to_end(sqlite_home: Home, free_port:
         status, text = ask(f"http://127.0.0.1:{free_port}", "POST", "/v1/completions", body)
         assert (status, json.loads(text)["choices"][0]["text"]) == (200, " 4")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    deadline = time.monotonic() + 5
+        assert process.wait(60) == 0
+    deadline = time.monotonic() + 60
     while True:
         try:
             ask(f"http://127.0.0.1:{free_port}", "GET", "/health")

@@ -228,7 +228,7 @@ def test_only_one_reconciler_works_per_home(
     for thread in threads:
         thread.start()
     try:
-        for _ in range(200):
+        for _ in range(1200):
             if engine.alive():
                 break
             stops[0].wait(0.05)

@@ -366,7 +366,7 @@ def test_measuring_goes_on_in_the_background(
     thread = threading.Thread(target=working.run, args=(stop,))
     thread.start()
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not any(replica.usage.running is not None for replica in replicas(home, actor)):
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -118,7 +118,7 @@ def test_the_work_is_told_when_the_caller_leaves(home: Home) -> None:
 
     def work(uow: UnitOfWork, stop: Stop) -> str:
         del uow
-        deadline = 500
+        deadline = 6000
         while not stop.asked and deadline:
             threading.Event().wait(0.01)
             deadline -= 1

@@ -14,7 +14,7 @@ from penstock.datasets import service as datasets
 from penstock.gateway import service as gateway
 from penstock.training import background
 from penstock.training.hosted import service
-from penstock.training.hosted.model import HostedPlan, HostedState
+from penstock.training.hosted.model import HostedJob, HostedPlan, HostedState
 from penstock.training.recipe import Columns
 from tests.fakes.server import Received, ScriptedServer, Step, answer
 
@@ -42,6 +42,9 @@ class Tuner:
         self.keys.add(request.headers.get("authorization", ""))
         if self.fault:
             yield answer({"error": {"message": "no more", "type": "x"}}, self.fault, reason="Error")
+            return
+        if self.status == "succeeded" and request.path.endswith("/cancel"):
+            yield answer({"error": {"message": "It has ended.", "type": "x"}}, 400, reason="Bad Request")
             return
         yield answer(self.reply(request), 200)
 
@@ -133,6 +136,24 @@ def test_a_failure_is_told_in_the_providers_words(home: Home, actor: Actor, tune
     assert (job.state, job.error) == (HostedState.FAILED, "Bad file.")
 
 
+def test_a_provider_that_answers_oddly_holds_up_no_other_job(
+    home: Home, actor: Actor, tuner: Tuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, fine = service.start(home, actor, PLAN), service.start(home, actor, PLAN)
+    send = service._send_file
+
+    def failing(home: Home, actor: Actor, job: HostedJob, split: str) -> str:
+        if job.id == odd.id:
+            raise AttributeError("'str' object has no attribute 'get'")
+        return send(home, actor, job, split)
+
+    monkeypatch.setattr(service, "_send_file", failing)
+    assert background.tick(home) == 2
+    with home.read() as uow:
+        states = [service.get(uow, actor, job_id=job.id).state for job in (odd, fine)]
+    assert states == [HostedState.QUEUED, HostedState.UPLOADED]
+
+
 def test_cancelling_reaches_the_provider(home: Home, actor: Actor, tuner: Tuner) -> None:
     early = service.start(home, actor, PLAN)
     late = service.start(home, actor, PLAN)
@@ -145,6 +166,19 @@ def test_cancelling_reaches_the_provider(home: Home, actor: Actor, tuner: Tuner)
         with home.begin() as uow, pytest.raises(Conflict):
             service.cancel(uow, actor, job_id=job.id)
     assert tuner.status == "cancelled"
+
+
+def test_a_job_that_succeeds_as_it_is_cancelled_keeps_its_model(
+    home: Home, actor: Actor, tuner: Tuner
+) -> None:
+    job = service.start(home, actor, PLAN)
+    for _ in range(2):
+        service.advance(home, actor, job_id=job.id)
+    tuner.status = "succeeded"
+    with home.begin() as uow:
+        service.cancel(uow, actor, job_id=job.id)
+    ended = service.advance(home, actor, job_id=job.id)
+    assert (ended.state, ended.model, ended.error) == (HostedState.SUCCEEDED, "ft:small-1:triage", None)
 
 
 def test_mistakes_are_found_before_anything_is_sent(home: Home, actor: Actor, tuner: Tuner) -> None:

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from penstock.core import jobs, plugins
 from penstock.core.errors import Cancelled, ChildFailed, Conflict, Invalid
-from penstock.core.home import Home
+from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor
 from penstock.training import jobs as handlers
 from penstock.training import service as training
-from penstock.training.search import cli, service
+from penstock.training.search import cli, service, store
 from penstock.training.search.model import SearchState, TrialState, parse_plan
 from tests.registry.folders import adapter_folder
 from tests.training.stage import furnish, recipe
@@ -171,6 +171,33 @@ def test_a_search_that_was_cut_off_goes_on(home: Home, actor: Actor, formula: Fo
     assert [trial.state for trial in ended.trials] == ["complete"] * 5
     assert ended.trials[2].params == left.trials[2].params
     assert len(formula.specs) == 6
+
+
+def test_a_search_whose_command_was_killed_can_be_taken_up_or_ended(
+    home: Home, actor: Actor, formula: Formula
+) -> None:
+    def interrupt(_spec: dict[str, Any]) -> None:
+        if len(formula.specs) in (2, 3):
+            raise KeyboardInterrupt
+
+    formula.before = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        service.execute(home, actor, plan(trials=3))
+    with home.begin() as uow:
+        (left,) = service.list_searches(uow, actor)
+        assert left.state is SearchState.RUNNING
+        assert service.resume(uow, actor, search_id=left.id, as_job=False).state is SearchState.QUEUED
+    with pytest.raises(KeyboardInterrupt):
+        service.perform(home, actor, search_id=left.id)
+    with home.begin() as uow:
+        assert service.stop(uow, actor, search_id=left.id).state is SearchState.STOPPED
+        service.resume(uow, actor, search_id=left.id, as_job=False)
+    ended = service.perform(home, actor, search_id=left.id)
+    assert [trial.state for trial in ended.trials] == ["complete"] * 3
+    with home.begin() as uow, exclusive(home.path / "training" / "searches" / left.id / "search.lock"):
+        store.change(uow.conn, actor.scope, left.id, state=SearchState.RUNNING)
+        with pytest.raises(Conflict):
+            service.resume(uow, actor, search_id=left.id)
 
 
 def test_stopping_and_asking_for_more(home: Home, actor: Actor, formula: Formula) -> None:

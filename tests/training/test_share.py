@@ -206,6 +206,24 @@ def test_a_run_gives_way_keeps_its_place_and_goes_on(
     assert "are free on this machine" in heard[0]["reason"]
 
 
+def test_a_run_stands_by_its_place_while_its_checkpoint_is_judged(
+    home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def child(*given: Any, cancelled: Any, **rest: Any) -> dict[str, Any]:
+        (mine,) = claims(home)
+        with home.begin() as uow:
+            store.drop_claim(uow.conn, actor.scope, mine)
+        assert not cancelled()  # all that a judge asks, as long as it takes
+        seen.append(claims(home))
+        return trainer(*given, **rest)
+
+    monkeypatch.setattr(service, "run_child", child)
+    run = service.execute(home, actor, sized(50))
+    assert seen == [[run.id]]
+
+
 def test_a_waiting_run_is_cancelled_at_once_and_leaves_no_claim(
     home: Home, actor: Actor, trainer: Trainer
 ) -> None:

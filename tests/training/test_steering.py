@@ -13,6 +13,8 @@ from penstock.core.scope import Actor
 from penstock.training import jobs as handlers
 from penstock.training import service
 from penstock.training.model import RunState
+from penstock.training.share.model import NoRoom
+from penstock.training.share.service import Share
 from tests.registry.folders import safetensors
 from tests.training.stage import Trainer, furnish, recipe
 
@@ -139,6 +141,52 @@ def test_waiting_runs_pause_and_stop_at_once(home: Home, actor: Actor, trainer: 
     with home.begin() as uow:
         assert service.cancel(uow, actor, run_id=queued.id).state is RunState.CANCELLED
         assert service.resume(uow, actor, run_id=queued.id).state is RunState.QUEUED
+
+
+def test_a_run_that_is_paused_while_it_begins_stays_paused(
+    home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(run_id: str) -> None:
+        with home.begin() as uow:
+            assert service.pause(uow, actor, run_id=run_id).state is RunState.PAUSED
+
+    asked = service.start(home, actor, recipe())
+    with monkeypatch.context() as patched:
+        patched.setattr(Share, "obstacle", lambda _self: meanwhile(asked.id) or "")
+        assert service.perform(home, actor, run_id=asked.id).state is RunState.PAUSED
+    told = service.start(home, actor, recipe())
+    with pytest.raises(
+        Cancelled
+    ):  # its job was cancelled, which is how a pause stops one that was just taken
+        service.perform(home, actor, run_id=told.id, cancelled=lambda: meanwhile(told.id) is None)
+    full = service.start(home, actor, recipe())
+    with monkeypatch.context() as patched:
+        patched.setattr(Share, "obstacle", lambda _self: meanwhile(full.id) or "There is no room.")
+        with pytest.raises(NoRoom):
+            service.perform(home, actor, run_id=full.id)
+    with home.read() as uow:
+        states = {service.get(uow, actor, run_id=run.id).state for run in (asked, told, full)}
+    assert (states, trainer.specs) == ({RunState.PAUSED}, [])
+
+
+def test_who_cancels_a_run_that_is_about_to_pause_is_heard(
+    home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(Halting):
+        """Pauses as it was asked to, and somebody cancels the run in that moment."""
+
+        def __call__(self, *given: Any, control: Any, **rest: Any) -> dict[str, Any]:
+            asking(home, actor, service.pause)({})
+            assert control.paused()
+            asking(home, actor, service.cancel)({})
+            return {"paused": True, "step": 2}
+
+    monkeypatch.setattr(service, "run_child", Late())
+    with pytest.raises(Cancelled):
+        service.execute(home, actor, recipe())
+    with home.read() as uow:
+        (run,) = service.list_runs(uow, actor)
+    assert (run.state, run.wish) == (RunState.CANCELLED, None)
 
 
 def test_a_stopping_server_hands_its_run_back(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from penstock.core import log
 from penstock.core.errors import Invalid, PenstockError
 from penstock.evals.model import Output, Sample
 from penstock.evals.ports import JudgingScorer
@@ -11,6 +12,7 @@ from penstock.evals.suite import scorer_spec
 from penstock.feedback import service as feedback
 from penstock.traces.model import SpanRecord
 
+logger = log.get("evals")
 NS = 1e-9
 
 
@@ -52,4 +54,6 @@ class LiveScorers:
                 found |= scorer.score(*answer)
             except PenstockError:
                 continue  # it does not apply to this answer: as good as no score
+            except Exception:
+                logger.exception("a scorer failed on a live answer", extra={"scorer": scorer.name})
         return found

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.core import log
 from penstock.core.errors import Invalid, PenstockError, Upstream
 from penstock.core.home import Home
 from penstock.core.scope import Actor
@@ -20,6 +21,7 @@ from penstock.evals.suite import Suite, scorer_spec
 from penstock.evals.target_choice import OwnGateway
 from penstock.traces.model import SpanRecord
 
+logger = log.get("evals")
 PAIRWISE = "pairwise"
 OTHER = "other"
 """The column of a pair's judged answer that holds the other one."""
@@ -162,6 +164,8 @@ class LiveJudges:
                 unanswered = True
             except PenstockError:
                 continue  # it does not apply to this answer: as good as no score
+            except Exception:
+                logger.exception("a judge failed on a live answer", extra={"scorer": scorer.name})
         return Judged(own=own, other=other, unanswered=unanswered)
 
     @staticmethod

@@ -184,13 +184,12 @@ def _execute(
     if given is not None:
         suite = with_keys_of(suite, given)
     scope, run_id = actor.scope, found.id
-    samples = dataset_source.load(home, actor, suite, dataset_source.pin(home, actor, suite))
-    with home.begin() as uow:
-        store.update_run(
-            uow.conn, scope, run_id, state="running", error="", total=len(samples), started_at=clock.now()
-        )
     gateway, (progress, cancelled) = OwnGateway(home, actor), hooks
     try:
+        samples = dataset_source.load(home, actor, suite, dataset_source.pin(home, actor, suite))
+        begun = {"state": "running", "error": "", "total": len(samples), "started_at": clock.now()}
+        with home.begin() as uow:
+            store.update_run(uow.conn, scope, run_id, **begun)
         recording = Recording(home, scope, run_id, samples, suite)
         context = TargetContext(
             home=home,
@@ -204,14 +203,16 @@ def _execute(
         judges = Judges(suite, context, gateway.complete)
         engine = Engine(recording, suite, context, judges, progress, lambda: _stop_when(cancelled))
         run_loop(lambda: engine.fill(chosen))
-    except (PenstockError, KeyboardInterrupt) as error:
-        stopped = isinstance(error, Cancelled | KeyboardInterrupt)
-        state = RunState.CANCELLED if stopped else RunState.FAILED
-        _finish(home, actor, found, state, str(error) or "Interrupted.")
+        _summarise(home, actor, found, suite, recording.scorers)
+    except (Cancelled, KeyboardInterrupt) as error:
+        _finish(home, actor, found, RunState.CANCELLED, str(error) or "Interrupted.")
+        raise
+    except Exception as error:
+        why = str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
+        _finish(home, actor, found, RunState.FAILED, why)
         raise
     finally:
         gateway.close()
-    _summarise(home, actor, found, suite, recording.scorers)
     return _finish(home, actor, found, RunState.SUCCEEDED, "")
 
 

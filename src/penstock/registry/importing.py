@@ -247,12 +247,15 @@ def _transformers(folder: Path, options: Any, to: Path) -> Path:
             "The weights of this transformers model are not in its folder.",
             hint="It was logged as a reference to the hub: import it from there.",
         )
-    shutil.copytree(weights, to)
+    # Links stay links: one that leads out of the folder is refused with the files, and not followed here.
+    shutil.copytree(weights, to, symlinks=True)
     for part in sorted((folder / "components").glob("*")):
-        shutil.copytree(part, to, dirs_exist_ok=True)
+        if not part.resolve().is_relative_to(folder.resolve()):
+            raise Invalid(f"components/{part.name} is a link that leads out of the folder.")
+        shutil.copytree(part, to, symlinks=True, dirs_exist_ok=True)
     for extra in ("LICENSE.txt", "README.md", "model_card.md"):
         if (folder / extra).is_file():
-            shutil.copyfile(folder / extra, to / extra)
+            shutil.copyfile(folder / extra, to / extra, follow_symlinks=False)
     return to
 
 

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from penstock.core import clock, log
-from penstock.core.errors import PenstockError
 from penstock.core.home import Home
 from penstock.core.scope import Scope, system_actor
 from penstock.evals import service as evals
@@ -35,8 +34,7 @@ class Asking:
         for scope, id in live:
             try:
                 busy |= self._judge(scope, id)
-            except PenstockError:
-                # The release goes on without these figures until they can be had.
+            except Exception:  # noqa: BLE001 - the release goes on without these figures until they can be had
                 _log.exception("answers of the release %s cannot be judged; trying again", id)
         return busy
 

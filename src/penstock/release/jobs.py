@@ -1,5 +1,6 @@
 """Releases' regular work in the background process: counting, deciding, and taking up what people said of answers."""
 
+import hashlib
 import threading
 from contextlib import closing
 
@@ -47,8 +48,7 @@ def tick(home: Home) -> bool:
             try:
                 with home.begin() as uow:
                     more = service.advance(uow, scope, id)
-            except PenstockError:
-                # One release that cannot go on must not hold up the rollback of another.
+            except Exception:  # noqa: BLE001 - one release that cannot go on must not hold up the rollback of another
                 _log.exception("the release %s cannot be advanced; trying again", id)
                 break
             if not more:
@@ -74,8 +74,7 @@ def _score(home: Home, scope: Scope, id: str) -> None:
         try:
             if not scoring.score(home, scope, id):
                 return
-        except PenstockError:
-            # The release goes on without these figures until they can be had.
+        except Exception:  # noqa: BLE001 - the release goes on without these figures until they can be had
             _log.exception("answers of the release %s cannot be scored; trying again", id)
             return
 
@@ -105,7 +104,7 @@ def take_feedback(uow: UnitOfWork, envelope: Envelope) -> None:
             span_id=item.span_id or "",
             metric=metric,
             value=item.number,
-            at=envelope.at,
+            at=clock.now(),
         )
         for item in given
         if item.id == envelope.data["feedback_id"] and item.number is not None
@@ -125,12 +124,12 @@ def take_evaluation(uow: UnitOfWork, envelope: Envelope) -> None:
     results = evals.samples(uow, system_actor(envelope.scope), run_id)
     found = (
         Score(
-            id=f"{result.output.trace_id}:{name}"[:100],
+            id=_score_id(envelope.scope, result.output.trace_id, name),
             trace_id=result.output.trace_id,
             span_id="",
             metric=f"score:{name}",
             value=value,
-            at=envelope.at,
+            at=clock.now(),
         )
         for result in results
         if result.output.trace_id
@@ -138,3 +137,8 @@ def take_evaluation(uow: UnitOfWork, envelope: Envelope) -> None:
         if f"score:{name}" in wanted
     )
     service.note_scores(uow, envelope.scope, found)
+
+
+def _score_id(scope: Scope, trace_id: str, name: str) -> str:
+    """Return the same id for the same score of the same project's answer: who calls chooses the trace's id."""
+    return hashlib.sha256("\0".join((scope.tenant, scope.project, trace_id, name)).encode()).hexdigest()

@@ -179,9 +179,10 @@ def save(conn: Connection, scope: Scope, release: Release) -> None:
 
 
 def get(conn: Connection, scope: Scope, id_or_name: str, *, lock: bool = False) -> Release | None:
-    """Return the release of that id, or the newest of that name; `lock` keeps other writers out until the end."""
+    """Return the release of that id, else the newest of that name; `lock` keeps other writers out until the end."""
     named = (releases.c.id == id_or_name) | (releases.c.name == id_or_name)
-    query = select(releases).where(_at(releases, scope), named).order_by(releases.c.id.desc()).limit(1)
+    order = (releases.c.id != id_or_name, releases.c.id.desc())
+    query = select(releases).where(_at(releases, scope), named).order_by(*order).limit(1)
     row = conn.execute(query.with_for_update() if lock else query).first()
     return None if row is None else _release(row)
 

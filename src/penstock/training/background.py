@@ -3,7 +3,7 @@
 import threading
 
 from penstock.core import log
-from penstock.core.errors import Busy, PenstockError
+from penstock.core.errors import Busy
 from penstock.core.home import Home, exclusive
 from penstock.core.scope import system_actor
 from penstock.training.hosted import service
@@ -24,7 +24,7 @@ def tick(home: Home) -> int:
                 service.advance(home, system_actor(scope), job_id=job_id)
         except Busy:
             continue  # another process is at it
-        except PenstockError:
+        except Exception:
             logger.exception("hosted job not advanced; trying again", extra={"job": job_id})
     return len(waiting)
 

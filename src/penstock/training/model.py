@@ -22,6 +22,7 @@ class RunState(StrEnum):
 
 
 ENDED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
+UNDER_WAY = frozenset({RunState.QUEUED, RunState.RUNNING})
 RESUMABLE = frozenset({RunState.PAUSED, RunState.FAILED, RunState.CANCELLED})
 """States from which a run can go on from its last checkpoint."""
 

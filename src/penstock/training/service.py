@@ -3,7 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from penstock.registry import service as registry
 from penstock.registry.model import Kind, ModelVersion
 from penstock.training import artifacts, inputs, judging, steering, store
 from penstock.training.events import RunEnded
-from penstock.training.model import ENDED, RESUMABLE, RunState, TrainingRun
+from penstock.training.model import ENDED, RESUMABLE, UNDER_WAY, RunState, TrainingRun, Wish
 from penstock.training.recipe import Recipe, parse
 from penstock.training.share.model import NoRoom
 from penstock.training.share.service import Share
@@ -32,8 +32,6 @@ JOB_KIND = steering.JOB_KIND
 LINK_KIND = "training_run"
 
 Progress = Callable[[dict[str, Any]], None]
-
-
 _WAIT_SECONDS = 2.0
 
 
@@ -179,19 +177,21 @@ def perform(
         place = _place(home, actor, run)
         try:
             run = _begin(home, actor, run, place, cancelled)
-            _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
+            if run.state is RunState.RUNNING:
+                _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
         except NoRoom as full:
             place.wait()
             with home.begin() as uow:
                 shown = get(uow, actor, run_id=run_id).progress
-                said = {**shown, "stage": "waiting", "reason": full.message}
-                store.change(uow.conn, actor.scope, run_id, state=RunState.QUEUED, progress=said)
+                queued: dict[str, Any] = {"state": RunState.QUEUED}
+                queued["progress"] = {**shown, "stage": "waiting", "reason": full.message}
+                store.change(uow.conn, actor.scope, run_id, held_in=UNDER_WAY, **queued)
             raise
         except Cancelled:
             place.leave()
             if stopping() and not cancelled():
                 with home.begin() as uow:
-                    store.change(uow.conn, actor.scope, run_id, state=RunState.QUEUED)
+                    store.change(uow.conn, actor.scope, run_id, held_in=UNDER_WAY, state=RunState.QUEUED)
             else:
                 _end(home, actor, run, RunState.CANCELLED, error="Cancelled.", wish=None)
             raise
@@ -213,16 +213,16 @@ def _place(home: Home, actor: Actor, run: TrainingRun) -> Share:
 def _begin(
     home: Home, actor: Actor, run: TrainingRun, place: Share, cancelled: Callable[[], bool]
 ) -> TrainingRun:
-    """Return the run as it begins; raises NoRoom, Cancelled."""
+    """Return the run as it begins, or as somebody paused or cancelled it meanwhile; raises NoRoom, Cancelled."""
     if cancelled():
         raise Cancelled("The run was cancelled before it began.")
     if obstacle := place.obstacle():
         raise NoRoom(obstacle)
     known = {name: value for name, value in run.progress.items() if name != "reason"}
     with home.begin() as uow:
-        began = {"state": RunState.RUNNING, "started_at": run.started_at or clock.now()}
-        store.change(uow.conn, actor.scope, run.id, **began, progress=known)
-    return replace(run, progress=known)
+        began: dict[str, Any] = {"state": RunState.RUNNING, "started_at": run.started_at or clock.now()}
+        store.change(uow.conn, actor.scope, run.id, held_in=UNDER_WAY, **began, progress=known)
+        return get(uow, actor, run_id=run.id)
 
 
 def _workdir(home: Home, run_id: str) -> Path:
@@ -240,6 +240,7 @@ def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
     wishes = Wishes(home, actor.scope, run.id)
 
     def unwanted() -> bool:
+        hooks.place.obstacle()  # so that the place is kept while a checkpoint is judged
         return hooks.cancelled() or wishes.cancel()
 
     def stop_soon() -> bool:
@@ -258,12 +259,13 @@ def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
         visible=hooks.place.visible() if recipe.running.launcher != "ray" else {},
     )
     artifacts.collect(home, run, folder)
-    if result.get("paused") and not wishes.pause():
-        raise NoRoom(hooks.place.obstacle() or "It gave way and goes on now.")
     if result.get("paused"):
         with home.begin() as uow:
-            store.change(uow.conn, actor.scope, run.id, state=RunState.PAUSED, wish=None)
-            uow.audit(actor, "training.paused", run.id, step=result["step"])
+            wish = steering.rest(uow, actor, run_id=run.id, step=result["step"])
+        if wish is None:
+            raise NoRoom(hooks.place.obstacle() or "It gave way and goes on now.")
+        if wish is Wish.CANCEL:
+            raise Cancelled("The run was cancelled.")
         return
     metrics = {**result["metrics"], "rows": given["rows"], "steps": result["steps"]}
     metrics["seconds"] = round(clock.monotonic() - began, 1)
@@ -355,7 +357,9 @@ def _register(
 
 def _end(home: Home, actor: Actor, run: TrainingRun, state: RunState, **values: Any) -> None:
     with home.begin() as uow:
-        store.change(uow.conn, actor.scope, run.id, state=state, ended_at=clock.now(), **values)
+        values |= {"state": state, "ended_at": clock.now()}
+        if not store.change(uow.conn, actor.scope, run.id, held_in=UNDER_WAY, **values):
+            return  # it was paused or cancelled before it began
         links = [
             Link("dataset_version", run.dataset, "training data"),
             Link(registry.LINK_KIND, run.base, "start"),

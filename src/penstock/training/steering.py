@@ -60,13 +60,23 @@ def pause(uow: UnitOfWork, actor: Actor, *, run_id: str) -> TrainingRun:
         return run
     if run.state in ENDED:
         raise Conflict(f"The run has ended already ({run.state}).")
-    if run.state is RunState.QUEUED or _abandoned(uow, run):
+    waiting = run.state is RunState.QUEUED or _abandoned(uow, run)
+    paused: dict[str, Any] = {"state": RunState.PAUSED, "wish": None}
+    if waiting and store.change(uow.conn, actor.scope, run_id, held_in=(run.state,), **paused):
         _drop_job(uow, actor, run)
-        store.change(uow.conn, actor.scope, run_id, state=RunState.PAUSED, wish=None)
     else:
         store.change(uow.conn, actor.scope, run_id, wish=Wish.PAUSE)
     uow.audit(actor, "training.pause", run_id)
     return get(uow, actor, run_id=run_id)
+
+
+def rest(uow: UnitOfWork, actor: Actor, *, run_id: str, step: int) -> Wish | None:
+    """Pause a run that has stopped at a step's checkpoint, if that is still wanted; returns what is wanted of it."""
+    paused: dict[str, Any] = {"state": RunState.PAUSED, "wish": None}
+    if store.change(uow.conn, actor.scope, run_id, asked=Wish.PAUSE, **paused):
+        uow.audit(actor, "training.paused", run_id, step=step)
+        return Wish.PAUSE
+    return store.wish_of(uow.conn, actor.scope, run_id)
 
 
 def _drop_job(uow: UnitOfWork, actor: Actor, run: TrainingRun) -> None:
@@ -108,12 +118,15 @@ def cancel(uow: UnitOfWork, actor: Actor, *, run_id: str) -> TrainingRun:
     run = get(uow, actor, run_id=run_id)
     if run.state in ENDED:
         raise Conflict(f"The run has ended already ({run.state}).")
-    waiting = run.state in (RunState.QUEUED, RunState.PAUSED)
+    waiting = run.state in (RunState.QUEUED, RunState.PAUSED) or _abandoned(uow, run)
     _drop_job(uow, actor, run)
-    if waiting or _abandoned(uow, run):
-        ended = {"state": RunState.CANCELLED, "error": "Cancelled.", "ended_at": clock.now(), "wish": None}
-        store.change(uow.conn, actor.scope, run_id, **ended)
-    else:
+    ended: dict[str, Any] = {
+        "state": RunState.CANCELLED,
+        "error": "Cancelled.",
+        "ended_at": clock.now(),
+        "wish": None,
+    }
+    if not waiting or not store.change(uow.conn, actor.scope, run_id, held_in=(run.state,), **ended):
         store.change(uow.conn, actor.scope, run_id, wish=Wish.CANCEL)
     uow.audit(actor, "training.cancel", run_id)
     return get(uow, actor, run_id=run_id)

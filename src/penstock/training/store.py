@@ -1,6 +1,6 @@
 """SQL of training runs and their metrics."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -117,13 +117,29 @@ def insert(conn: Connection, scope: Scope, run: TrainingRun) -> None:
     conn.execute(runs.insert().values(tenant=scope.tenant, project=scope.project, **row))
 
 
-def change(conn: Connection, scope: Scope, run_id: str, **values: Any) -> None:
-    """Set columns of a run."""
+def change(
+    conn: Connection,
+    scope: Scope,
+    run_id: str,
+    *,
+    held_in: Collection[RunState] = (),
+    asked: Wish | None = None,
+    **values: Any,
+) -> bool:
+    """Set columns of a run; returns whether it was there, in one of the states `held_in` and with the wish `asked`.
+
+    Whoever changes a state says which one he saw: two who do it at once must not undo each other's work.
+    """
     if "state" in values:
         values["state"] = str(values["state"])
     if values.get("wish"):
         values["wish"] = str(values["wish"])
-    conn.execute(update(runs).where(_mine(scope), runs.c.id == run_id).values(**values))
+    query = update(runs).where(_mine(scope), runs.c.id == run_id)
+    if held_in:
+        query = query.where(runs.c.state.in_([str(state) for state in held_in]))
+    if asked is not None:
+        query = query.where(runs.c.wish == str(asked))
+    return conn.execute(query.values(**values)).rowcount > 0
 
 
 def by_id(conn: Connection, scope: Scope, run_id: str) -> TrainingRun | None:

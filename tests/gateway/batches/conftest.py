@@ -67,7 +67,7 @@ def submit(client: openai.OpenAI, *lines: Any, **more: Any) -> openai.types.Batc
     return client.batches.create(input_file_id=file.id, **asked)
 
 
-def wait_for(client: openai.OpenAI, batch_id: str, *states: str, seconds: float = 20) -> openai.types.Batch:
+def wait_for(client: openai.OpenAI, batch_id: str, *states: str, seconds: float = 60) -> openai.types.Batch:
     deadline = time.monotonic() + seconds
     while (batch := client.batches.retrieve(batch_id)).status not in states:
         assert time.monotonic() < deadline, batch
@@ -80,7 +80,7 @@ def results(client: openai.OpenAI, file_id: str) -> dict[str, Any]:
     return {line["custom_id"]: line for line in read}
 
 
-def soon(condition: Callable[[], bool], seconds: float = 10) -> None:
+def soon(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"

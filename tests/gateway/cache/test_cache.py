@@ -50,7 +50,7 @@ def cache(home: Home, actor: Actor) -> Iterator[Cache]:
 
 
 def until(reached: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.01)

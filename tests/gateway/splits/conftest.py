@@ -60,15 +60,16 @@ def divide(gateway: Running) -> Divide:
 def current(gateway: Running) -> None:
     """Wait until the gateway has read the configuration as it is now."""
     wanted = snapshot.revisions(gateway.home)
-    deadline = time.monotonic() + 30
-    while gateway.app._watch.current.revisions != wanted and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while gateway.app._watch.current.revisions != wanted:
+        assert time.monotonic() < deadline, "the gateway did not read its configuration"
         time.sleep(0.02)
 
 
 def outcomes(gateway: Running, count: int) -> list[ArmOutcome]:
     """Return what became of calls, once there are `count`."""
     found: list[ArmOutcome] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(found) < count and time.monotonic() < deadline:
         with gateway.home.begin() as uow:
             found += service.take_outcomes(uow, Scope(), "rel_1")

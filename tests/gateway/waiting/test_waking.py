@@ -50,7 +50,6 @@ class Callers:
 
 def sleep(gateway: Running, patience: float) -> None:
     """Let the deployment `triage@1` be asleep."""
-    gateway._server.edge.shed_lag_seconds = 0  # a machine that is busy with other things is not the point
     with gateway.home.begin() as uow:
         service.set_endpoint(uow, "triage@1", [], patience=patience)
         route = Route("weighted", (Target(LOCAL, "triage@1", 1.0),))

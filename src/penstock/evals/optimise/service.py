@@ -206,10 +206,13 @@ def _execute(
     gateway = OwnGateway(home, actor)
     try:
         work.carry_out(plan, gateway, cancelled)
-    except (PenstockError, KeyboardInterrupt) as error:
-        stopped = isinstance(error, Cancelled | KeyboardInterrupt)
-        state = SearchState.CANCELLED if stopped else SearchState.FAILED
-        work.note(state=str(state), error=str(error) or "Interrupted.", finished_at=clock.now())
+    except (Cancelled, KeyboardInterrupt) as error:
+        said = str(error) or "Interrupted."
+        work.note(state=str(SearchState.CANCELLED), error=said, finished_at=clock.now())
+        raise
+    except Exception as error:
+        said = str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
+        work.note(state=str(SearchState.FAILED), error=said, finished_at=clock.now())
         raise
     finally:
         gateway.close()

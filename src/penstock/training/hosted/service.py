@@ -212,8 +212,9 @@ def _heard(job: HostedJob, answer: Any) -> dict[str, Any]:
     if state is HostedState.SUCCEEDED:
         changes["model"] = _text(answer, "fine_tuned_model", "the job")
     elif state is HostedState.FAILED:
-        fault = answer.get("error") or {}
-        changes["error"] = str(fault.get("message") or "The provider gives no reason.")
+        fault = answer.get("error")
+        said_why = fault.get("message") if isinstance(fault, dict) else fault
+        changes["error"] = str(said_why or "The provider gives no reason.")
     return changes
 
 
@@ -221,9 +222,14 @@ def _cancel(home: Home, actor: Actor, job: HostedJob) -> dict[str, Any]:
     remote = job.remote.get("job") or (_started(home, actor, job) or {}).get("id")
     if not remote:
         return {"state": HostedState.CANCELLED, "ended_at": clock.now()}
-    answer = direct.call(
-        home, actor, job.plan.provider, f"/fine_tuning/jobs/{remote}/cancel", method="POST", body=b"{}"
-    )
+    path = f"/fine_tuning/jobs/{remote}"
+    try:
+        answer = direct.call(home, actor, job.plan.provider, f"{path}/cancel", method="POST", body=b"{}")
+    except PenstockError as error:
+        if _passing(error):
+            raise
+        # A job that has ended meanwhile cannot be cancelled: it counts as what it is.
+        answer = direct.call(home, actor, job.plan.provider, path)
     changes = _heard(job, answer)
     if "state" not in changes:
         changes["remote"]["status"] = CANCELLING

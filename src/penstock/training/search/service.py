@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.core import clock, ids, jobs, plugins
-from penstock.core.errors import Cancelled, Conflict, NotFound
+from penstock.core.errors import Busy, Cancelled, Conflict, NotFound
 from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
@@ -15,6 +15,7 @@ from penstock.training.search.model import FINISHED, Plan, Search, SearchState, 
 from penstock.training.search.trials import Hooks, Trials
 
 JOB_KIND = "training.search"
+_LOCK = "search.lock"
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -100,7 +101,7 @@ def perform(
     process is at it, and the last trial's error when every one of the first trials failed.
     """
     folder = home.folder("training", "searches", search_id)
-    with exclusive(folder / "search.lock"):
+    with exclusive(folder / _LOCK):
         with home.begin() as uow:
             search = get(uow, actor, search_id=search_id)
             if search.state in FINISHED:
@@ -147,13 +148,25 @@ def list_searches(
     return store.page(uow.conn, actor.scope, before=before, limit=limit)
 
 
+def _abandoned(uow: UnitOfWork, found: Search) -> bool:
+    """Whether the command that carried it out in the foreground is gone, so that nobody hears a wish."""
+    folder = uow.home.path / "training" / "searches" / found.id
+    if found.job_id is not None or found.state is not SearchState.RUNNING or not folder.is_dir():
+        return False
+    try:
+        with exclusive(folder / _LOCK):
+            return True
+    except Busy:
+        return False
+
+
 def stop(uow: UnitOfWork, actor: Actor, *, search_id: str) -> Search:
     """Ask a search to stop; `resume` goes on with the trials that it cuts off. Raises NotFound, Conflict."""
     uow.may(actor, "training.write", search_id)
     found = get(uow, actor, search_id=search_id)
     if found.state in FINISHED:
         raise Conflict(f"The search has ended already ({found.state}).")
-    if found.state is SearchState.QUEUED:
+    if found.state is SearchState.QUEUED or _abandoned(uow, found):
         if found.job_id is not None:
             jobs.cancel(uow, actor, found.job_id)
         ended = {"state": SearchState.STOPPED, "ended_at": clock.now()}
@@ -167,10 +180,13 @@ def stop(uow: UnitOfWork, actor: Actor, *, search_id: str) -> Search:
 def resume(
     uow: UnitOfWork, actor: Actor, *, search_id: str, trials: int | None = None, as_job: bool = True
 ) -> Search:
-    """Queue an ended search again, with more `trials` in all if given. Raises NotFound, Conflict, Invalid."""
+    """Queue an ended search again, with more `trials` in all if given, or one whose command was killed.
+
+    Raises NotFound, Conflict, Invalid.
+    """
     uow.may(actor, "training.write", search_id)
     found = get(uow, actor, search_id=search_id)
-    if found.state not in FINISHED:
+    if found.state not in FINISHED and not _abandoned(uow, found):
         raise Conflict(f"The search is {found.state}; only an ended one can go on.")
     values = found.plan.to_dict() | ({"trials": trials} if trials else {})
     job = jobs.enqueue(uow, actor, JOB_KIND, {"search_id": search_id}) if as_job else None
