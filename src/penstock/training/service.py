@@ -15,8 +15,7 @@ from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.evals.suites import service as suites
 from penstock.registry import service as registry
-from penstock.registry.model import Kind, ModelVersion
-from penstock.training import artifacts, inputs, judging, steering, store
+from penstock.training import artifacts, inputs, judging, registering, steering, store
 from penstock.training.events import RunEnded
 from penstock.training.model import ENDED, RESUMABLE, UNDER_WAY, RunState, TrainingRun, Wish
 from penstock.training.recipe import Recipe, parse
@@ -29,7 +28,7 @@ from penstock.training.supervisor import Control, run_child
 from penstock.training.watching import Listener, Wishes
 
 JOB_KIND = steering.JOB_KIND
-LINK_KIND = "training_run"
+LINK_KIND = registering.LINK_KIND
 
 Progress = Callable[[dict[str, Any]], None]
 _WAIT_SECONDS = 2.0
@@ -270,7 +269,7 @@ def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
     metrics = {**result["metrics"], "rows": given["rows"], "steps": result["steps"]}
     metrics["seconds"] = round(clock.monotonic() - began, 1)
     metrics |= listener.totals()
-    made = _register(home, actor, run, version, result=result, metrics=metrics)
+    made = registering.register(home, actor, run, version, result=result, metrics=metrics)
     digest = artifacts.weights_hash(Path(result["folder"]))
     _end(
         home, actor, run, RunState.SUCCEEDED, model=made.ref, metrics=metrics, weights_hash=digest, wish=None
@@ -317,41 +316,6 @@ def run_trainer(
         cancelled=cancelled,
         environment=environment,
         control=control,
-    )
-
-
-def _register(
-    home: Home,
-    actor: Actor,
-    run: TrainingRun,
-    start_version: ModelVersion,
-    *,
-    result: dict[str, Any],
-    metrics: dict[str, Any],
-) -> ModelVersion:
-    adapter = result["kind"] == "adapter"
-    complete = start_version.base if start_version.kind is Kind.ADAPTER else start_version.ref
-    lineage = [Link("dataset_version", run.dataset, "training data"), Link(LINK_KIND, run.id, "run")]
-    lineage += inputs.links(run.recipe)
-    if start_version.ref != complete or not adapter:
-        lineage.append(Link(registry.LINK_KIND, start_version.ref, "start"))
-    return registry.register(
-        home,
-        actor,
-        name=run.name,
-        folder=Path(result["folder"]),
-        kind="adapter" if adapter else "merged",
-        base=complete,
-        lineage=lineage,
-        metrics={f"train_{name}": value for name, value in metrics.items()},
-        card_extra={
-            "description": run.recipe["note"],
-            "method": run.method,
-            "training_run": run.id,
-            "recipe": run.recipe,
-            "trained_parameters": result["trained_parameters"],
-            **result.get("card", {}),
-        },
     )
 
 
