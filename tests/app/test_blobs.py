@@ -19,7 +19,12 @@ from penstock.core import clock, garbage
 from penstock.core.blobs import BlobRef, Blobs
 from penstock.core.home import Home
 from penstock.core.scope import Actor
+from penstock.datasets import service as datasets
+from penstock.gateway.batches import service as batches
 from penstock.registry import paper_service, service
+from penstock.tracking import service as tracking
+from penstock.training import store as training
+from penstock.training.model import RunArtifact
 from tests.registry.folders import base_folder
 
 KILLED = """
@@ -113,9 +118,34 @@ def test_every_slice_that_stores_blobs_tells_which_it_names() -> None:
     assert set(storing) - {"mlflow"} == telling
 
 
-def test_every_column_of_blobs_is_read(home: Home) -> None:
-    with home.db.read() as conn:
-        assert [list(names(conn)) for names in NAMES] == [[] for _ in NAMES]
+def test_what_any_slice_keeps_stays(home: Home, actor: Actor, tmp_path: Path) -> None:
+    def put(text: str) -> BlobRef:
+        return home.blobs.put_bytes(text.encode())
+
+    logged, weights, uploaded = put("logged"), put("weights"), put("uploaded")
+    tracking.put_artifact(home, actor, root="run:1", path="a.txt", source=logged)
+    artifact = RunArtifact(
+        path="child.log",
+        kind="log",
+        step=None,
+        size=weights.size,
+        sha256=weights.sha256,
+        created_at=clock.now(),
+    )
+    file = batches.begin_file(actor, filename="in.jsonl", purpose="batch")
+    with home.begin() as uow:
+        training.put_artifacts(uow.conn, "run_1", [artifact])
+        batches.keep_file(uow, actor, batches.sized(file, uploaded.size, uploaded.sha256))
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "good"}\nnot json\n')
+    datasets.ingest(home, actor, name="d", source=rows, on_bad_rows="quarantine")
+    service.register(home, actor, name="m", folder=base_folder(tmp_path / "m"), kind="base")
+    kept = stored(home)
+    assert kept == 3 + 1 + 2, "those put here, the rows left out, and the model's"
+    lost = put("lost").sha256
+    assert after(home, actor, 25).set_aside == 1
+    assert after(home, actor, 50).deleted == 1
+    assert (stored(home), home.blobs.exists(lost)) == (kept, False)
 
 
 def test_the_command_tells_what_it_did(home: Home, actor: Actor) -> None:

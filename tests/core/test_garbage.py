@@ -1,6 +1,7 @@
 """Blobs that nobody names are set aside and deleted later; nobody who stored or found one loses it."""
 
 import os
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +11,10 @@ import obstore
 import pytest
 from obstore.exceptions import GenericError
 
-from penstock.core import clock, garbage
+from penstock.core import clock, garbage, installation
 from penstock.core.blobs import Blobs
-from penstock.core.errors import Conflict, Denied, Invalid, NotFound
-from penstock.core.home import Home
+from penstock.core.errors import Busy, Conflict, Denied, Invalid, NotFound
+from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor, Role
 
 HOUR = timedelta(hours=1)
@@ -155,3 +156,31 @@ def test_a_url_of_a_folder_is_a_folder(tmp_path: Path) -> None:
     (file,) = [path for path in (tmp_path / "sha256").rglob("*") if path.is_file()]
     file.with_name(file.name + "#2").write_bytes(b"half")
     assert blobs.delete_halves(datetime.now(UTC) + HOUR) == 1
+
+
+def test_the_background_collects_again_and_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, rounds = threading.Event(), 0
+
+    def one(*_: object, **__: object) -> garbage.Collected:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            raise Busy("Another process is at it.")
+        if rounds == 2:
+            raise Conflict("Two installations keep their files in one store.")
+        stop.set()
+        raise Busy("Enough.")
+
+    monkeypatch.setattr(garbage, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(garbage, "SECONDS", 0.0)
+    monkeypatch.setattr(garbage, "collect", one)
+    garbage.run(home, [], stop)
+    assert rounds == 3
+    with home.begin() as uow:
+        name = installation.name_of(uow.conn)
+    assert home.blobs.add_owner(name) == [name], "it told the store whose it is before the first round"
+
+
+def test_two_at_once_are_one_too_many(home: Home, actor: Actor) -> None:
+    with exclusive(home.path / "garbage.lock"), pytest.raises(Busy):
+        after(home, actor, Records(), 0)

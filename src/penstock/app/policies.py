@@ -11,18 +11,16 @@ from penstock.core.deferred import deferred
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Connection
-
     from penstock.core.scope import Actor, Scope
     from penstock.core.uow import UnitOfWork
     from penstock.evals import stages
-    from penstock.feedback.queues import service as queues
+    from penstock.feedback import subjects as feedback
     from penstock.serving import service as serving
 else:
     # Only a move to a stage whose rule wants evaluations needs it.
     stages = deferred("penstock.evals.stages")
     # And this, only lineage with a queue in it.
-    queues = deferred("penstock.feedback.queues.service")
+    feedback = deferred("penstock.feedback.subjects")
     # And this, only a training run.
     serving = deferred("penstock.serving.service")
 
@@ -35,8 +33,8 @@ def _room(uow: "UnitOfWork", actor: "Actor", action: str, resource: str) -> str 
     return serving.room(uow, actor, action, resource)
 
 
-def _queues(conn: "Connection", scope: "Scope", ids: list[str]) -> "Mapping[str, str]":
-    return queues.names_of(conn, scope, ids)
+def _queues(uow: "UnitOfWork", scope: "Scope", ids: list[str]) -> "Mapping[str, str]":
+    return feedback.queue_names(uow, scope, ids)
 
 
 CHECKS: tuple[tuple[str, policy.Check], ...] = (

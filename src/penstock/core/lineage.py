@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Column, Connection, Index, String, Table, select
 
@@ -12,8 +13,8 @@ from penstock.core.scope import Scope
 
 _CHUNK = 500
 
-Namer = Callable[[Connection, Scope, list[str]], Mapping[str, str]]
-"""(connection, scope, refs of one kind) → ref → what people call it; those that are gone are left out."""
+Namer = Callable[[Any, Scope, list[str]], Mapping[str, str]]
+"""(unit of work, scope, refs of one kind) → ref → what people call it; those that are gone are left out."""
 
 _namers: dict[str, Namer] = {}
 
@@ -165,7 +166,7 @@ def name_kind(kind: str, namer: Namer) -> None:
     _namers[kind] = namer
 
 
-def names_of(conn: Connection, scope: Scope, things: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def names_of(uow: Any, scope: Scope, things: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Return what people call those of the things whose refs do not say it."""
     by_kind: dict[str, list[str]] = {}
     for kind, ref in sorted(set(things)):
@@ -174,5 +175,5 @@ def names_of(conn: Connection, scope: Scope, things: Iterable[tuple[str, str]]) 
         (kind, ref): name
         for kind, refs in by_kind.items()
         if kind in _namers
-        for ref, name in _namers[kind](conn, scope, refs).items()
+        for ref, name in _namers[kind](uow, scope, refs).items()
     }

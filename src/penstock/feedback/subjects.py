@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from penstock.core.home import Home
-from penstock.core.scope import Actor
+from penstock.core.scope import Actor, Scope
 from penstock.core.subjects import Handler, Record, Subject, SubjectKind, Thing
 from penstock.core.uow import UnitOfWork
 from penstock.feedback import store
@@ -83,3 +83,8 @@ def _things(home: Home, actor: Actor, subject: Subject) -> list[Thing]:
 
 
 HANDLER = Handler(name="feedback", erase=_erase, export=_export, things=_things)
+
+
+def queue_names(uow: UnitOfWork, scope: Scope, ids: list[str]) -> dict[str, str]:
+    """Return what people call the queues with those ids, for lineage, which knows them by id."""
+    return queues.names_of(uow.conn, scope, ids)

@@ -68,7 +68,7 @@ def graph(uow: UnitOfWork, actor: Actor, *, ref: str, direction: Direction = "bo
         found |= dict.fromkeys(edges)
     ends = [(edge.child_kind, edge.child_ref) for edge in found]
     ends += [(edge.parent_kind, edge.parent_ref) for edge in found]
-    names = names_of(uow.conn, actor.scope, ends)
+    names = names_of(uow, actor.scope, ends)
     return _drawn((service.LINK_KIND, version.ref), list(found), truncated, "down" in ways, names)
 
 

@@ -51,7 +51,7 @@ def test_labels_with_their_lineage(home: Home, actor: Actor) -> None:
         judged = {("judgement", one) for row in (first, second) for one in row["judgements"]}
         assert parents == judged | {("trace", traces[0]), ("trace", traces[2]), ("queue", made.id)}
         policies.install()
-        called = lineage.names_of(uow.conn, actor.scope, parents | {("queue", "que_gone")})
+        called = lineage.names_of(uow, actor.scope, parents | {("queue", "que_gone")})
         assert called == {("queue", made.id): made.spec.name}
         of_one = lineage.neighbours(uow.conn, actor.scope, "judgement", first["judgements"][0])
         assert ("trace", traces[0]) in {(edge.parent_kind, edge.parent_ref) for edge in of_one}

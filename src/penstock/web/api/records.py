@@ -132,7 +132,7 @@ def get_lineage(
         found += _of_trace(uow, actor, ref, depth)
     children = [(edge.child_kind, edge.child_ref) for edge in found]
     parents = [(edge.parent_kind, edge.parent_ref) for edge in found]
-    names = lineage.names_of(uow.conn, actor.scope, [*children, *parents])
+    names = lineage.names_of(uow, actor.scope, [*children, *parents])
     items = [
         EdgeModel.model_validate(
             msgspec.to_builtins(edge) | {"child_name": names.get(child), "parent_name": names.get(parent)}
