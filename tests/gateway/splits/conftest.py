@@ -58,10 +58,11 @@ def divide(gateway: Running) -> Divide:
 
 
 def current(gateway: Running) -> None:
-    """Wait until the gateway has read the configuration as it is now."""
-    wanted = snapshot.revisions(gateway.home)
+    """Wait until the gateway has read the configuration as it is now; before its first call it reads it with that."""
     deadline = time.monotonic() + 60
-    while gateway.app._watch.current.revisions != wanted:
+    while gateway.app._watch.running and gateway.app._watch.current.revisions != snapshot.revisions(
+        gateway.home
+    ):
         assert time.monotonic() < deadline, "the gateway did not read its configuration"
         time.sleep(0.02)
 
