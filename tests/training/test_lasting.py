@@ -49,6 +49,8 @@ SHORT: dict[str, Any] = {
     "checkpoint_steps": 3,
     "adapter": {"rank": 4, "dropout": 0.1},
 }
+LONG = {**SHORT, "epochs": 20, "checkpoint_steps": 9}
+"""Sixty steps: after the first checkpoint there is plenty left to be killed or paused in."""
 
 
 def curve(home: Home, run: TrainingRun) -> list[tuple[int, float]]:
@@ -103,27 +105,27 @@ def signal_trainer_of(run_id: str, number: int) -> None:
 
 def test_a_killed_run_ends_like_one_that_was_never_stopped(furnished: Home) -> None:
     actor = owner_of(furnished)
-    whole = service.execute(furnished, actor, recipe(**SHORT))
-    assert [step for step, _ in curve(furnished, whole)] == [2, 3, 4, 6, 8, 9, 10, 12]
+    whole = service.execute(furnished, actor, recipe(**LONG))
+    assert [step for step, _ in curve(furnished, whole)] == sorted({*range(2, 61, 2), 9, 27, 45})
     assert whole.weights_hash is not None
     assert len(whole.weights_hash) == 64
     assert whole.environment["packages"]["torch"].startswith("2.")
     assert {given["kind"] for given in whole.inputs} == {"dataset_version", "model_version"}
 
-    killer = AtCheckpoint(furnished, 6, lambda run_id: signal_trainer_of(run_id, signal.SIGKILL))
+    killer = AtCheckpoint(furnished, 9, lambda run_id: signal_trainer_of(run_id, signal.SIGKILL))
     killer.start()
     with pytest.raises(ChildFailed, match="SIGKILL"):
-        service.execute(furnished, actor, recipe(**SHORT), key="killed")
+        service.execute(furnished, actor, recipe(**LONG), key="killed")
     killer.join()
     assert killer.acted
-    killed = service.execute(furnished, actor, recipe(**SHORT), key="killed")
+    killed = service.execute(furnished, actor, recipe(**LONG), key="killed")
     assert curve(furnished, killed) == curve(furnished, whole)
     assert killed.weights_hash == whole.weights_hash
 
 
 def test_a_paused_run_ends_like_one_that_was_never_stopped(furnished: Home) -> None:
     actor = owner_of(furnished)
-    whole = service.execute(furnished, actor, recipe(**SHORT))
+    whole = service.execute(furnished, actor, recipe(**LONG))
 
     def pause(run_id: str) -> None:
         signal_trainer_of(run_id, signal.SIGSTOP)
@@ -133,9 +135,9 @@ def test_a_paused_run_ends_like_one_that_was_never_stopped(furnished: Home) -> N
             time.sleep(0.01)
         signal_trainer_of(run_id, signal.SIGCONT)
 
-    pauser = AtCheckpoint(furnished, 6, pause)
+    pauser = AtCheckpoint(furnished, 9, pause)
     pauser.start()
-    paused = service.execute(furnished, actor, recipe(**SHORT), key="paused")
+    paused = service.execute(furnished, actor, recipe(**LONG), key="paused")
     pauser.join()
     assert pauser.acted
     assert paused.state is RunState.PAUSED
@@ -144,7 +146,7 @@ def test_a_paused_run_ends_like_one_that_was_never_stopped(furnished: Home) -> N
         files = [file.path for file in service.list_artifacts(uow, actor, run_id=paused.id)]
     assert any(path.endswith("adapter_model.safetensors") for path in files)
     assert not any("optimizer" in path for path in files)
-    resumed = service.execute(furnished, actor, recipe(**SHORT), key="paused")
+    resumed = service.execute(furnished, actor, recipe(**LONG), key="paused")
     assert resumed.state is RunState.SUCCEEDED
     assert curve(furnished, resumed)[-1] == curve(furnished, whole)[-1]
     assert resumed.weights_hash == whole.weights_hash
