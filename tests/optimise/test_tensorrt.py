@@ -17,25 +17,32 @@ from penstock.registry.model import Kind
 from tests.optimise import recital
 
 NAMES = ("tensorrt_rtx", "onnxruntime_ep_nv_tensorrt_rtx")
-INSTALLED = all(importlib.util.find_spec(name) is not None for name in NAMES)
+LIBRARIES = (*NAMES, "onnxscript")
+INSTALLED = all(importlib.util.find_spec(name) is not None for name in LIBRARIES)
 PROVIDER = "NvTensorRTRTXExecutionProvider"
 EXPORTER = "penstock.optimise.exporters.tensorrt"
 RUNNER = "penstock.optimise.engines.tensorrt_local"
 
 
+def forget() -> None:
+    """Have the next test import our two modules anew, with whatever NVIDIA's packages then are."""
+    for name in (EXPORTER, RUNNER):
+        sys.modules.pop(name, None)
+        package, _, attribute = name.rpartition(".")
+        vars(sys.modules.get(package, ModuleType(package))).pop(attribute, None)
+
+
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """NVIDIA's two packages as far as importing goes; everything else is real."""
-    for name in NAMES:
+    """The extra's packages as far as importing goes; everything else is real."""
+    for name in LIBRARIES:
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     nvidia: Any = sys.modules[NAMES[1]]
     nvidia.get_ep_name = lambda: PROVIDER
     nvidia.get_library_path = lambda: str(tmp_path / "libnone.so")
-    for name in (EXPORTER, RUNNER):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    forget()
     yield
-    for name in (EXPORTER, RUNNER):
-        sys.modules.pop(name, None)
+    forget()
 
 
 def test_the_context_is_checked() -> None:

@@ -28,6 +28,7 @@ EXTRA_OF_MODULE = {
     "torchao": "torchao",
     "tensorrt_rtx": "tensorrt",
     "onnxruntime_ep_nv_tensorrt_rtx": "tensorrt",
+    "onnxscript": "tensorrt",
     "sacrebleu": "eval",
     "psycopg": "postgres",
     "openai": "demo",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxscript  # noqa: F401  # torch.onnx.export writes its graph with it
 import tensorrt_rtx
 import torch
 from onnx import TensorProto, helper
