@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import DBAPIError
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
 
 from penstock.core.blobs import Blobs
 from penstock.core.db import Database
