@@ -6,7 +6,7 @@ A mock provider in C and the load run on core 0, the measured servers on core 1.
 (`bare`), with traces, with everything on (`full`), plain nginx, a proxy in Python that does nothing else (`floor`) and,
 with --peers, other gateways take turns within one run, so that ratios hold whatever the machine does. Every call has a
 body of its own, so that the cache never answers. `background_ms` is what moving a call's trace into the database costs
-the background process, on core 0.
+the background process, on core 0. `python` tells how the interpreter was built (see interpreter.py).
 CPU is /proc/PID/task/*/schedstat, summed over threads. Needs `cc`, `nginx`, `taskset` and two cores.
 """
 
@@ -20,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from interpreter import described
 from servers import HERE, VARIANTS, Bench, cpu_ns, free_port, rss_kb
 
 BUDGET = {
@@ -145,7 +146,8 @@ def main() -> None:
                 found["slow_streams"] = slow_streams(bench, variants[-1], options.streams)
         finally:
             bench.stop()
-    print(json.dumps(found | {"budget": BUDGET, "load_average": os.getloadavg()[0]}, indent=2))
+    said = {"budget": BUDGET, "python": described(), "load_average": os.getloadavg()[0]}
+    print(json.dumps(found | said, indent=2))
 
 
 if __name__ == "__main__":

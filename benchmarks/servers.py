@@ -101,19 +101,24 @@ def serve(home: str, port: int, recording: bool) -> None:
     """Serve as a web process of `penstock up` does."""
     from penstock.app.server import Penstock
     from penstock.core.home import Home
-    from penstock.web.edge.server import EdgeServer
+    from penstock.web.edge.server import EdgeServer, spare_collector
     from penstock.web.edge.state import Edge
 
     class Nothing:
         def record(self, scope, span) -> None:
             """Forget the span."""
 
+    class Server(EdgeServer):
+        def ready(self) -> None:
+            """Do as a web worker does once it serves."""
+            spare_collector()
+
     with Home.open(home) as opened:
         app = Penstock(opened, intake=False)
         if not recording:
             app.gateway._telemetry._recorder = Nothing()
         listener = socket.create_server(("127.0.0.1", port), backlog=2048)
-        EdgeServer(app, Edge()).run([listener])
+        Server(app, Edge()).run([listener])
 
 
 def take_in(home: str) -> None:

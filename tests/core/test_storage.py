@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
 
 from penstock.core.blobs import Blobs
 from penstock.core.db import Database
@@ -100,3 +101,25 @@ def test_a_full_disk_is_one_clear_sentence(sqlite_home: Home) -> None:
         conn.exec_driver_sql("INSERT INTO filler VALUES (zeroblob(5000000))")
     with sqlite_home.read() as uow:
         assert uow.conn.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+
+
+def test_revisions_of_several_topics_come_in_the_order_asked_for(home: Home) -> None:
+    with home.begin() as uow:
+        uow.bump("glance.a")
+        uow.bump("glance.b")
+        uow.bump("glance.b")
+    with home.begin() as uow:
+        uow.bump("glance.a")
+        assert home.revision("glance.b") == 2, "what is not committed yet is not seen, and holds nobody up"
+    before = home.revisions("glance.b", "glance.never", "glance.a")
+    assert before == (2, 0, home.revision("glance.a")) and before[2] == 2
+    with Home.open(home.path) as other, other.begin() as uow:
+        uow.bump("glance.never")
+    assert home.revisions("glance.never") == (1,), "what another connection commits is seen at once"
+
+
+def test_a_glance_that_fails_is_told_as_any_query_is_and_gives_its_connection_back(sqlite_home: Home) -> None:
+    for _ in range(40):  # more than the pool has connections
+        with pytest.raises(DBAPIError, match="no such table"):
+            sqlite_home.db.glance("SELECT * FROM nowhere", ())
+    assert sqlite_home.db.glance("SELECT ?", (7,)) == [(7,)]

@@ -19,7 +19,7 @@ from penstock.core.errors import PenstockError
 from penstock.core.home import Home
 from penstock.core.settings import CoreSettings, ServerSettings
 from penstock.web.edge.acceptor import Board
-from penstock.web.edge.server import EdgeServer, edge_of
+from penstock.web.edge.server import EdgeServer, edge_of, spare_collector
 
 
 class Server(EdgeServer):
@@ -37,6 +37,7 @@ class Server(EdgeServer):
         """Greet, if this is the first start, and report."""
         if self._plan["greet"]:
             welcome(self._home, self._plan["url"])
+        spare_collector()
         os.write(self._plan["ready_fd"], b"1")
         os.close(self._plan["ready_fd"])
 

@@ -68,8 +68,11 @@ class Home:
 
     def revision(self, topic: str) -> int:
         """Return the revision counter of `topic`; it grows whenever a process bumps it."""
-        with self.db.read() as conn:
-            return revisions.current(conn, topic)
+        return revisions.current(self.db, (topic,))[0]
+
+    def revisions(self, *topics: str) -> tuple[int, ...]:
+        """Return the revision counters of several topics, read at one moment."""
+        return revisions.current(self.db, topics)
 
     def folder(self, *names: str) -> Path:
         """Return (and make) a private folder inside the home."""

@@ -1,8 +1,10 @@
 """Revision counters: a cheap way for every process to notice that shared configuration changed."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import BigInteger, Column, Connection, String, Table, select
 
-from penstock.core.db import metadata, upsert
+from penstock.core.db import Database, metadata, upsert
 
 revisions = Table(
     "core_revisions",
@@ -18,6 +20,14 @@ def bump(conn: Connection, topic: str) -> None:
     conn.execute(revisions.update().where(revisions.c.topic == topic).values(number=revisions.c.number + 1))
 
 
-def current(conn: Connection, topic: str) -> int:
-    """Return `topic`'s counter; 0 when it was never bumped."""
-    return conn.execute(select(revisions.c.number).where(revisions.c.topic == topic)).scalar() or 0
+def current(db: Database, topics: Sequence[str]) -> tuple[int, ...]:
+    """Return the counter of each topic, 0 when it was never bumped; all are as they were at one moment."""
+    if db.sqlite:
+        marks = ", ".join("?" * len(topics))
+        query = f"SELECT topic, number FROM core_revisions WHERE topic IN ({marks})"
+        found = dict(db.glance(query, topics))
+    else:
+        with db.read() as conn:
+            rows = conn.execute(select(revisions).where(revisions.c.topic.in_(topics)))
+            found = {row.topic: row.number for row in rows}
+    return tuple(found.get(topic, 0) for topic in topics)

@@ -87,7 +87,7 @@ _EMPTY = Table()
 
 def revisions(home: Home) -> tuple[int, ...]:
     """Return the counters that tell whether a snapshot is still good."""
-    return tuple(home.revision(topic) for topic in TOPICS)
+    return home.revisions(*TOPICS)
 
 
 def load(home: Home, health: HealthRegistry) -> Snapshot:

@@ -36,7 +36,7 @@ class Reconciler:
         self._runners: dict[Key, Runner] = {}
         self._waiting: dict[Key, tuple[Wanted, str]] = {}
         self._fleet = Fleet(home)
-        self._revision = (-1, -1)
+        self._revision: tuple[int, ...] = (-1, -1)
         self._looked = float("-inf")
         self._sampled: list[tuple[Runner, Sample]] = []
         self._recovered = False
@@ -137,7 +137,7 @@ class Reconciler:
         self._recovered = True
 
     def _should_look(self) -> bool:
-        revision = (self._home.revision(service.TOPIC), self._home.revision(waiting_callers.ASKED))
+        revision = self._home.revisions(service.TOPIC, waiting_callers.ASKED)
         due = clock.monotonic() - self._looked >= FULL_LOOK_SECONDS
         if revision == self._revision and not due:
             return False

@@ -27,6 +27,8 @@ _HEADER = struct.Struct("<II")
 _SUFFIX, _MARK = ".spool", ".read"
 SEGMENT_BYTES = 8 * 1024 * 1024
 _FRAME_BYTES = 1 << 30
+_KEPT_BYTES = 8 * 1024 * 1024
+"""A frame up to which its memory is kept for the next."""
 
 Entry = tuple[str, str, SpanRecord]
 _encoder = msgspec.msgpack.Encoder()
@@ -54,20 +56,30 @@ class SpoolWriter:
         self._segment = segment
         self._file = -1
         self._size = 0
+        self._frame = bytearray(_HEADER.size)
+        """Where frames are put together: memory that is there already costs nothing to get."""
 
     def write(self, entries: Iterable[tuple[Scope, SpanRecord]]) -> None:
         """Append one frame; raises SpoolFull, or StorageFull when the disk does not take it: all or nothing."""
-        data = _encoder.encode([(scope.tenant, scope.project, span) for scope, span in entries])
-        if waiting(self._folder) + len(data) > self._limit:
-            raise SpoolFull("Too many spans wait for the database.")
+        # The error of a write that fails holds on to its frame, which could not grow then: the next begins anew.
+        frame, self._frame = self._frame, bytearray(_HEADER.size)
+        _encoder.encode_into(
+            [(scope.tenant, scope.project, span) for scope, span in entries], frame, _HEADER.size
+        )
         try:
-            self._append(_HEADER.pack(len(data), zlib.crc32(data)) + data)
+            with memoryview(frame) as whole, whole[_HEADER.size :] as data:
+                if waiting(self._folder) + len(data) > self._limit:
+                    raise SpoolFull("Too many spans wait for the database.")
+                _HEADER.pack_into(frame, 0, len(data), zlib.crc32(data))
+                self._append(whole)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
                 raise StorageFull(f"The spool cannot be written: {error.strerror}.") from error
             raise
+        if len(frame) <= _KEPT_BYTES:
+            self._frame = frame
 
-    def _append(self, frame: bytes) -> None:
+    def _append(self, frame: memoryview) -> None:
         if self._file < 0 or self._size >= self._segment:
             self.close()
             self._open()

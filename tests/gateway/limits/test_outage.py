@@ -41,6 +41,10 @@ class Gone:
         self._check()
         return self._home.revision(topic)
 
+    def revisions(self, *topics: str) -> tuple[int, ...]:
+        self._check()
+        return self._home.revisions(*topics)
+
     def _check(self) -> None:
         if self.gone:
             raise Unavailable("The database cannot be reached.")

@@ -26,7 +26,7 @@ TOUCH_SECONDS = 10.0
 EVICT_SECONDS = 30.0
 PAGE = 2_000
 OVERLAP = 256
-"""Rows looked at again: on PostgreSQL a smaller id may be committed after a larger one."""
+"""Rows looked at again on PostgreSQL, where a smaller id may be committed after a larger one; SQLite has one writer."""
 QUEUE_BYTES = 16 * 1024 * 1024
 BATCH_ROWS = 200
 MAX_TOUCHED = 20_000
@@ -53,14 +53,15 @@ class Shared:
         self._memory = memory
         self._nearest = nearest
         self._limit = limit_bytes
+        self._overlap = 0 if home.db.sqlite else OVERLAP
         self.policies: dict[Scope, dict[str, CachePolicy]] = {}
         """Swapped whole when they change."""
         self._expires: dict[bytes, int] = {}
         """First 8 bytes of a digest → when the answer in the table expires (epoch ms)."""
-        self._seen: dict[int, bytes] = {}
+        self._seen: set[int] = set()
         """The last ids looked at, so that looking again at them does nothing twice."""
         self._last = 0
-        self._revisions: tuple[int, int] = (-1, -1)
+        self._revisions: tuple[int, ...] = (-1, -1)
         self._queue: deque[tuple[Row, int]] = deque()
         self._queued = 0
         self._touched: set[bytes] = set()
@@ -124,7 +125,7 @@ class Shared:
 
     def look(self) -> None:
         """See what other processes changed; raises what reading raises."""
-        revisions = (self._home.revision(TOPIC), self._home.revision(PURGE_TOPIC))
+        revisions = self._home.revisions(TOPIC, PURGE_TOPIC)
         if revisions != self._revisions:
             if revisions[1] != self._revisions[1] and self._revisions[1] >= 0:
                 self._forget()
@@ -135,12 +136,12 @@ class Shared:
             return  # nobody keeps anything: one cheap look a round is all this costs
         while True:
             with self._home.read() as uow:
-                rows = store.known_after(uow.conn, max(0, self._last - OVERLAP), PAGE + OVERLAP)
+                rows = store.known_after(uow.conn, max(0, self._last - self._overlap), PAGE + self._overlap)
             fresh = [row for row in rows if row.id not in self._seen]
             for row in fresh:
                 self._learn(row)
-            self._seen = {row.id: row.digest for row in rows[-2 * OVERLAP :]}
-            if len(rows) < PAGE + OVERLAP or not fresh:
+            self._seen = {row.id for row in rows[-2 * OVERLAP :]}
+            if len(rows) < PAGE + self._overlap or not fresh:
                 return
 
     def _learn(self, row: Known) -> None:
@@ -157,7 +158,7 @@ class Shared:
         self._memory.clear()
         self._nearest.clear()
         self._expires = {}
-        self._seen = {}
+        self._seen = set()
         self._last = 0
 
     def write(self) -> None:

@@ -58,7 +58,7 @@ class Lessor:
         self._number = 0
         self._known = False
         """Whether this process is in the ledger."""
-        self._revisions = (-1, -1)
+        self._revisions: tuple[int, ...] = (-1, -1)
         self._beat_at = self._tidy_at = self._looked_at = float("-inf")
         self._began: float | None = None
         self._failed = False
@@ -147,7 +147,7 @@ class Lessor:
     # -- configuration and recalls -------------------------------------------------------------------------
 
     def _look(self) -> None:
-        revisions = self._home.revision(TOPIC), self._home.revision(ledger.RECALLS)
+        revisions = self._home.revisions(TOPIC, ledger.RECALLS)
         if revisions[0] != self._revisions[0]:
             self._changed(load(self._home))
         if revisions[1] != self._revisions[1] and self._known:

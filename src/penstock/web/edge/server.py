@@ -1,6 +1,7 @@
 """One worker's server: uvicorn with our way of accepting, watching and draining connections."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -24,6 +25,19 @@ SECOND_SIGNAL_AFTER = 1.0
 """A signal that follows another sooner is the same wish (Ctrl-C reaches worker and supervisor both)."""
 LOOP_SECONDS = 0.1
 """Uvicorn's own pace of looking around."""
+
+
+COLLECT_AFTER = 20_000
+"""Objects that came and did not go, after which Python looks for cycles among them; its own 700 are a few calls."""
+
+
+def spare_collector() -> None:
+    """Keep the garbage collector away from what is loaded by now; for a process that does nothing but serve.
+
+    Configuration, keys and code stay until the end or are freed by their reference count, as is nearly all of a call.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 def edge_of(settings: ServerSettings) -> Edge:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
+    bindparam,
     delete,
     func,
     select,
@@ -81,6 +82,33 @@ class AccountRow(NamedTuple):
     held: int
 
 
+def _place(table: Table, third: str = "period") -> Any:
+    """Return the condition that finds the row of the parameters `_of` gives; statements with it are built once."""
+    return (
+        (table.c.rule == bindparam("at_rule"))
+        & (table.c.subject == bindparam("at_subject"))
+        & (table.c[third] == bindparam("at_period"))
+    )
+
+
+def _of(key: AccountKey) -> dict[str, Any]:
+    return {"at_rule": key.rule, "at_subject": key.subject, "at_period": key.period}
+
+
+_ACCOUNT = select(accounts).where(_place(accounts)).with_for_update()
+_WRITE_ACCOUNT = update(accounts).where(_place(accounts))
+_AMOUNT = select(leases.c.amount).where(leases.c.lessee == bindparam("at_lessee"), _place(leases))
+_LESSEE = select(lessees).where(lessees.c.id == bindparam("at_id")).with_for_update()
+_WRITE_LESSEE = update(lessees).where(lessees.c.id == bindparam("at_id"))
+_BUCKET = select(buckets.c.level, buckets.c.at).where(_place(buckets, "measure")).with_for_update()
+_WRITE_BUCKET = update(buckets).where(_place(buckets, "measure"))
+_ALIVE = (
+    select(func.count())
+    .select_from(lessees)
+    .where(lessees.c.seen_at >= bindparam("since"), lessees.c.dead.is_(False))
+)
+
+
 def _at(table: Table, key: AccountKey) -> Any:
     return (table.c.rule == key.rule) & (table.c.subject == key.subject) & (table.c.period == key.period)
 
@@ -91,13 +119,13 @@ def _lease(lessee: str, key: AccountKey) -> Any:
 
 def open_account(conn: Connection, key: AccountKey, lessee: str) -> AccountRow:
     """Lock an account and return it; it is made when it is not there."""
-    query = select(accounts).where(_at(accounts, key)).with_for_update()
-    row = conn.execute(query).first()
+    place = _of(key)
+    row = conn.execute(_ACCOUNT, place).first()
     if row is None:
         fresh = {**key._asdict(), "spent": 0, "leased": 0, "alerted": 0, "exhausted": False}
         upsert(conn, accounts, [fresh], keys=_KEYS)
-        row = conn.execute(query).one()
-    held = conn.execute(select(leases.c.amount).where(_lease(lessee, key))).scalar() or 0
+        row = conn.execute(_ACCOUNT, place).one()
+    held = conn.execute(_AMOUNT, {"at_lessee": lessee, **place}).scalar() or 0
     return AccountRow(row.spent, row.leased, row.alerted, row.exhausted, held)
 
 
@@ -108,7 +136,7 @@ def write_account(
     if after[:4] != before[:4]:
         values = {"spent": after.spent, "leased": after.leased}
         values |= {"alerted": after.alerted, "exhausted": after.exhausted}
-        conn.execute(update(accounts).where(_at(accounts, key)).values(**values))
+        conn.execute(_WRITE_ACCOUNT, {**_of(key), **values})
     if after.held == before.held:
         return
     if after.held == 0:
@@ -138,26 +166,24 @@ def open_lessee(conn: Connection, lessee: str, at: datetime) -> int:
 
     A process that was taken for dead takes back what was counted as spent for it.
     """
-    query = select(lessees).where(lessees.c.id == lessee).with_for_update()
-    row = conn.execute(query).first()
+    row = conn.execute(_LESSEE, {"at_id": lessee}).first()
     if row is None:
         upsert(conn, lessees, [{"id": lessee, "seen_at": at, "number": 0, "dead": False}], keys=["id"])
         return 0
     if row.dead:
         _move(conn, lessee, back=True)
-    conn.execute(update(lessees).where(lessees.c.id == lessee).values(seen_at=at, dead=False))
+    conn.execute(_WRITE_LESSEE, {"at_id": lessee, "seen_at": at, "dead": False})
     return int(row.number)
 
 
 def number_batch(conn: Connection, lessee: str, number: int) -> None:
     """Note (in no scope but every scope) that the batch `number` of this process is in the ledger."""
-    conn.execute(update(lessees).where(lessees.c.id == lessee).values(number=number))
+    conn.execute(_WRITE_LESSEE, {"at_id": lessee, "number": number})
 
 
 def count_lessees(conn: Connection, since: datetime) -> int:
     """Return how many processes (of every scope) were heard of since then."""
-    query = select(func.count()).select_from(lessees)
-    return conn.execute(query.where(lessees.c.seen_at >= since, lessees.c.dead.is_(False))).scalar() or 0
+    return conn.execute(_ALIVE, {"since": since}).scalar() or 0
 
 
 def silent_lessees(conn: Connection, since: datetime) -> list[str]:
@@ -217,21 +243,14 @@ def shared_seconds(conn: Connection) -> float:
 
 def open_bucket(conn: Connection, key: AccountKey, full: float, now: float) -> tuple[float, float]:
     """Lock a bucket (its measure stands in `key.period`) and return its level and when that was; full when new."""
-    place = (
-        (buckets.c.rule == key.rule) & (buckets.c.subject == key.subject) & (buckets.c.measure == key.period)
-    )
-    query = select(buckets.c.level, buckets.c.at).where(place).with_for_update()
-    row = conn.execute(query).first()
+    row = conn.execute(_BUCKET, _of(key)).first()
     if row is None:
         fresh = {"rule": key.rule, "subject": key.subject, "measure": key.period, "level": full, "at": now}
         upsert(conn, buckets, [fresh], keys=["rule", "subject", "measure"])
-        row = conn.execute(query).one()
+        row = conn.execute(_BUCKET, _of(key)).one()
     return row.level, row.at
 
 
 def write_bucket(conn: Connection, key: AccountKey, level: float, now: float) -> None:
     """Write a bucket's level."""
-    place = (
-        (buckets.c.rule == key.rule) & (buckets.c.subject == key.subject) & (buckets.c.measure == key.period)
-    )
-    conn.execute(update(buckets).where(place).values(level=level, at=now))
+    conn.execute(_WRITE_BUCKET, {**_of(key), "level": level, "at": now})
