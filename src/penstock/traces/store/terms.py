@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.model import SpanRecord
 from penstock.traces.store import read
+from penstock.traces.store.looking import Looked
 
 RARE = 4000
 """What matches fewer traces than this is looked up first; what matches more is met soon when walking through time."""
@@ -212,6 +212,10 @@ class Text(Term):
     """Whether there are too many to list; known after `pairs`."""
     given: bool = False
     """Whether what is asked about now are traces of spans that the index named for it."""
+    body: "Body | None" = None
+    """What the words must also be told by, in the same span."""
+    hits: frozenset[int] | None = None
+    """Row numbers of all spans that the index names, where `pairs` found few."""
     _name: str = ""
 
     def match(self, asking: Asking) -> str:
@@ -243,6 +247,7 @@ class Text(Term):
         if len(numbers) > cap:
             return None
         self.common = False  # as a condition; whether to start from it is another question
+        self.hits = frozenset(numbers)
         if len(numbers) > RARE_ROWS:
             return None
         if not numbers:
@@ -270,22 +275,35 @@ def _tsquery(options: Sequence[Sequence[tuple[str, bool]]]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Body(Term):
     """A condition that only the unpacked span tells; tried on the traces that meet everything else."""
 
-    check: Callable[[SpanRecord], bool]
+    check: Callable[[Looked], bool]
+    index: Text | None = None
+    """What names every span that meets it, and more."""
+    given: bool = False
+    """Whether what is asked about now are traces of spans that meet it."""
 
     def sql(self, asking: Asking, relaxed: bool | None) -> str:
         """Return the traces found by looking, or what stands in for them."""
+        if self.given:
+            return "1 = 1"
         if relaxed is not None:
             return "1 = 1" if relaxed else "1 = 0"
         listed = ", ".join(str(int(number)) for number in asking.found.get(id(self), ()))
         return f"t.id IN ({listed})" if listed else "1 = 0"
 
     def bodies(self) -> "Iterator[Body]":
-        """Yield itself."""
-        yield self
+        """Yield itself, unless it is known."""
+        if not self.given:
+            yield self
+
+
+def told_in_hits(words: Text, check: Callable[[Looked], bool]) -> "All":
+    """Return what the index narrows down to `words` and `check` tells of each span it names."""
+    words.body = Body(check, index=words)
+    return All((words, words.body))
 
 
 @dataclass(frozen=True, slots=True)
