@@ -163,7 +163,7 @@ def unpack_searched(data: bytes) -> SearchedBody:
 
 
 def unpack_conditions(data: bytes) -> ConditionsBody:
-    """Return what conditions read of the body made by `pack`; raises Invalid for a version this release does not know."""
+    """Return what conditions read of the body made by `pack`; raises Invalid for an unknown version."""
     return _conditions.decode(unpack_any(data))
 
 

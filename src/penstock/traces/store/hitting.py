@@ -40,7 +40,7 @@ def _told(asking: Asking, body: Body, named: str) -> Sequence[Hit]:
         "JOIN traces_bodies b ON b.id = y.id ORDER BY y.id DESC"
     )
     rows = asking.conn.execute(query, asking.values)
-    return [Hit(row.span, row.trace, body.check(looked(row))) for row in rows]
+    return [Hit(span, trace, body.check(looked(*said))) for span, trace, *said in rows]
 
 
 def since(asking: Asking, words: Text, trace: int, span: int) -> bool:
@@ -54,4 +54,4 @@ def since(asking: Asking, words: Text, trace: int, span: int) -> bool:
         f"AND s.id >= {int(span)} AND {number} = s.id AND {words.match(asking)}"
     )
     rows = asking.conn.execute(query, asking.values)
-    return any(body is None or body.check(looked(row)) for row in rows)
+    return any(body is None or body.check(looked(*row)) for row in rows)

@@ -1,9 +1,9 @@
 """Spans unpacked as far as conditions on their text, tags and attributes read them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from penstock.traces import body
@@ -32,8 +32,7 @@ class Said(Protocol):
         """What was answered, a JSON document."""
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(msgspec.Struct, gc=False):
     """A span as conditions see it."""
 
     name: str
@@ -46,12 +45,12 @@ class Looked:
     parameters: dict[str, Any]
 
 
-def looked(row: Any) -> Looked:
-    """Return the span of a row with name, error and data."""
-    held = body.unpack_conditions(row.data)
+def looked(name: str, error: str | None, data: bytes) -> Looked:
+    """Return the span with a row's name and error and its body's data."""
+    held = body.unpack_conditions(data)
     return Looked(
-        row.name,
-        row.error,
+        name,
+        error,
         held.input,
         held.output,
         held.tags,
@@ -78,5 +77,5 @@ def at(conn: Connection, numbers: Sequence[int]) -> Iterator[tuple[int, Looked]]
             "SELECT s.id, s.name, s.error, b.data FROM traces_spans s JOIN traces_bodies b ON b.id = s.id "
             f"WHERE s.id IN ({listed})"
         )
-        for row in conn.execute(query):
-            yield row.id, looked(row)
+        for number, name, error, data in conn.execute(query):
+            yield number, looked(name, error, data)

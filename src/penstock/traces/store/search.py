@@ -18,7 +18,7 @@ from penstock.traces.query.nodes import Node
 from penstock.traces.store import covers, hitting, looking, read
 from penstock.traces.store.deadline import Deadline
 from penstock.traces.store.lowering import lower
-from penstock.traces.store.terms import RARE, All, Asking, Body, Constant, Facets, Pair, Term, Text
+from penstock.traces.store.terms import RARE, All, Asking, Body, Column, Constant, Facets, Pair, Term, Text
 
 _CHUNK, _LARGEST_CHUNK = 128, 2000
 _LOOKED_INTO = 512
@@ -184,7 +184,7 @@ class Search:
 
     def _met_by_hits(self, words: Text, traces: Sequence[int]) -> dict[int, TraceSummary]:
         """Return those that meet the query, of traces with a span that meets `words`."""
-        told = [words] if words.body is None else [words, words.body]
+        told: list[Text | Body] = [words] if words.body is None else [words, words.body]
         for one in told:
             one.given = True
         met = self.meeting(traces)
@@ -219,16 +219,37 @@ class Search:
                 found.add(trace_of[number])
         return found
 
-    def grouped(self, since: int, step: int) -> Sequence[Any]:
+    def grouped(self, since: int, step: int) -> Sequence[tuple[int, int, int]]:
         """Return (stretch, traces, those with errors) of what is found without looking into bodies."""
         for one in self._texts():
             one.common = False  # all of them are needed: one look into the index, however many it lists
-        columns = (
-            f"(t.at_ms - {int(since)}) / {int(step)} AS at, count(*), "
-            "sum(CASE WHEN t.errors > 0 THEN 1 ELSE 0 END)"
+        part, facet, at = self._narrowest(), None, "t.at_ms"
+        source, where = "traces_traces t", ["t.scope_id = :scope"]
+        if isinstance(part, Facets):
+            facet, at, source = part, "f.at_ms", "traces_facets f CROSS JOIN traces_traces t"
+            where += [f"f.facet = {int(part.ids[0])}", "t.id = f.trace"]
+        elif part is not None and self.asking.sqlite:
+            at = "+t.at_ms"  # keeps SQLite's planner with the index of that part
+        where += [
+            one.condition if one is part and isinstance(one, Column) else one.sql(self.asking, relaxed=True)
+            for one in self._flat(self._parts())
+            if one is not facet
+        ]
+        query = (
+            f"SELECT ({at} - {int(since)}) / {int(step)} AS at, count(*), "
+            "sum(CASE WHEN t.errors > 0 THEN 1 ELSE 0 END) "
+            f"FROM {source} WHERE {' AND '.join(where)}{self.asking.window(at)} GROUP BY 1"
         )
-        query = f"{self._every(columns)} GROUP BY at"
-        return [tuple(map(int, row)) for row in self._conn.execute(text(query), self.asking.values)]
+        rows = self._conn.execute(text(query), self.asking.values)
+        return [(int(row[0]), int(row[1]), int(row[2])) for row in rows]
+
+    def _narrowest(self) -> Facets | Column | None:
+        """Return a part that an index leads to, if what it lists is few beside everything."""
+        facet = self._facet()
+        if facet is not None and facet.size(self.asking, _COUNTED) < _COUNTED:
+            return facet
+        listed = [part for part in self._flat(self._parts()) if isinstance(part, Column) and part.listed]
+        return next((part for part in listed if part.fewer(self.asking, _COUNTED)), None)
 
     def possible(self) -> list[int]:
         """Return the row numbers of all traces that meet everything but, perhaps, the bodies."""

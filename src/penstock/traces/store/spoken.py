@@ -37,6 +37,9 @@ class Spoken:
 
     def occurs(self, span: Said) -> bool:
         """Whether the words are in the span as they are asked for, in one of the fields if they are a phrase."""
+        raw = _folded(b'"'.join([_document(span, field) for field in self._fields]))
+        if raw is not None and not all(one.search(raw) for one in self._rough):
+            return False
         texts = [self._text(span, field) for field in self._fields if self._may(span, field)]
         if self.item.phrase:
             return any(self._each[0].search(text) for text in texts)
@@ -44,10 +47,7 @@ class Spoken:
 
     def _may(self, span: Said, field: Place) -> bool:
         """Whether the field is worth decoding: what stands in a text stands in its document too."""
-        document = span.input if field == "input" else span.output if field == "output" else None
-        if document is None:
-            return True
-        raw = _folded(document)
+        raw = _folded(_document(span, field))
         return raw is None or any(one.search(raw) for one in self._rough)
 
     def _text(self, span: Said, field: Place) -> str:
@@ -61,6 +61,13 @@ class Spoken:
                 if (found := self.shown.search(text)) is not None:
                     return _around(span.span_id, field, text, found.start(), all_)
         return None
+
+
+def _document(span: Said, field: Place) -> bytes:
+    """Return what a field's text is taken from."""
+    if field == "input" or field == "output":
+        return (span.input if field == "input" else span.output) or b""
+    return (span.name if field == "name" else span.error or "").encode("utf-8", "replace")
 
 
 def _folded(document: bytes) -> bytes | None:

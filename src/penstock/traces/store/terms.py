@@ -147,10 +147,16 @@ class Column(Term):
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index."""
-        source = f"FROM traces_traces t WHERE t.scope_id = :scope AND {self.condition}"
-        if not self.listed or not asking.fewer(f"SELECT 1 {source}", min(cap, RARE_ROWS)):
+        if not self.listed or not self.fewer(asking, min(cap, RARE_ROWS)):
             return None
-        return asking.pairs(f"SELECT t.at_ms, t.id {source}", cap)
+        return asking.pairs(f"SELECT t.at_ms, t.id {self._source()}", cap)
+
+    def fewer(self, asking: Asking, limit: int) -> bool:
+        """Whether at most `limit` traces meet it, at any time."""
+        return asking.fewer(f"SELECT 1 {self._source()}", limit)
+
+    def _source(self) -> str:
+        return f"FROM traces_traces t WHERE t.scope_id = :scope AND {self.condition}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +248,10 @@ class Text(Term):
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index, then the traces of the spans it names."""
         number = "x.rowid" if asking.sqlite else "x.id"
-        hits = f"SELECT {number} AS id FROM traces_text x WHERE {self.match(asking)} LIMIT {cap + 1}"
-        numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
-        if len(numbers) > cap:
+        hits = f"SELECT {number} AS id FROM traces_text x WHERE {self.match(asking)}"
+        if not asking.fewer(hits, cap):
             return None
+        numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
         self.common = False  # as a condition; whether to start from it is another question
         self.hits = frozenset(numbers)
         if len(numbers) > RARE_ROWS:
