@@ -6,7 +6,7 @@ dictionary of the attribute and message keys that today's instrumentors send; a 
 
 import threading
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import zstandard
@@ -72,6 +72,26 @@ class SearchedBody(
     output: bytes | None = None
     attributes: dict[str, Any] = {}
     parameters: dict[str, Any] = {}
+
+
+class Searched(Protocol):
+    """What the full-text index is told of a span's body."""
+
+    @property
+    def input(self) -> bytes | None:
+        """What was asked, a JSON document."""
+
+    @property
+    def output(self) -> bytes | None:
+        """What was answered, a JSON document."""
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The span's attributes."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of its call."""
 
 
 class ConditionsBody(

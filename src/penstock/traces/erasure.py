@@ -1,7 +1,7 @@
 """Erasing everything of a user, of a session, or of named traces, in small steps."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from penstock.core import clock
@@ -11,11 +11,13 @@ from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.traces import background, intake, naming
 from penstock.traces.store import erase, keeping, logs, read
-from penstock.traces.store.erase import Removed, Subject
+from penstock.traces.store.erase import Known, Removed, Subject
 
 STEP_SECONDS, PAUSE_SECONDS = 0.04, 0.02
 """How long a transaction that deletes may take, and how long it leaves the lock to others afterwards."""
 _LOOK = 500
+_TOGETHER = 20
+"""Traces of one step."""
 _ROUNDS = 3
 """How often a name's sums are looked for: what was rolled up since the look before is found by the next."""
 MAX_IDS = 10_000
@@ -69,6 +71,7 @@ def erase_traces(
     for name in names:
         _subject(home, actor, subject, name, done)
     lines = _forget_logs(home, actor, subject, names)
+    background.freshen(home)
     with home.begin() as uow:
         keeping.move(uow.conn, keeping.SCRUB, 1)
         uow.audit(actor, "traces.erased", what, traces=done.traces, spans=done.spans, logs=lines)
@@ -149,26 +152,31 @@ def remove(home: Home, actor: Actor, rows: Sequence[int], done: Removed) -> None
         background.roll_up(home)
         late: list[int] = []
         while left:
+            rest = clock.monotonic() + PAUSE_SECONDS  # a writer that waits for the lock gets it now
+            with home.read() as uow:
+                known = erase.known(uow.conn, actor.scope, left[:_TOGETHER])
+            threading.Event().wait(max(0.0, rest - clock.monotonic()))
             with home.begin() as uow:
-                _step(uow, actor, left, late, done)
-            threading.Event().wait(PAUSE_SECONDS)  # a writer that waits for the lock gets it now
+                _step(uow, actor, left, late, done, known)
         left = late
     with home.begin() as uow:
         erase.forget_names(uow.conn, actor.scope, done.facets)
     done.facets.clear()
 
 
-def _step(uow: UnitOfWork, actor: Actor, left: list[int], late: list[int], done: Removed) -> None:
+def _step(
+    uow: UnitOfWork, actor: Actor, left: list[int], late: list[int], done: Removed, known: Mapping[int, Known]
+) -> None:
     until = clock.monotonic() + STEP_SECONDS
-    while left and clock.monotonic() < until:
-        batch = left[:10]
-        fresh = erase.unrolled(uow.conn, actor.scope, batch)
-        late.extend(fresh)
-        gone = erase.remove_together(uow.conn, actor.scope, [row for row in batch if row not in fresh], done)
-        for row in batch:
-            if row not in fresh and row not in gone and not _gone(uow, actor, row, done, until):
-                return  # a large trace: the next transaction goes on with it
-            left.remove(row)
+    batch = left[:_TOGETHER]
+    fresh = erase.unrolled(uow.conn, actor.scope, batch)
+    late.extend(fresh)
+    small = [row for row in batch if row not in fresh]
+    gone = erase.remove_together(uow.conn, actor.scope, small, done, known)
+    for row in batch:
+        if row not in fresh and row not in gone and not _gone(uow, actor, row, done, until):
+            return  # a large trace: the next transaction goes on with it
+        left.remove(row)
 
 
 def _gone(uow: UnitOfWork, actor: Actor, row: int, done: Removed, until: float) -> bool:
