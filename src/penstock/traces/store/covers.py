@@ -29,7 +29,8 @@ def of(asking: Asking, parts: Iterable[Term]) -> Cover | None:
     None where nothing covers them, or where an entry of the side table that one of the parts asks for is smaller.
     """
     listed = list(parts)
-    found = [cover for part in listed if _branches(part) if (cover := _cover(asking, part)) is not None]
+    either = [part for part in listed if isinstance(part, Either)]
+    found = [cover for part in either if (cover := _cover(asking, part)) is not None]
     if not found:
         return None
     best = min(found, key=lambda cover: cover.size)
@@ -39,15 +40,10 @@ def of(asking: Asking, parts: Iterable[Term]) -> Cover | None:
     return best
 
 
-def _branches(part: Term) -> bool:
-    return isinstance(part, Either) or (isinstance(part, Facets) and len(part.ids) > 1)
-
-
 def _cover(asking: Asking, term: Term) -> Cover | None:
     if isinstance(term, Facets):
         size = term.size(asking, _COUNTED)
-        # What most traces have is met soon when walking through time.
-        return Cover(term.ids, size) if len(term.ids) == 1 or size < _COUNTED else None
+        return Cover(term.ids, size)
     if isinstance(term, All):
         covers = [cover for item in term.items if (cover := _cover(asking, item)) is not None]
         return min(covers, key=lambda cover: cover.size, default=None)

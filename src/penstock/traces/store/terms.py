@@ -62,8 +62,12 @@ class Asking:
 
     def fewer(self, statement: str, limit: int) -> bool:
         """Whether a statement, best one that an index alone answers, has at most `limit` rows."""
-        query = text(f"SELECT count(*) FROM ({statement} LIMIT {limit + 1}) AS found")
-        return int(self.conn.execute(query, self.values).scalar_one()) <= limit
+        return self.count(statement, limit + 1) <= limit
+
+    def count(self, statement: str, most: int) -> int:
+        """Return how many rows a statement has, `most` when more."""
+        query = text(f"SELECT count(*) FROM ({statement} LIMIT {most}) AS found")
+        return int(self.conn.execute(query, self.values).scalar_one())
 
 
 class Term:
@@ -119,19 +123,15 @@ class Facets(Term):
         )
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
-        """Read the index ranges."""
+        """Read the index ranges, if they are short."""
         window = asking.window("at_ms")
-        return asking.pairs(
-            f"SELECT at_ms, trace FROM traces_facets WHERE facet IN ({self._in()}){window}", cap
-        )
+        query = f"SELECT at_ms, trace FROM traces_facets WHERE facet IN ({self._in()}){window}"
+        return asking.pairs(query, cap) if asking.count(query, cap + 1) <= cap else None
 
     def size(self, asking: Asking, limit: int) -> int:
         """Return how many entries lie in the window, `limit` when more."""
-        query = (
-            f"SELECT count(*) FROM (SELECT 1 FROM traces_facets WHERE facet IN ({self._in()})"
-            f"{asking.window('at_ms')} LIMIT {limit}) AS found"
-        )
-        return int(asking.conn.execute(text(query), asking.values).scalar_one())
+        query = f"SELECT 1 FROM traces_facets WHERE facet IN ({self._in()}){asking.window('at_ms')}"
+        return asking.count(query, limit)
 
 
 @dataclass(frozen=True, slots=True)
