@@ -26,7 +26,7 @@ def catch_up(home: Home) -> None:
 
 
 def roll_up(home: Home) -> None:
-    """Bring the roll-ups up to date with everything committed before the call; `freshen` looks at people."""
+    """Bring the roll-ups up to date with everything committed before the call, but for what `freshen` does."""
     while _roll(home, 50, freshen=False):
         pass
 

@@ -61,7 +61,7 @@ def looked(name: str, error: str | None, data: bytes) -> Looked:
 
 
 def numbers_of(conn: Connection, traces: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (row number of a span, its trace) of traces that a caller found in its scope."""
+    """Return (row number of a span, its trace) of traces of every scope, which a caller found in its own."""
     listed = ", ".join(str(int(number)) for number in traces)
     if not listed:
         return []

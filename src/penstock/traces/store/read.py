@@ -131,7 +131,7 @@ def records(
 
 
 def packed_of(conn: Connection, traces: Sequence[int]) -> Iterator[Any]:
-    """Yield the rows of the spans of traces, which a caller found in its scope, for `unpacked`."""
+    """Yield rows for `unpacked`: the spans of traces of every scope, which a caller found in its own."""
     listed = ", ".join(str(int(number)) for number in traces)
     if not listed:
         return
