@@ -5,15 +5,18 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
+from penstock.core.db import is_sqlite
 from penstock.core.errors import Denied, Invalid, NotFound, Unavailable
 from penstock.core.home import Home, exclusive
-from penstock.core.scope import Actor, Role
-from penstock.traces import background, body, intake, keeper, service, spool
+from penstock.core.scope import Actor, Role, Scope
+from penstock.traces import background, body, intake, keeper, service, spool, words
 from penstock.traces.intake import Intake
 from penstock.traces.model import TraceFilters
 from penstock.traces.recorder import Recorder
+from penstock.traces.store import erase, read
+from penstock.traces.store.erase import Removed
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
 from penstock.traces.writer import write
@@ -229,3 +232,30 @@ def test_erasing_looks_rows_up_instead_of_walking_the_project(sqlite_home: Home)
 
 _WALK = re.compile(r"SEARCH .*\(scope_id=\?\)$")
 """A step that reads all a project has, of whatever table."""
+
+
+def test_what_is_redacted_while_it_is_erased_leaves_no_words(home: Home, actor: Actor) -> None:
+    span = call(user="ada", output=b'"walrus ada@example.org"')
+    service.ingest(home, actor.scope, [span])
+    background.catch_up(home)
+    with home.read() as uow:
+        rows = erase.of_subject(uow.conn, actor.scope, "user", "ada", limit=10)
+        before = erase.known(uow.conn, actor.scope, rows)
+        assert erase.known(uow.conn, actor.scope, rows, before) == before
+        assert _indexed(uow.conn, actor.scope, "example") == 1
+    masking = {"detectors": {"pii": {"kinds": ["email"]}}}
+    assert service.redact_traces(home, actor, masking=masking, trace_ids=[span.trace_id]).spans == 1
+    with home.begin() as uow:
+        assert erase.remove_together(uow.conn, actor.scope, rows, Removed(), before) == set(rows)
+        for word in ("walrus", "example", "email"):
+            assert _indexed(uow.conn, actor.scope, word) == 0, word
+
+
+def _indexed(conn: Connection, scope: Scope, word: str) -> int:
+    """Return how many spans the index itself knows with a word."""
+    marked = words.marked(word, read.scope_id(conn, scope))
+    if is_sqlite(conn):
+        query = "SELECT count(*) FROM traces_text WHERE traces_text MATCH ?"
+    else:
+        query = "SELECT count(*) FROM traces_text WHERE words @@ to_tsquery('simple', %s)"
+    return int(conn.exec_driver_sql(query, (marked,)).scalar_one())

@@ -3,10 +3,10 @@
 from penstock.core import clock, log
 from penstock.core.home import Home
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import bill, logs, metrics, rollup
+from penstock.traces.store import bill, logs, metrics, people, rollup
 
 logger = log.get("traces.background")
-_ROLL_BATCH, _INDEX_BATCH, _LOG_BATCH = 2000, 1000, 5000
+_ROLL_BATCH, _INDEX_BATCH, _LOG_BATCH, _FRESH_BATCH = 2000, 1000, 5000, 500
 _DAY_NS = 86_400 * 10**9
 _STREAM_DAYS, _SIGNALS_EVERY_SECONDS = 30, 60
 
@@ -26,19 +26,27 @@ def catch_up(home: Home) -> None:
 
 
 def roll_up(home: Home) -> None:
-    """Bring the roll-ups up to date with everything committed before the call."""
-    while _roll(home, 50):
+    """Bring the roll-ups up to date with everything committed before the call, but for what `freshen` does."""
+    while _roll(home, 50, freshen=False):
         pass
 
 
-def _roll(home: Home, batches: int) -> int:
+def freshen(home: Home) -> None:
+    """Look again at users and sessions of every scope that lost a trace, until nobody waits for it."""
+    waited = _FRESH_BATCH
+    while waited == _FRESH_BATCH:
+        with home.begin() as uow:
+            waited = people.freshen(uow.conn, limit=_FRESH_BATCH)
+
+
+def _roll(home: Home, batches: int, *, freshen: bool = True) -> int:
     # Finding the mark needs a lock on PostgreSQL only; SQLite's writers need not wait for it.
     with home.read() if home.db.sqlite else home.begin() as uow:
         up_to = rollup.safe_mark(uow.conn)
     settled = _settle(home, up_to, batches)
     with home.read() as uow:
         up_to = min(up_to, rollup.mark(uow.conn, bill.SETTLED))
-    return settled + _rolled(home, up_to, batches)
+    return settled + _rolled(home, up_to, batches, freshen=freshen)
 
 
 def _settle(home: Home, up_to: int, batches: int) -> int:
@@ -51,13 +59,13 @@ def _settle(home: Home, up_to: int, batches: int) -> int:
     return batches
 
 
-def _rolled(home: Home, up_to: int, batches: int) -> int:
+def _rolled(home: Home, up_to: int, batches: int, *, freshen: bool) -> int:
     for done in range(batches):
         with home.read() as uow:
-            if not rollup.behind(uow.conn, up_to):
+            if not rollup.behind(uow.conn, up_to, freshen=freshen):
                 return done
         with home.begin() as uow:
-            rollup.roll(uow.conn, up_to=up_to, limit=_ROLL_BATCH)
+            rollup.roll(uow.conn, up_to=up_to, limit=_ROLL_BATCH, freshen=freshen)
     return batches
 
 

@@ -6,7 +6,7 @@ dictionary of the attribute and message keys that today's instrumentors send; a 
 
 import threading
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import zstandard
@@ -74,12 +74,48 @@ class SearchedBody(
     parameters: dict[str, Any] = {}
 
 
+class Searched(Protocol):
+    """What the full-text index is told of a span's body."""
+
+    @property
+    def input(self) -> bytes | None:
+        """What was asked, a JSON document."""
+
+    @property
+    def output(self) -> bytes | None:
+        """What was answered, a JSON document."""
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The span's attributes."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of its call."""
+
+
+class ConditionsBody(
+    msgspec.Struct,
+    frozen=True,
+    rename={"input": "i", "output": "o", "attributes": "a", "parameters": "p", "tags": "t", "metadata": "m"},
+):
+    """What conditions of queries read of a body."""
+
+    input: bytes | None = None
+    output: bytes | None = None
+    attributes: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}
+
+
 BODY_FIELDS = SpanBody.__struct_fields__
 """What `SpanRecord` and `SpanBody` share."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SpanBody)
 _searched = msgspec.msgpack.Decoder(SearchedBody)
+_conditions = msgspec.msgpack.Decoder(ConditionsBody)
 
 
 def storable(value: Any) -> Any:
@@ -144,6 +180,11 @@ def unpack(data: bytes) -> SpanBody:
 def unpack_searched(data: bytes) -> SearchedBody:
     """Return what is searched of the body made by `pack`; raises Invalid for a version this release does not know."""
     return _searched.decode(unpack_any(data))
+
+
+def unpack_conditions(data: bytes) -> ConditionsBody:
+    """Return what conditions read of the body made by `pack`; raises Invalid for an unknown version."""
+    return _conditions.decode(unpack_any(data))
 
 
 def unpack_any(data: bytes) -> bytes:

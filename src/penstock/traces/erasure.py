@@ -1,7 +1,7 @@
 """Erasing everything of a user, of a session, or of named traces, in small steps."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from penstock.core import clock
@@ -11,11 +11,13 @@ from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.traces import background, intake, naming
 from penstock.traces.store import erase, keeping, logs, read
-from penstock.traces.store.erase import Removed, Subject
+from penstock.traces.store.erase import Known, Removed, Subject
 
-STEP_SECONDS, PAUSE_SECONDS = 0.04, 0.02
-"""How long a transaction that deletes may take, and how long it leaves the lock to others afterwards."""
+STEP_SECONDS, PAUSE_SECONDS = 0.1, 0.02
+"""How long a transaction that deletes may take, and how long it leaves the lock to others afterwards at least."""
 _LOOK = 500
+_FIRST, _FEWEST, _MOST = 20, 5, 100
+"""Traces of the first step, and of any: a fast machine takes more of them at once."""
 _ROUNDS = 3
 """How often a name's sums are looked for: what was rolled up since the look before is found by the next."""
 MAX_IDS = 10_000
@@ -69,6 +71,7 @@ def erase_traces(
     for name in names:
         _subject(home, actor, subject, name, done)
     lines = _forget_logs(home, actor, subject, names)
+    background.freshen(home)
     with home.begin() as uow:
         keeping.move(uow.conn, keeping.SCRUB, 1)
         uow.audit(actor, "traces.erased", what, traces=done.traces, spans=done.spans, logs=lines)
@@ -142,33 +145,49 @@ def _subject(home: Home, actor: Actor, subject: Subject, name: str, done: Remove
 
 
 def remove(home: Home, actor: Actor, rows: Sequence[int], done: Removed) -> None:
-    """Delete the traces with these row numbers, keeping the sums, in transactions of about 40 ms; adds to `done`."""
-    left = list(rows)
+    """Delete the traces with these row numbers, keeping the sums, in transactions of about 0.1 s; adds to `done`."""
+    left, together = list(rows), _FIRST
     while left:
         # What a trace holds has to be in the roll-ups before it goes: the project's sums keep it.
         background.roll_up(home)
         late: list[int] = []
         while left:
+            rest = clock.monotonic() + PAUSE_SECONDS  # a writer that waits for the lock gets it now
+            batch = left[:together]
+            with home.read() as uow:
+                known = erase.known(uow.conn, actor.scope, batch)
+            threading.Event().wait(max(0.0, rest - clock.monotonic()))
             with home.begin() as uow:
-                _step(uow, actor, left, late, done)
-            threading.Event().wait(PAUSE_SECONDS)  # a writer that waits for the lock gets it now
+                began = clock.monotonic()
+                gone = _step(uow, actor, batch, late, done, known)
+                took = max(clock.monotonic() - began, 1e-3)
+            del left[:gone]
+            together = min(_MOST, 2 * together, max(_FEWEST, int(len(batch) * STEP_SECONDS / took)))
         left = late
     with home.begin() as uow:
         erase.forget_names(uow.conn, actor.scope, done.facets)
     done.facets.clear()
 
 
-def _step(uow: UnitOfWork, actor: Actor, left: list[int], late: list[int], done: Removed) -> None:
+def _step(
+    uow: UnitOfWork,
+    actor: Actor,
+    batch: Sequence[int],
+    late: list[int],
+    done: Removed,
+    known: Mapping[int, Known],
+) -> int:
+    """Delete traces; returns how many of `batch`, from its beginning, need no other step."""
     until = clock.monotonic() + STEP_SECONDS
-    while left and clock.monotonic() < until:
-        batch = left[:10]
-        fresh = erase.unrolled(uow.conn, actor.scope, batch)
-        late.extend(fresh)
-        gone = erase.remove_together(uow.conn, actor.scope, [row for row in batch if row not in fresh], done)
-        for row in batch:
-            if row not in fresh and row not in gone and not _gone(uow, actor, row, done, until):
-                return  # a large trace: the next transaction goes on with it
-            left.remove(row)
+    fresh = erase.unrolled(uow.conn, actor.scope, batch)
+    small = [row for row in batch if row not in fresh]
+    gone = erase.remove_together(uow.conn, actor.scope, small, done, known)
+    for place, row in enumerate(batch):
+        if row in fresh:
+            late.append(row)
+        elif row not in gone and not _gone(uow, actor, row, done, until):
+            return place  # a large trace: the next transaction goes on with it
+    return len(batch)
 
 
 def _gone(uow: UnitOfWork, actor: Actor, row: int, done: Removed, until: float) -> bool:

@@ -13,10 +13,10 @@ from penstock.traces.store import read
 from penstock.traces.store.deadline import Deadline
 from penstock.traces.store.labels import pattern_sql
 from penstock.traces.store.search import Search
-from penstock.traces.store.terms import RARE, Asking, Constant
+from penstock.traces.store.terms import RARE, Asking, Constant, Facets
 
 COUNTED = 1000
-_NAMES, _CHUNK = 200, 1000
+_NAMES, _CHUNK, _SIZED = 200, 1000, 100_000
 
 
 def window(search: Search) -> tuple[int, int]:
@@ -59,6 +59,8 @@ def _counts(search: Search, since: int, step: int) -> Iterable[tuple[int, int, i
     asking, term = search.asking, search.term
     if isinstance(term, Constant):
         return _plain(asking, since, step) if term.met else ()
+    if isinstance(term, Facets) and len(term.ids) == 1:
+        return _of_facet(asking, term, since, step)
     rare = term.pairs(asking, RARE)
     if rare is None and not any(True for _ in term.bodies()):
         return [(at, count, failed) for at, count, failed in search.grouped(since, step)]
@@ -74,22 +76,54 @@ def _tried(search: Search, numbers: Sequence[int], since: int, step: int) -> Ite
 
 def _plain(asking: Asking, since: int, step: int) -> Iterable[tuple[int, int, int]]:
     """Count all traces: index ranges, no row read, nothing sorted."""
+    for at, count in _ranges(asking, "traces_traces x WHERE x.scope_id = :scope", since, step):
+        yield at, count, 0
+    failed = _failed(asking)
+    if failed is not None:
+        for at, count in _ranges(asking, f"traces_facets x WHERE x.facet = {failed}", since, step):
+            yield at, 0, count
+
+
+def _of_facet(asking: Asking, facet: Facets, since: int, step: int) -> Iterable[tuple[int, int, int]]:
+    """Count the traces of an entry of the side table, in that table alone."""
+    number, failed = int(facet.ids[0]), _failed(asking)
+    same = number == failed
+    for at, count in _ranges(asking, f"traces_facets x WHERE x.facet = {number}", since, step):
+        yield at, count, count if same else 0
+    if failed is None or same:
+        return
+    # Each entry of the smaller one is looked up in the other.
+    first, second = sorted((number, failed), key=lambda one: Facets((one,)).size(asking, _SIZED))
+    query = (
+        f"SELECT (x.at_ms - {int(since)}) / {int(step)} AS at, count(*) FROM traces_facets x "
+        f"WHERE x.facet = {first}{asking.window('x.at_ms')} AND EXISTS "
+        f"(SELECT 1 FROM traces_facets g WHERE g.facet = {second} AND g.at_ms = x.at_ms AND g.trace = x.trace) "
+        "GROUP BY 1"
+    )
+    for at, count in asking.conn.execute(text(query), asking.values):
+        yield int(at), 0, int(count)
+
+
+def _failed(asking: Asking) -> int | None:
+    """Return the entry of the side table that traces with errors have."""
+    query = "SELECT id FROM traces_facet_names WHERE scope_id = :scope AND key = 'status' AND value = 'error'"
+    found = asking.conn.execute(text(query), asking.values).scalar()
+    return None if found is None else int(found)
+
+
+def _ranges(asking: Asking, source: str, since: int, step: int) -> Iterable[tuple[int, int]]:
+    """Yield (stretch, how many) of an index range in the order of time, where there are some."""
     assert asking.until is not None  # histogram sets it
     last = (asking.until - since - 1) // step
-    failed = (
-        "traces_facets x WHERE x.facet = (SELECT id FROM traces_facet_names WHERE scope_id = :scope "
-        "AND key = 'status' AND value = 'error')"
+    query = text(
+        "WITH RECURSIVE b(n) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT n + 1 FROM b WHERE n < :last) "
+        f"SELECT n, (SELECT count(*) FROM {source} AND x.at_ms >= :since + n * :step "
+        "AND x.at_ms < :since + (n + 1) * :step AND x.at_ms < :until) AS found FROM b"
     )
-    for source, places in (("traces_traces x WHERE x.scope_id = :scope", (1, 0)), (failed, (0, 1))):
-        query = text(
-            "WITH RECURSIVE b(n) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT n + 1 FROM b WHERE n < :last) "
-            f"SELECT n, (SELECT count(*) FROM {source} AND x.at_ms >= :since + n * :step "
-            "AND x.at_ms < :since + (n + 1) * :step AND x.at_ms < :until) AS found FROM b"
-        )
-        values = {"last": last, "since": since, "step": step, "until": asking.until}
-        for at, count in asking.conn.execute(query, asking.values | values):
-            if count:
-                yield at, count * places[0], count * places[1]
+    values = {"last": last, "since": since, "step": step, "until": asking.until}
+    for at, count in asking.conn.execute(query, asking.values | values):
+        if count:
+            yield at, count
 
 
 def values(

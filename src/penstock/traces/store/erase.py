@@ -1,8 +1,8 @@
 """Removing traces: one by one, by age and number, and everything of one person or session."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
 
@@ -167,10 +167,47 @@ def remove_some(conn: Connection, scope: Scope, row: int, done: Removed, *, keep
     return True
 
 
-def remove_together(conn: Connection, scope: Scope, rows: Sequence[int], done: Removed) -> set[int]:
+class Known(NamedTuple):
+    """What removing a span has to know of it, with the row it was learnt from."""
+
+    row: tuple[Any, ...]
+    trace: int
+    facets: tuple[tuple[str, str], ...]
+    said: rollup.Said
+
+
+def known(
+    conn: Connection, scope: Scope, rows: Sequence[int], before: Mapping[int, Known] | None = None
+) -> dict[int, Known]:
+    """Return what is known of the spans of those traces, with these row numbers, that have few; by row number.
+
+    What is the same as `before` is not unpacked again: ask first without a lock, then with it.
+    """
+    scope_id, earlier = read.scope_id(conn, scope), before or {}
+    found: dict[int, Known] = {}
+    for row in read.packed_of(conn, _small(conn, scope_id, rows)):
+        same = earlier.get(row.id)
+        if same is None or same.row != tuple(row):
+            span = read.unpacked(row)
+            said = rollup.said_by(row.id, scope_id, span.name, span.error, span)
+            same = Known(tuple(row), row.trace, facets_of(span), said)
+        found[row.id] = same
+    return found
+
+
+def _small(conn: Connection, scope_id: int, rows: Sequence[int]) -> list[int]:
+    query = text(
+        "SELECT id FROM traces_traces WHERE +scope_id = :scope AND id IN :rows AND spans <= :most"
+    ).bindparams(bindparam("rows", expanding=True))
+    return [row.id for row in conn.execute(query, {"scope": scope_id, "rows": list(rows), "most": _FEW})]
+
+
+def remove_together(
+    conn: Connection, scope: Scope, rows: Sequence[int], done: Removed, before: Mapping[int, Known]
+) -> set[int]:
     """Delete those of the traces with these row numbers that have few spans, keeping the sums; returns which.
 
-    At once they cost a fraction of what one after the other does.
+    At once they cost a fraction of what one after the other does. `before` is what `known` said of them.
     """
     query = text(
         "SELECT id, scope_id, trace_id, at_ms FROM traces_traces "
@@ -180,26 +217,25 @@ def remove_together(conn: Connection, scope: Scope, rows: Sequence[int], done: R
     heads = {head.id: head for head in conn.execute(query, values)}
     if not heads:
         return set()
+    spans = known(conn, scope, list(heads), before)
     pairs: dict[int, set[tuple[str, str]]] = {row: set() for row in heads}
-    for row, record in read.records_of(conn, list(heads)):
-        pairs[row].update(facets_of(record))
+    for span in spans.values():
+        pairs[span.trace].update(span.facets)
     facets = facet_numbers(conn, scope, set().union(*pairs.values()))
     mark = placeholder(conn)
     found = [(facets[pair], heads[row].at_ms, row) for row in heads for pair in pairs[row] if pair in facets]
     if found:
         where = f"facet = {mark} AND at_ms = {mark} AND trace = {mark}"
-        conn.exec_driver_sql(f"DELETE FROM traces_facets WHERE {where}", found)
+        conn.exec_driver_sql(f"DELETE FROM traces_facets WHERE {where}", sorted(found))
+    forget(conn, sorted(spans), [span.said for span in spans.values()])
     listed = ", ".join(str(int(row)) for row in heads)
-    spans = conn.execute(text(f"SELECT id FROM traces_spans WHERE trace IN ({listed}) ORDER BY id"))
-    numbers = [span.id for span in spans]
-    forget(conn, numbers)
     conn.execute(text(f"DELETE FROM traces_traces WHERE id IN ({listed})"))
     keys = [(head.scope_id, bytes(head.trace_id)) for head in heads.values()]
     for table in ("traces_logs", "traces_scores"):
         conn.exec_driver_sql(f"DELETE FROM {table} WHERE scope_id = {mark} AND trace_id = {mark}", keys)
     keeping.waited(conn, scope, list(heads))
     done.traces += len(heads)
-    done.spans += len(numbers)
+    done.spans += len(spans)
     done.facets.update(facets.values())
     return set(heads)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from penstock.traces import words
-from penstock.traces.model import KINDS, SpanRecord
+from penstock.traces.model import KINDS
 from penstock.traces.query.nodes import Label, Pattern
+from penstock.traces.store.looking import Looked
 from penstock.traces.store.prepare import clean_label
 from penstock.traces.store.terms import (
     All,
@@ -22,6 +23,7 @@ from penstock.traces.store.terms import (
     Span,
     Term,
     Text,
+    told_in_hits,
 )
 
 _FEW_NAMES = 100
@@ -109,7 +111,7 @@ def _of_spans(asking: Asking, key: str, patterns: tuple[Pattern, ...]) -> Term:
         return Body(lambda span: any(pattern.matches(tag) for tag in span.tags for pattern in patterns))
     name = key.removeprefix("metadata.")
 
-    def told(span: SpanRecord) -> bool:
+    def told(span: Looked) -> bool:
         value = span.metadata.get(name)
         return value is not None and any(pattern.matches(value) for pattern in patterns)
 
@@ -158,7 +160,7 @@ def _metadata(asking: Asking, label: Label) -> Term:
 def _attribute(asking: Asking, label: Label) -> Term:
     key, exact = label.key, label.pattern.exact
 
-    def told(span: SpanRecord) -> bool:
+    def told(span: Looked) -> bool:
         pairs = words.attribute_pairs(words.searched(span.attributes, span.parameters))
         return any(name == key and label.pattern.matches(value) for name, value in pairs)
 
@@ -169,7 +171,7 @@ def _attribute(asking: Asking, label: Label) -> Term:
     named = Text((((words.of_attribute_key(key, asking.scope_id), False),),))
     if label.pattern.anything:
         return named
-    return All((named, Body(told)))
+    return told_in_hits(named, told)
 
 
 def _feedback(asking: Asking, label: Label) -> Term:

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from penstock.core import clock
 from penstock.traces import words
-from penstock.traces.model import SpanRecord
 from penstock.traces.query.nodes import And, Label, Node, Not, Number, Or, Time, Words
 from penstock.traces.store.labels import of_label
+from penstock.traces.store.looking import Looked
 from penstock.traces.store.spoken import Spoken
 from penstock.traces.store.terms import (
     All,
@@ -22,6 +22,7 @@ from penstock.traces.store.terms import (
     Span,
     Term,
     Text,
+    told_in_hits,
 )
 
 _NUMBERS = {
@@ -152,7 +153,7 @@ def _words(asking: Asking, said: Sequence[Words]) -> Term:
         wanted.append((words.marked(found[-1], asking.scope_id), item.prefix))
     spoken = [Spoken(item) for item in said]
 
-    def told(span: SpanRecord) -> bool:
+    def told(span: Looked) -> bool:
         return all(one.occurs(span) for one in spoken)
 
     if asking.fresh:
@@ -160,7 +161,7 @@ def _words(asking: Asking, said: Sequence[Words]) -> Term:
     indexed = Text((tuple(dict.fromkeys(wanted[: words.QUERY_WORDS])),))
     if all(_told_by_index(item) for item in said):
         return indexed
-    return All((indexed, Body(told)))
+    return told_in_hits(indexed, told)
 
 
 def _told_by_index(item: Words) -> bool:

@@ -21,7 +21,7 @@ USER, SESSION = 0, 1
 _NAMES = {USER: "user", SESSION: "session"}
 _TOTALS = ("traces", "calls", "errors", "input_tokens", "output_tokens", "cached_tokens", "cost_nano")
 _COLUMNS = ("scope_id", "kind", "name", "user", *_TOTALS, "first_ms", "last_ms", "stale")
-_CHUNK = 500
+_CHUNK, _ASKED = 500, 100
 
 Key = tuple[int, int, str]
 """(scope number, USER or SESSION, name)."""
@@ -229,44 +229,52 @@ def stale(conn: Connection) -> bool:
     return conn.execute(text("SELECT 1 FROM traces_people WHERE stale = 1 LIMIT 1")).first() is not None
 
 
-def freshen(conn: Connection, *, limit: int) -> None:
-    """Find first, last and user anew for up to `limit` of every scope that lost a trace; remove who has none left."""
+def freshen(conn: Connection, *, limit: int) -> int:
+    """Find first, last and user anew for up to `limit` of every scope that lost a trace; remove who has none left.
+
+    Returns how many waited for it, at most `limit`.
+    """
     query = text("SELECT scope_id, kind, name, traces FROM traces_people WHERE stale = 1 LIMIT :limit")
-    for row in conn.execute(query, {"limit": limit}).all():
-        key = {"scope": row.scope_id, "kind": row.kind, "name": row.name}
-        where = "scope_id = :scope AND kind = :kind AND name = :name"
-        if row.traces <= 0:
-            conn.execute(text(f"DELETE FROM traces_people WHERE {where}"), key)
-            continue
-        facts = {"key": _NAMES[row.kind], **key}
-        span = conn.execute(
-            text(
-                "SELECT min(f.at_ms) AS first_ms, max(f.at_ms) AS last_ms FROM traces_facets f WHERE f.facet = "
-                "(SELECT id FROM traces_facet_names n WHERE n.scope_id = :scope AND n.key = :key AND n.value = :name)"
-            ),
-            {name: facts[name] for name in ("scope", "key", "name")},
-        ).one()
-        found = {"first": span.first_ms, "last": span.last_ms, "user": _user_of(conn, facts)}
-        conn.execute(
-            text(
-                'UPDATE traces_people SET stale = 0, "user" = :user, first_ms = coalesce(:first, first_ms), '
-                f"last_ms = coalesce(:last, last_ms) WHERE {where}"
-            ),
-            key | found,
+    rows = conn.execute(query, {"limit": limit}).all()
+    mark = placeholder(conn)
+    where = f"scope_id = {mark} AND kind = {mark} AND name = {mark}"
+    gone = [(row.scope_id, row.kind, row.name) for row in rows if row.traces <= 0]
+    left = [(row.scope_id, row.kind, row.name) for row in rows if row.traces > 0]
+    if gone:
+        conn.exec_driver_sql(f"DELETE FROM traces_people WHERE {where}", gone)
+    for start in range(0, len(left), _ASKED):
+        some = left[start : start + _ASKED]
+        facts = _facts(conn, some)
+        conn.exec_driver_sql(
+            f'UPDATE traces_people SET stale = 0, "user" = {mark}, first_ms = coalesce({mark}, first_ms), '
+            f"last_ms = coalesce({mark}, last_ms) WHERE {where}",
+            [(*facts.get(key, (None, None, None)), *key) for key in some],
         )
+    return len(rows)
 
 
-def _user_of(conn: Connection, key: Mapping[str, Any]) -> str | None:
-    """Return who the first trace of a session names."""
-    if key["kind"] != SESSION:
-        return None
-    query = text(
-        'SELECT t."user" FROM traces_facet_names n JOIN traces_facets f ON f.facet = n.id '
-        "JOIN traces_traces t ON t.id = f.trace "
-        "WHERE n.scope_id = :scope AND n.key = 'session' AND n.value = :name "
-        'AND t."user" IS NOT NULL ORDER BY f.at_ms, f.trace LIMIT 1'
+def _facts(conn: Connection, keys: Sequence[Key]) -> dict[Key, tuple[str | None, int, int]]:
+    """Return (who the first trace of a session names, first, last) of those that have traces.
+
+    Asked for together, SQLite would read all entries for the first and the last.
+    """
+    mark = placeholder(conn)
+    listed = ", ".join([f"({mark}, {mark}, {mark}, {mark})"] * len(keys))
+    query = (
+        f"WITH wanted (scope_id, kind, name, key) AS (VALUES {listed}) SELECT w.scope_id, w.kind, w.name, "
+        "(SELECT min(f.at_ms) FROM traces_facets f WHERE f.facet = n.id) AS first_ms, "
+        "(SELECT max(f.at_ms) FROM traces_facets f WHERE f.facet = n.id) AS last_ms, "
+        f"CASE WHEN w.kind = {SESSION} THEN ("
+        'SELECT t."user" FROM traces_facets f JOIN traces_traces t ON t.id = f.trace WHERE f.facet = n.id '
+        'AND t."user" IS NOT NULL ORDER BY f.at_ms, f.trace LIMIT 1) END AS who '
+        "FROM wanted w CROSS JOIN traces_facet_names n "
+        "WHERE n.scope_id = w.scope_id AND n.key = w.key AND n.value = w.name"
     )
-    return conn.execute(query, {"scope": key["scope"], "name": key["name"]}).scalar()
+    values = tuple(part for key in keys for part in (*key, _NAMES[key[1]]))
+    return {
+        (row.scope_id, row.kind, row.name): (row.who, row.first_ms, row.last_ms)
+        for row in conn.exec_driver_sql(query, values)
+    }
 
 
 def erase(conn: Connection, scope: Scope, subject: Literal["user", "session"], name: str) -> None:

@@ -130,6 +130,23 @@ def records(
         yield _record(row, trace_id)
 
 
+def packed_of(conn: Connection, traces: Sequence[int]) -> Iterator[Any]:
+    """Yield rows for `unpacked`: the spans of traces of every scope, which a caller found in its own."""
+    listed = ", ".join(str(int(number)) for number in traces)
+    if not listed:
+        return
+    query = text(
+        f"SELECT s.id, s.trace, {_RECORD} FROM traces_spans s JOIN traces_bodies b ON b.id = s.id "
+        f"WHERE s.trace IN ({listed})"
+    )
+    yield from conn.execute(query, execution_options={"stream_results": not is_sqlite(conn)})
+
+
+def unpacked(row: Any) -> SpanRecord:
+    """Return the span of a row of `packed_of` in full, without its trace id."""
+    return _record(row, "")
+
+
 def records_of(
     conn: Connection, traces: Sequence[int], *, done: Container[int] = ()
 ) -> Iterator[tuple[int, SpanRecord]]:
@@ -138,16 +155,9 @@ def records_of(
     They are read as they are asked for, from every scope the numbers are of; spans of traces that are in `done` by
     then are left out.
     """
-    listed = ", ".join(str(int(number)) for number in traces)
-    if not listed:
-        return
-    query = text(
-        f"SELECT s.trace, {_RECORD} FROM traces_spans s JOIN traces_bodies b ON b.id = s.id "
-        f"WHERE s.trace IN ({listed})"
-    )
-    for row in conn.execute(query, execution_options={"stream_results": not is_sqlite(conn)}):
+    for row in packed_of(conn, traces):
         if row.trace not in done:
-            yield row.trace, _record(row, "")
+            yield row.trace, unpacked(row)
 
 
 def trace_row(conn: Connection, scope: Scope, trace_id: bytes) -> int | None:

@@ -52,14 +52,17 @@ def _spans(conn: Connection, low: int, high: int, limit: int) -> Sequence[Any]:
     return conn.execute(query, {"low": low, "high": high, "limit": limit}).all()
 
 
-def roll(conn: Connection, *, up_to: int, limit: int) -> int:
+def roll(conn: Connection, *, up_to: int, limit: int, freshen: bool = True) -> int:
     """Roll up at most `limit` spans of every scope in the caller's transaction; returns how many rows are left.
+
+    With `freshen` it looks at people that lost a trace too.
 
     First those that were rolled up before there were users, sessions and the younger dimensions.
     """
     done = mark(conn, ROLLED, lock="FOR UPDATE")
     gathered = mark(conn, GATHERED)
-    people.freshen(conn, limit=limit)
+    if freshen:
+        people.freshen(conn, limit=limit)
     if gathered < done:
         rows = _spans(conn, gathered, done, limit)
         apply(conn, fold(rows, 1, ALL - OLD) | only_hits(fold(rows, 1, OLD), 1))
@@ -78,10 +81,10 @@ def roll(conn: Connection, *, up_to: int, limit: int) -> int:
     return int(up_to - reached)
 
 
-def behind(conn: Connection, up_to: int) -> bool:
+def behind(conn: Connection, up_to: int, *, freshen: bool = True) -> bool:
     """Whether `roll` has something to do: spans of every scope up to `up_to`, or people to look at again."""
     rolled, gathered = mark(conn, ROLLED), mark(conn, GATHERED)
-    return rolled < up_to or gathered < rolled or people.stale(conn)
+    return rolled < up_to or gathered < rolled or (freshen and people.stale(conn))
 
 
 def retract(conn: Connection, number: int) -> None:
@@ -162,14 +165,17 @@ def _texts(conn: Connection, condition: str, values: dict[str, Any]) -> list[Sai
         f"SELECT s.id, s.scope_id, s.name, s.error, b.data FROM traces_spans s JOIN traces_bodies b ON b.id = s.id "
         f"WHERE {condition}"
     )
-    found = []
-    for row in conn.execute(query, values):
-        unpacked = body.unpack_searched(row.data)
-        said = words.of_span(row.name, row.error, unpacked.input, unpacked.output)
-        known = words.known_attributes(words.searched(unpacked.attributes, unpacked.parameters))
-        indexed = words.indexed(said, row.scope_id, known)
-        found.append(Said(row.id, indexed, row.scope_id, known))
-    return found
+    rows = conn.execute(query, values)
+    return [
+        said_by(row.id, row.scope_id, row.name, row.error, body.unpack_searched(row.data)) for row in rows
+    ]
+
+
+def said_by(number: int, scope_id: int, name: str, error: str | None, held: body.Searched) -> Said:
+    """Return what the index is told about the span with this row number, of a scope, and what its body has."""
+    said = words.of_span(name, error, held.input, held.output)
+    known = words.known_attributes(words.searched(held.attributes, held.parameters))
+    return Said(number, words.indexed(said, scope_id, known), scope_id, known)
 
 
 def read_texts(conn: Connection, *, limit: int) -> tuple[int, int, list[Said]]:
@@ -206,8 +212,8 @@ def index(conn: Connection, done: int, reached: int, texts: Sequence[Said]) -> b
     return True
 
 
-def unindex(conn: Connection, numbers: Sequence[int]) -> None:
-    """Take spans out of the full-text index; their bodies must still be there."""
+def unindex(conn: Connection, numbers: Sequence[int], said: Sequence[Said] | None = None) -> None:
+    """Take spans out of the full-text index; their bodies must still be there, unless `said` has what it was told."""
     done = mark(conn, INDEXED, lock="FOR SHARE")
     known = [number for number in numbers if number <= done]
     sqlite = is_sqlite(conn)
@@ -217,10 +223,14 @@ def unindex(conn: Connection, numbers: Sequence[int]) -> None:
             conn.exec_driver_sql("DELETE FROM traces_text WHERE id = ANY(%s)", (some,))
             continue
         # An index without a copy of its text is told what to forget by handing it the same text again.
-        found = _texts(conn, f"s.id IN ({', '.join(map(str, some))})", {})
+        if said is None:
+            found = _texts(conn, f"s.id IN ({', '.join(map(str, some))})", {})
+        else:
+            asked = set(some)
+            found = [one for one in said if one.span in asked]
         statement = "INSERT INTO traces_text (traces_text, rowid, words) VALUES ('delete', ?, ?)"
         if found:
-            conn.exec_driver_sql(statement, [(said.span, said.words) for said in found])
+            conn.exec_driver_sql(statement, [(one.span, one.words) for one in found])
 
 
 _UNINDEX = 200

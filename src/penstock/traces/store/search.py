@@ -1,10 +1,12 @@
 """Finding the traces that a query asks for, newest first.
 
 Where an index lists few traces for some part of the query, those are tried; else lists walk through time (or along
-the widest part's index, or through the spans that hold the words) and stop when the page is full.
+the widest part's index, along the indexes of alternatives together, or through the spans that hold the words) and stop
+when the page is full.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +15,14 @@ from sqlalchemy import Connection, text
 from penstock.core.scope import Scope
 from penstock.traces.model import TracePage, TraceSummary
 from penstock.traces.query.nodes import Node
-from penstock.traces.store import read
+from penstock.traces.store import covers, hitting, looking, read
 from penstock.traces.store.deadline import Deadline
 from penstock.traces.store.lowering import lower
-from penstock.traces.store.terms import RARE, All, Asking, Constant, Facets, Pair, Term, Text
+from penstock.traces.store.terms import RARE, All, Asking, Body, Column, Constant, Facets, Pair, Term, Text
 
 _CHUNK, _LARGEST_CHUNK = 128, 2000
+_LOOKED_INTO = 512
+"""Spans that are looked into at once."""
 _COUNTED = 50_000
 _BY_HITS = -1
 """A cursor (−1, n) goes on below span n: those pages follow the words, in the order of arrival."""
@@ -58,6 +62,9 @@ class Search:
         texts = self._texts()
         if texts and after is None:
             return self._by_hits(texts[0], 1 << 62, limit)
+        covered = covers.of(self.asking, self._flat(self._parts()))
+        if covered is not None:
+            return self._listed(covers.newest_first(self.asking, covered, after), after, limit)
         if any(True for _ in self.term.bodies()):
             return self._tried(after, limit)
         rows = self._walk(after, limit + 1)
@@ -128,13 +135,13 @@ class Search:
                 return TracePage(items=tuple(items), next=after)
             size = min(2 * size, _LARGEST_CHUNK)
 
-    def _listed(self, pairs: Sequence[Pair], after: Pair | None, limit: int) -> TracePage:
-        left = [pair for pair in pairs if after is None or pair < after]
+    def _listed(self, pairs: Iterable[Pair], after: Pair | None, limit: int) -> TracePage:
+        """Try the pairs, which are in the order of lists, until the page is full."""
+        left = iter(pair for pair in pairs if after is None or pair < after)
         items: list[TraceSummary] = []
         last: Pair | None = None
         size = limit + 1
-        while left:
-            chunk, left = left[:size], left[size:]
+        while chunk := list(itertools.islice(left, size)):
             met = self.meeting([number for _, number in chunk])
             for pair in chunk:
                 if pair[1] not in met:
@@ -143,51 +150,47 @@ class Search:
                     return TracePage(items=tuple(items), next=last)
                 items.append(met[pair[1]])
                 last = pair
+            if items and self._deadline.near():
+                return TracePage(items=tuple(items), next=chunk[-1])
             size = min(2 * size, _LARGEST_CHUNK)
         return TracePage(items=tuple(items))
 
     def _by_hits(self, words: Text, below: int, limit: int) -> TracePage:
         """Walk the spans that hold the words, newest first; a trace stands where its newest one does."""
-        number = "x.rowid" if self.asking.sqlite else "x.id"
-        match = words.match(self.asking)
         start, first = below, below == 1 << 62
         seen: set[int] = set()
         items: list[TraceSummary] = []
         size = max(_CHUNK, 2 * limit)
+        largest = 2 * _LARGEST_CHUNK if words.body is None else _LOOKED_INTO
         while True:
-            query = (
-                f"SELECT y.id AS span, s.trace FROM (SELECT {number} AS id FROM traces_text x WHERE {match} "
-                f"AND {number} < {int(below)} ORDER BY {number} DESC LIMIT {size}) y "
-                "JOIN traces_spans s ON s.id = y.id ORDER BY y.id DESC"
-            )
-            hits = self._conn.execute(text(query), self.asking.values).all()
-            words.given = True
-            met = self.meeting([hit.trace for hit in hits if hit.trace not in seen])
-            words.given = False
+            hits = hitting.below(self.asking, words, below, size)
+            self._deadline.check()
+            met = self._met_by_hits(words, [hit.trace for hit in hits if hit.told and hit.trace not in seen])
             for hit in hits:
-                if hit.trace in seen or hit.trace not in met:
+                if not hit.told or hit.trace in seen or hit.trace not in met:
                     below = hit.span
                     continue
                 if len(items) == limit:
                     return TracePage(items=tuple(items), next=(_BY_HITS, below))
                 below = hit.span
                 seen.add(hit.trace)
-                if first or not self._shown_before(match, hit.trace, start):
+                if first or not hitting.since(self.asking, words, hit.trace, start):
                     items.append(met[hit.trace])
             if len(hits) < size:
                 return TracePage(items=tuple(items))
             if items and self._deadline.near():
                 return TracePage(items=tuple(items), next=(_BY_HITS, below))
-            size = min(2 * size, 2 * _LARGEST_CHUNK)
+            size = min(2 * size, largest)
 
-    def _shown_before(self, match: str, trace: int, start: int) -> bool:
-        """Whether a page before listed the trace, for a span that came later."""
-        number = "x.rowid" if self.asking.sqlite else "x.id"
-        query = (
-            f"SELECT 1 FROM traces_spans s CROSS JOIN traces_text x WHERE s.trace = {int(trace)} "
-            f"AND s.id >= {int(start)} AND {number} = s.id AND {match} LIMIT 1"
-        )
-        return self._conn.execute(text(query), self.asking.values).first() is not None
+    def _met_by_hits(self, words: Text, traces: Sequence[int]) -> dict[int, TraceSummary]:
+        """Return those that meet the query, of traces with a span that meets `words`."""
+        told: list[Text | Body] = [words] if words.body is None else [words, words.body]
+        for one in told:
+            one.given = True
+        met = self.meeting(traces)
+        for one in told:
+            one.given = False
+        return met
 
     def meeting(self, rows: Sequence[int]) -> dict[int, TraceSummary]:
         """Return those of the traces (row numbers) that meet the query, everything counted."""
@@ -202,25 +205,51 @@ class Search:
         if not bodies or not rows:
             return
         possible = [row.id for row in self._among(rows, "t.id", relaxed=True)]
-        found = {id(body): set[int]() for body in bodies}
-        done = found[id(bodies[0])] if len(bodies) == 1 else ()
-        for trace, span in read.records_of(self._conn, possible, done=done):
-            self._deadline.check()
-            for body in bodies:
-                if trace not in found[id(body)] and body.check(span):
-                    found[id(body)].add(trace)
-        self.asking.found = found
+        trace_of = dict(looking.numbers_of(self._conn, possible))
+        self.asking.found = {id(body): self._told(body, trace_of) for body in bodies}
 
-    def grouped(self, since: int, step: int) -> Sequence[Any]:
+    def _told(self, body: Body, trace_of: dict[int, int]) -> set[int]:
+        """Return which traces have a span that meets `body`, of spans (row number → trace)."""
+        named = None if body.index is None else body.index.hits
+        asked = [number for number in trace_of if named is None or number in named]
+        found: set[int] = set()
+        for number, span in looking.at(self._conn, asked):
+            self._deadline.check()
+            if trace_of[number] not in found and body.check(span):
+                found.add(trace_of[number])
+        return found
+
+    def grouped(self, since: int, step: int) -> Sequence[tuple[int, int, int]]:
         """Return (stretch, traces, those with errors) of what is found without looking into bodies."""
         for one in self._texts():
             one.common = False  # all of them are needed: one look into the index, however many it lists
-        columns = (
-            f"(t.at_ms - {int(since)}) / {int(step)} AS at, count(*), "
-            "sum(CASE WHEN t.errors > 0 THEN 1 ELSE 0 END)"
+        part, facet, at = self._narrowest(), None, "t.at_ms"
+        source, where = "traces_traces t", ["t.scope_id = :scope"]
+        if isinstance(part, Facets):
+            facet, at, source = part, "f.at_ms", "traces_facets f CROSS JOIN traces_traces t"
+            where += [f"f.facet = {int(part.ids[0])}", "t.id = f.trace"]
+        elif part is not None and self.asking.sqlite:
+            at = "+t.at_ms"  # keeps SQLite's planner with the index of that part
+        where += [
+            one.condition if one is part and isinstance(one, Column) else one.sql(self.asking, relaxed=True)
+            for one in self._flat(self._parts())
+            if one is not facet
+        ]
+        query = (
+            f"SELECT ({at} - {int(since)}) / {int(step)} AS at, count(*), "
+            "sum(CASE WHEN t.errors > 0 THEN 1 ELSE 0 END) "
+            f"FROM {source} WHERE {' AND '.join(where)}{self.asking.window(at)} GROUP BY 1"
         )
-        query = f"{self._every(columns)} GROUP BY at"
-        return [tuple(map(int, row)) for row in self._conn.execute(text(query), self.asking.values)]
+        rows = self._conn.execute(text(query), self.asking.values)
+        return [(int(row[0]), int(row[1]), int(row[2])) for row in rows]
+
+    def _narrowest(self) -> Facets | Column | None:
+        """Return a part that an index leads to, if what it lists is few beside everything."""
+        facet = self._facet()
+        if facet is not None and facet.size(self.asking, _COUNTED) < _COUNTED:
+            return facet
+        listed = [part for part in self._flat(self._parts()) if isinstance(part, Column) and part.listed]
+        return next((part for part in listed if part.fewer(self.asking, _COUNTED)), None)
 
     def possible(self) -> list[int]:
         """Return the row numbers of all traces that meet everything but, perhaps, the bodies."""

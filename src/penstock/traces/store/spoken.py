@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from penstock.traces import words
 from penstock.traces.model import Snippet, SpanRecord
 from penstock.traces.query.nodes import Words
+from penstock.traces.store.looking import Said
 
 _BEFORE, _CHARS, _MARKS = 50, 160, 20
 Place: TypeAlias = Literal["name", "error", "input", "output"]
@@ -30,24 +31,26 @@ class Spoken:
         self._each = [re.compile(rf"(?<![^\W_]){whole}") for whole in wholes]
         self.shown = re.compile(rf"(?<![^\W_])(?:{'|'.join(wholes)})", re.IGNORECASE)
         """What is marked in a text as it was written."""
-        self._raw = [word.encode() for word in self.words if word.isascii()]
+        folded = [word.encode("utf-8", "replace") for word in self.words]
+        rough = [_phrase(folded)] if item.phrase else [re.escape(word) for word in folded]
+        self._rough = [re.compile(one) for one in rough]
 
-    def occurs(self, span: SpanRecord) -> bool:
+    def occurs(self, span: Said) -> bool:
         """Whether the words are in the span as they are asked for, in one of the fields if they are a phrase."""
+        raw = _folded(b'"'.join([_document(span, field) for field in self._fields]))
+        if raw is not None and not all(one.search(raw) for one in self._rough):
+            return False
         texts = [self._text(span, field) for field in self._fields if self._may(span, field)]
         if self.item.phrase:
             return any(self._each[0].search(text) for text in texts)
         return all(any(one.search(text) for text in texts) for one in self._each)
 
-    def _may(self, span: SpanRecord, field: Place) -> bool:
-        """Whether the field is worth unpacking: a phrase of plain letters stands in the raw document too."""
-        document = span.input if field == "input" else span.output if field == "output" else None
-        if document is None or not self.item.phrase:
-            return True
-        lowered = document.lower()
-        return all(word in lowered for word in self._raw)
+    def _may(self, span: Said, field: Place) -> bool:
+        """Whether the field is worth decoding: what stands in a text stands in its document too."""
+        raw = _folded(_document(span, field))
+        return raw is None or any(one.search(raw) for one in self._rough)
 
-    def _text(self, span: SpanRecord, field: Place) -> str:
+    def _text(self, span: Said, field: Place) -> str:
         return said(span, field).casefold()
 
     def snippet(self, span: SpanRecord, all_: Sequence["Spoken"]) -> Snippet | None:
@@ -60,7 +63,37 @@ class Spoken:
         return None
 
 
-def said(span: SpanRecord, field: Place) -> str:
+def _document(span: Said, field: Place) -> bytes:
+    """Return what a field's text is taken from."""
+    if field == "input" or field == "output":
+        return (span.input if field == "input" else span.output) or b""
+    return (span.name if field == "name" else span.error or "").encode("utf-8", "replace")
+
+
+def _folded(document: bytes) -> bytes | None:
+    """Return a JSON document as its words are compared; None where letters are written as escapes."""
+    if b"\\u" in document:
+        return None
+    if document.isascii():
+        return document.lower()
+    return document.decode("utf-8", "replace").casefold().encode("utf-8", "replace")
+
+
+_BETWEEN = rb'[^a-z0-9"\\\x80-\xff]*'
+"""What surely parts two words within one text of a document."""
+_UNSURE = rb'["\\\x80-\xff]'
+"""Where a text ends, an escape begins or a letter may stand: only the decoded texts tell."""
+
+
+def _phrase(folded: Sequence[bytes]) -> bytes:
+    """Return a pattern that finds something in every folded document with these words one after the other."""
+    pattern = re.escape(folded[-1])
+    for word in reversed(folded[:-1]):
+        pattern = re.escape(word) + _BETWEEN + b"(?:" + pattern + b"|" + _UNSURE + b")"
+    return pattern
+
+
+def said(span: Said, field: Place) -> str:
     """Return a span's text of a field, as it is searched."""
     if field == "name":
         return span.name

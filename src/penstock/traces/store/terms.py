@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.model import SpanRecord
 from penstock.traces.store import read
+from penstock.traces.store.looking import Looked
 
 RARE = 4000
 """What matches fewer traces than this is looked up first; what matches more is met soon when walking through time."""
@@ -62,8 +62,12 @@ class Asking:
 
     def fewer(self, statement: str, limit: int) -> bool:
         """Whether a statement, best one that an index alone answers, has at most `limit` rows."""
-        query = text(f"SELECT count(*) FROM ({statement} LIMIT {limit + 1}) AS found")
-        return int(self.conn.execute(query, self.values).scalar_one()) <= limit
+        return self.count(statement, limit + 1) <= limit
+
+    def count(self, statement: str, most: int) -> int:
+        """Return how many rows a statement has, `most` when more."""
+        query = text(f"SELECT count(*) FROM ({statement} LIMIT {most}) AS found")
+        return int(self.conn.execute(query, self.values).scalar_one())
 
 
 class Term:
@@ -119,19 +123,15 @@ class Facets(Term):
         )
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
-        """Read the index ranges."""
+        """Read the index ranges, if they are short."""
         window = asking.window("at_ms")
-        return asking.pairs(
-            f"SELECT at_ms, trace FROM traces_facets WHERE facet IN ({self._in()}){window}", cap
-        )
+        query = f"SELECT at_ms, trace FROM traces_facets WHERE facet IN ({self._in()}){window}"
+        return asking.pairs(query, cap) if asking.count(query, cap + 1) <= cap else None
 
     def size(self, asking: Asking, limit: int) -> int:
         """Return how many entries lie in the window, `limit` when more."""
-        query = (
-            f"SELECT count(*) FROM (SELECT 1 FROM traces_facets WHERE facet IN ({self._in()})"
-            f"{asking.window('at_ms')} LIMIT {limit}) AS found"
-        )
-        return int(asking.conn.execute(text(query), asking.values).scalar_one())
+        query = f"SELECT 1 FROM traces_facets WHERE facet IN ({self._in()}){asking.window('at_ms')}"
+        return asking.count(query, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +147,16 @@ class Column(Term):
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index."""
-        source = f"FROM traces_traces t WHERE t.scope_id = :scope AND {self.condition}"
-        if not self.listed or not asking.fewer(f"SELECT 1 {source}", min(cap, RARE_ROWS)):
+        if not self.listed or not self.fewer(asking, min(cap, RARE_ROWS)):
             return None
-        return asking.pairs(f"SELECT t.at_ms, t.id {source}", cap)
+        return asking.pairs(f"SELECT t.at_ms, t.id {self._source()}", cap)
+
+    def fewer(self, asking: Asking, limit: int) -> bool:
+        """Whether at most `limit` traces meet it, at any time."""
+        return asking.fewer(f"SELECT 1 {self._source()}", limit)
+
+    def _source(self) -> str:
+        return f"FROM traces_traces t WHERE t.scope_id = :scope AND {self.condition}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +218,10 @@ class Text(Term):
     """Whether there are too many to list; known after `pairs`."""
     given: bool = False
     """Whether what is asked about now are traces of spans that the index named for it."""
+    body: "Body | None" = None
+    """What the words must also be told by, in the same span."""
+    hits: frozenset[int] | None = None
+    """Row numbers of all spans that the index names, where `pairs` found few."""
     _name: str = ""
 
     def match(self, asking: Asking) -> str:
@@ -238,11 +248,12 @@ class Text(Term):
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index, then the traces of the spans it names."""
         number = "x.rowid" if asking.sqlite else "x.id"
-        hits = f"SELECT {number} AS id FROM traces_text x WHERE {self.match(asking)} LIMIT {cap + 1}"
-        numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
-        if len(numbers) > cap:
+        hits = f"SELECT {number} AS id FROM traces_text x WHERE {self.match(asking)}"
+        if not asking.fewer(hits, cap):
             return None
+        numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
         self.common = False  # as a condition; whether to start from it is another question
+        self.hits = frozenset(numbers)
         if len(numbers) > RARE_ROWS:
             return None
         if not numbers:
@@ -270,22 +281,35 @@ def _tsquery(options: Sequence[Sequence[tuple[str, bool]]]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Body(Term):
     """A condition that only the unpacked span tells; tried on the traces that meet everything else."""
 
-    check: Callable[[SpanRecord], bool]
+    check: Callable[[Looked], bool]
+    index: Text | None = None
+    """What names every span that meets it, and more."""
+    given: bool = False
+    """Whether what is asked about now are traces of spans that meet it."""
 
     def sql(self, asking: Asking, relaxed: bool | None) -> str:
         """Return the traces found by looking, or what stands in for them."""
+        if self.given:
+            return "1 = 1"
         if relaxed is not None:
             return "1 = 1" if relaxed else "1 = 0"
         listed = ", ".join(str(int(number)) for number in asking.found.get(id(self), ()))
         return f"t.id IN ({listed})" if listed else "1 = 0"
 
     def bodies(self) -> "Iterator[Body]":
-        """Yield itself."""
-        yield self
+        """Yield itself, unless it is known."""
+        if not self.given:
+            yield self
+
+
+def told_in_hits(words: Text, check: Callable[[Looked], bool]) -> "All":
+    """Return what the index narrows down to `words` and `check` tells of each span it names."""
+    words.body = Body(check, index=words)
+    return All((words, words.body))
 
 
 @dataclass(frozen=True, slots=True)

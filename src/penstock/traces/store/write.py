@@ -372,12 +372,12 @@ def _take_back(conn: Connection, trace: int, rows: Sequence[tuple[Any, ...]]) ->
     conn.execute(text(f"UPDATE traces_traces SET {sets} WHERE id = :trace"), values)
 
 
-def forget(conn: Connection, numbers: Sequence[int]) -> None:
+def forget(conn: Connection, numbers: Sequence[int], said: Sequence[rollup.Said] | None = None) -> None:
     """Delete the spans with these row numbers, their bodies and their words; sums are the caller's business.
 
-    Their sessions lose them.
+    Their sessions lose them. `said` is what the index was told of them, where the caller knows it.
     """
-    rollup.unindex(conn, numbers)
+    rollup.unindex(conn, numbers, said)
     rollup.leave(conn, numbers)
     if numbers:
         for table in ("traces_bodies", "traces_spans"):
