@@ -18,9 +18,11 @@ from penstock.evals.suites import service as suites
 from penstock.gateway import service as gateway
 from penstock.gateway.model import ArmOutcome
 from penstock.gateway.splits import store as splits
-from penstock.release import jobs, service, store
+from penstock.release import jobs, service
 from penstock.release.asking import Asking
 from penstock.release.model import Release, Verb
+from penstock.release.store import calls as calls_store
+from penstock.release.store import releases as store
 from penstock.traces import service as traces
 from penstock.traces.model import SpanRecord
 from tests.fakes import openai
@@ -100,7 +102,7 @@ def _sums(home: Home, release: Release, arm: str, metric: str) -> tuple[float, .
 
 def _waiting(home: Home, release: Release) -> int:
     with home.read() as uow:
-        return len(store.unscored_of(uow.conn, release, 1000, judges=True))
+        return len(calls_store.unscored_of(uow.conn, release, 1000, judges=True))
 
 
 def test_live_answers_are_judged_once_whatever_is_killed(
@@ -110,14 +112,14 @@ def test_live_answers_are_judged_once_whatever_is_killed(
     calls = [(outcome(0, "new"), "a kind word"), (outcome(0, "new"), "no"), (outcome(0, "control"), "kind")]
     _tell(ready, release, calls)
     with ready.read() as uow:
-        waiting = store.unscored_of(uow.conn, release, 9, judges=True)
+        waiting = calls_store.unscored_of(uow.conn, release, 9, judges=True)
     assert len(waiting) == 3
     _judged(ready)
     assert _sums(ready, release, "new", "score:judge") == (2, 2, 1)
     assert _sums(ready, release, "control", "score:judge") == (1, 1, 1)
     assert judge.calls[JUDGE] == 3
     with ready.begin() as uow:
-        store.add_unscored(
+        calls_store.add_unscored(
             uow.conn, release, waiting, judges=True
         )  # as if killed before the figures were added
     _judged(ready)

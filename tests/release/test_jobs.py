@@ -28,9 +28,11 @@ from penstock.feedback import service as feedback
 from penstock.feedback.events import FeedbackGiven
 from penstock.gateway import service as gateway
 from penstock.gateway.splits import store as splits
-from penstock.release import jobs, scoring, service, store
+from penstock.release import jobs, scoring, service
 from penstock.release.model import State
 from penstock.release.reading import plan_of
+from penstock.release.store import calls as calls_store
+from penstock.release.store import releases as store
 from tests.conftest import owner_of
 from tests.fakes.moody import MoodyUpstream
 from tests.release.conftest import Start, found, outcome, table, tell, traffic
@@ -125,7 +127,7 @@ def test_the_same_trace_id_in_two_projects_is_two_answers(
         with ready.begin() as uow:
             jobs.take_evaluation(uow, envelope)
     with ready.read() as uow:
-        assert [len(store.scores_in(uow.conn, scope, 10)) for scope in scopes] == [1, 1]
+        assert [len(calls_store.scores_in(uow.conn, scope, 10)) for scope in scopes] == [1, 1]
 
 
 def test_feedback_reaches_the_arm_that_answered(ready: Home, actor: Actor, start: Start) -> None:
@@ -139,11 +141,11 @@ def test_feedback_reaches_the_arm_that_answered(ready: Home, actor: Actor, start
     Dispatcher(ready, {FeedbackGiven.name: (jobs.take_feedback,)}).tick()
     tell(ready, release, [])
     with ready.read() as uow:
-        assert len(store.scores_in(uow.conn, Scope(), 10)) == 4, "they wait for their calls"
+        assert len(calls_store.scores_in(uow.conn, Scope(), 10)) == 4, "they wait for their calls"
     tell(ready, release, calls)
     with ready.read() as uow:
         [phase] = store.phases_of(uow.conn, release)
-        [left] = store.scores_in(uow.conn, Scope(), 10)
+        [left] = calls_store.scores_in(uow.conn, Scope(), 10)
     assert left.trace_id == "ab" * 16
     assert phase.sums["new"]["feedback:thumb"][:3] == (2, 2, 2) and phase.units == {"new": 2, "control": 1}
     assert phase.sums["control"]["feedback:thumb"][:3] == (1, 1, 0)

@@ -14,8 +14,10 @@ from penstock.evals import service as evals
 from penstock.evals.model import Output, Sample
 from penstock.gateway.model import ArmOutcome
 from penstock.gateway.splits import store as splits
-from penstock.release import jobs, service, store
+from penstock.release import jobs, service
 from penstock.release.model import Release, State
+from penstock.release.store import calls as calls_store
+from penstock.release.store import releases as store
 from penstock.traces import service as traces
 from penstock.traces.model import SpanRecord
 from tests.release.conftest import Start, found, outcome
@@ -90,7 +92,7 @@ def test_an_answer_that_never_comes_is_given_up(ready: Home, start: Start) -> No
     with clock.frozen(clock.now() + timedelta(minutes=3)):
         jobs.tick(ready)
     with ready.read() as uow:
-        assert not store.unscored_of(uow.conn, release, 10)
+        assert not calls_store.unscored_of(uow.conn, release, 10)
     assert "score:valid_structure" not in _sums(ready, release)["new"]
 
 
@@ -127,7 +129,7 @@ def test_a_share_of_the_calls_and_no_judges(ready: Home, start: Start) -> None:
     ]
     _tell(ready, release.id, calls)
     with ready.read() as uow:
-        assert 15 <= len(store.unscored_of(uow.conn, release, 1000)) <= 45
+        assert 15 <= len(calls_store.unscored_of(uow.conn, release, 1000)) <= 45
     with pytest.raises(Invalid, match="asks a judge"):
         evals.live_scorers(["faithfulness"])
     with pytest.raises(Invalid, match="valid_structur"):

@@ -14,8 +14,10 @@ from penstock.gateway import service as gateway
 from penstock.gateway.splits import store as splits
 from penstock.prompts import label_service
 from penstock.prompts import service as prompts
-from penstock.release import service, store
+from penstock.release import service
 from penstock.release.model import Release, Score, State, Verb
+from penstock.release.store import calls as calls_store
+from penstock.release.store import releases as store
 from tests.release.conftest import Start, found, outcome, table, tell, traffic
 
 
@@ -303,7 +305,7 @@ def test_a_shadow_is_compared_pair_by_pair(ready: Home, actor: Actor, start: Sta
     assert (now.state, now.winner) == (State.DECIDED, "new")
     with ready.read() as uow:
         report = service.report(uow, actor, id=release.id)
-        assert not store.take_halves(uow.conn, release, ["0" * 16])
+        assert not calls_store.take_halves(uow.conn, release, ["0" * 16])
     latency = next(each for each in report.comparisons if each.metric == "latency")
     assert latency.verdict == "better" and latency.difference == pytest.approx(-0.09, abs=0.01)
     assert {arm.name: arm.calls for arm in report.arms} == {"control": 150, "new": 150}

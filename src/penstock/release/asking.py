@@ -6,8 +6,10 @@ from penstock.core import clock, log
 from penstock.core.home import Home
 from penstock.core.scope import Scope, system_actor
 from penstock.evals import service as evals
-from penstock.release import scoring, service, store
+from penstock.release import scoring, service
 from penstock.release.model import LIVE, Release
+from penstock.release.store import calls as calls_store
+from penstock.release.store import releases as store
 
 _log = log.get("release")
 BATCH = 16
@@ -43,11 +45,11 @@ class Asking:
             release = store.get(uow.conn, scope, id)
             if release is None or not release.plan.judges or release.state not in LIVE:
                 return False
-            waiting = store.unscored_of(uow.conn, release, BATCH, judges=True)
+            waiting = calls_store.unscored_of(uow.conn, release, BATCH, judges=True)
             stopped = bool(waiting) and service.judging_has_stopped(uow, release)
         if stopped:
             with self._home.begin() as uow:
-                store.forget_unjudged(uow.conn, release)
+                calls_store.forget_unjudged(uow.conn, release)
             return False
         ready, found = [], list[scoring.Scored]()
         for call in waiting:

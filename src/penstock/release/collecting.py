@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 from penstock.core.scope import Scope
 from penstock.core.uow import UnitOfWork
 from penstock.gateway.model import ArmOutcome
-from penstock.release import store, sums
+from penstock.release import sums
 from penstock.release.judging import CALLS_COUNTED, PAIRED
 from penstock.release.metrics import has_scores, measured
 from penstock.release.model import DividedCall, Kind, Metric, Phase, Plan, Release, Score
-from penstock.release.store import UnitKey
+from penstock.release.store import calls as calls_store
+from penstock.release.store import releases as store
+from penstock.release.store.releases import UnitKey
 from penstock.release.sums import Unit
 
 SCORES = 1000
@@ -101,7 +103,7 @@ def collect(
         ledger.add((call.phase, call.arm, call.unit), values, new=True)
     divided = [_divided(call, at) for call in outcomes]
     if has_scores(release.plan.metrics):
-        store.add_calls(uow.conn, release, divided)
+        calls_store.add_calls(uow.conn, release, divided)
     _queue(uow, release, divided)
     return ledger.close()
 
@@ -126,10 +128,10 @@ def _add_pairs(
     plan = release.plan
     fresh = [_divided(call, at, measured(call, plan.metrics)) for call in outcomes]
     halves: dict[str, list[DividedCall]] = {}
-    for half in [*store.take_halves(uow.conn, release, [each.pair for each in fresh]), *fresh]:
+    for half in [*calls_store.take_halves(uow.conn, release, [each.pair for each in fresh]), *fresh]:
         halves.setdefault(half.pair, []).append(half)
     whole = {pair: own for pair, own in halves.items() if len({half.arm for half in own}) == 2}
-    store.add_calls(
+    calls_store.add_calls(
         uow.conn, release, [half for pair, own in halves.items() if pair not in whole for half in own]
     )
     found = [_sides(plan, own) for own in whole.values()]
@@ -145,9 +147,9 @@ def _add_pairs(
 
 def _queue(uow: UnitOfWork, release: Release, calls: Sequence[DividedCall]) -> None:
     plan = release.plan
-    store.add_unscored(uow.conn, release, [call for call in calls if looked_at(plan, call)])
+    calls_store.add_unscored(uow.conn, release, [call for call in calls if looked_at(plan, call)])
     judged = [call for call in calls if plan.judges and _drawn(call, "judge", plan.judge_share)]
-    store.add_unscored(uow.conn, release, judged, judges=True)
+    calls_store.add_unscored(uow.conn, release, judged, judges=True)
 
 
 def _drawn(call: DividedCall, what: str, share: float) -> bool:
@@ -174,7 +176,7 @@ def add_scored(
     It is (call, its figures, those of the call that it copies).
     """
     ledger = Ledger(uow, release, phases)
-    fresh = [each for each in scored if store.take_unscored(uow.conn, release, each[0], judges=judges)]
+    fresh = [each for each in scored if calls_store.take_unscored(uow.conn, release, each[0], judges=judges)]
     ledger.load(_key(call) for call, _, _ in fresh)
     wanted = {metric.name for metric in release.plan.metrics}
     for call, ours, theirs in fresh:
@@ -219,12 +221,12 @@ def collect_scores(
 
     Scores of other calls are put aside once they have waited long enough for theirs.
     """
-    scores = store.scores_in(uow.conn, scope, SCORES)
+    scores = calls_store.scores_in(uow.conn, scope, SCORES)
     if not scores:
         return list(phases)
     wanted = {metric.name for metric in release.plan.metrics}
     by_trace: dict[str, list[DividedCall]] = {}
-    for call in store.calls_of_traces(uow.conn, release, sorted({score.trace_id for score in scores})):
+    for call in calls_store.calls_of_traces(uow.conn, release, sorted({score.trace_id for score in scores})):
         by_trace.setdefault(call.trace_id, []).append(call)
     ledger = Ledger(uow, release, phases)
     matched = [(score, own) for score in scores if (own := _call_of(score, by_trace)) is not None]
@@ -234,7 +236,7 @@ def collect_scores(
             ledger.add((call.phase, call.arm, call.unit), {score.metric: score.value})
     done = [score.id for score, _ in matched]
     done += [score.id for score in scores if at - score.at > SCORE_WAITS]
-    store.settle_scores(uow.conn, scope, done)
+    calls_store.settle_scores(uow.conn, scope, done)
     return ledger.close()
 
 

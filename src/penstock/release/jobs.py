@@ -13,8 +13,10 @@ from penstock.core.uow import UnitOfWork
 from penstock.evals import service as evals
 from penstock.feedback import service as feedback
 from penstock.gateway import service as gateway
-from penstock.release import asking, collecting, scoring, service, store
+from penstock.release import asking, collecting, scoring, service
 from penstock.release.model import Score
+from penstock.release.store import calls as calls_store
+from penstock.release.store import releases as store
 
 _log = log.get("release")
 TICK_SECONDS = 1.0
@@ -87,7 +89,7 @@ def sweep(home: Home) -> None:
         for scope, id in live:
             release = store.get(uow.conn, scope, id)
             if release is not None:
-                store.forget_calls(uow.conn, release, before=clock.now() - collecting.CALLS_KEPT)
+                calls_store.forget_calls(uow.conn, release, before=clock.now() - collecting.CALLS_KEPT)
 
 
 def take_feedback(uow: UnitOfWork, envelope: Envelope) -> None:

@@ -5,8 +5,10 @@ from penstock.core.scope import Actor, Scope, system_actor
 from penstock.core.uow import UnitOfWork
 from penstock.evals import service as evals
 from penstock.gateway import service as gateway
-from penstock.release import logbook, store
+from penstock.release import logbook
 from penstock.release.model import LIVE, Judging, Plan, Release, Verb
+from penstock.release.store import calls as calls_store
+from penstock.release.store import releases as store
 
 
 def check(uow: UnitOfWork, actor: Actor, plan: Plan) -> None:
@@ -40,7 +42,7 @@ def stop(uow: UnitOfWork, scope: Scope, id: str, why: str) -> None:
     release = store.get(uow.conn, scope, id, lock=True)
     if release is None or release.state not in LIVE or has_stopped(uow, release):
         return
-    store.forget_unjudged(uow.conn, release)
+    calls_store.forget_unjudged(uow.conn, release)
     reason = f"Answers are no longer judged. {why}"
     logbook.note(uow, system_actor(scope), release, Verb.STOP_JUDGING, reason, {})
 

@@ -6,9 +6,9 @@ from typing import Any
 from penstock.core import clock
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.release import store
 from penstock.release.events import ReleaseDecided
 from penstock.release.model import Decision, Release, Verb
+from penstock.release.store import releases as store
 
 
 def note(

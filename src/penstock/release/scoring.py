@@ -8,8 +8,10 @@ from penstock.core.errors import NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope, system_actor
 from penstock.evals import service as evals
-from penstock.release import collecting, store
+from penstock.release import collecting
 from penstock.release.model import LIVE, DividedCall, Kind, Release
+from penstock.release.store import calls as calls_store
+from penstock.release.store import releases as store
 from penstock.traces import service as traces
 from penstock.traces.model import SpanRecord
 
@@ -28,7 +30,7 @@ def score(home: Home, scope: Scope, id: str) -> bool:
         release = store.get(uow.conn, scope, id)
         if release is None or not release.plan.scorers or release.state not in LIVE:
             return False
-        waiting = store.unscored_of(uow.conn, release, BATCH)
+        waiting = calls_store.unscored_of(uow.conn, release, BATCH)
     scorers = evals.live_scorers(release.plan.scorers)
     found: list[Scored] = []
     for call in waiting:

@@ -11,7 +11,7 @@ from penstock.core.errors import Conflict, Invalid, NotFound, PenstockError
 from penstock.core.scope import Actor, Scope, system_actor
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import service as gateway
-from penstock.release import carrying, collecting, judgement, judging, store
+from penstock.release import carrying, collecting, judgement, judging
 from penstock.release.deciding import Verdict, decide, step_shares
 from penstock.release.logbook import note
 from penstock.release.model import (
@@ -28,6 +28,8 @@ from penstock.release.model import (
     Verb,
 )
 from penstock.release.planning import checked, with_suite
+from penstock.release.store import calls as calls_store
+from penstock.release.store import releases as store
 
 MOST_LIVE = 50
 """Releases that may run at once in a project."""
@@ -330,7 +332,7 @@ def _promoted(
         ended_at=clock.now(),
     )
     store.save(uow.conn, actor.scope, changed)
-    store.forget_calls(uow.conn, release)
+    calls_store.forget_calls(uow.conn, release)
     note(uow, actor, changed, Verb.PROMOTE, f"{chosen}: {reason}", evidence)
     return changed
 
@@ -348,7 +350,7 @@ def _ended(
         ended_at=clock.now(),
     )
     store.save(uow.conn, actor.scope, changed)
-    store.forget_calls(uow.conn, release)
+    calls_store.forget_calls(uow.conn, release)
     note(uow, actor, changed, Verb.ROLL_BACK, reason, evidence)
     return changed
 
@@ -368,4 +370,4 @@ def wanted_scores(uow: UnitOfWork, scope: Scope) -> frozenset[str]:
 def note_scores(uow: UnitOfWork, scope: Scope, scores: Iterable[Score]) -> None:
     """Keep scores of answers until the project's releases have looked whether they are about their calls."""
     for score in scores:
-        store.add_score(uow.conn, scope, score)
+        calls_store.add_score(uow.conn, scope, score)
