@@ -81,11 +81,16 @@ def cpu_ns(pid: int) -> int:
 
 def rss_kb(pid: int) -> int:
     """Return resident memory of the process and its descendants."""
+    return memory_kb(pid, "VmRSS")
+
+
+def memory_kb(pid: int, field: str) -> int:
+    """Return a figure of /proc/PID/status, summed over the process and its descendants."""
     return sum(
         int(line.split()[1])
         for each in family(pid)
         for line in Path(f"/proc/{each}/status").read_text().splitlines()
-        if line.startswith("VmRSS:")
+        if line.startswith(f"{field}:")
     )
 
 

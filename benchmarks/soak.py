@@ -3,9 +3,11 @@
     python benchmarks/soak.py [--minutes 10] [--clients 100] [--variant full] [--cache-mb 4]
 
 Every client repeats: a whole call, a stream read to its end, a stream left in the middle, a call left before its
-answer, a body broken off, in random order (seeded). Resident memory and descriptors of the web process are noted every
-five seconds; `growth_mb_per_hour` is the slope of memory (least squares) after the first fifth. Answers kept in memory
-get `--cache-mb`, little enough to be full by then: filling the 64 MB they have otherwise takes the whole ten minutes.
+answer, a body broken off, in random order (seeded). Memory and descriptors of the web process are noted every second.
+`anonymous_mb` is what the process itself holds, `resident_mb` counts also pages of files that the kernel may take back
+at any time (SQLite's); medians of the second, middle and last fifth. `growth_mb_per_hour` is the slope of the former
+(least squares) over the second half. Answers kept in memory get `--cache-mb`, little enough to be full by then:
+filling the 64 MB they have otherwise takes the whole ten minutes.
 """
 
 import argparse
@@ -13,12 +15,13 @@ import asyncio
 import json
 import os
 import random
+import statistics
 import tempfile
 import time
 from pathlib import Path
 
 from load import MARK, chat_body, own_mark, request_bytes
-from servers import VARIANTS, Bench, rss_kb
+from servers import VARIANTS, Bench, memory_kb
 
 
 class Client:
@@ -110,6 +113,15 @@ def slope(samples: list[tuple[float, float]]) -> float:
     return sum((x - middle_x) * (y - middle_y) for x, y in samples) / spread
 
 
+def fifths(values: list[float]) -> dict[str, float]:
+    """Return the medians of the second, middle and last fifth, and the most."""
+    size = max(1, len(values) // 5)
+    parts = {"second": values[size : 2 * size], "middle": values[2 * size : 3 * size], "last": values[-size:]}
+    return {name: round(statistics.median(part), 1) for name, part in parts.items()} | {
+        "most": round(max(values), 1)
+    }
+
+
 async def soak(bench: Bench, name: str, clients: int, minutes: float) -> dict:
     """Run the clients; returns what they counted and what memory did."""
     began = time.monotonic()
@@ -118,8 +130,9 @@ async def soak(bench: Bench, name: str, clients: int, minutes: float) -> dict:
     running = [asyncio.create_task(caller.run(until)) for caller in callers]
     pid, samples = bench.pids[name], []
     while time.monotonic() < until:
-        await asyncio.sleep(5)
-        samples.append((time.monotonic() - began, rss_kb(pid) / 1024, descriptors(pid)))
+        await asyncio.sleep(1)
+        held, resident = (memory_kb(pid, field) / 1024 for field in ("RssAnon", "VmRSS"))
+        samples.append((time.monotonic() - began, held, resident, descriptors(pid)))
     await asyncio.gather(*running)
     await asyncio.sleep(3)
     after = await Client(bench.ports[name], bench.keys[name], 0).call()
@@ -127,16 +140,13 @@ async def soak(bench: Bench, name: str, clients: int, minutes: float) -> dict:
     for caller in callers:
         for said, number in caller.counts.items():
             counts[said] = counts.get(said, 0) + number
-    late = [(at, size) for at, size, _ in samples if at > minutes * 60 / 5]
+    late = [sample[:2] for sample in samples if sample[0] > minutes * 60 / 2]
     return {
         "counts": counts,
-        "rss_mb": {
-            "early": round(late[0][1], 1),
-            "end": round(samples[-1][1], 1),
-            "peak": round(max(s[1] for s in samples), 1),
-        },
+        "anonymous_mb": fifths([sample[1] for sample in samples]),
+        "resident_mb": fifths([sample[2] for sample in samples]),
         "growth_mb_per_hour": round(slope(late) * 3600, 1),
-        "descriptors": {"peak": max(s[2] for s in samples), "after": descriptors(pid)},
+        "descriptors": {"peak": max(sample[3] for sample in samples), "after": descriptors(pid)},
         "a_call_after": after,
     }
 

@@ -10,7 +10,7 @@ from penstock.core import console
 from penstock.core.errors import Invalid
 
 app = typer.Typer(add_completion=False)
-EVERYTHING = ["--numprocesses=auto", "--dist=loadgroup"]
+EVERYTHING = ["--numprocesses=auto", "--dist=loadgroup", "--durations=25", "--durations-min=15"]
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -228,6 +228,15 @@ def test_the_table_is_bounded_and_keeps_what_is_used(home: Home, actor: Actor, h
         assert store.evict(uow.conn, 10**15, 50_000) == 45
 
 
+def test_what_answers_take_is_summed_without_reading_them(sqlite_home: Home) -> None:
+    with sqlite_home.read() as uow:
+        total = "SELECT sum(size) FROM gateway_cache_entries"
+        oldest = "SELECT id, size FROM gateway_cache_entries ORDER BY used_ms, size, id LIMIT 9"
+        for query in (total, oldest):
+            [step] = uow.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
+            assert "USING COVERING INDEX ix_gateway_cache_entries_used" in step[3]
+
+
 def test_old_answers_leave_the_table(cache: Cache, actor: Actor, hands: Hands) -> None:
     assert planned(cache, actor).store(answer())
     cache.shared.write()

@@ -1,6 +1,6 @@
 """The answers that all processes of a home share: a table, written and watched by one thread per process.
 
-Nothing here is on a call's path but looking into two dictionaries and appending to a bounded queue.
+Nothing here is on a call's path but looking into two tables and appending to a bounded queue.
 """
 
 import threading
@@ -14,6 +14,7 @@ from penstock.core.errors import PenstockError
 from penstock.core.home import Home
 from penstock.core.scope import Scope
 from penstock.gateway.cache import store
+from penstock.gateway.cache.digests import Digests
 from penstock.gateway.cache.memory import Entry, Memory
 from penstock.gateway.cache.model import CachePolicy
 from penstock.gateway.cache.nearest import Nearest
@@ -30,7 +31,9 @@ OVERLAP = 256
 QUEUE_BYTES = 16 * 1024 * 1024
 BATCH_ROWS = 200
 MAX_TOUCHED = 20_000
-MAX_KNOWN = 1_000_000
+MAX_KNOWN = 1 << 22
+TYPICAL_BYTES = 1024
+"""What a short answer takes in the table; of more than fit by this measure, those that expire first are not known."""
 _log = log.get("gateway")
 
 
@@ -56,8 +59,8 @@ class Shared:
         self._overlap = 0 if home.db.sqlite else OVERLAP
         self.policies: dict[Scope, dict[str, CachePolicy]] = {}
         """Swapped whole when they change."""
-        self._expires: dict[bytes, int] = {}
-        """First 8 bytes of a digest → when the answer in the table expires (epoch ms)."""
+        self._known = Digests(min(MAX_KNOWN, limit_bytes // TYPICAL_BYTES))
+        """What the table holds."""
         self._seen: set[int] = set()
         """The last ids looked at, so that looking again at them does nothing twice."""
         self._last = 0
@@ -92,8 +95,7 @@ class Shared:
 
     def holds(self, digest: bytes, now: float) -> bool:
         """Whether the table has an answer of that digest (now and then it has just lost it)."""
-        expires = self._expires.get(digest[:8])
-        return expires is not None and expires > now * 1000
+        return self._known.holds(digest, now)
 
     def used(self, digest: bytes) -> None:
         """Note that an answer was given again."""
@@ -117,7 +119,7 @@ class Shared:
         with self._home.read() as uow:
             found = store.find(uow.conn, scope, digest)
         if found is None:
-            self._expires.pop(digest[:8], None)
+            self._known.drop(digest)
             return None
         entry = Entry(unpack(found.body), found.made_ms / 1000, found.expires_ms / 1000)
         self._memory.put(digest, entry)
@@ -145,10 +147,7 @@ class Shared:
                 return
 
     def _learn(self, row: Known) -> None:
-        if len(self._expires) >= MAX_KNOWN:
-            now = clock.now_ns() // 1_000_000
-            self._expires = {key: at for key, at in self._expires.items() if at > now}
-        self._expires[row.digest[:8]] = row.expires_ms
+        self._known.add(row.digest, row.expires_ms)
         self._memory.drop(row.digest, older_than=row.made_ms / 1000)
         if row.bucket is not None and row.vector is not None:
             self._nearest.add_stored(bytes(row.bucket), bytes(row.digest), bytes(row.vector))
@@ -157,7 +156,7 @@ class Shared:
     def _forget(self) -> None:
         self._memory.clear()
         self._nearest.clear()
-        self._expires = {}
+        self._known.clear()
         self._seen = set()
         self._last = 0
 

@@ -52,7 +52,7 @@ entries = Table(
     Column("used_ms", BigInteger, nullable=False),
     UniqueConstraint("digest"),
     Index("ix_gateway_cache_entries_expires_ms", "expires_ms"),
-    Index("ix_gateway_cache_entries_used_ms", "used_ms"),
+    Index("ix_gateway_cache_entries_used", "used_ms", "size"),
     Index("ix_gateway_cache_entries_scope", "tenant", "project", "route"),
     sqlite_autoincrement=True,
 )
@@ -188,7 +188,9 @@ def evict(conn: Connection, now_ms: int, limit_bytes: int) -> int:
     target = limit_bytes * 9 // 10
     while size > target:
         oldest = (
-            select(entries.c.id, entries.c.size).order_by(entries.c.used_ms, entries.c.id).limit(EVICT_STEP)
+            select(entries.c.id, entries.c.size)
+            .order_by(entries.c.used_ms, entries.c.size, entries.c.id)
+            .limit(EVICT_STEP)
         )
         picked: list[int] = []
         for row in conn.execute(oldest):
