@@ -76,6 +76,47 @@ def test_a_full_buffer_drops_and_counts_and_never_waits(
     assert recorder.recorded + recorder.dropped == 30 and recorder.recorded >= 10
 
 
+def test_large_bodies_fill_the_buffer_by_their_size(
+    sqlite_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TracesSettings(buffer_mb=1, commit_ms=60_000)
+    monkeypatch.setattr(sqlite_home.settings, "section", lambda _cls: settings)
+    recorder = Recorder(sqlite_home)
+    for _ in range(5):
+        recorder.record(
+            Scope(), call(input=b'"' + b"x" * 200_000 + b'"', output=b'"' + b"y" * 100_000 + b'"')
+        )
+    assert recorder.dropped == 2
+    recorder.record(Scope(), call(input=b'"small"'))
+    recorder.close()
+    assert (recorder.recorded, recorder.dropped) == (4, 2)
+    assert drained(sqlite_home) == 4
+
+
+def test_what_was_written_makes_room_for_more(sqlite_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_home.settings, "section", lambda _cls: TracesSettings(buffer_mb=1))
+    recorder = Recorder(sqlite_home)
+    for _ in range(5):
+        recorder.record(Scope(), call(input=b'"' + b"x" * 600_000 + b'"'))
+        assert recorder.flush()
+    recorder.close()
+    assert (recorder.recorded, recorder.dropped) == (5, 0)
+
+
+def test_a_frame_holds_no_more_than_a_few_large_bodies(sqlite_home: Home) -> None:
+    recorder = Recorder(sqlite_home)
+    with recorder._idle:  # the thread that writes waits
+        for _ in range(12):
+            recorder.record(Scope(), call(input=b'"' + b"x" * 1_000_000 + b'"'))
+    recorder.close()
+    segments = [Segment(path) for path in spool.folder_of(sqlite_home.path).glob("*.spool")]
+    frames = [len(frame) for segment in segments for frame in segment.frames()]
+    for segment in segments:
+        segment.close()
+    assert sum(frames) == 12
+    assert max(frames) <= 6
+
+
 def test_a_locked_database_stops_nobody_and_nothing_is_lost(sqlite_home: Home, actor: Actor) -> None:
     recorder = Recorder(sqlite_home)
     with sqlite_home.begin():

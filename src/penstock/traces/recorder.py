@@ -13,7 +13,8 @@ from penstock.traces.settings import TracesSettings
 from penstock.traces.spool import SpoolFull, SpoolWriter
 
 logger = log.get("traces.recorder")
-_GROUP = 500
+_GROUP, _GROUP_BYTES = 500, 4 << 20
+"""Spans, and bytes of their bodies, that are written at once: a frame is a copy of them."""
 _AGAIN_SECONDS = 0.5
 
 
@@ -21,16 +22,20 @@ class Recorder:
     """Takes finished spans without blocking; a thread puts them into the spool a moment later (see `intake`).
 
     The database is not touched, so that neither a lock nor an outage of it slows the caller or loses a span. At most
-    `[traces] buffer_spans` wait in memory and `spool_mb` on disk; spans beyond that are dropped, counted in `dropped`
-    and logged.
+    `[traces] buffer_spans` with bodies of `buffer_mb` wait in memory and `spool_mb` on disk; spans beyond that are
+    dropped, counted in `dropped` and logged.
     """
 
     def __init__(self, home: Home) -> None:
         settings = home.settings.section(TracesSettings)
         self._limit = settings.buffer_spans
+        self._limit_bytes = settings.buffer_mb << 20
         self._linger = settings.commit_ms / 1000
         self._spool = SpoolWriter(spool.folder_of(home.path), limit=settings.spool_mb * 1024 * 1024)
         self._waiting: deque[tuple[Scope, SpanRecord]] = deque()
+        self._came = self._went = 0
+        """Bytes of bodies taken in, which the lock guards, and taken out, which the thread alone counts."""
+        self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._idle = threading.Condition()
@@ -44,10 +49,14 @@ class Recorder:
 
     def record(self, scope: Scope, span: SpanRecord) -> None:
         """Take `span` and return at once."""
-        if len(self._waiting) >= self._limit or self._closing.is_set():
-            self.dropped += 1
-            return
-        self._waiting.append((scope, span))
+        size = _size(span)
+        with self._lock:
+            full = len(self._waiting) >= self._limit or self._came - self._went + size > self._limit_bytes
+            if full or self._closing.is_set():
+                self.dropped += 1
+                return
+            self._came += size
+            self._waiting.append((scope, span))
         if not self._wake.is_set():
             self._wake.set()
 
@@ -76,11 +85,14 @@ class Recorder:
 
     def _write(self) -> None:
         taken: list[tuple[Scope, SpanRecord]] = []
+        size = 0
         with self._idle:
-            while self._waiting and len(taken) < _GROUP:
+            while self._waiting and len(taken) < _GROUP and size < _GROUP_BYTES:
                 taken.append(self._waiting.popleft())
+                size += _size(taken[-1][1])
             self._unwritten = len(taken)
         kept = self._kept(taken)
+        self._went += size
         with self._idle:
             self._unwritten = 0
             self.recorded += kept
@@ -105,3 +117,7 @@ class Recorder:
                     logger.exception("a span cannot be recorded", extra={"span": taken[0][1].span_id})
                     return 0
                 return sum(self._kept([one]) for one in taken)
+
+
+def _size(span: SpanRecord) -> int:
+    return len(span.input or b"") + len(span.output or b"")

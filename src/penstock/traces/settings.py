@@ -17,6 +17,8 @@ class TracesSettings:
     """Longest time a query over traces may take; what takes longer ends with an error that says so."""
     buffer_spans: int = 20_000
     """Spans that may wait in memory for the disk; what the gateway records beyond is dropped and counted."""
+    buffer_mb: int = 256
+    """Megabytes of their bodies that may wait; what is recorded beyond is dropped and counted."""
     commit_ms: int = 100
     """How long recorded spans wait for others to be written with, in milliseconds."""
     spool_mb: int = 1024
