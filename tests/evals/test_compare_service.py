@@ -1,6 +1,7 @@
 """Comparing several runs, clusters, baselines by their gate, and what gates leave behind."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,7 +12,7 @@ from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.datasets import service as datasets
-from penstock.evals import badge, report, service
+from penstock.evals import badge, gating, report, service
 from penstock.evals.model import Comparison, EvalRun
 from penstock.evals.suite import ScorerSpec
 
@@ -96,6 +97,26 @@ def test_regressions_first_and_what_was_left_out(
     assert "20 of 60 samples got worse; the first 3:" in text
     assert CATEGORIES[0] in text
     assert "Only in the baseline: `t40`" in report.comparison_markdown(found)
+
+
+def test_others_write_while_a_gate_is_decided(
+    home: Home, actor: Actor, evaluate: Callable[[set[int]], EvalRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, weigh = evaluate({0}), gating.evaluate
+
+    def beside(*given: Any) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(write).result()
+        return weigh(*given)
+
+    def write() -> None:
+        with home.begin() as uow:
+            uow.audit(actor, "evals.gate", "beside")
+
+    monkeypatch.setattr(gating, "evaluate", beside)
+    decision = service.decide(home, actor, run_id=run.id, rules=[{"metric": "exact", "min": 0.5}])
+    with home.read() as uow:
+        assert service.find_gate(uow, actor, decision.id) == decision
 
 
 def test_the_latest_run_that_passed_is_the_baseline(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core.errors import Invalid
-from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, WriteUow
+from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow
 from penstock.evals import compare_api, exchange_api, service
 from penstock.evals.calibration import api as calibration_api
 from penstock.evals.model import EvalRun, GateDecision, MetricKind, RunState, SampleResult
@@ -259,10 +259,10 @@ def list_gates(
 
 
 @router.post("/gates", status_code=201)
-def decide_gate(uow: WriteUow, actor: CurrentActor, new: NewGate) -> GateModel:
+def decide_gate(home: HomeDep, actor: CurrentActor, new: NewGate) -> GateModel:
     """Hold a run against rules and record the decision."""
-    decision = service.gate(
-        uow,
+    decision = service.decide(
+        home,
         actor,
         run_id=new.run_id,
         baseline_id=new.baseline_id,

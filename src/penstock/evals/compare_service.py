@@ -217,6 +217,42 @@ def gate(
     when there is none, `allow_first` lets the rules that need one pass, saying so. Raises NotFound, Invalid
     for a rule that makes no sense, Conflict when the baseline has not finished.
     """
+    decision = _weighed(
+        uow, actor, run_id=run_id, rules=rules, baseline_id=baseline_id, allow_first=allow_first
+    )
+    _record(uow, actor, decision)
+    return decision
+
+
+def decide(
+    home: Home,
+    actor: Actor,
+    *,
+    run_id: str,
+    rules: Sequence[Mapping[str, Any]],
+    baseline_id: str | None = None,
+    allow_first: bool = False,
+) -> GateDecision:
+    """Do as `gate`; while samples are read and statistics made, others can write."""
+    with home.read() as uow:
+        decision = _weighed(
+            uow, actor, run_id=run_id, rules=rules, baseline_id=baseline_id, allow_first=allow_first
+        )
+    with home.begin() as uow:
+        find_run(uow, actor, run_id)
+        _record(uow, actor, decision)
+    return decision
+
+
+def _weighed(
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    run_id: str,
+    rules: Sequence[Mapping[str, Any]],
+    baseline_id: str | None,
+    allow_first: bool,
+) -> GateDecision:
     uow.may(actor, "evals.write", run_id)
     if not rules:
         raise Invalid("A gate needs at least one rule.", hint="Write {metric: exact, min: 0.7}.")
@@ -234,7 +270,7 @@ def gate(
     if candidate.state is RunState.SUCCEEDED:
         unfit = calibration.unfit(uow, actor, candidate, [rule.metric for rule in parsed])
         checks = gating.without_unfit(parsed, checks, unfit)
-    decision = GateDecision(
+    return GateDecision(
         id=ids.new_id("gate"),
         run_id=run_id,
         baseline_id=baseline_id,
@@ -244,8 +280,6 @@ def gate(
         actor=actor.name,
         created_at=clock.now(),
     )
-    _record(uow, actor, decision)
-    return decision
 
 
 def _record(uow: UnitOfWork, actor: Actor, decision: GateDecision) -> None:

@@ -123,11 +123,12 @@ def gate(
 ) -> None:
     """Hold a run against rules; exit code 3 when it is refused."""
     wanted = _rules(rule, rules)
-    with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
-        decision: GateDecision = service.gate(
-            uow, actor, run_id=run_id, baseline_id=baseline, rules=wanted, allow_first=allow_first
+    with console.open_home(home, project) as (opened, actor):
+        decision: GateDecision = service.decide(
+            opened, actor, run_id=run_id, baseline_id=baseline, rules=wanted, allow_first=allow_first
         )
-        run = service.get_run(uow, actor, run_id)
+        with opened.read() as uow:
+            run = service.get_run(uow, actor, run_id)
     write_text(junit, report.gate_junit(decision))
     write_text(markdown, report.gate_markdown(decision))
     write_text(badge, drawing.of_run(run, decision))

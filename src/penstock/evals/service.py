@@ -308,6 +308,7 @@ compare_many = compare_service.compare_many
 compared_rows = compare_service.rows
 clusters_by = compare_service.clusters_by
 gate = compare_service.gate
+decide = compare_service.decide
 gates = compare_service.gates
 find_gate = compare_service.find_gate
 
