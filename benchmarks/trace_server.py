@@ -137,7 +137,7 @@ def main() -> None:
     command = [
         sys.executable,
         "-m",
-        "penstock.core.boot",
+        "penstock",
         "up",
         "--home",
         str(args.home),
@@ -147,6 +147,8 @@ def main() -> None:
     server = subprocess.Popen([*command, "--workers", "1"], stdout=subprocess.DEVNULL)
     try:
         while not is_ready(port):
+            if server.poll() is not None:
+                raise SystemExit("the server has ended")
             time.sleep(0.2)
         work(args, port, key, sample, server.pid)
     finally:
