@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from penstock.core import ids
@@ -17,11 +17,14 @@ def work_folder(home: Home, name: str) -> Iterator[Path]:
     A lock file beside it says that its process lives: the kernel lets go of it when the process dies.
     """
     place = home.folder("work", name)
-    _clear(place)
     folder = place / ids.new_id("wrk")
     lock = place / f"{folder.name}.lock"
-    with exclusive(lock):
-        folder.mkdir(mode=0o700)
+    with ExitStack() as held:
+        # One at a time, so that nobody takes a lock for left behind that was only just made.
+        with exclusive(home.folder("work") / f"{name}.lock", wait=True):
+            _clear(place)
+            held.enter_context(exclusive(lock))
+            folder.mkdir(mode=0o700)
         try:
             yield folder
         finally:
