@@ -259,6 +259,10 @@ def test_times_narrow(home: Home, actor: Actor, stored: list[list[SpanRecord]]) 
         assert found(home, actor, "user:ada -since:301s") == of_ada
     assert found(home, actor, f"id:{ids[3]}") == found(home, actor, f"id:{ids[3][:20]}*") == [ids[3]]
     assert found(home, actor, "since:2001-01-01 until:2001-01-02") == []
+    # As the page of traces writes a query with its window for an annotation queue.
+    end = clock.iso(clock.from_ns(stored[6][0].start_ns))
+    older = f"(user:ada OR user:bob) since:2001-01-31T12:00:00.000Z until:{end}"
+    assert found(home, actor, older) == [t[0].trace_id for t in stored[7:] if t[0].user in ("ada", "bob")]
 
 
 def test_old_filters_and_a_query_are_all_asked(
