@@ -1,9 +1,12 @@
 """What users of MLflow write, part by part, run with MLflow's own client by `test_client.py`."""
 
 import contextlib
+import json
 import math
 import sys
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 from mlflow.entities import Metric, Param, RunTag, ViewType
@@ -452,6 +455,51 @@ def evaluating():
     mlflow.genai.datasets.delete_dataset(dataset_id=dataset.dataset_id)
     refused("RESOURCE_DOES_NOT_EXIST", mlflow.genai.datasets.get_dataset, dataset_id=dataset.dataset_id)
     print("evaluated")
+
+
+class Models(BaseHTTPRequestHandler):
+    """A provider with one answer."""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        answer = {
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": asked["model"] + "-2026",
+            "choices": [{
+                "index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "on its way"},
+            }],
+            "usage": {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14},
+        }  # fmt: skip
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *said):
+        """Say nothing."""
+
+
+def autologging():
+    import mlflow.openai
+    import openai
+
+    provider = HTTPServer(("127.0.0.1", 0), Models)
+    threading.Thread(target=provider.serve_forever, daemon=True).start()
+    mlflow.set_experiment("watched")
+    mlflow.openai.autolog()
+    maker = openai.OpenAI(base_url=f"http://127.0.0.1:{provider.server_port}/v1", api_key="sk-test")
+    said = maker.chat.completions.create(
+        model="gpt-4o-mini", messages=[{"role": "user", "content": "where is it"}], temperature=0.2
+    )
+    assert said.choices[0].message.content == "on its way"
+    mlflow.flush_trace_async_logging()
+    (trace,) = mlflow.search_traces(return_type="list")
+    (span,) = trace.data.spans
+    assert span.span_type == "CHAT_MODEL", span.span_type
+    assert span.outputs["choices"][0]["message"]["content"] == "on its way"
+    assert trace.info.token_usage["total_tokens"] == 14, trace.info.token_usage
+    print("watched", trace.info.trace_id)
 
 
 if __name__ == "__main__":

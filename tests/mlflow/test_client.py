@@ -99,3 +99,19 @@ def test_pyfunc_models(client: Client) -> None:
 def test_evaluate(client: Client) -> None:
     needs("pandas", "mlflow.genai", "mlflow.genai.datasets")
     assert "evaluated" in client("evaluating")
+
+
+def test_autologging(client: Client, running: Running) -> None:
+    needs("openai", "mlflow.openai")
+    found = client("autologging").split("watched ")[-1].split()[0].removeprefix("tr-")
+    with running.home.read() as uow:
+        (span,) = traces.get_trace(uow, running.actor, trace_id=found).spans
+        whole = traces.get_span_body(uow, running.actor, trace_id=found, span_id=span.span_id)
+    assert (span.kind, span.model, span.input_tokens, span.output_tokens) == (
+        "llm",
+        "gpt-4o-mini-2026",
+        11,
+        3,
+    )
+    assert span.cost_usd is not None
+    assert b"where is it" in (whole.input or b"") and b"on its way" in (whole.output or b"")

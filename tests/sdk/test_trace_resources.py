@@ -36,6 +36,27 @@ def test_the_spans_of_a_trace_come_whole(client: Client, server: FakeServer) -> 
     assert [span["input"] for span in client.traces.spans("t")] == ["a", "b"]
 
 
+def test_large_traces_and_comparisons_come_with_all_their_pages(client: Client, server: FakeServer) -> None:
+    for path in ("traces/t", "traces/t/diff/u"):
+        server.answer(f"GET /api/v1/{path}", {"name": "first", "spans": [{"span_id": "1"}], "next": "c2"})
+        server.answer(f"GET /api/v1/{path}", {"name": "more", "spans": [{"span_id": "2"}], "next": None})
+    assert client.traces.get("t") == {
+        "name": "first",
+        "spans": [{"span_id": "1"}, {"span_id": "2"}],
+        "next": None,
+    }
+    assert [pair["span_id"] for pair in client.traces.diff("t", "u")["spans"]] == ["1", "2"]
+    assert _asked(server)[1::2] == [
+        "GET /api/v1/traces/t?cursor=c2",
+        "GET /api/v1/traces/t/diff/u?cursor=c2",
+    ]
+    server.answer("GET /api/v1/traces/w", {"spans": [{"span_id": "1"}], "next": "c2"})
+    server.answer("GET /api/v1/traces/w", {"spans": [{"span_id": "2"}], "next": None})
+    for number in ("1", "2"):
+        server.answer(f"GET /api/v1/traces/w/spans/{number}", {"input": number})
+    assert [span["input"] for span in client.traces.spans("w")] == ["1", "2"]
+
+
 def test_an_export_is_read_line_by_line(client: Client, server: FakeServer, tmp_path: Path) -> None:
     body = b'{"span_id": "1"}\n{"span_id": "2"}\n'
     server.answer("GET /api/v1/traces/export", {"detail": "busy"}, status=503, headers={"retry-after": "0"})

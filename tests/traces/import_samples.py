@@ -117,6 +117,44 @@ LANGFUSE_ENRICHED: dict[str, Any] = {
 }
 """A row of the enriched observations."""
 
+LANGFUSE_SCORES: list[dict[str, Any]] = [
+    {
+        "id": "s1",
+        "timestamp": "2026-03-01 10:05:00.000000",
+        "environment": "default",
+        "trace_id": "trace-without-hex",
+        "observation_id": "o1",
+        "session_id": None,
+        "name": "helpfulness",
+        "value": 0.25,
+        "source": "ANNOTATION",
+        "comment": "vague",
+        "data_type": "NUMERIC",
+        "string_value": None,
+    },
+    {
+        "id": "s2",
+        "timestamp": "2026-03-01 10:05:00.000000",
+        "trace_id": "trace-without-hex",
+        "name": "tone",
+        "value": None,
+        "source": "EVAL",
+        "data_type": "CATEGORICAL",
+        "string_value": "friendly",
+    },
+    {
+        "id": "s3",
+        "timestamp": "2026-03-01 10:05:00.000000",
+        "trace_id": None,
+        "session_id": "session-7",
+        "name": "resolved",
+        "value": 1,
+        "source": "API",
+        "data_type": "BOOLEAN",
+    },
+]
+"""Rows of the table of scores, which every blob storage export has."""
+
 PHOENIX_ROWS: list[dict[str, Any]] = [
     {
         "name": "query",

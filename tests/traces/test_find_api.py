@@ -19,6 +19,7 @@ from penstock.core.uow import UnitOfWork
 from penstock.feedback import service as feedback
 from penstock.traces import background, cli, service
 from penstock.traces.model import SpanRecord
+from penstock.traces.store.deadline import Deadline
 from tests.traces.build import call
 
 AT = 1_790_000_000_000_000_000
@@ -132,3 +133,28 @@ def test_the_work_is_told_when_the_caller_leaves(home: Home) -> None:
 
     with pytest.raises(Cancelled):
         asyncio.run(asked())
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["traces?q=refund", "sessions?model=gpt-4o", "users?q=refund", "usage?group_by=tag", "timeseries?by=tag"],
+)
+def test_questions_that_may_take_long_are_stopped_when_the_caller_leaves(
+    client: TestClient, spans: list[SpanRecord], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    asked: list[Stop] = []
+
+    def told(self: Deadline, seconds: float, stop: Stop) -> None:
+        asked.append(stop)
+        made(self, seconds, stop)
+
+    made = Deadline.__init__
+    monkeypatch.setattr(Deadline, "__init__", told)
+    watched: list[Stop] = []
+    monkeypatch.setattr(Reader, "_watch", lambda self, stop: _noted(watched, stop))
+    assert client.get(f"/api/v1/{path}").status_code == 200
+    assert asked and watched == asked[:1]
+
+
+async def _noted(watched: list[Stop], stop: Stop) -> None:
+    watched.append(stop)

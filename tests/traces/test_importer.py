@@ -92,6 +92,23 @@ def test_langfuse_enriched_observations_stand_for_themselves(
     assert span.input_tokens == 7
 
 
+def test_langfuse_scores_are_scores_and_no_traces(home: Home, actor: Actor, tmp_path: Path) -> None:
+    done = imported(home, actor, tmp_path, "langfuse", lines(samples.LANGFUSE_SCORES))
+    assert (done.rows, done.spans, done.traces, done.scores, done.quarantined) == (3, 0, 0, 1, 2)
+    assert [problem.reason.partition(",")[0] for problem in done.problems] == [
+        "a score without a name or a number",
+        "a score of a session or a dataset run",
+    ]
+    traces, scores = samples.LANGFUSE_TABLES, samples.LANGFUSE_SCORES
+    done = imported(home, actor, tmp_path, "langfuse", {"traces": traces, "scores": scores[:1]})
+    assert (done.rows, done.spans, done.scores) == (3, 2, 1)
+    with home.read() as uow:
+        (found,) = service.list_traces(uow, actor, filters=TraceFilters(query="score.helpfulness<0.5")).items
+        (score,) = service.scores_of(uow, actor, trace_id=found.trace_id)
+    assert found.name == "job"
+    assert (score.name, score.value, score.origin) == ("helpfulness", 0.25, "langfuse")
+
+
 def test_tables_in_one_object(home: Home, actor: Actor, tmp_path: Path) -> None:
     trace, observation = samples.LANGFUSE_TABLES
     both = {"traces": [trace], "observations": [observation, 7]}

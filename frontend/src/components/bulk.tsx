@@ -5,6 +5,7 @@ import { plural } from "../lib/format.ts";
 import { exportHref } from "../lib/gather.ts";
 import { A } from "../lib/nav.tsx";
 import { useAct } from "../lib/query.ts";
+import { withWindow } from "../lib/traceql.ts";
 import { Dialog } from "./bits.tsx";
 import { Popover } from "./popover.tsx";
 import { ToDataset } from "./todataset.tsx";
@@ -112,14 +113,23 @@ export function Bulk({ ids, clear }: { ids: string[]; clear: () => void }) {
 
 /** The same for everything that matches. */
 export function Matching({ asked }: { asked: () => Params }) {
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useState<"dataset" | "queue" | null>(null);
+  const close = () => setOpen(null);
+  const query = () => {
+    const { query, since, until } = asked() as Record<string, string | undefined>;
+    return withWindow(query ?? "", { since, until });
+  };
   return (
     <>
       <Exports asked={asked} label="Export all" />
-      <button type="button" className="button small" onClick={() => setOpen(true)}>
+      <button type="button" className="button small" onClick={() => setOpen("dataset")}>
         All to a dataset…
       </button>
-      <ToDataset open={open} onClose={() => setOpen(false)} asked={asked} />
+      <button type="button" className="button small" onClick={() => setOpen("queue")}>
+        All to a queue…
+      </button>
+      <ToDataset open={open === "dataset"} onClose={close} asked={asked} />
+      <ToQueue open={open === "queue"} onClose={close} asked={query} />
     </>
   );
 }

@@ -27,6 +27,8 @@ export const FIELDS: [string, string][] = [
   ["name", "name of a span"],
   ["prompt", "prompt, or name@version"],
   ["key", "id of the API key"],
+  ["agent", "name of an agent"],
+  ["tool", "name of a tool that was called"],
   ["environment", "environment"],
   ["guard", "verdict of a guardrail, as in guard:deny"],
   ["cache", "what the gateway's cache did"],

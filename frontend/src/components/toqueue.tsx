@@ -11,26 +11,31 @@ import { Loading } from "./state.tsx";
 interface Props {
   open: boolean;
   onClose: () => void;
-  ids: string[];
+  /** Chosen traces; undefined for everything that the query `asked` finds. */
+  ids?: string[];
+  asked?: () => string;
   done?: () => void;
 }
 
-export function ToQueue({ open, onClose, ids, done }: Props) {
+/** So many of the traces that match are taken, the newest; the command line takes more. */
+const MOST_QUEUED = 20_000;
+
+export function ToQueue({ open, onClose, ids, asked, done }: Props) {
   return (
     <Dialog open={open} onClose={onClose} title="Add to an annotation queue">
-      <Form ids={ids} onClose={onClose} done={done} />
+      <Form ids={ids} asked={asked} onClose={onClose} done={done} />
     </Dialog>
   );
 }
 
-function Form({ ids, onClose, done }: Omit<Props, "open">) {
+function Form({ ids, asked, onClose, done }: Omit<Props, "open">) {
   const queues = useGet<Page<Queue>>("/queues", undefined, { staleTime: 10_000 });
-  const fitting = (queues.data?.items ?? []).filter((q) => q.kind === "trace" || (q.kind === "pair" && ids.length === 2));
+  const fitting = (queues.data?.items ?? []).filter((q) => q.kind === "trace" || (q.kind === "pair" && ids?.length === 2));
   const [picked, setPicked] = useState("");
   const name = picked || fitting[0]?.name || "";
   const pair = fitting.find((q) => q.name === name)?.kind === "pair";
   const add = useAct(
-    () => api.post<ItemsAdded>(path`/queues/${name}/items`, pair ? { pairs: [ids] } : { trace_ids: ids }),
+    () => api.post<ItemsAdded>(path`/queues/${name}/items`, pair ? { pairs: [ids] } : ids ? { trace_ids: ids } : { query: asked!(), limit: MOST_QUEUED }),
     (made) => {
       done?.();
       onClose();
@@ -58,7 +63,7 @@ function Form({ ids, onClose, done }: Omit<Props, "open">) {
         if (name) add.mutate(undefined);
       }}
     >
-      <Field label="Queue" hint={pair ? "The two answers become one pair." : "Each item keeps the trace it came from."}>
+      <Field label="Queue" hint={pair ? "The two answers become one pair." : ids ? "Each item keeps the trace it came from." : `Each item keeps the trace it came from; the newest ${full(MOST_QUEUED)} traces at most.`}>
         {(id) => (
           <select id={id} autoFocus value={name} onChange={(e) => setPicked(e.target.value)}>
             {fitting.map((q) => (
@@ -79,7 +84,7 @@ function Form({ ids, onClose, done }: Omit<Props, "open">) {
           Cancel
         </button>
         <button type="submit" className="button primary" disabled={!name || add.isPending}>
-          {pair ? "Add the pair" : `Add ${plural(ids.length, "trace")}`}
+          {pair ? "Add the pair" : ids ? `Add ${plural(ids.length, "trace")}` : "Add all that match"}
         </button>
       </div>
     </form>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chips, modern, queryOf, quoted, terms, termOf, typingAt, withTerm, without, wordsOf } from "./traceql.ts";
+import { chips, modern, queryOf, quoted, terms, termOf, typingAt, withTerm, withWindow, without, wordsOf } from "./traceql.ts";
 
 test("terms are found with their places", () => {
   const text = 'model:gpt-* latency>2s -user:"a b" text:"say \\"no\\"" refund';
@@ -75,4 +75,12 @@ test("any text is read to its end, and no piece overlaps another", () => {
       at = t.end;
     }
   }
+});
+
+test("a window belongs to the whole query, alternatives included", () => {
+  const since = "2026-01-31T12:00:00.000Z";
+  assert.equal(withWindow("user:ada OR user:bob", { since, until: "2026-02-01" }), `(user:ada OR user:bob) since:${since} until:2026-02-01`);
+  assert.equal(withWindow("", { since }), `since:${since}`);
+  assert.equal(withWindow(" refund ", {}), "refund");
+  assert.equal(withWindow("", {}), "");
 });

@@ -151,3 +151,10 @@ export function modern(search: Record<string, string>): Record<string, string | 
   const old = [...OLD, "min_latency_ms", "q"].filter((name) => search[name]);
   return old.length ? { ...Object.fromEntries(old.map((name) => [name, undefined])), query: queryOf(search) } : null;
 }
+
+/** A query and its window in one text, for what takes a query alone. */
+export function withWindow(query: string, window: { since?: string; until?: string }): string {
+  const ends = [window.since && `since:${window.since}`, window.until && `until:${window.until}`].filter(Boolean).join(" ");
+  if (!query.trim() || !ends) return query.trim() || ends;
+  return `(${query.trim()}) ${ends}`;
+}

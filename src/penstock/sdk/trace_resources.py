@@ -27,6 +27,25 @@ class _Group:
     def __init__(self, client: StreamingCalls) -> None:
         self._client = client
 
+    def _parts(self, path: str) -> Iterator[Record]:
+        """Yield a record page by page, each fetched when it is its turn."""
+        cursor = None
+        while True:
+            page = self._client.get(path, cursor=cursor)
+            yield page
+            cursor = page.get("next")
+            if not cursor:
+                return
+
+    def _whole(self, path: str) -> Record:
+        """Return a record whose `spans` are those of all pages."""
+        parts = self._parts(path)
+        found = next(parts)
+        for page in parts:
+            found["spans"] += page["spans"]
+            found["next"] = page.get("next")
+        return found
+
 
 class Traces(_Group):
     """Recorded calls and what they cost."""
@@ -40,8 +59,8 @@ class Traces(_Group):
         return self._client.pages("/traces", query=query, **filters)
 
     def get(self, trace_id: str) -> Record:
-        """Return one trace with its spans, without their bodies."""
-        return self._client.get(f"/traces/{segment(trace_id)}")
+        """Return one trace with all its spans, without their bodies."""
+        return self._whole(f"/traces/{segment(trace_id)}")
 
     def span(self, trace_id: str, span_id: str) -> Record:
         """Return one span with input, output, attributes and events."""
@@ -49,12 +68,13 @@ class Traces(_Group):
 
     def spans(self, trace_id: str) -> Iterator[Record]:
         """Yield the spans of one trace, whole, each fetched when it is its turn."""
-        for row in self.get(trace_id)["spans"]:
-            yield self.span(trace_id, row["span_id"])
+        for page in self._parts(f"/traces/{segment(trace_id)}"):
+            for row in page["spans"]:
+                yield self.span(trace_id, row["span_id"])
 
     def diff(self, left: str, right: str) -> Record:
-        """Return two traces side by side: pairs of spans and what differs between them."""
-        return self._client.get(f"/traces/{segment(left)}/diff/{segment(right)}")
+        """Return two traces side by side: all pairs of spans and what differs between them."""
+        return self._whole(f"/traces/{segment(left)}/diff/{segment(right)}")
 
     def histogram(self, query: str | None = None, **range_: Any) -> Iterator[Record]:
         """Yield how many traces, and how many with errors, fall into each of `buckets` between `since` and `until`."""
@@ -152,13 +172,8 @@ class Sessions(_Group):
 
     def turns(self, session: str) -> Iterator[Record]:
         """Yield every turn of a session, oldest first: input, output, cost, duration and trace_id."""
-        cursor = None
-        while True:
-            page = self._client.get(f"/sessions/{segment(session)}", cursor=cursor)
+        for page in self._parts(f"/sessions/{segment(session)}"):
             yield from page["turns"]
-            cursor = page.get("next")
-            if not cursor:
-                return
 
 
 class Users(_Group):
@@ -177,7 +192,8 @@ class Usage(_Group):
     """What model calls used and cost."""
 
     def by(self, dimension: str = "model", **filters: Any) -> Iterator[Record]:
-        """Yield calls, errors, tokens and cost per model, provider, user, key, route, environment, prompt or day."""
+        """Yield calls, errors, tokens and cost per model, provider, user, key, tag, day or whatever else
+        `GET /usage` groups by."""
         return self._client.pages("/usage", group_by=dimension, **filters)
 
     def over_time(self, **filters: Any) -> Iterator[Record]:

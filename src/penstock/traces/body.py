@@ -97,7 +97,16 @@ class Searched(Protocol):
 class ConditionsBody(
     msgspec.Struct,
     frozen=True,
-    rename={"input": "i", "output": "o", "attributes": "a", "parameters": "p", "tags": "t", "metadata": "m"},
+    rename={
+        "input": "i",
+        "output": "o",
+        "attributes": "a",
+        "parameters": "p",
+        "tags": "t",
+        "metadata": "m",
+        "agent": "g",
+        "tool": "n",
+    },
 ):
     """What conditions of queries read of a body."""
 
@@ -107,6 +116,8 @@ class ConditionsBody(
     parameters: dict[str, Any] = {}
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
+    agent: str | None = None
+    tool: str | None = None
 
 
 BODY_FIELDS = SpanBody.__struct_fields__

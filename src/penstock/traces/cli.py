@@ -126,7 +126,8 @@ def usage(
         str,
         typer.Option(
             "--by",
-            help="model, kind, provider, user, key, route, environment, prompt, status, project or day.",
+            help="model, requested_model, kind, provider, user, key, route, environment, prompt, status, tag, "
+            "project or day.",
         ),
     ] = "model",
     since: SinceOption = None,

@@ -10,10 +10,11 @@ import msgspec
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
 from penstock.core.scope import Actor
+from penstock.traces.find_service import put_scores
 from penstock.traces.importing import langfuse, mlflow, own, phoenix, rows
 from penstock.traces.importing.rows import Row
 from penstock.traces.mapping import to_record
-from penstock.traces.model import SpanRecord
+from penstock.traces.model import SpanRecord, TraceScore
 from penstock.traces.policy_service import MaskTable
 from penstock.traces.pricing import PriceTable
 from penstock.traces.store.prepare import Prepared, prepare
@@ -47,6 +48,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     spans: int
     traces: int
     """Distinct traces; counted up to a million."""
+    scores: int
+    """Scores that came apart from their traces."""
     quarantined: int
     problems: tuple[Problem, ...]
     """The first 1,000 of the rows that were set aside."""
@@ -64,7 +67,8 @@ class _Import:
         self._known = ScopeIds()
         self._batch: list[Prepared] = []
         self._traces: set[bytes] = set()
-        self.rows = self.spans = 0
+        self._scores: dict[tuple[str, str], TraceScore] = {}
+        self.rows = self.spans = self.scores = 0
 
     def take(self, row: Row) -> Problem | None:
         """Take in one row, all of its spans or none; returns why not."""
@@ -72,6 +76,9 @@ class _Import:
         if row.value is None:
             return Problem(line=row.line, reason=row.reason, excerpt=row.excerpt)
         try:
+            if self._format == "langfuse" and langfuse.is_score(row.value):
+                self._take_score(langfuse.score(row.value))
+                return None
             ready = [
                 prepare(self._scope, self._masks.masked(self._scope, record))
                 for record in self._read(row.value)
@@ -87,6 +94,12 @@ class _Import:
             if len(self._batch) >= _GROUP:
                 self.flush()
         return None
+
+    def _take_score(self, score: TraceScore) -> None:
+        self.scores += 1
+        self._scores[score.trace_id, score.ref] = score
+        if len(self._scores) >= _GROUP:
+            self.flush()
 
     def _read(self, row: dict[str, Any]) -> Iterator[SpanRecord]:
         if self._format in ("jsonl", "parquet"):
@@ -104,6 +117,10 @@ class _Import:
         if self._batch:
             write(self._home, self._known, self._batch)
             self._batch = []
+        if self._scores:
+            with self._home.begin() as uow:
+                put_scores(uow, self._scope, scores=self._scores.values())
+            self._scores = {}
 
     def traces(self) -> int:
         """Return how many traces there were."""
@@ -156,6 +173,7 @@ def import_traces(
         rows=running.rows,
         spans=running.spans,
         traces=running.traces(),
+        scores=running.scores,
         quarantined=quarantined,
         problems=tuple(problems),
     )

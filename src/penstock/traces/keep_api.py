@@ -169,6 +169,7 @@ class ImportedModel(BaseModel):
     rows: int = 0
     spans: int = 0
     traces: int = 0
+    scores: int = Field(default=0, description="Scores that came apart from their traces")
     quarantined: int = 0
     problems: list[ProblemModel] = Field(
         default=[], description="The first 1,000 of the rows that were set aside"

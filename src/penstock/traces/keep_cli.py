@@ -117,7 +117,9 @@ def import_(
                     aside.write(msgspec.json.encode(problem) + b"\n")
 
                 done = service.import_traces(opened, actor, source=file, format=format, quarantine=set_aside)
-    said = f"{done.spans} spans of {done.traces} traces from {done.rows} rows; {done.quarantined} set aside."
+    scores = f" and {done.scores} scores" if done.scores else ""
+    said = f"{done.spans} spans of {done.traces} traces{scores} from {done.rows} rows; "
+    said += f"{done.quarantined} set aside."
     lines = [said, *(f"line {problem.line}: {problem.reason}" for problem in done.problems[:20])]
     console.emit(done, as_json, lambda: "\n".join(lines))
 

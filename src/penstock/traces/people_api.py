@@ -13,9 +13,8 @@ from starlette.concurrency import run_in_threadpool
 
 from penstock.core import clock
 from penstock.core.errors import Invalid, LimitExceeded
-from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, decode_cursor, encode_cursor
+from penstock.core.http import CurrentActor, HomeDep, Page, PatientRead, ReadUow, decode_cursor, encode_cursor
 from penstock.core.scope import Actor
-from penstock.core.uow import UnitOfWork
 from penstock.traces import comparing, talks, trees
 from penstock.traces.model import SpanRow, Status, TraceFilters
 from penstock.traces.persons import PeoplePage, Person
@@ -169,43 +168,43 @@ class PeopleQuery(TraceQuery):
         return filters == TraceFilters(since=filters.since, until=filters.until, user=filters.user)
 
 
-def _found(
-    uow: UnitOfWork, actor: Actor, query: PeopleQuery, kind: int
+async def _found(
+    read: PatientRead, actor: Actor, query: PeopleQuery, kind: int
 ) -> tuple[tuple[Person, ...], str | None]:
     """Return the users or sessions that have a trace which the query finds, by their newest such trace."""
-    people, following = talks.find_people(
-        uow,
-        actor,
-        kind=kind,
-        filters=query.filters(),
-        after=_after(query.cursor, int),
-        limit=query.limit,
+    filters, after = query.filters(), _after(query.cursor, int)
+    people, following = await read(
+        lambda uow, stop: talks.find_people(
+            uow, actor, kind=kind, filters=filters, after=after, limit=query.limit, stop=stop
+        )
     )
     return people, None if following is None else encode_cursor(*following)
 
 
 @router.get("/sessions")
-def list_sessions(
-    uow: ReadUow, actor: CurrentActor, query: Annotated[PeopleQuery, Query()]
+async def list_sessions(
+    read: PatientRead, actor: CurrentActor, query: Annotated[PeopleQuery, Query()]
 ) -> Page[SessionModel]:
     """List sessions with their totals, the last active first.
 
     With conditions beyond time, user and prefix: those that have a matching trace, by their newest one.
     """
     if not query.plain():
-        people, following = _found(uow, actor, query, SESSION)
+        people, following = await _found(read, actor, query, SESSION)
         return Page(items=[_session(one) for one in people], next=following)
-    filters = query.filters()
-    page = talks.list_sessions(
-        uow,
-        actor,
-        since=filters.since,
-        until=filters.until,
-        user=filters.user,
-        prefix=query.prefix,
-        order=query.order,
-        after=_after(query.cursor, str),
-        limit=query.limit,
+    filters, after = query.filters(), _after(query.cursor, str)
+    page = await read(
+        lambda uow, _: talks.list_sessions(
+            uow,
+            actor,
+            since=filters.since,
+            until=filters.until,
+            user=filters.user,
+            prefix=query.prefix,
+            order=query.order,
+            after=after,
+            limit=query.limit,
+        )
     )
     return Page(items=[_session(one) for one in page.items], next=_next(page))
 
@@ -233,24 +232,28 @@ def get_session(
 
 
 @router.get("/users")
-def list_users(uow: ReadUow, actor: CurrentActor, query: Annotated[PeopleQuery, Query()]) -> Page[UserModel]:
+async def list_users(
+    read: PatientRead, actor: CurrentActor, query: Annotated[PeopleQuery, Query()]
+) -> Page[UserModel]:
     """List users with their totals of all time, the last seen first.
 
     With conditions beyond time and prefix: those that have a matching trace, by their newest one.
     """
     if query.user is not None or not query.plain():
-        people, following = _found(uow, actor, query, USER)
+        people, following = await _found(read, actor, query, USER)
         return Page(items=[_user(one) for one in people], next=following)
-    filters = query.filters()
-    page = talks.list_users(
-        uow,
-        actor,
-        since=filters.since,
-        until=filters.until,
-        prefix=query.prefix,
-        order=query.order,
-        after=_after(query.cursor, str),
-        limit=query.limit,
+    filters, after = query.filters(), _after(query.cursor, str)
+    page = await read(
+        lambda uow, _: talks.list_users(
+            uow,
+            actor,
+            since=filters.since,
+            until=filters.until,
+            prefix=query.prefix,
+            order=query.order,
+            after=after,
+            limit=query.limit,
+        )
     )
     return Page(items=[_user(one) for one in page.items], next=_next(page))
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
 from penstock.core import clock
-from penstock.core.http import CurrentActor, Page, ReadUow
+from penstock.core.http import CurrentActor, Page, PatientRead
 from penstock.traces import reports
 from penstock.traces.model import GroupBy, Kind, SeriesFilters, Status
 
@@ -103,28 +103,43 @@ def _aware(moment: datetime | None) -> datetime | None:
 
 
 @router.get("/usage")
-def usage(uow: ReadUow, actor: CurrentActor, query: Annotated[UsageQuery, Query()]) -> Page[UsageModel]:
+async def usage(
+    read: PatientRead, actor: CurrentActor, query: Annotated[UsageQuery, Query()]
+) -> Page[UsageModel]:
     """Sum calls, tokens and cost per group, exactly. By kind every span counts, otherwise calls of models."""
     since, until = query.range()
-    rows = reports.usage(
-        uow, actor, group_by=query.group_by, since=since, until=until, filters=query.filters()
+    rows = await read(
+        lambda uow, stop: reports.usage(
+            uow,
+            actor,
+            group_by=query.group_by,
+            since=since,
+            until=until,
+            filters=query.filters(),
+            stop=stop,
+        )
     )
     return Page(items=[UsageModel(**msgspec.structs.asdict(row)) for row in rows])
 
 
 @router.get("/timeseries")
-def timeseries(uow: ReadUow, actor: CurrentActor, query: Annotated[SeriesQuery, Query()]) -> Page[PointModel]:
+async def timeseries(
+    read: PatientRead, actor: CurrentActor, query: Annotated[SeriesQuery, Query()]
+) -> Page[PointModel]:
     """Calls, errors, tokens, cost and latency over time; the last 24 hours when no range is given."""
     since, until = query.range()
     end = until or clock.now()
-    points = reports.timeseries(
-        uow,
-        actor,
-        since=since or end - timedelta(hours=24),
-        until=end,
-        bucket=None if query.bucket is None else timedelta(seconds=query.bucket),
-        filters=query.filters(),
-        by=query.by,
-        top=query.top,
+    points = await read(
+        lambda uow, stop: reports.timeseries(
+            uow,
+            actor,
+            since=since or end - timedelta(hours=24),
+            until=end,
+            bucket=None if query.bucket is None else timedelta(seconds=query.bucket),
+            filters=query.filters(),
+            by=query.by,
+            top=query.top,
+            stop=stop,
+        )
     )
     return Page(items=[PointModel(**msgspec.structs.asdict(point)) for point in points])

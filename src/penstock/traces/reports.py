@@ -7,6 +7,7 @@ from penstock.core import clock
 from penstock.core.auth import service as auth
 from penstock.core.errors import Invalid
 from penstock.core.scope import Actor, Scope
+from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
 from penstock.traces.model import GroupBy, SeriesFilters, SeriesPoint, UsageRow
 from penstock.traces.store import sums
@@ -40,11 +41,13 @@ def usage(
     since: datetime | None = None,
     until: datetime | None = None,
     filters: SeriesFilters | None = None,
+    stop: Stop | None = None,
 ) -> list[UsageRow]:
     """Return exact sums per group over spans that started in [since, until), the costliest first (days in order).
 
     Grouped by kind every span counts, otherwise only calls of models (kinds llm and embedding). By project: every
-    project that the actor may enter. Raises Unprocessable when single spans must be read and are too many.
+    project that the actor may enter. Raises Unprocessable when single spans must be read and are too many, Cancelled
+    when `stop` was asked.
     """
     uow.may(actor, "traces.read")
     return sums.usage(
@@ -54,6 +57,7 @@ def usage(
         filters or SeriesFilters(),
         since_ns=None if since is None else clock.to_ns(since),
         until_ns=None if until is None else clock.to_ns(until),
+        stop=stop,
     )
 
 
@@ -67,12 +71,14 @@ def timeseries(
     filters: SeriesFilters | None = None,
     by: GroupBy | None = None,
     top: int = 10,
+    stop: Stop | None = None,
 ) -> list[SeriesPoint]:
     """Return calls, errors, tokens, cost and latency quantiles per `bucket` (default: fitting the range).
 
     The range is widened to whole buckets, which start at multiples of `bucket` since the epoch. `by` splits the series
     into its `top` costliest groups and, where there are more, all others together. Raises Invalid for a bucket that is
-    neither a divisor of an hour nor whole hours or days, or for more than 3,000 of them.
+    neither a divisor of an hour nor whole hours or days, or for more than 3,000 of them; Cancelled when
+    `stop` was asked.
     """
     uow.may(actor, "traces.read")
     first, last, step = _steps(since, until, bucket)
@@ -89,6 +95,7 @@ def timeseries(
         step=step,
         by=by,
         top=top,
+        stop=stop,
     )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from penstock.core import clock
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.scope import Actor
+from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
 from penstock.traces import query
 from penstock.traces.model import TraceFilters, TraceSummary
@@ -75,17 +76,20 @@ def find_people(
     filters: TraceFilters,
     after: tuple[int, int] | None = None,
     limit: int = 50,
+    stop: Stop | None = None,
 ) -> tuple[tuple[Person, ...], tuple[int, int] | None]:
     """Return sessions (or users) that have a trace which `filters` match, by their newest such trace, and a cursor.
 
     Walks the matching traces for half of `[traces] query_seconds`; raises Unprocessable when nobody is found in all of
-    it. A page may hold more than `limit`, and a later one may name somebody again whose older traces match too.
+    it, Cancelled when `stop` was asked. A page may hold more than `limit`, and a later one may name somebody again
+    whose older traces match too.
     """
     uow.may(actor, "traces.read")
     _check(limit, MAX_PAGE)
     names: dict[str, None] = {}
     node = query.of_filters(filters)
-    with limited(uow.conn, uow.home.settings.section(TracesSettings).query_seconds) as deadline:
+    seconds = uow.home.settings.section(TracesSettings).query_seconds
+    with limited(uow.conn, seconds, stop) as deadline:
         while len(names) < limit:
             page = search.list_traces(
                 uow.conn, actor.scope, node, now=clock.now(), deadline=deadline, after=after, limit=2 * limit

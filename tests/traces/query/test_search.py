@@ -19,7 +19,7 @@ from penstock.core.stopping import Stop
 from penstock.traces import background, service, view_service
 from penstock.traces.model import SpanRecord, TraceFilters, TracePage, TraceScore
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import search, terms
+from penstock.traces.store import labels, search, terms
 from tests.traces.build import call
 
 SECOND = 10**9
@@ -50,6 +50,7 @@ def traces(now: int, count: int = 40) -> list[list[SpanRecord]]:
         root = call(
             name=rng.choice(["support agent", "batch"]),
             kind="agent",
+            agent=("planner", "critic", "tool smith")[number % 3],
             model=None,
             provider=None,
             start_ns=start,
@@ -94,8 +95,28 @@ def traces(now: int, count: int = 40) -> list[list[SpanRecord]]:
                 "gateway.cache": rng.choice(["hit", "miss"]),
             },
         )
-        made.append([root, child])
+        made.append([root, child, *_tools(root, number)])
     return made
+
+
+def _tools(root: SpanRecord, number: int) -> list[SpanRecord]:
+    if number % 4:
+        return []
+    return [
+        call(
+            trace_id=root.trace_id,
+            parent_id=root.span_id,
+            kind="tool",
+            name="tool",
+            tool="get_weather" if number % 8 else "get_time",
+            model=None,
+            provider=None,
+            start_ns=root.start_ns + SECOND // 4,
+            end_ns=root.start_ns + SECOND // 3,
+            input=None,
+            output=None,
+        )
+    ]
 
 
 Holds = Callable[[list[SpanRecord]], bool]
@@ -122,6 +143,10 @@ CASES: dict[str, Holds] = {
     "requested_model:claude-x": lambda t: False,
     "kind:agent name:batch": some(lambda s: s.name == "batch"),
     "name:*agent": some(lambda s: s.name == "support agent"),
+    "agent:planner": some(lambda s: s.agent == "planner"),
+    "agent:* -agent:tool*": some(lambda s: s.agent in ("planner", "critic")),
+    "tool:get_weather OR agent:critic": some(lambda s: s.tool == "get_weather" or s.agent == "critic"),
+    "tool:get_* -tool:*time": some(lambda s: s.tool == "get_weather"),
     "status:error": some(lambda s: s.status == "error"),
     "-status:error": lambda t: all(s.status != "error" for s in t),
     "status:ok": lambda t: all(s.status != "error" for s in t),
@@ -156,7 +181,7 @@ CASES: dict[str, Holds] = {
     "tokens>1k": lambda t: t[1].input_tokens + t[1].output_tokens > 1000,
     "input_tokens<1500 output_tokens>10": lambda t: t[1].input_tokens < 1500 and t[1].output_tokens > 10,
     "cached>0": lambda t: t[1].cached_tokens > 0,
-    "spans:2 calls:1": lambda t: True,
+    "spans:2 calls:1": lambda t: len(t) == 2,
     "errors>=1": some(lambda s: s.status == "error"),
     "refund": some(lambda s: "refund" in said(s)),
     "refu*": some(lambda s: "refund" in said(s)),
@@ -206,6 +231,25 @@ def test_queries_find_exactly_what_meets_them(
             assert found(home, actor, query) == wanted, query
 
 
+def test_many_names_of_agents_and_tools_are_found_in_the_spans(
+    home: Home, actor: Actor, stored: list[list[SpanRecord]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labels, "_FEW_NAMES", 1)
+    monkeypatch.setattr(search, "RARE", 3)
+    monkeypatch.setattr(terms, "RARE", 3)
+    for query in ("agent:* -agent:tool*", "tool:get_*", "-agent:*r model:gpt-*"):
+        holds = (
+            CASES.get(query)
+            or {
+                "tool:get_*": some(lambda s: s.tool),
+                "-agent:*r model:gpt-*": lambda t: t[0].agent != "planner" and CASES["model:gpt-*"](t),
+            }[query]
+        )
+        wanted = [trace[0].trace_id for trace in stored if holds(trace)]
+        assert wanted
+        assert sorted(found(home, actor, query)) == sorted(wanted), query
+
+
 def test_times_narrow(home: Home, actor: Actor, stored: list[list[SpanRecord]]) -> None:
     ids = [trace[0].trace_id for trace in stored]
     with clock.frozen(clock.from_ns(stored[0][0].start_ns)):
@@ -215,6 +259,10 @@ def test_times_narrow(home: Home, actor: Actor, stored: list[list[SpanRecord]]) 
         assert found(home, actor, "user:ada -since:301s") == of_ada
     assert found(home, actor, f"id:{ids[3]}") == found(home, actor, f"id:{ids[3][:20]}*") == [ids[3]]
     assert found(home, actor, "since:2001-01-01 until:2001-01-02") == []
+    # As the page of traces writes a query with its window for an annotation queue.
+    end = clock.iso(clock.from_ns(stored[6][0].start_ns))
+    older = f"(user:ada OR user:bob) since:2001-01-31T12:00:00.000Z until:{end}"
+    assert found(home, actor, older) == [t[0].trace_id for t in stored[7:] if t[0].user in ("ada", "bob")]
 
 
 def test_old_filters_and_a_query_are_all_asked(

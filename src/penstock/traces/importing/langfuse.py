@@ -1,10 +1,12 @@
-"""Langfuse's exports: traces with their observations inside, or rows of the tables traces and observations.
+"""Langfuse's exports: traces with their observations inside, or rows of the tables traces, observations and scores.
 
 Fields as in its public API (https://api.reference.langfuse.com: trace, observation; camelCase) and in its blob storage
 export (https://langfuse.com/docs/api-and-data-platform/features/blob-storage-export-fields; snake_case; enriched
 observations carry what belongs to their trace).
 """
 
+import hashlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from penstock.core.errors import Invalid
 from penstock.traces import documents
 from penstock.traces.importing.values import moment, pick, span_id, trace_id
 from penstock.traces.mapping import OtlpSpan
+from penstock.traces.model import TraceScore
 
 _TYPES = frozenset(
     {
@@ -42,6 +45,26 @@ def read(row: dict[str, Any]) -> Iterator[OtlpSpan]:
         for item in observations:
             if isinstance(item, dict):  # the API's short form of a trace lists ids only
                 yield _observation(item | {"traceId": row.get("id")}, row, _ROOT)
+
+
+def is_score(row: dict[str, Any]) -> bool:
+    """Whether the row is of the table of scores, which every blob storage export has."""
+    told = _has(row, "value", "stringValue", "string_value") and _has(row, "dataType", "data_type", "source")
+    return told and not _is_observation(row)
+
+
+def score(row: dict[str, Any]) -> TraceScore:
+    """Return the score of a trace; raises Invalid for one without a number, and for those of sessions and runs."""
+    if pick(row, "traceId", "trace_id") in (None, ""):
+        raise Invalid("a score of a session or a dataset run, not of a trace")
+    name, value = row.get("name"), row.get("value")
+    if not name or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Invalid("a score without a name or a number")
+    trace = trace_id(pick(row, "traceId", "trace_id"))
+    own = hashlib.sha256(str(row.get("id") or name).encode("utf-8", "replace")).hexdigest()[:32]
+    return TraceScore(
+        trace_id=trace, ref=f"langfuse:{own}", origin="langfuse", name=str(name), value=float(value)
+    )
 
 
 def _has(row: dict[str, Any], *names: str) -> bool:

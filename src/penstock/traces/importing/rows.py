@@ -20,7 +20,7 @@ MAX_ROW = 256 << 20
 _CHUNK = 1 << 20
 _STRUCTURE = re.compile(rb'["{}\[\]\n]')
 _STRING = re.compile(rb'["\n\\]')
-_WRAPPERS = ("data", "traces", "observations", "spans")
+_WRAPPERS = ("data", "traces", "observations", "spans", "scores")
 """Lists that an object around the rows holds: a page of an API's answer, or tables side by side."""
 _WHOLE = frozenset({"trace_id", "traceId", "request_id", "info", "id"})
 """A row with one of these is a trace or span itself, whatever lists it holds."""

@@ -29,6 +29,8 @@ _ALL = (
     Field("id", "id", "trace id, or its beginning", "id:0af76519*"),
     Field("name", "label", "name of a span", "name:checkout"),
     Field("kind", "label", "kind of a span", "kind:tool", values=KINDS),
+    Field("agent", "label", "name of an agent", "agent:researcher"),
+    Field("tool", "label", "name of a tool that was called", "tool:get_weather"),
     Field("model", "label", "model that answered or was asked for", "model:gpt-*"),
     Field("requested_model", "label", "model that was asked for", "requested_model:chat"),
     Field("provider", "label", "provider of a call", "provider:openai"),

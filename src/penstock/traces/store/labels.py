@@ -109,6 +109,13 @@ def _of_spans(asking: Asking, key: str, patterns: tuple[Pattern, ...]) -> Term:
         return Span(f"({either})")
     if key == "tag":
         return Body(lambda span: any(pattern.matches(tag) for tag in span.tags for pattern in patterns))
+    if key in ("agent", "tool"):
+
+        def names(span: Looked) -> bool:
+            value = span.agent if key == "agent" else span.tool
+            return value is not None and any(pattern.matches(clean_label(value)) for pattern in patterns)
+
+        return Body(names)
     name = key.removeprefix("metadata.")
 
     def told(span: Looked) -> bool:

@@ -43,6 +43,8 @@ class Looked(msgspec.Struct, gc=False):
     metadata: dict[str, str]
     attributes: dict[str, Any]
     parameters: dict[str, Any]
+    agent: str | None
+    tool: str | None
 
 
 def looked(name: str, error: str | None, data: bytes) -> Looked:
@@ -57,6 +59,8 @@ def looked(name: str, error: str | None, data: bytes) -> Looked:
         held.metadata,
         held.attributes,
         held.parameters,
+        held.agent,
+        held.tool,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from penstock.core import clock
 from penstock.core.scope import Scope
+from penstock.core.stopping import Stop
 from penstock.traces import histogram
 from penstock.traces.histogram import Counts
 from penstock.traces.model import GroupBy, SeriesFilters, SeriesPoint, UsageRow
@@ -90,12 +91,13 @@ def usage(
     *,
     since_ns: int | None,
     until_ns: int | None,
+    stop: Stop | None = None,
 ) -> list[UsageRow]:
     """Return the sums per group for spans that started in [since, until), the costliest first (days in order)."""
     projects = _scopes(conn, scopes)
     cut = Cut(tuple(projects), group_by, filters)
     span = Range(since_ns, until_ns)
-    with limited(conn, _SECONDS):
+    with limited(conn, _SECONDS, stop):
         totals = _usage_totals(conn, cut, span)
         order = sorted(
             totals, key=lambda key: (-totals[key].sums["cost_nano"], -totals[key].sums["calls"], key)
@@ -161,6 +163,7 @@ def timeseries(
     step: int,
     by: GroupBy | None = None,
     top: int = 10,
+    stop: Stop | None = None,
 ) -> list[SeriesPoint]:
     """Return one point per `step` seconds from `since_s` to `until_s`, both multiples of `step`, gaps included.
 
@@ -169,7 +172,7 @@ def timeseries(
     """
     projects = _scopes(conn, scopes)
     steps = range(since_s, until_s, step)
-    with limited(conn, _SECONDS):
+    with limited(conn, _SECONDS, stop):
         everything = _points(conn, Cut(tuple(projects), "", filters), steps)[""]
         if by is None:
             return _series(None, everything)
