@@ -91,7 +91,8 @@ def run_child(
             env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
-    watch = Watch(child, workdir, on_progress, wanted, log_from=earlier)
+    monitor = Monitor(child.pid, gpus=(environment or {}).get("CUDA_VISIBLE_DEVICES"))
+    watch = Watch(child, workdir, on_progress, wanted, monitor, log_from=earlier)
     try:
         watch.until_end(cancelled)
     finally:
@@ -110,12 +111,13 @@ class Watch:
         folder: Path,
         on_progress: Callable[[Report], None],
         control: Control,
+        monitor: Monitor,
         *,
         log_from: int,
     ) -> None:
         self.child = child
         self.folder = folder
-        self.monitor = Monitor(child.pid)
+        self.monitor = monitor
         self.step = 0
         self.gave_up_waiting = False
         self.log_from = log_from
