@@ -25,6 +25,17 @@ def test_experiments_and_runs_over_http(client: TestClient) -> None:
     assert client.get(f"/api/v1/runs/{run['id']}/artifacts").json() == []
 
 
+def test_a_long_history_is_drawn_to_its_end(client: TestClient) -> None:
+    experiment = client.post("/api/v1/experiments", json={"name": "speed"}).json()
+    run = client.post("/api/v1/runs", json={"experiment_id": experiment["id"], "name": "r"}).json()
+    metrics = [{"key": "loss", "value": step, "step": step} for step in range(1, 101)]
+    client.patch(f"/api/v1/runs/{run['id']}", json={"metrics": metrics})
+    few = client.get("/api/v1/runs/compare", params={"run": [run["id"]], "points": 4}).json()
+    assert [point["step"] for point in few[0]["points"]] == [25, 50, 75, 100]
+    whole = client.get("/api/v1/runs/compare", params={"run": [run["id"]]}).json()
+    assert [point["step"] for point in whole[0]["points"]] == list(range(1, 101))
+
+
 def test_delete_restore_and_pages_over_http(client: TestClient) -> None:
     for name in ("a", "b", "c"):
         client.post("/api/v1/experiments", json={"name": name})

@@ -7,9 +7,11 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from penstock.core import clock
 from penstock.core.home import Home
 from penstock.core.scope import Actor
-from penstock.training import cli, service
+from penstock.training import cli, service, store
+from penstock.training.model import MetricPoint
 from tests.training.stage import Trainer, furnish, recipe
 
 VALUES = {
@@ -47,6 +49,22 @@ def test_a_finished_run_shows_its_metrics_and_log(
     points = client.get(f"/api/v1/training/runs/{run.id}/metrics").json()["items"]
     assert [(point["step"], point["values"]["loss"]) for point in points] == [(1, 1.0), (2, 0.5)]
     assert client.get(f"/api/v1/training/runs/{run.id}/log").json() == {"text": "step 1\nstep 2"}
+
+
+def test_a_long_run_is_told_in_evenly_chosen_points(
+    client: TestClient, home: Home, actor: Actor, trainer: Trainer
+) -> None:
+    run = service.execute(home, actor, recipe())
+    with home.begin() as uow:
+        for step in range(3, 101):
+            values = {"loss": 1 / step, **({"eval_exact": 0.5} if step == 52 else {})}
+            store.add_point(uow.conn, run.id, MetricPoint(step=step, values=values, at=clock.now()))
+    path = f"/api/v1/training/runs/{run.id}/metrics"
+    steps = [point["step"] for point in client.get(path, params={"points": 10}).json()["items"]]
+    # Every tenth, counted from the last, and the checkpoint that was evaluated.
+    assert steps == [10, 20, 30, 40, 50, 52, 60, 70, 80, 90, 100]
+    assert len(client.get(path, params={"points": 100}).json()["items"]) == 100
+    assert client.get(path, params={"points": 1}).status_code == 422
 
 
 def test_mistakes_are_problem_documents(client: TestClient, trainer: Trainer) -> None:

@@ -98,6 +98,20 @@ def test_a_whole_family_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert monitor.peak_memory == 30 * page
 
 
+def test_a_run_is_told_of_its_own_gpus_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        '#!/bin/sh\ncase "$*" in *--id=0,2*) echo 50, 1, 100; echo 70, 1, 50;; *) echo 9, 9, 9;; esac\n'
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    place = {"proc": tmp_path / "proc", "powercap": tmp_path / "power"}
+    own = Monitor(5, gpus="0,2", **place).sample()
+    assert own == {"gpu_percent": 60.0, "gpu_memory_bytes": 2 * 1024 * 1024, "power_w": 150.0}
+    assert Monitor(5, gpus="", **place).sample() == {}
+    assert Monitor(5, **place).sample()["gpu_percent"] == 9.0
+
+
 def test_figures_of_gpus_that_tell_and_that_do_not() -> None:
     assert gpu_figures("50, 1024, 100.5\n100, 2048, 99.5\n") == {
         "gpu_percent": 75.0,

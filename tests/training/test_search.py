@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,9 +16,12 @@ from penstock.core import jobs, plugins
 from penstock.core.errors import Cancelled, ChildFailed, Conflict, Invalid
 from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor
+from penstock.evals.model import Metric, MetricKind
+from penstock.evals.suite import Suite, parse_suite
+from penstock.evals.suites import service as suites
 from penstock.training import jobs as handlers
 from penstock.training import service as training
-from penstock.training.search import cli, service, store
+from penstock.training.search import cli, service, store, trials
 from penstock.training.search.model import SearchState, TrialState, parse_plan
 from tests.registry.folders import adapter_folder
 from tests.training.stage import furnish, recipe
@@ -119,6 +123,59 @@ def test_two_objectives_leave_a_front(home: Home, actor: Actor, formula: Formula
         )
     ]
     assert found.pareto == front
+
+
+def test_quality_cost_and_latency_are_searched_together(
+    home: Home, actor: Actor, formula: Formula, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {
+        "name": "held-out",
+        "dataset": "tickets@1",
+        "target": {"kind": "transformers", "model": "base@1", "max_tokens": 4},
+        "scorers": ["exact", "latency"],
+        "columns": {"input": "text", "expected": "label"},
+    }
+    with home.begin() as uow:
+        suites.put(uow, actor, name="held-out", suite=parse_suite(spec))
+    asked: dict[str, tuple[str, dict[str, Any]]] = {}
+
+    def judged(_home: Home, _actor: Actor, *, suite: Suite, key: str, **_: Any) -> SimpleNamespace:
+        asked[key] = (suite.dataset, dict(suite.target))
+        number = int(key.split(":")[1])
+        whole = {"low": None, "high": None, "n": 12, "method": "", "kind": MetricKind.MEAN}
+        figures = {"exact": number / 10, "latency_s": 2.0 - number / 10}
+        metrics = [Metric(name=name, value=value, **whole) for name, value in figures.items()]
+        return SimpleNamespace(metrics=[Metric(name="exact", split="x", value=-1.0, **whole), *metrics])
+
+    monkeypatch.setattr(trials.evals, "run", judged)
+    objectives = [
+        {"metric": "eval.exact", "direction": "maximize"},
+        {"metric": "cost_usd"},
+        {"metric": "eval.latency_s"},
+    ]
+    priced = recipe(running={"cost_per_hour": 3.6}).to_dict()
+    found = service.execute(
+        home,
+        actor,
+        plan(recipe=priced, objectives=objectives, suite="held-out", sampler="random", trials=4),
+    )
+    assert (found.state, len(asked)) == (SearchState.SUCCEEDED, 4)
+    with home.read() as uow:
+        runs = {run.id: run for run in training.list_runs(uow, actor, search=found.id)}
+    for trial in found.trials:
+        run = runs[str(trial.run_id)]
+        assert trial.values == {
+            "eval.exact": trial.number / 10,
+            "cost_usd": run.metrics["cost_usd"],
+            "eval.latency_s": 2.0 - trial.number / 10,
+        }
+        target = {"kind": "transformers", "model": run.model, "max_tokens": 4}
+        assert asked[f"{found.id}:{trial.number}:eval"] == ("tickets@1", target)
+    # The last one is the best and the fastest: only what is cheaper than it may stand beside it.
+    last = found.trials[3].values["cost_usd"]
+    cheaper = {trial.number for trial in found.trials if trial.values["cost_usd"] < last}
+    assert 3 in found.pareto
+    assert set(found.pareto) <= {3, *cheaper}
 
 
 def test_hopeless_trials_are_pruned(home: Home, actor: Actor, formula: Formula) -> None:

@@ -111,6 +111,15 @@ def test_a_recipe_that_cannot_work_opens_no_run(
         assert service.list_runs(uow, actor) == []
 
 
+@pytest.mark.parametrize("base", ["acme/small", "./small", "/models/small"])
+def test_a_folder_or_a_repository_is_to_be_imported_first(
+    home: Home, actor: Actor, trainer: Trainer, base: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        service.start(home, actor, recipe(base=base))
+    assert "penstock models import-hub" in str(refused.value.hint)
+
+
 def test_a_key_runs_once_and_a_broken_run_can_be_repeated(
     home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from penstock.sdk import (
     eval_resources,
     feedback_resources,
+    model_resources,
     release_resources,
     resources,
     run_resources,
@@ -53,7 +54,8 @@ class Client:
         self.queues = feedback_resources.Queues(self)
         self.training = training_resources.Training(self)
         self.runs = run_resources.Runs(self)
-        self.models = resources.Models(self)
+        self.models = model_resources.Models(self)
+        self.optimisations = model_resources.Optimisations(self)
         self.deployments = serving_resources.Deployments(self)
         self.releases = release_resources.Releases(self)
         self.keys = resources.Keys(self)

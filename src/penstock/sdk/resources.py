@@ -225,27 +225,6 @@ class Datasets(_Group):
         return self._client.send("PUT", f"/datasets/{segment(name)}/tags/{segment(tag)}", {"version": number})
 
 
-class Models(_Group):
-    """Registered model versions."""
-
-    def list(self, **filters: Any) -> Iterator[Record]:
-        """Yield the models."""
-        return self._client.pages("/models", **filters)
-
-    def get(self, name: str) -> Record:
-        """Return one model with its versions and aliases."""
-        return self._client.get(f"/models/{segment(name)}")
-
-    def version(self, name: str, number: int) -> Record:
-        """Return one version: files with checksums, card, lineage, metrics."""
-        return self._client.get(f"/models/{segment(name)}/versions/{number}")
-
-    def set_alias(self, name: str, alias: str, version: int) -> Record:
-        """Point an alias at a version."""
-        path = f"/models/{segment(name)}/aliases/{segment(alias)}"
-        return self._client.send("PUT", path, {"version": version})
-
-
 class Keys(_Group):
     """API keys."""
 

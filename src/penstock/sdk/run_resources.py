@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from penstock.sdk import clock
+from penstock.sdk import clock, code
 from penstock.sdk.resources import Calls, Record, segment
 
 SEND_SECONDS = 1.0
@@ -88,11 +88,14 @@ class Runs:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
     ) -> TrackedRun:
-        """Start a run in the experiment of that name, which is made if there is none."""
+        """Start a run in the experiment of that name, which is made if there is none.
+
+        Tags name the program and its Git commit as MLflow's client does; yours come before them.
+        """
         fields = {
             "experiment_id": self._experiment(experiment),
             "name": name,
-            "tags": {key: str(value) for key, value in (tags or {}).items()},
+            "tags": {**code.tags(), **{key: str(value) for key, value in (tags or {}).items()}},
         }
         run = TrackedRun(self._client, self._client.send("POST", "/runs", fields))
         if params:

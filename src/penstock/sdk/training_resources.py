@@ -40,9 +40,9 @@ class Training:
         """Return one run."""
         return self._client.get(f"/training/runs/{segment(run_id)}")
 
-    def metrics(self, run_id: str) -> Record:
-        """Return the run's metrics over its steps."""
-        return self._client.get(f"/training/runs/{segment(run_id)}/metrics")
+    def metrics(self, run_id: str, *, points: int | None = None) -> Record:
+        """Return the run's metrics over its steps: of more than `points` (1,000) evenly chosen ones."""
+        return self._client.get(f"/training/runs/{segment(run_id)}/metrics", points=points)
 
     def watch(
         self, run_id: str, *, timeout: float | None = None, every: float = watching.EVERY_SECONDS

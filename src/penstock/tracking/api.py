@@ -253,7 +253,10 @@ def compare_runs(
     key: Annotated[
         list[str], Query(max_length=MAX_COMPARED, description="Metrics; none: all they have")
     ] = [],  # noqa: B006 - FastAPI copies
-    points: Annotated[int, Query(ge=1, le=10_000, description="Most values per series")] = 1000,
+    points: Annotated[
+        int,
+        Query(ge=1, le=10_000, description="Of more values of one metric, evenly chosen ones and the last"),
+    ] = 1000,
 ) -> list[Series]:
     """Return the histories of metrics of several runs, for drawing them together."""
     found = []
@@ -261,7 +264,7 @@ def compare_runs(
         noun = service.find_run(uow, actor, id=run_id)
         for name in key or sorted(noun.metrics):
             if name in noun.metrics:
-                values = service.metric_history(uow, actor, run_id=run_id, key=name, limit=points)
+                values = service.metric_outline(uow, actor, run_id=run_id, key=name, most=points)
                 found.append(
                     Series(run_id=run_id, run=noun.name, key=name, points=[_metric(v) for v in values])
                 )

@@ -258,6 +258,15 @@ def metric_history(
     return facts.history(uow.conn, run, key, after=after, limit=limit)
 
 
+def metric_outline(uow: UnitOfWork, actor: Actor, *, run_id: str, key: str, most: int) -> list[Metric]:
+    """Return at most about `most` of a metric's values, from the first steps to the last, for drawing."""
+    uow.may(actor, "experiments.read", run_id)
+    run = things.bare_run(uow.conn, actor.scope, run_id)
+    if run is None:
+        raise NotFound(f"There is no run {run_id!r} in the project {actor.scope.project!r}.")
+    return facts.outline(uow.conn, run, key, most=most)
+
+
 __all__ = [
     "RUN_ENTITIES",
     "Clause",
@@ -282,6 +291,7 @@ __all__ = [
     "log",
     "log_inputs",
     "metric_history",
+    "metric_outline",
     "model_history",
     "parse_filter",
     "parse_order",

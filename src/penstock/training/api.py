@@ -193,9 +193,20 @@ def get_run(uow: ReadUow, actor: CurrentActor, run_id: RunId) -> TrainingRunMode
 
 
 @router.get("/runs/{run_id}/metrics")
-def get_metrics(uow: ReadUow, actor: CurrentActor, run_id: RunId) -> Page[TrainingPointModel]:
+def get_metrics(
+    uow: ReadUow,
+    actor: CurrentActor,
+    run_id: RunId,
+    points: Annotated[
+        int,
+        Query(
+            ge=2, le=100_000, description="Of more, evenly chosen ones, the last, and evaluated checkpoints"
+        ),
+    ] = service.MOST_POINTS,
+) -> Page[TrainingPointModel]:
     """Return what was logged, by step."""
-    return Page(items=[_point(point) for point in service.metrics(uow, actor, run_id=run_id)], next=None)
+    found = service.metrics(uow, actor, run_id=run_id, most=points)
+    return Page(items=[_point(point) for point in found], next=None)
 
 
 @router.get("/runs/{run_id}/log")

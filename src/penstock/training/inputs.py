@@ -102,6 +102,12 @@ def _check_reward_model(recipe: Recipe) -> None:
 
 
 def _trainable(uow: UnitOfWork, actor: Actor, ref: str) -> ModelVersion:
+    if "/" in ref:
+        raise Invalid(
+            f"{ref!r} is a folder or a repository of a hub; a recipe names registered models.",
+            hint="Run `penstock models import-folder NAME FOLDER` or `penstock models import-hub NAME "
+            "OWNER/REPOSITORY`, and write NAME@1.",
+        )
     version = registry.get(uow, actor, ref=ref)
     if version.kind not in (Kind.BASE, Kind.ADAPTER, Kind.MERGED):
         raise Invalid(

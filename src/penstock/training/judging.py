@@ -83,8 +83,8 @@ class CheckpointJudge:
 
     def _remember(self, step: int, name: str, score: float) -> None:
         with self._home.begin() as uow:
-            known = {p.step: p for p in store.series(uow.conn, self._actor.scope, self._run_id)}
-            values = {**(known[step].values if step in known else {}), f"eval_{name}": score}
+            logged = store.point_at(uow.conn, self._actor.scope, self._run_id, step)
+            values = {**(logged.values if logged else {}), f"eval_{name}": score}
             store.add_point(uow.conn, self._run_id, MetricPoint(step=step, values=values, at=clock.now()))
 
 

@@ -20,15 +20,19 @@ _MIB = 1 << 20
 class Monitor:
     """Samples the process `pid` and all its descendants."""
 
-    def __init__(self, pid: int, *, proc: Path = Path("/proc"), powercap: Path | None = None) -> None:
+    def __init__(
+        self, pid: int, *, proc: Path = Path("/proc"), powercap: Path | None = None, gpus: str | None = None
+    ) -> None:
+        """`gpus` are the ones to look at, as in CUDA_VISIBLE_DEVICES: None all of the machine, empty none."""
         self._pid = pid
+        self._gpus = gpus
         self._proc = proc
         self._tick = os.sysconf("SC_CLK_TCK")
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._energy_files = sorted(
             (powercap or Path("/sys/class/powercap")).glob("intel-rapl:[0-9]*/energy_uj")
         )
-        self._smi = shutil.which("nvidia-smi")
+        self._smi = None if gpus == "" else shutil.which("nvidia-smi")
         self._gpu: dict[str, float] = {}
         self._gpu_at = float("-inf")
         self._before: tuple[float, float, float | None] | None = None
@@ -94,6 +98,8 @@ class Monitor:
 
     def _ask_gpu(self) -> dict[str, float]:
         command = [str(self._smi), f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
+        if self._gpus:
+            command.append(f"--id={self._gpus}")
         try:
             answer = subprocess.run(
                 command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False

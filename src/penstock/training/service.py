@@ -342,6 +342,7 @@ cancel = steering.cancel
 annotate = steering.annotate
 compare = steering.compare
 metrics = steering.metrics
+MOST_POINTS = steering.MOST_POINTS
 list_artifacts = steering.list_artifacts
 read_artifact = steering.read_artifact
 log_tail = steering.log_tail

@@ -24,6 +24,8 @@ from penstock.training.share import store as claims
 JOB_KIND = "training.run"
 MAX_NOTE = 20_000
 MAX_COMPARED = 20
+MOST_POINTS = 1000
+"""Points of a curve unless somebody asks for more."""
 
 
 def get(uow: UnitOfWork, actor: Actor, *, run_id: str) -> TrainingRun:
@@ -160,10 +162,13 @@ def by_key(uow: UnitOfWork, actor: Actor, *, key: str) -> TrainingRun | None:
     return store.by_key(uow.conn, actor.scope, key)
 
 
-def metrics(uow: UnitOfWork, actor: Actor, *, run_id: str) -> list[MetricPoint]:
-    """Return what was logged, by step; raises NotFound."""
+def metrics(uow: UnitOfWork, actor: Actor, *, run_id: str, most: int = MOST_POINTS) -> list[MetricPoint]:
+    """Return what was logged, by step; raises NotFound.
+
+    Of more than `most` points evenly chosen ones are returned, with the last and those of evaluated checkpoints.
+    """
     run = get(uow, actor, run_id=run_id)
-    return list(store.series(uow.conn, actor.scope, run.id))
+    return store.series(uow.conn, actor.scope, run.id, most=most)
 
 
 def log_tail(uow: UnitOfWork, actor: Actor, *, run_id: str, limit: int = 8000) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    cast,
     func,
     or_,
     select,
@@ -75,6 +76,9 @@ artifacts = Table(
     Column("sha256", String(64), nullable=False),
     Column("created_at", UtcTime, nullable=False),
 )
+
+EVALUATED = '"eval_'
+"""What the record of a point holds where a checkpoint was evaluated."""
 
 
 def _mine(scope: Scope) -> Any:
@@ -222,16 +226,30 @@ def add_point(conn: Connection, run_id: str, point: MetricPoint) -> None:
     upsert(conn, points, [row], keys=["run_id", "step"], update=["values", "at"])
 
 
-def series(conn: Connection, scope: Scope, run_id: str) -> Sequence[MetricPoint]:
-    """Return a run's metrics by step."""
-    query = (
-        select(points)
-        .join(runs, runs.c.id == points.c.run_id)
-        .where(_mine(scope), points.c.run_id == run_id)
-        .order_by(points.c.step)
-    )
-    # Rows are read by position: a result row has a method called `values`.
-    return [MetricPoint(step=row[1], values=row[2], at=row[3]) for row in conn.execute(query)]
+def point_at(conn: Connection, scope: Scope, run_id: str, step: int) -> MetricPoint | None:
+    """Return what was logged at a step, or None."""
+    of_runs = select(points).join(runs, runs.c.id == points.c.run_id)
+    row = conn.execute(of_runs.where(_mine(scope), points.c.run_id == run_id, points.c.step == step)).first()
+    return None if row is None else _point(row)
+
+
+def _point(row: Any) -> MetricPoint:
+    # By position: a result row has a method called `values`.
+    return MetricPoint(step=row[1], values=row[2], at=row[3])
+
+
+def series(conn: Connection, scope: Scope, run_id: str, *, most: int) -> list[MetricPoint]:
+    """Return a run's metrics by step: of more than `most` evenly chosen ones, with the last and all evaluated ones."""
+    mine = (points.c.run_id == run_id) & _mine(scope)
+    of_runs = points.join(runs, runs.c.id == points.c.run_id)
+    known = conn.execute(select(func.count()).select_from(of_runs).where(mine)).scalar() or 0
+    place = func.row_number().over(order_by=points.c.step.desc())
+    placed = select(points, place.label("place")).select_from(of_runs).where(mine).subquery()
+    query = select(placed).order_by(placed.c.step)
+    if known > most:
+        chosen = (placed.c.place - 1) % -(-known // most) == 0
+        query = query.where(or_(chosen, cast(placed.c["values"], Text).contains(EVALUATED)))
+    return [_point(row) for row in conn.execute(query)]
 
 
 def count(conn: Connection, scope: Scope) -> int:

@@ -91,7 +91,7 @@ def run_child(
             env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
-    watch = Watch(child, workdir, on_progress, wanted, log_from=earlier)
+    watch = Watch(child, workdir, on_progress, wanted, environment or {}, log_from=earlier)
     try:
         watch.until_end(cancelled)
     finally:
@@ -110,12 +110,13 @@ class Watch:
         folder: Path,
         on_progress: Callable[[Report], None],
         control: Control,
+        environment: dict[str, str],
         *,
         log_from: int,
     ) -> None:
         self.child = child
         self.folder = folder
-        self.monitor = Monitor(child.pid)
+        self.monitor = Monitor(child.pid, gpus=environment.get("CUDA_VISIBLE_DEVICES"))
         self.step = 0
         self.gave_up_waiting = False
         self.log_from = log_from

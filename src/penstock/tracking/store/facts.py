@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, tuple_
+from sqlalchemy import Connection, and_, delete, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock.core.db import is_sqlite, upsert
@@ -99,6 +99,17 @@ def history(
     if after is not None:
         query = query.where(tuple_(*place) > tuple_(*after))
     return [_metric(row) for row in conn.execute(query.order_by(*place).limit(limit))]
+
+
+def outline(conn: Connection, owner: Run | LoggedModel, key: str, *, most: int) -> list[Metric]:
+    """Return a metric's values by step, then time: of more than `most` evenly chosen ones, with the last."""
+    mine = (metrics.c.owner == owner.id) & (metrics.c.key == key)
+    known = conn.execute(select(func.count()).select_from(metrics).where(mine)).scalar() or 0
+    order = (metrics.c.step, metrics.c.at_ms, metrics.c.value, metrics.c.nan)
+    place = func.row_number().over(order_by=[column.desc() for column in order])
+    placed = select(metrics, place.label("place")).where(mine).subquery()
+    chosen = select(placed).where((placed.c.place - 1) % max(-(-known // most), 1) == 0)
+    return [_metric(row) for row in conn.execute(chosen.order_by(placed.c.place.desc()))]
 
 
 def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
