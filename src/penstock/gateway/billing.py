@@ -137,10 +137,17 @@ class Billing:
         return first
 
     def settle(self, call: Call) -> None:
-        """Book what the call used; one that never got an answer costs nothing."""
+        """Book what the call used.
+
+        One that a provider refused or never got costs nothing, one that was given up while a provider worked on it
+        what was reserved.
+        """
         self.price(call)
         ticket, call.ticket = call.ticket, None
         if ticket is None:
+            return
+        if call.untold and not call.answered and call.operation not in _FREE:
+            ticket.keep()
             return
         usage = call.usage or Usage()
         free = not call.answered or call.operation in _FREE

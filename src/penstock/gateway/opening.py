@@ -1,19 +1,22 @@
 """One attempt at one target, up to the first byte that the caller could be given."""
 
+import asyncio
+import re
+
 from penstock.core import clock
 from penstock.core.errors import Invalid, LimitExceeded, NotFound, PenstockError, Unavailable, Upstream
 from penstock.gateway.call import Call
-from penstock.gateway.dialects.base import Answer, Dialect, Relay, Replying
+from penstock.gateway.dialects.base import Answer, Dialect, Fault, Relay, Replying
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.dialects.estimates import ADVICE, ESTIMATES
 from penstock.gateway.hooks import AnswerHook
 from penstock.gateway.model import Operation, Usage
 from penstock.gateway.ports import Asleep
 from penstock.gateway.routing.breaker import Permit
-from penstock.gateway.routing.live import LiveTarget
+from penstock.gateway.routing.live import LiveProvider, LiveTarget
 from penstock.gateway.routing.refusals import blames_target, clean, refusal, retry_after_of
 from penstock.gateway.upstream.client import Transport
-from penstock.gateway.upstream.errors import TimedOut
+from penstock.gateway.upstream.errors import SENT, TimedOut
 from penstock.gateway.upstream.request import Request
 from penstock.gateway.upstream.response import Response
 from penstock.gateway.waiting.waking import Waker
@@ -21,6 +24,8 @@ from penstock.gateway.waiting.waking import Waker
 MAX_ERROR_BYTES = 256 * 1024
 LONGEST_LIMIT = 60.0
 """A target that sent a longer Retry-After is passed over for so many seconds only."""
+_STATE = re.compile(rb"[\x20-\x7e]{1,512}")
+"""A `tracestate` that is passed on; the standard asks for 512 characters at least."""
 
 
 class Opened:
@@ -145,8 +150,7 @@ class Opener:
             response = opened.response = await self._client.send(request, target.timeouts)
             if response.status >= 300:
                 told = await response.read(MAX_ERROR_BYTES)
-                fault = clean(dialect.fault(response.status, told), provider.secrets)
-                raise refusal(response.status, fault, provider.name, retry_after_of(response))
+                raise _refused(response, dialect.fault(response.status, told), provider)
             if envelope.stream and not response.header(b"content-type").startswith(b"application/json"):
                 await _begin(opened, response, dialect.relay(envelope), call.hook)
             else:
@@ -155,6 +159,7 @@ class Opener:
         except BaseException as error:
             if opened.relay is not None:
                 call.output = opened.relay.output  # for the trace: how far it got
+            call.untold = call.untold or _left_untold(opened, error)
             opened.close(error)
             raise
         return opened
@@ -179,6 +184,14 @@ class Opener:
                 return _request(call, target._replace(provider=provider), operation, body)
             except Asleep:
                 asleep.patience = deadline - clock.monotonic()
+
+
+def _left_untold(opened: Opened, error: BaseException) -> bool:
+    """Return whether the provider may have worked on the request without having said what came of it."""
+    if isinstance(error, TimedOut):
+        return error.phase != "connect"
+    cancelled = isinstance(error, asyncio.CancelledError)
+    return cancelled and (opened.response is not None or SENT in getattr(error, "__notes__", ()))
 
 
 def _estimated(call: Call, target: LiveTarget, envelope: Envelope, operation: Operation) -> Estimated:
@@ -209,7 +222,17 @@ def _request(call: Call, target: LiveTarget, operation: Operation, body: bytes) 
     if not target.provider.trace_context:
         return request
     context = f"traceparent: 00-{call.trace_id}-{call.span_id}-01\r\n".encode()
+    state = call.headers.get(b"tracestate")
+    if state is not None and call.parent_id is not None and _STATE.fullmatch(state):
+        context += b"tracestate: %b\r\n" % state
     return Request(request.origin, request.target, request.headers + context, request.body, request.method)
+
+
+def _refused(response: Response, fault: Fault, provider: LiveProvider) -> PenstockError:
+    """Return the error for a refusal; where its headers do not say how long to wait, its body may."""
+    wait = retry_after_of(response)
+    wait = fault.retry_after if wait is None else wait
+    return refusal(response.status, clean(fault, provider.secrets), provider.name, wait)
 
 
 async def _begin(opened: Opened, response: Response, source: Relay, hook: AnswerHook | None) -> None:

@@ -13,7 +13,7 @@ class Outcome:
 
     __slots__ = (
         "answer_model", "answered", "attempts", "cache", "cost", "end_ns", "error", "estimated", "events", "first_ns",
-        "notes", "output", "priced", "status", "usage",
+        "notes", "output", "priced", "status", "untold", "usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -28,6 +28,8 @@ class Outcome:
         """Whether `cost` is what will be booked; None then says that nobody knows a price."""
         self.answered = False
         """Whether a provider (or the cache) answered, be it in part."""
+        self.untold = False
+        """Whether a provider took a request and nobody waited for what became of it: it may be billed."""
         self.answer_model = ""
         """The provider's name of the model."""
         self.output: Callable[[], bytes | None] | None = None

@@ -16,6 +16,7 @@ from penstock.gateway.dialects.gemini import GeminiDialect, GeminiRelay, read_fa
 from penstock.gateway.dialects.gemini_embeddings import EmbeddingsOverGemini, EmbeddingsOverVertex
 from penstock.gateway.dialects.gemini_to_chat import ChatOverGeminiRelay, translate_answer
 from penstock.gateway.dialects.sse import EventBuffer, payload
+from penstock.traces import prices
 from tests.fakes import gemini as fake
 
 PNG = fake.PNG
@@ -397,6 +398,31 @@ def test_an_answer_with_everything() -> None:
         "prompt_tokens_details": {"cached_tokens": 10},
         "completion_tokens_details": {"reasoning_tokens": 5},
     }
+
+
+def test_audio_and_images_are_counted_apart() -> None:
+    told = {
+        "promptTokenCount": 100,
+        "cachedContentTokenCount": 20,
+        "candidatesTokenCount": 50,
+        "promptTokensDetails": [
+            {"modality": "TEXT", "tokenCount": 20},
+            {"modality": "AUDIO", "tokenCount": 60},
+            {"modality": "IMAGE", "tokenCount": 20},
+        ],
+        "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 20}],
+        "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 30}, {"modality": "IMAGE"}],
+    }
+    made = fake.response([{"text": "a"}], "STOP") | {"usageMetadata": told}
+    usage = answered(made)["usage"]
+    assert usage["prompt_tokens_details"] == {"cached_tokens": 20, "audio_tokens": 40, "image_tokens": 20}
+    assert usage["completion_tokens_details"] == {"reasoning_tokens": 0, "audio_tokens": 30}
+    native = GeminiDialect().answer(msgspec.json.encode(made), "route").usage
+    assert native is not None
+    assert (native.audio_input, native.image_input, native.audio_output, native.cached) == (40, 20, 30, 20)
+    found = prices.cost("gemini-2.5-flash", "gemini", native)
+    assert found is not None
+    assert found.usd == pytest.approx((40 * 0.3 + 20 * 0.03 + 40 * 1.0 + 50 * 2.5) / 1e6)
 
 
 @pytest.mark.parametrize("reason", [each.value for each in types.FinishReason])

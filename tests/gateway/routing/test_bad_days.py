@@ -45,6 +45,13 @@ def test_the_trace_goes_on_at_the_provider(gateway: Running, moody: MoodyUpstrea
     span = gateway.recorder.last()
     sent = moody.requests[-1].headers["traceparent"]
     assert sent == f"00-0af7651916cd43dd8448eb211c80319c-{span.span_id}-01"
+    assert "tracestate" not in moody.requests[-1].headers
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    call(gateway, CHAT, traceparent=parent, tracestate="rojo=00f0,congo=t61")
+    assert moody.requests[-1].headers["tracestate"] == "rojo=00f0,congo=t61"
+    for context in ({}, {"traceparent": "broken"}):  # what belongs to no trace goes nowhere
+        call(gateway, CHAT, tracestate="rojo=00f0", **context)
+        assert "tracestate" not in moody.requests[-1].headers
     gateway.configure(
         {"mo": {"kind": "openai", "base_url": moody.base_url, "options": {"trace_context": False}}}, {}
     )

@@ -144,6 +144,10 @@ def test_a_refusal_speaks_the_family_of_the_path(running: Running) -> None:
     assert b'{"error":{"message":"A request needs exactly one Host' in ask(running, b"GET /v1/models" + bad)
     assert b'{"type":"error","error":{"type":"invalid' in ask(running, b"GET /v1/messages" + bad)
     assert b'"status":"INVALID_ARGUMENT"' in ask(running, b"GET /v1beta/models" + bad)
+    assert b'"status":"INVALID_ARGUMENT"' in ask(running, b"POST /v1/models/org/m:generateContent" + bad)
+    streamed = b"POST /v1/models/m:streamGenerateContent?alt=sse"
+    assert b'"status":"INVALID_ARGUMENT"' in ask(running, streamed + bad)
+    assert b'{"error":{"message":"A request needs' in ask(running, b"GET /v1/models/org/m:free" + bad)
     assert b"application/problem+json" in ask(running, b"GET /api/v1/me" + bad)
 
 

@@ -25,6 +25,8 @@ class Fault(NamedTuple):
     type: str = ""
     code: str = ""
     param: str = ""
+    retry_after: float | None = None
+    """Seconds to wait, where the body says it."""
 
 
 class Relay(Protocol):

@@ -4,6 +4,7 @@ Shapes: https://ai.google.dev/api/generate-content, …/tokens and …/embedding
 and in snake case, so all reading here does as well.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,22 @@ from penstock.gateway.dialects.sse import EventBuffer, payload
 from penstock.gateway.model import Usage
 
 ERRORS = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)s")
+"""A `google.protobuf.Duration` as JSON writes it, in the `retryDelay` of a RetryInfo."""
+
+
+class ModalityCount(msgspec.Struct, rename="camel"):
+    """Tokens of one modality: TEXT, IMAGE, AUDIO, VIDEO, DOCUMENT."""
+
+    modality: str | None = None
+    token_count: int | None = None
+
+
+_Details = list[ModalityCount] | None
+
+
+def _of(details: _Details, modality: str) -> int:
+    return sum(each.token_count or 0 for each in details or () if each.modality == modality)
 
 
 class GeminiUsage(msgspec.Struct, rename="camel"):
@@ -26,16 +43,30 @@ class GeminiUsage(msgspec.Struct, rename="camel"):
     candidates_token_count: int | None = None
     thoughts_token_count: int | None = None
     tool_use_prompt_token_count: int | None = None
+    prompt_tokens_details: _Details = None
+    cache_tokens_details: _Details = None
+    candidates_tokens_details: _Details = None
 
     def usage(self) -> Usage:
-        """Return it as our noun: Gemini counts thoughts apart, we count them as output."""
+        """Return it as our noun: Gemini counts thoughts apart, we count them as output.
+
+        Cached audio and images are counted as cached alone.
+        """
         thoughts = self.thoughts_token_count or 0
+        audio, images = (
+            max(0, _of(self.prompt_tokens_details, kind) - _of(self.cache_tokens_details, kind))
+            for kind in ("AUDIO", "IMAGE")
+        )
         return Usage(
             (self.prompt_token_count or 0) + (self.tool_use_prompt_token_count or 0),
             (self.candidates_token_count or 0) + thoughts,
             self.cached_content_token_count or 0,
             0,
             thoughts,
+            audio_input=audio,
+            image_input=images,
+            audio_output=_of(self.candidates_tokens_details, "AUDIO"),
+            image_output=_of(self.candidates_tokens_details, "IMAGE"),
         )
 
 
@@ -110,11 +141,16 @@ def member(holder: Mapping[str, Any], name: str) -> Any:
 
 def fault_of(error: Mapping[str, Any], status: int = 0) -> Fault:
     """Return what a `google.rpc.Status` says; its most telling code is the reason among its details."""
-    code = str(error.get("status") or "")
+    code, retry_after = str(error.get("status") or ""), None
     for detail in error.get("details") or ():
-        if isinstance(detail, dict) and detail.get("reason"):
+        if not isinstance(detail, dict):
+            continue
+        if detail.get("reason"):
             code = str(detail["reason"])
-    return Fault(str(error.get("message") or f"The provider answered {status}."), "", code)
+        if (found := _DURATION.fullmatch(str(detail.get("retryDelay")))) is not None:
+            retry_after = float(found[1])
+    message = str(error.get("message") or f"The provider answered {status}.")
+    return Fault(message, "", code, retry_after=retry_after)
 
 
 def read_fault(status: int, body: bytes) -> Fault:

@@ -127,8 +127,8 @@ def read_fault(body: bytes, status: int = 0) -> Fault:
     if isinstance(inner, dict):
         message = inner.get("message") or inner.get("detail")
         if message:
-            text = [str(inner.get(name) or "") for name in ("type", "code", "param")]
-            return Fault(str(message), *text)
+            kind, code, param = (str(inner.get(name) or "") for name in ("type", "code", "param"))
+            return Fault(str(message), kind, code, param)
     shown = body[:300].decode("utf-8", "replace").strip()
     return Fault(f"The provider answered {status}" + (f": {shown}" if shown else "."))
 

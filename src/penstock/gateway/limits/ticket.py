@@ -36,6 +36,10 @@ class Ticket:
         ]
         book(self._meters, self._held, actual)
 
+    def keep(self) -> None:
+        """Book what was reserved, tokens and money: nobody knows what the call used."""
+        self.settle(-1, -1, None)
+
     def cancel(self) -> None:
         """Give everything back: nothing was sent upstream."""
         book, self._book = self._book, None

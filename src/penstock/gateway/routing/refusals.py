@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
+from penstock.core import clock
 from penstock.core.errors import (
     Conflict,
     Invalid,
@@ -33,6 +36,7 @@ _SHAPES: dict[int, type[PenstockError]] = {
 _CREDENTIALS = frozenset({401, 402, 403})
 _BAD_KEY = "API_KEY_INVALID"
 """Google's code for a wrong key: it comes with the status 400."""
+LONGEST_RETRY_AFTER = 3600.0
 
 
 REDACTED = "[redacted]"
@@ -69,15 +73,29 @@ def refusal(status: int, fault: Fault, provider: str, retry_after: float | None 
 
 
 def retry_after_of(response: Response) -> float | None:
-    """Return the seconds that the provider's retry-after headers ask for, at most an hour."""
+    """Return the seconds that the provider's retry-after headers ask for, an hour for all that is longer.
+
+    `retry-after` is seconds or a date (RFC 9110, 10.2.3).
+    """
     for name, scale in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
+        told = response.header(name)
         try:
-            seconds = float(response.header(name)) * scale
+            seconds = float(told) * scale
         except ValueError:
-            continue
-        if 0 <= seconds <= 3600:
-            return seconds
+            seconds = _until(told)
+        if seconds >= 0:
+            return min(seconds, LONGEST_RETRY_AFTER)
     return None
+
+
+def _until(told: bytes) -> float:
+    """Return the seconds until an HTTP date, 0 for one that has passed; -1 for what is no date."""
+    try:
+        date = parsedate_to_datetime(told.decode("latin-1"))
+    except ValueError:
+        return -1.0
+    date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+    return max(0.0, date.timestamp() - clock.now_ns() * 1e-9)
 
 
 def blames_target(error: PenstockError) -> bool:

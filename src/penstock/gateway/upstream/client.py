@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
 from penstock.gateway.upstream.connection import Connection
-from penstock.gateway.upstream.errors import ConnectFailed, Dropped, TimedOut
+from penstock.gateway.upstream.errors import SENT, ConnectFailed, Dropped, TimedOut
 from penstock.gateway.upstream.pool import Pool, PoolLimits
 from penstock.gateway.upstream.proxy import Proxy, proxy_for
 from penstock.gateway.upstream.request import DEFAULT_TIMEOUTS, Origin, Request, Timeouts
@@ -82,7 +82,9 @@ class UpstreamClient:
             connection.start(request, absolute)
             while not connection.status:
                 await connection.wait(timeouts.first_byte, "first byte")
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                error.add_note(SENT)
             self._release(pool, connection)
             raise
         return Response(connection, lambda done: self._release(pool, done), timeouts)

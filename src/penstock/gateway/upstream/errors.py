@@ -16,6 +16,9 @@
 
 from penstock.core.errors import Cancelled, Unavailable, Upstream, UpstreamTimeout
 
+SENT = "The request had been sent to the provider."
+"""A note on the cancellation of a call that a provider may be working on."""
+
 
 class ConnectFailed(Upstream):
     """No connection could be made; nothing was sent, so another target may be tried."""

@@ -1,11 +1,15 @@
 """Refusing what was not read as a request: the error, and the bytes that tell the caller."""
 
+import re
+
 from penstock.core import ids
 from penstock.core.errors import PenstockError
 from penstock.core.http.families import Family, render_error
 
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large",
             501: b"Not Implemented", 503: b"Service Unavailable"}  # fmt: skip
+_GENERATING = re.compile(rb"/v1/models/[^?]+:[a-z]+(?:[A-Z][a-z]+)+(?:\?|$)")
+"""Google's newer clients call models below `/v1`."""
 
 
 class Refusal(PenstockError):
@@ -24,7 +28,7 @@ def family_of(url: bytes) -> Family:
     """Return the API family that an address belongs to."""
     if url.startswith(b"/v1/messages"):
         return "anthropic"
-    if url.startswith(b"/v1beta/"):
+    if url.startswith(b"/v1beta/") or _GENERATING.match(url):
         return "gemini"
     return "openai" if url.startswith(b"/v1/") else "problem"
 
