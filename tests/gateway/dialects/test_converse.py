@@ -404,11 +404,11 @@ def test_exceptions_and_errors_are_faults() -> None:
     out = relay.feed(
         fake.event("messageStart", role="assistant") + fake.exception("throttlingException", "Slow.")
     )
-    assert relay.fault == ("Slow.", "throttlingException", "", "") and len(streamed(out)) == 1
+    assert relay.fault[:4] == ("Slow.", "throttlingException", "", "") and len(streamed(out)) == 1
     assert relay.finish() == b"" and not relay.complete
     relay = ChatOverConverse().relay(envelope())
     relay.feed(fake.frame({":message-type": "error", ":error-code": "E", ":error-message": "No."}, b""))
-    assert relay.fault == ("No.", "E", "", "")
+    assert relay.fault[:4] == ("No.", "E", "", "")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b"{}", b'{"output":{}}', b"[" * 100_000])
