@@ -6,6 +6,7 @@ import { ImportForm } from "../components/models/importform.tsx";
 import { RuleForm } from "../components/models/ruleform.tsx";
 import { Requests } from "../components/models/stages.tsx";
 import { More } from "../components/more.tsx";
+import { SearchField } from "../components/searchfield.tsx";
 import { Empty, Failure, Loading, Ready } from "../components/state.tsx";
 import { A, useSearch } from "../lib/nav.tsx";
 import { useAct, useGet, usePages } from "../lib/query.ts";
@@ -33,18 +34,7 @@ function List() {
   return (
     <>
       <div className="filters">
-        <input
-          className="grow"
-          type="search"
-          aria-label="Search models"
-          placeholder="Name or description"
-          key={q}
-          defaultValue={q}
-          onKeyDown={(e) => {
-            if (e.key === "Enter") patch({ q: e.currentTarget.value.trim() });
-          }}
-          onBlur={(e) => e.target.value.trim() !== q && patch({ q: e.target.value.trim() })}
-        />
+        <SearchField label="Search models" placeholder="Name or description" value={q} onSearch={(wanted) => patch({ q: wanted })} />
         <select aria-label="Kind" value={kind} onChange={(e) => patch({ kind: e.target.value })}>
           <option value="">Every kind</option>
           {KINDS.map((k) => (

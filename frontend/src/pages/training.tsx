@@ -3,6 +3,7 @@ import { path } from "../api/client.ts";
 import type { Page, TrainingRun, TrainingSearch } from "../api/types.ts";
 import { Badge, Card, Code, PageHead, Table, Tabs, When } from "../components/bits.tsx";
 import { More } from "../components/more.tsx";
+import { SearchField } from "../components/searchfield.tsx";
 import { Hosted } from "../components/training/hosted.tsx";
 import { Empty, Failure, Loading, Ready } from "../components/state.tsx";
 import { figure, full, ms } from "../lib/format.ts";
@@ -59,18 +60,7 @@ function Runs() {
   return (
     <>
       <div className="filters">
-        <input
-          className="grow"
-          type="search"
-          aria-label="Search runs"
-          placeholder="Name, model, dataset or note"
-          key={q}
-          defaultValue={q}
-          onKeyDown={(e) => {
-            if (e.key === "Enter") patch({ q: e.currentTarget.value.trim() });
-          }}
-          onBlur={(e) => e.target.value.trim() !== q && patch({ q: e.target.value.trim() })}
-        />
+        <SearchField label="Search runs" placeholder="Name, model, dataset or note" value={q} onSearch={(wanted) => patch({ q: wanted })} />
         <select aria-label="State" value={state} onChange={(e) => patch({ state: e.target.value })}>
           <option value="">Every state</option>
           {STATES.map((s) => (
