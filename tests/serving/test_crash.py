@@ -149,3 +149,45 @@ def test_killing_engine_and_platform_loses_no_deployment_and_leaves_no_orphan(sq
         second.terminate()
         second.wait()
     gone(three)
+
+
+SLOW_TO_GO = (
+    "import threading\n"
+    "class _Any:\n    def __getattr__(self, name):\n        found = _Any()\n        setattr(self, name, found)\n"
+    "        return found\n"
+    "CommonParams, ggml_type = _Any, _Any()\n"
+    "class Server:\n    listening_address = 'http://127.0.0.1:1'\n    def __init__(self, parameters):\n"
+    "        import time\n        time.sleep(0.5)\n"
+    "    def __del__(self):\n        threading.Event().wait()\n"
+)
+"""A stand-in for xllamacpp whose server, like the real one now and then, never ends once it is taken apart."""
+
+
+def test_an_engine_whose_parent_died_while_the_model_was_loading_ends(tmp_path: Path) -> None:
+    (tmp_path / "xllamacpp.py").write_text(SLOW_TO_GO)
+    message = {
+        "model": "m.gguf",
+        "name": "m",
+        "threads": 1,
+        "context": 16,
+        "slots": 1,
+        "cache": "f16",
+        "port": 0,
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "penstock.serving.engines.llamacpp_child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        child.stdin.write(json.dumps(message).encode() + b"\n")
+        child.stdin.flush()
+        child.stdout.close()
+        child.stdin.close()
+        child.wait(60)
+    finally:
+        child.kill()
+        child.wait()

@@ -8,7 +8,8 @@ dies, however it dies.
 
 import os
 import sys
-from typing import Any
+import threading
+from typing import Any, NoReturn
 
 from penstock.serving.engines.parent import host, read_message, say, wait_for_parent
 
@@ -43,22 +44,35 @@ def parameters(spec: dict[str, Any]) -> Any:
     return found
 
 
-def main() -> int:
-    """Serve until the parent is gone; returns the exit code."""
+def main() -> NoReturn:
+    """Serve until the parent is gone."""
     parent = os.getppid()
     spec = read_message()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         import xllamacpp
 
         server = xllamacpp.Server(parameters(spec))
-    except (RuntimeError, ImportError) as error:
-        say({"error": str(error)})
-        return 1
-    say({"url": server.listening_address})
+        say({"url": server.listening_address})
+    except BrokenPipeError:
+        _leave(1)  # the parent died while the model was loading
+    except Exception as error:  # noqa: BLE001 - whatever it is, the person who deploys is told
+        say({"error": str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"})
+        _leave(1)
+    while True:
+        threading.Event().wait()
+
+
+def _end_with(parent: int) -> None:
     wait_for_parent(parent)
-    # llama.cpp's destructor can wait for ever when a request is in flight; there is nothing to save.
-    os._exit(0)
+    _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End without llama.cpp's destructor, which can wait for ever when a request is in flight or a model loads."""
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
