@@ -117,13 +117,13 @@ def test_a_judge_without_a_verdict_leaves_the_answer(home: Home, actor: Actor) -
 def test_only_a_judge_that_agrees_with_people_may_gate(home: Home, actor: Actor) -> None:
     run = judged(home, actor, wrong={1, 50})
     rules = [{"metric": "judge", "min": 0.5}, {"metric": "error_rate", "max": 0.1}]
+    refused = service.decide(home, actor, run_id=run.id, rules=rules)
+    assert [check.passed for check in refused.checks] == [False, True]
+    assert "never held against people" in refused.checks[0].reason
     with home.begin() as uow:
-        refused = service.gate(uow, actor, run_id=run.id, rules=rules)
-        assert [check.passed for check in refused.checks] == [False, True]
-        assert "never held against people" in refused.checks[0].reason
         made = calibration.calibrate(uow, actor, run_id=run.id, metric="judge", labels=LABELS)
-        assert made.may_gate
-        assert service.gate(uow, actor, run_id=run.id, rules=rules).passed
+    assert made.may_gate
+    assert service.decide(home, actor, run_id=run.id, rules=rules).passed
     figures = made.figures
     assert figures.labels == 40
     assert figures.agreement == pytest.approx(39 / 40)
@@ -144,7 +144,7 @@ def test_a_judge_that_guesses_may_not_gate(home: Home, actor: Actor) -> None:
         made = calibration.calibrate(uow, actor, run_id=run.id, metric="judge", labels=LABELS)
         assert not made.may_gate
         assert "does not surely agree" in made.figures.reason
-        decision = service.gate(uow, actor, run_id=run.id, rules=[{"metric": "judge", "min": 0.0}])
+    decision = service.decide(home, actor, run_id=run.id, rules=[{"metric": "judge", "min": 0.0}])
     assert not decision.passed
     assert "may not gate" in decision.checks[0].reason
 

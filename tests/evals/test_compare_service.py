@@ -125,10 +125,7 @@ def test_the_latest_run_that_passed_is_the_baseline(
     rules = [{"metric": "exact", "min": 0.5}, {"metric": "exact", "no_regression": "baseline", "margin": 0.5}]
 
     def gate(run: EvalRun, **options: Any) -> Any:
-        with home.begin() as uow:
-            return service.gate(
-                uow, actor, run_id=run.id, rules=rules, baseline_id="latest-passed", **options
-            )
+        return service.decide(home, actor, run_id=run.id, rules=rules, baseline_id="latest-passed", **options)
 
     first, bad, later = evaluate({0}), evaluate(set(range(40))), evaluate({0, 1})
     with pytest.raises(Invalid, match="baseline"):

@@ -82,15 +82,15 @@ def test_imported_runs_are_compared_in_pairs_and_gated(home: Home, actor: Actor)
     assert (base.state, base.total, base.target) == ("succeeded", 200, "imported")
     exact = base.metric("exact_match")
     assert (exact.value, exact.n, exact.method) == (0.5, 200, "wilson")
-    with home.begin() as uow:
+    with home.read() as uow:
         found = service.compare(uow, actor, base.id, best.id).difference("exact_match")
-        decision = service.gate(
-            uow,
-            actor,
-            run_id=best.id,
-            baseline_id=base.id,
-            rules=[{"metric": "exact_match", "better_than": "baseline"}],
-        )
+    decision = service.decide(
+        home,
+        actor,
+        run_id=best.id,
+        baseline_id=base.id,
+        rules=[{"metric": "exact_match", "better_than": "baseline"}],
+    )
     assert found is not None
     assert (found.test, found.difference) == ("mcnemar_exact", pytest.approx(0.08))
     assert found.p_value == pytest.approx(0.0070, abs=5e-5)

@@ -220,8 +220,8 @@ def test_viewers_may_look_but_not_run(home: Home, actor: Actor) -> None:
     viewer = Actor(id="key_v", name="viewer", role=Role.VIEWER)
     with home.begin() as uow:
         assert service.get_run(uow, viewer, run.id).id == run.id
-        with pytest.raises(Denied):
-            service.gate(uow, viewer, run_id=run.id, rules=[{"metric": "exact", "min": 0.5}])
+    with pytest.raises(Denied):
+        service.decide(home, viewer, run_id=run.id, rules=[{"metric": "exact", "min": 0.5}])
     with pytest.raises(Denied):
         service.create(home, viewer, suite=make_suite("tickets@1"))
 
@@ -308,22 +308,21 @@ def test_a_gate_refuses_with_reasons_and_remembers(home: Home, actor: Actor) -> 
         {"metric": "exact", "not_worse_than": "baseline", "margin": 0.02},
         {"metric": "fields.category", "min": 0.9, "bound": "low"},
     ]
-    with home.begin() as uow:
-        decision = service.gate(uow, actor, run_id=worse.id, baseline_id=base.id, rules=rules)
+    decision = service.decide(home, actor, run_id=worse.id, baseline_id=base.id, rules=rules)
     assert not decision.passed
     assert [check.passed for check in decision.checks] == [False, False, True]
     assert "50.0% is not at least 70.0%" in decision.checks[0].reason
     assert "is not excluded" in decision.checks[1].reason
     assert decision.reasons == tuple(c.reason for c in decision.checks[:2])
-    with home.begin() as uow:
-        passed = service.gate(
-            uow,
-            actor,
-            run_id=base.id,
-            baseline_id=worse.id,
-            rules=[{"metric": "exact", "better_than": "baseline"}],
-        )
-        assert passed.passed
+    passed = service.decide(
+        home,
+        actor,
+        run_id=base.id,
+        baseline_id=worse.id,
+        rules=[{"metric": "exact", "better_than": "baseline"}],
+    )
+    assert passed.passed
+    with home.read() as uow:
         assert service.gates(uow, actor) == [passed, decision]
         assert service.gates(uow, actor, run_id=worse.id) == [decision]
         edges = lineage.neighbours(uow.conn, actor.scope, "gate", decision.id, depth=1)
@@ -332,14 +331,13 @@ def test_a_gate_refuses_with_reasons_and_remembers(home: Home, actor: Actor) -> 
 
 def test_a_gate_never_passes_an_unfinished_run(home: Home, actor: Actor) -> None:
     queued = service.create(home, actor, suite=make_suite(ingest(home, actor, 3)))
-    with home.begin() as uow:
-        decision = service.gate(uow, actor, run_id=queued.id, rules=[{"metric": "exact", "min": 0.0}])
-        assert not decision.passed
-        assert "is queued" in decision.checks[0].reason
-        with pytest.raises(Invalid, match="at least one rule"):
-            service.gate(uow, actor, run_id=queued.id, rules=[])
-        with pytest.raises(Invalid, match="baseline"):
-            service.gate(uow, actor, run_id=queued.id, rules=[{"metric": "exact", "better_than": "baseline"}])
+    decision = service.decide(home, actor, run_id=queued.id, rules=[{"metric": "exact", "min": 0.0}])
+    assert not decision.passed
+    assert "is queued" in decision.checks[0].reason
+    with pytest.raises(Invalid, match="at least one rule"):
+        service.decide(home, actor, run_id=queued.id, rules=[])
+    with pytest.raises(Invalid, match="baseline"):
+        service.decide(home, actor, run_id=queued.id, rules=[{"metric": "exact", "better_than": "baseline"}])
 
 
 def test_a_started_run_is_executed_by_the_worker(home: Home, actor: Actor) -> None:

@@ -200,30 +200,6 @@ def _against(uow: UnitOfWork, actor: Actor, candidate: EvalRun, baseline_id: str
     return gating.Against(baseline=baseline, comparison=compare(uow, actor, baseline_id, candidate.id))
 
 
-def gate(
-    uow: UnitOfWork,
-    actor: Actor,
-    *,
-    run_id: str,
-    rules: Sequence[Mapping[str, Any]],
-    baseline_id: str | None = None,
-    allow_first: bool = False,
-) -> GateDecision:
-    """Decide whether a run passes `rules`, record the decision and return it with its reasons.
-
-    A rule is `{metric, min|max}`, `{metric, max_ratio}`, `{metric, not_worse_than: baseline, margin}`,
-    `{metric, no_regression: baseline, margin, power}` or `{metric, better_than: baseline, alpha}`, each with an
-    optional `split`. The baseline `latest-passed` is the newest earlier run of the suite that a gate let pass;
-    when there is none, `allow_first` lets the rules that need one pass, saying so. Raises NotFound, Invalid
-    for a rule that makes no sense, Conflict when the baseline has not finished.
-    """
-    decision = _weighed(
-        uow, actor, run_id=run_id, rules=rules, baseline_id=baseline_id, allow_first=allow_first
-    )
-    _record(uow, actor, decision)
-    return decision
-
-
 def decide(
     home: Home,
     actor: Actor,
@@ -233,7 +209,16 @@ def decide(
     baseline_id: str | None = None,
     allow_first: bool = False,
 ) -> GateDecision:
-    """Do as `gate`; while samples are read and statistics made, others can write."""
+    """Decide whether a run passes `rules`, record the decision and return it with its reasons.
+
+    While samples are read and statistics made, others can write.
+
+    A rule is `{metric, min|max}`, `{metric, max_ratio}`, `{metric, not_worse_than: baseline, margin}`,
+    `{metric, no_regression: baseline, margin, power}` or `{metric, better_than: baseline, alpha}`, each with an
+    optional `split`. The baseline `latest-passed` is the newest earlier run of the suite that a gate let pass;
+    when there is none, `allow_first` lets the rules that need one pass, saying so. Raises NotFound, Invalid
+    for a rule that makes no sense, Conflict when the baseline has not finished.
+    """
     with home.read() as uow:
         decision = _weighed(
             uow, actor, run_id=run_id, rules=rules, baseline_id=baseline_id, allow_first=allow_first

@@ -307,7 +307,6 @@ compare = compare_service.compare
 compare_many = compare_service.compare_many
 compared_rows = compare_service.rows
 clusters_by = compare_service.clusters_by
-gate = compare_service.gate
 decide = compare_service.decide
 gates = compare_service.gates
 find_gate = compare_service.find_gate

@@ -28,7 +28,7 @@ from penstock.gateway.billing import Billing
 from penstock.gateway.cache.cache import Cache
 from penstock.gateway.call import Call, Headers, Receive, Send
 from penstock.gateway.credentials import check_origin, key_parameter, scope_of, secret_of
-from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dialects.envelope import Envelope, members
 from penstock.gateway.dividing.choosing import enter, with_members
 from penstock.gateway.dividing.copying import Copier
 from penstock.gateway.dividing.journal import ArmJournal
@@ -239,9 +239,15 @@ class GatewayApp:
             raise _WrongMethod(f"{call.path} does not take {method}.", hint="Use POST.")
         call.operation = operation
         await self._admit(call)
-        body = await self._prompting.expand(call, await self._body(call), operation)
+        sent = await self._body(call)
+        fields = members(sent)
+        body = await self._prompting.expand(call, sent, fields, operation)
         envelope = call.envelope = Envelope(
-            body, model=place.model, stream=place.stream, default=DEFAULT_MODELS.get(operation, "")
+            body,
+            fields=fields if body is sent else None,
+            model=place.model,
+            stream=place.stream,
+            default=DEFAULT_MODELS.get(operation, ""),
         )
         require_members(operation, envelope)
         call.user = user_of(call.headers, envelope)

@@ -40,7 +40,7 @@ def require_members(operation: Operation, envelope: Envelope) -> None:
     if name is None:
         return
     raw = envelope.require(name)
-    if operation in (Operation.CHAT, Operation.MESSAGES) and bytes(raw)[:1] != b"[":
+    if operation in (Operation.CHAT, Operation.MESSAGES) and memoryview(raw)[0] != ord("["):
         raise Invalid(
             "The field messages must be a list.", details={"param": "messages", "code": "invalid_value"}
         )

@@ -62,7 +62,7 @@ def digest(whose: bytes, operation: Operation, headers: dict[bytes, bytes], enve
     for name in HEADERS:
         if (value := headers.get(name)) is not None:
             found.update(b"%b:%b\0" % (name, value))
-    body = _canonical(envelope)
+    body = memoryview(_canonical(envelope))
     for at in range(0, len(body), PIECE):
         found.update(body[at : at + PIECE])
     return found.digest()

@@ -4,7 +4,9 @@ import msgspec
 
 from penstock.core.errors import Invalid
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+Fields = dict[str, msgspec.Raw]
+"""The members of a body, in order, each as the JSON it was sent as."""
+_fields = msgspec.json.Decoder(Fields)
 _text = msgspec.json.Decoder(str)
 _flag = msgspec.json.Decoder(bool | None)
 _encode = msgspec.json.Encoder().encode
@@ -22,27 +24,39 @@ def _bad(message: str, param: str, code: str = "invalid_value") -> Invalid:
     return Invalid(message, details={"param": param, "code": code})
 
 
+def members(body: bytes) -> Fields:
+    """Decode `body` one level deep; raises Invalid when it is not a JSON object."""
+    try:
+        return _fields.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Invalid(
+            "The body is not a JSON object.",
+            hint=f"The parser says: {error}.",
+            details={"code": "bad_json"},
+        ) from error
+
+
 class Envelope:
     """A request body, decoded one level deep. `fields` keeps every member, known or not, as raw JSON in order."""
 
     __slots__ = ("body", "fields", "include_usage", "model", "stream")
 
     def __init__(
-        self, body: bytes, *, model: str | None = None, stream: bool | None = None, default: str = ""
+        self,
+        body: bytes,
+        *,
+        fields: Fields | None = None,
+        model: str | None = None,
+        stream: bool | None = None,
+        default: str = "",
     ) -> None:
         """Decode `body`; raises Invalid, naming the field, when it is not a JSON object with a model.
 
-        APIs that name the model and the manner in the path (Gemini's) give them as `model` and `stream`; `default` is
-        the model of a body that names none, where it need not.
+        `fields` are its members where they have been decoded already. APIs that name the model and the manner in the
+        path (Gemini's) give them as `model` and `stream`; `default` is the model of a body that names none, where it
+        need not.
         """
-        try:
-            self.fields: dict[str, msgspec.Raw] = _fields.decode(body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise Invalid(
-                "The body is not a JSON object.",
-                hint=f"The parser says: {error}.",
-                details={"code": "bad_json"},
-            ) from error
+        self.fields = members(body) if fields is None else fields
         self.body = body
         self.model = self._model(default) if model is None else model
         self.stream = self._stream() if stream is None else stream

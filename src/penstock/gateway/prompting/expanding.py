@@ -10,7 +10,7 @@ from penstock.core.errors import Invalid, NotFound, PenstockError
 from penstock.core.scope import Scope
 from penstock.gateway.asking import user_of
 from penstock.gateway.call import Call, Rewritten
-from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.dialects.envelope import Envelope, Fields
 from penstock.gateway.dividing.choosing import place
 from penstock.gateway.model import Operation
 from penstock.gateway.prompting.shelf import Shelf, Wanted
@@ -18,12 +18,11 @@ from penstock.gateway.prompting.writing import LIMITS, WRITERS, Members
 from penstock.gateway.routing.live import LiveSplit
 from penstock.prompts.model import LABEL, PRODUCTION, Rendered
 
-MARK = b'"prompt"'
+MEMBER = "prompt"
 """A body without it names no prompt."""
 HOSTED = "pmpt_"
 """How ids of prompts kept by OpenAI begin (https://platform.openai.com/docs/api-reference/responses/create)."""
 MAX_INCLUDES_NOTED = 20
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _said = msgspec.json.Decoder(str | list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -87,15 +86,15 @@ class Prompting:
         self._shelf = shelf
         self._splits = splits
 
-    async def expand(self, call: Call, body: bytes, operation: Operation) -> bytes:
-        """Return the request with the prompt it names filled in, and note which version that was.
+    async def expand(self, call: Call, body: bytes, fields: Fields, operation: Operation) -> bytes:
+        """Return the request, whose members are `fields`, with its prompt filled in, and note which version that was.
 
         Whatever the caller says himself wins over the prompt's settings, tools and format; his messages follow the
         prompt's. Raises NotFound or Invalid, naming the member, for a prompt or values that do not fit.
         """
-        if operation not in WRITERS or MARK not in body:
+        if operation not in WRITERS or MEMBER not in fields:
             return body
-        asked, fields = _read(body)
+        asked, fields = _read(fields)
         if asked is None or (asked.id or "").startswith(HOSTED):
             return body
         assert call.scope is not None
@@ -124,21 +123,18 @@ class Prompting:
             raise
 
     async def _written(
-        self, wanted: Wanted, fields: dict[str, msgspec.Raw], values: Mapping[str, Any], operation: Operation
+        self, wanted: Wanted, fields: Fields, values: Mapping[str, Any], operation: Operation
     ) -> tuple[bytes, str]:
         """Return a request with a version filled in, and that version's name."""
         compiled = await self._shelf.get(wanted)
         return _merged(fields, compiled.render(values), operation), compiled.version.ref
 
 
-def _read(body: bytes) -> tuple[Asked | None, dict[str, msgspec.Raw]]:
-    """Return the member `prompt` and all others; None when there is none, or the body is no object."""
-    try:
-        fields = _fields.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None, {}  # the envelope says what is wrong with it
-    raw = fields.pop("prompt", None)
-    if raw is None or bytes(raw) == _NULL:
+def _read(members: Fields) -> tuple[Asked | None, Fields]:
+    """Return the member `prompt` and all others; None when there is none."""
+    fields = dict(members)
+    raw = fields.pop(MEMBER)
+    if bytes(raw) == _NULL:
         return None, fields
     try:
         return _asked.decode(raw), fields
@@ -159,7 +155,7 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _merged(fields: dict[str, msgspec.Raw], rendered: Rendered, operation: Operation) -> bytes:
+def _merged(fields: Fields, rendered: Rendered, operation: Operation) -> bytes:
     said, write = WRITERS[operation]
     members = write(rendered)
     spoken = [msgspec.Raw(_encode(each)) for each in members.pop(said)]

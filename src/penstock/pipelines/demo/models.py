@@ -70,8 +70,7 @@ def gate(
 ) -> GateDecision:
     """Decide by `rules` whether a run may go on, recorded with its reasons."""
     baseline_id = baseline if isinstance(baseline, str) else baseline.id
-    with context.home.begin() as uow:
-        return evals.gate(uow, context.actor, run_id=run.id, baseline_id=baseline_id, rules=rules)
+    return evals.decide(context.home, context.actor, run_id=run.id, baseline_id=baseline_id, rules=rules)
 
 
 def require(decision: GateDecision, what: str) -> None:
