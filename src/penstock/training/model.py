@@ -45,7 +45,7 @@ class TrainingRun:
     recipe: dict[str, Any]
     """The whole recipe, defaults included, with pinned references."""
     base: str
-    """`name@number` of the model it started from."""
+    """`name@number` of the model it started from; until the run has imported it, the place that the recipe names."""
     dataset: str
     """`name@number` of the dataset version."""
     key: str | None

@@ -59,7 +59,8 @@ class Recipe:
     method: str
     """Trainer plug-in: sft, pretrain, dpo, kto, reward, grpo, rloo, distil, or any other that is installed."""
     base: str
-    """Model reference to start from: `name@3`, `name@production`, a base model or an adapter."""
+    """What to start from: `name@3` or `name@production`, a base model or an adapter; `OWNER/REPOSITORY[@REVISION]` of a
+    hub, or a folder (`/models/small`, `./small`), which are imported into the registry first."""
     dataset: str
     """Dataset reference: `name@3` or `name@latest`."""
     split: str = ""

@@ -15,7 +15,7 @@ from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.evals.suites import service as suites
 from penstock.registry import service as registry
-from penstock.training import artifacts, inputs, judging, registering, steering, store
+from penstock.training import artifacts, bases, inputs, judging, registering, steering, store
 from penstock.training.events import RunEnded
 from penstock.training.model import ENDED, RESUMABLE, UNDER_WAY, RunState, TrainingRun, Wish
 from penstock.training.recipe import Recipe, parse
@@ -106,7 +106,8 @@ def _open(
 def start(home: Home, actor: Actor, recipe: Recipe, *, key: str | None = None) -> TrainingRun:
     """Queue a run for the background process; returns it at once.
 
-    Raises NotFound for an unknown base or dataset, Invalid for a recipe that cannot work.
+    A base that is not in the registry is imported by the run. Raises NotFound for an unknown base or dataset, Denied
+    for a folder that the actor may not import, Invalid for a recipe that cannot work.
     """
     with home.begin() as uow:
         return _open(uow, actor, recipe, key=key, as_job=True)
@@ -175,6 +176,7 @@ def perform(
             return run
         place = _place(home, actor, run)
         try:
+            run = bases.begun(home, actor, run, progress, lambda: cancelled() or stopping())
             run = _begin(home, actor, run, place, cancelled)
             if run.state is RunState.RUNNING:
                 _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
@@ -324,11 +326,9 @@ def _end(home: Home, actor: Actor, run: TrainingRun, state: RunState, **values: 
         values |= {"state": state, "ended_at": clock.now()}
         if not store.change(uow.conn, actor.scope, run.id, held_in=UNDER_WAY, **values):
             return  # it was paused or cancelled before it began
-        links = [
-            Link("dataset_version", run.dataset, "training data"),
-            Link(registry.LINK_KIND, run.base, "start"),
-            *inputs.links(run.recipe),
-        ]
+        links = [Link("dataset_version", run.dataset, "training data"), *inputs.links(run.recipe)]
+        if not bases.is_elsewhere(run.base):
+            links.append(Link(registry.LINK_KIND, run.base, "start"))
         uow.link(actor.scope, (LINK_KIND, run.id), links)
         uow.audit(actor, "training.end", run.id, state=str(state), model=values.get("model"))
         uow.publish(RunEnded(run_id=run.id, state=str(state), model=values.get("model")), actor.scope)
