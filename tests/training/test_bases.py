@@ -93,7 +93,9 @@ def test_a_run_on_a_hubs_repository(home: Home, actor: Actor, trainer: Trainer, 
     commit = list(hub.repositories["acme/small"].commits)[-1]
     assert (run.base, run.recipe["base"], run.state) == ("acme-small@1", "acme-small@1", "succeeded")
     assert seen[0] == "import"
-    assert {("model_version", "acme-small@1"), ("hub", f"acme/small@{commit}")} <= parents(home, actor, "triage@1")
+    assert {("model_version", "acme-small@1"), ("hub", f"acme/small@{commit}")} <= parents(
+        home, actor, "triage@1"
+    )
     assert [given["ref"] for given in run.inputs] == ["tickets@1", "acme-small@1"]
     with home.read() as uow:
         assert paper_service.papers(uow, actor, ref="acme-small@1").licence == "mit"
