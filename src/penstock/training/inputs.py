@@ -92,9 +92,10 @@ def _check_reward_model(recipe: Recipe) -> None:
             "A reward model is a whole model, so it starts from whole weights.",
             hint="Unset adapter.quantise.",
         )
-    if recipe.early_stop.suite:
+    if recipe.judged_by():
         raise Invalid(
-            "A reward model writes no answers that a suite could judge.", hint="Leave early_stop out."
+            "A reward model writes no answers that a suite could judge.",
+            hint="Leave suite and early_stop out.",
         )
     if recipe.adapter.rank and recipe.running.processes > 1 and recipe.running.strategy == "fsdp2":
         raise Invalid(

@@ -104,6 +104,8 @@ class Recipe:
     checkpoint_steps: int = 50
     """Steps between checkpoints; a killed run goes on from the last one."""
     running: Running = field(default_factory=Running)
+    suite: str = ""
+    """Stored suite that judges the registered result, and again whatever is exported from it; empty: early_stop's."""
     early_stop: EarlyStop = field(default_factory=EarlyStop)
     arguments: dict[str, Any] = field(default_factory=dict)
     """Passed to the trainer's configuration of the library (TRL) as they are; they win over everything above."""
@@ -144,6 +146,10 @@ class Recipe:
                 f"batch_size {self.batch_size} is not a multiple of sampling.generations {self.sampling.generations}.",
                 hint="The answers to one prompt are compared within one step.",
             )
+
+    def judged_by(self) -> str:
+        """Return the suite that the result and its exports are evaluated with; empty: none."""
+        return self.suite or self.early_stop.suite
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, defaults included."""

@@ -53,8 +53,8 @@ def _never() -> bool:
 
 def _pinned(uow: UnitOfWork, actor: Actor, recipe: Recipe) -> Recipe:
     """Return the recipe with references that will mean the same tomorrow; raises NotFound, Invalid."""
-    if recipe.early_stop.suite:
-        suites.load(uow, actor, recipe.early_stop.suite)
+    for suite in filter(None, (recipe.suite, recipe.early_stop.suite)):
+        suites.load(uow, actor, suite)
     recipe.running.rows_per_pass(recipe.batch_size)
     inputs.cluster(uow.home, recipe)
     return inputs.pinned(uow, actor, recipe)
