@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.training.share.model import Claim as Claim
 from penstock.training.share.model import Claims as Claims
+from penstock.training.share.model import NoRoom as NoRoom
 from penstock.training.share.model import TrainingQuota as TrainingQuota
 
 

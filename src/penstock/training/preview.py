@@ -15,6 +15,8 @@ from penstock.training.rows import Problem, Row
 
 SHOWN_ROWS = 3
 """Rows rendered as examples."""
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+"""A tokenizer needs none, and they are shared out to runs."""
 SHOWN_PROBLEMS = 100
 """Problems told; the rest are counted."""
 
@@ -104,7 +106,7 @@ def _render(
             # However many processes will train, one renders.
             "running": {},
         }
-        return service.run_trainer(inputs.PREVIEW, spec, cancelled=cancelled)
+        return service.run_trainer(inputs.PREVIEW, spec, cancelled=cancelled, visible=NO_GPU)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

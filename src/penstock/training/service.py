@@ -20,7 +20,9 @@ from penstock.training.events import RunEnded
 from penstock.training.model import ENDED, RESUMABLE, UNDER_WAY, RunState, TrainingRun, Wish
 from penstock.training.recipe import Recipe, parse
 from penstock.training.share.model import NoRoom
-from penstock.training.share.service import Share
+from penstock.training.share.service import Share as Share
+from penstock.training.share.service import claim_of
+from penstock.training.share.service import drop_claim as drop_claim
 from penstock.training.share.service import give_gpus as give_gpus
 from penstock.training.share.service import standing as standing
 from penstock.training.store import blobs_named as blobs_named
@@ -179,14 +181,11 @@ def perform(
             run = bases.begun(home, actor, run, progress, lambda: cancelled() or stopping())
             run = _begin(home, actor, run, place, cancelled)
             if run.state is RunState.RUNNING:
-                _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
+                with place.kept():
+                    _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
         except NoRoom as full:
             place.wait()
-            with home.begin() as uow:
-                shown = get(uow, actor, run_id=run_id).progress
-                queued: dict[str, Any] = {"state": RunState.QUEUED}
-                queued["progress"] = {**shown, "stage": "waiting", "reason": full.message}
-                store.change(uow.conn, actor.scope, run_id, held_in=UNDER_WAY, **queued)
+            _queue(home, actor, run_id, full.message)
             raise
         except Cancelled:
             place.leave()
@@ -206,9 +205,17 @@ def perform(
         return get(uow, actor, run_id=run_id)
 
 
+def _queue(home: Home, actor: Actor, run_id: str, reason: str) -> None:
+    with home.begin() as uow:
+        shown = get(uow, actor, run_id=run_id).progress
+        queued: dict[str, Any] = {"state": RunState.QUEUED}
+        queued["progress"] = {**shown, "stage": "waiting", "reason": reason}
+        store.change(uow.conn, actor.scope, run_id, held_in=UNDER_WAY, **queued)
+
+
 def _place(home: Home, actor: Actor, run: TrainingRun) -> Share:
     running = parse(run.recipe).running
-    return Share(home, actor, run_id=run.id, running=running)
+    return Share(home, actor, claim_of(actor, run.id, running))
 
 
 def _begin(
