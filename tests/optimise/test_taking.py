@@ -170,8 +170,8 @@ def test_children_keep_to_the_gpus_they_were_given(
     assert {visible for _, visible, _ in told} == {None}, "no GPU is shared out where there is none"
     told.clear()
     monkeypatch.setattr("penstock.serving.sharing.hardware.gpu_numbers", lambda: (0, 1))
+    other = train(home, actor, 0)
     with home.begin() as uow:
-        other = replace(train(home, actor, 0), gpus=1)
         store.put_claim(uow.conn, other, clock.now())
         store.set_held(uow.conn, other, (0,))
     service.execute(home, actor, request("gguf:q4_1", trial=Trial(memory_mb=7)))

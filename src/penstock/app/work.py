@@ -22,6 +22,7 @@ from penstock.feedback import jobs as feedback_jobs
 from penstock.feedback.events import FeedbackGiven
 from penstock.gateway import jobs as gateway_jobs
 from penstock.optimise import jobs as optimise_jobs
+from penstock.pipelines import jobs as pipelines_jobs
 from penstock.registry import jobs as registry_jobs
 from penstock.registry.events import VersionRegistered
 from penstock.release import jobs as release_jobs
@@ -40,6 +41,7 @@ JOB_HANDLERS: dict[str, Handler] = {
     **evals_jobs.HANDLERS,
     **training_jobs.HANDLERS,
     **optimise_jobs.HANDLERS,
+    **pipelines_jobs.HANDLERS,
     **traces_jobs.HANDLERS,
     **feedback_jobs.handlers(gateway_jobs.opener(Recorder)),
 }
