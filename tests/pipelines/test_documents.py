@@ -109,7 +109,8 @@ def test_a_run_goes_on_behind_its_finished_steps(
 
     monkeypatch.setattr(training, "run_child", Trainer(die))
     found, job = service.start(home, actor, parse(nightly(file)))
-    assert jobs.run_inline(home, str(job), handlers.HANDLERS).state is jobs.JobState.FAILED
+    with pytest.raises(ChildFailed):
+        jobs.run_inline(home, str(job), handlers.HANDLERS)
     monkeypatch.setattr(training, "run_child", trainer)
     file.unlink()
     again, job = service.start(home, actor, parse(nightly(file)))
