@@ -59,6 +59,7 @@ EXTRA_DOORS = {
     "penstock.gateway.direct": "calls of our own to a provider that are no inference: files and jobs of fine-tuning",
     "penstock.evals.suites.service": "stored suites: training judges checkpoints and trials by them",
     "penstock.gateway.waiting.service": "who waits for a deployment that sleeps: a small service of its own",
+    "penstock.registry.adopting": "bases that recipes name by where they are: too large to share service.py",
     "penstock.registry.export": "long verbs of the registry, too large to share service.py",
 }
 """What else other slices may import, each with its reason."""

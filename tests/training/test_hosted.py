@@ -107,6 +107,29 @@ def test_a_job_is_followed_to_its_model(home: Home, actor: Actor, tuner: Tuner) 
     assert tuner.keys == {"Bearer sk-tuner"}
 
 
+def test_rows_are_checked_one_by_one(
+    home: Home, actor: Actor, tuner: Tuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[int] = []
+    most: list[int] = []
+
+    class Watched(dict[str, Any]):
+        def __del__(self) -> None:
+            alive.pop()
+
+    def rows(*_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+        for number in range(500):
+            alive.append(number)
+            most.append(len(alive))
+            yield Watched(text=f"mail {number}", label="billing" if number % 100 else "")
+
+    monkeypatch.setattr(datasets, "rows", rows)
+    with pytest.raises(Invalid, match=r"5 of 500 rows.*rows 1, 101, 201, 301, 401: column 'label' is empty"):
+        service.start(home, actor, PLAN)
+    assert max(most) <= 3, "the file is never whole in memory"
+    assert tuner.files == []
+
+
 def test_a_job_that_was_started_before_a_crash_is_found_again(home: Home, actor: Actor, tuner: Tuner) -> None:
     job = service.start(home, actor, PLAN)
     service.advance(home, actor, job_id=job.id)

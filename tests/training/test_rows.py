@@ -167,3 +167,16 @@ def test_every_problem_is_told_with_its_row() -> None:
     )
     assert len(good) == 1
     assert [problem.row for problem in problems] == [1, 3]
+
+
+def test_rows_pass_one_by_one_and_the_bad_are_told_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MOST_KEPT", 2)
+    given = [{"prompt": "a", "completion": "b"}, {}, {"prompt": "c", "completion": "d"}, {}, {}]
+    seen: list[str] = []
+    with pytest.raises(Invalid, match=r"3 of 5 rows cannot be trained on: rows 2, 4: there is no column"):
+        for row in rows.passing(given, method="sft", columns=Columns()):
+            seen.append(row["completion"])
+    assert seen == ["b", "d"]
+    assert [row["completion"] for row in rows.passing(given[:1], method="sft", columns=Columns())] == ["b"]
+    with pytest.raises(Invalid, match="no rows"):
+        list(rows.passing([], method="sft", columns=Columns()))

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,9 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from penstock.core import jobs, plugins
-from penstock.core.errors import Cancelled, ChildFailed, Conflict, Invalid
+from penstock.core.errors import Cancelled, ChildFailed, Conflict, Denied, Invalid
 from penstock.core.home import Home, exclusive
-from penstock.core.scope import Actor
+from penstock.core.scope import Actor, Role
 from penstock.evals.model import Metric, MetricKind
 from penstock.evals.suite import Suite, parse_suite
 from penstock.evals.suites import service as suites
@@ -23,7 +24,7 @@ from penstock.training import jobs as handlers
 from penstock.training import service as training
 from penstock.training.search import cli, service, store, trials
 from penstock.training.search.model import SearchState, TrialState, parse_plan
-from tests.registry.folders import adapter_folder
+from tests.registry.folders import adapter_folder, base_folder
 from tests.training.stage import furnish, recipe
 
 pytest.importorskip("optuna")
@@ -103,6 +104,24 @@ def test_trials_are_runs_and_the_best_one_is_known(home: Home, actor: Actor, for
     assert run.recipe["learning_rate"] == first.params["learning_rate"]
     assert run.recipe["adapter"]["rank"] == first.params["adapter.rank"]
     assert str(run.model).startswith("triage-trials@")
+
+
+def test_a_base_from_a_folder_is_imported_once_for_all_trials(
+    home: Home, actor: Actor, formula: Formula, tmp_path: Path
+) -> None:
+    folder = base_folder(tmp_path / "elsewhere", {"notes.txt": "other files"})
+    seen: list[dict[str, Any]] = []
+    wanted = plan(trials=2, recipe=recipe(base=str(folder)).to_dict())
+    found = service.execute(home, actor, wanted, progress=seen.append)
+    assert (found.state, found.plan.recipe["base"]) == ("succeeded", "elsewhere@1")
+    assert [spec["base"] for spec in formula.specs] == ["elsewhere@1", "elsewhere@1"]
+    assert sum(report.get("stage") == "import" for report in seen) == 1
+    member = replace(actor, role=Role.MEMBER)
+    with pytest.raises(Denied):
+        service.start(home, member, wanted)
+    failed = plan(recipe=recipe(base=str(tmp_path / "none")).to_dict())
+    with pytest.raises(Invalid, match="no folder"):
+        service.execute(home, actor, failed)
 
 
 def test_the_same_seed_searches_the_same(home: Home, actor: Actor, formula: Formula) -> None:

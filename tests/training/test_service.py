@@ -111,12 +111,9 @@ def test_a_recipe_that_cannot_work_opens_no_run(
         assert service.list_runs(uow, actor) == []
 
 
-@pytest.mark.parametrize("base", ["acme/small", "./small", "/models/small"])
-def test_a_folder_or_a_repository_is_to_be_imported_first(
-    home: Home, actor: Actor, trainer: Trainer, base: str
-) -> None:
+def test_a_teacher_in_a_folder_is_to_be_imported_first(home: Home, actor: Actor, trainer: Trainer) -> None:
     with pytest.raises(Invalid) as refused:
-        service.start(home, actor, recipe(base=base))
+        service.start(home, actor, recipe(method="distil", teacher={"model": "/models/large"}))
     assert "penstock models import-hub" in str(refused.value.hint)
 
 

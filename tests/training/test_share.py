@@ -1,6 +1,7 @@
 """Training runs and deployments on one machine: who goes on, who waits, who gives way, and how it goes on then."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +20,7 @@ from penstock.core.scope import Actor, Role, Scope
 from penstock.serving import planning
 from penstock.serving import store as serving
 from penstock.serving.model import Policy, Quota, Replica, ReplicaState
-from penstock.training import cli, service
+from penstock.training import cli, registering, service
 from penstock.training import jobs as handlers
 from penstock.training.model import RunState
 from penstock.training.recipe import Recipe
@@ -222,6 +223,39 @@ def test_a_run_stands_by_its_place_while_its_checkpoint_is_judged(
     monkeypatch.setattr(service, "run_child", child)
     run = service.execute(home, actor, sized(50))
     assert seen == [[run.id]]
+
+
+def test_a_run_stands_by_its_place_while_it_registers(
+    home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large model takes minutes to store, and nobody asks for the place meanwhile."""
+    monkeypatch.setattr(share, "RENEW_SECONDS", 0.01)
+    register, seen = registering.register, []
+
+    def slow(*given: Any, **rest: Any) -> Any:
+        (mine,) = claims(home)
+        lapsing = clock.now() - timedelta(seconds=share.SEEN_SECONDS - 5)
+        with home.begin() as uow:
+            (held,) = share.standing(uow).claims
+            store.stand_by(uow.conn, held, lapsing)
+        deadline = time.monotonic() + 60
+        while not seen:
+            with home.read() as uow:
+                seen.extend(store.list_claims(uow.conn, lapsing + timedelta(seconds=1)))
+            assert time.monotonic() < deadline, "the claim was not renewed"
+        assert seen[0].run_id == mine
+        return register(*given, **rest)
+
+    monkeypatch.setattr(registering, "register", slow)
+    assert service.execute(home, actor, sized(50)).state is RunState.SUCCEEDED
+    assert claims(home) == []
+
+
+def test_a_claim_that_was_dropped_does_not_come_back(home: Home, actor: Actor, trainer: Trainer) -> None:
+    gone = claim("run_gone", 90 * MIB)
+    with home.begin() as uow:
+        store.stand_by(uow.conn, gone, clock.now())
+    assert claims(home) == []
 
 
 def test_a_waiting_run_is_cancelled_at_once_and_leaves_no_claim(

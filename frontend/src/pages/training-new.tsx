@@ -138,8 +138,8 @@ function Editor({ recipes }: { recipes: ReadyRecipe[] }) {
     preview.mutate(recipe);
   };
   useKeys({ "mod+Enter": look });
-  const field = (label: string, key: string, list: string[]) => (
-    <Field label={label}>
+  const field = (label: string, key: string, list: string[], hint?: string) => (
+    <Field label={label} hint={hint}>
       {(id) => (
         <>
           <input id={id} list={`${id}-list`} value={valueIn(text, key)} onChange={(e) => setText(withValue(text, key, e.target.value.trim()))} />
@@ -168,7 +168,7 @@ function Editor({ recipes }: { recipes: ReadyRecipe[] }) {
           </Field>
           <div className="fields">
             {field("Name", "name", [])}
-            {field("Base model", "base", refs.models)}
+            {field("Base model", "base", refs.models, "A version, OWNER/REPOSITORY of a hub, or a folder of the server: these are imported first")}
             {field("Dataset", "dataset", refs.datasets)}
           </div>
           <Field label="Recipe (YAML)" hint={wrong ? <span className="bad-ink">{wrong}</span> : "Whatever is not named keeps its default; any argument of the trainer may be passed through."}>

@@ -23,7 +23,7 @@ function Head({ run, live }: { run: TrainingRun; live: boolean }) {
       <Facts
         items={[
           ["Method", run.method],
-          ["Base", <Reference kind="model_version" value={run.base} />],
+          ["Base", run.base.includes("/") ? run.base : <Reference kind="model_version" value={run.base} />],
           ["Dataset", <Reference kind="dataset_version" value={run.dataset} />],
           ["Model", run.model ? <Reference kind="model_version" value={run.model} /> : null],
           ["Search", run.search ? <A href={path`/training/searches/${run.search}`}>{run.search}</A> : null],

@@ -22,7 +22,9 @@ from penstock.feedback import jobs as feedback_jobs
 from penstock.feedback.events import FeedbackGiven
 from penstock.gateway import jobs as gateway_jobs
 from penstock.optimise import jobs as optimise_jobs
+from penstock.pipelines import jobs as pipelines_jobs
 from penstock.registry import jobs as registry_jobs
+from penstock.registry.events import VersionRegistered
 from penstock.release import jobs as release_jobs
 from penstock.serving.reconciler import Reconciler
 from penstock.traces import background as traces_background
@@ -39,6 +41,7 @@ JOB_HANDLERS: dict[str, Handler] = {
     **evals_jobs.HANDLERS,
     **training_jobs.HANDLERS,
     **optimise_jobs.HANDLERS,
+    **pipelines_jobs.HANDLERS,
     **traces_jobs.HANDLERS,
     **feedback_jobs.handlers(gateway_jobs.opener(Recorder)),
 }
@@ -47,6 +50,7 @@ JOB_HANDLERS: dict[str, Handler] = {
 SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {
     FeedbackGiven.name: (release_jobs.take_feedback,),
     RunFinished.name: (release_jobs.take_evaluation,),
+    VersionRegistered.name: (training_jobs.take_version,),
 }
 """Event name → what upper slices do about it."""
 

@@ -6,6 +6,7 @@ Run as: python -m penstock.core.child JOB.json PIPE_FD
 import ctypes
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -34,6 +35,9 @@ def main(job_file: str, pipe: str) -> int:
     job: dict[str, Any] = json.loads(Path(job_file).read_text())
     die_with_parent(job["parent"])
     os.nice(int(job["nice"]))
+    if job["memory_mb"]:
+        most = int(job["memory_mb"]) << 20
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     with os.fdopen(int(pipe), "w", encoding="utf-8") as out:
 
         def send(message: dict[str, Any]) -> None:

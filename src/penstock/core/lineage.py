@@ -134,6 +134,20 @@ def _edges_of(conn: Connection, scope: Scope, near: str, node: tuple[str, str], 
     ]
 
 
+def children(
+    conn: Connection, scope: Scope, kind: str, prefix: str, *, role: str
+) -> list[tuple[str, str, str]]:
+    """Return (kind, ref, parent's ref) of what was made from things of a kind whose refs begin with `prefix`."""
+    query = select(edges.c.child_kind, edges.c.child_ref, edges.c.parent_ref).where(
+        edges.c.tenant == scope.tenant,
+        edges.c.project == scope.project,
+        edges.c.parent_kind == kind,
+        edges.c.parent_ref.startswith(prefix, autoescape=True),
+        edges.c.role == role,
+    )
+    return [tuple(row) for row in conn.execute(query.order_by(edges.c.created_at, edges.c.child_ref))]
+
+
 def made_of(conn: Connection, scope: Scope, things: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return everything (kind, ref) that was made of one of `things`, however far down, sorted, without themselves."""
     given = set(things)

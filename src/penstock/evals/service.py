@@ -285,6 +285,12 @@ def list_runs(
     return store.list_runs(uow.conn, actor.scope, suite=suite, before=before, limit=limit)
 
 
+def newest(uow: UnitOfWork, actor: Actor, *, suite: str, model: str) -> EvalRun | None:
+    """Return the newest finished run of a suite whose target was exactly that version or route, or None."""
+    uow.may(actor, "evals.read", suite)
+    return store.newest_run(uow.conn, actor.scope, suite=suite, model=model)
+
+
 def samples(
     uow: UnitOfWork, actor: Actor, run_id: str, *, after: int = -1, limit: int | None = None
 ) -> list[SampleResult]:

@@ -48,6 +48,10 @@ class OptimiseTrialModel(BaseModel):
     tokens: int = Field(default=64, ge=2, le=4096)
     repeats: int = Field(default=3, ge=1, le=100)
     max_tokens: int = Field(default=256, ge=1, le=65_536)
+    memory_mb: int = Field(
+        default=0, ge=0, description="Most memory of a process, and its claim; 0: no limit"
+    )
+    priority: int = Field(default=0, ge=-100, le=100, description="Above 0 needs the role admin")
 
 
 class NewOptimisation(BaseModel):

@@ -37,6 +37,8 @@ def _suite(home: Home, actor: Actor, given: str) -> Suite | None:
 def _say(report: dict[str, Any]) -> None:
     if report.get("stage") in ("make", "measure"):
         console.note(f"{report['stage']} {report.get('method') or report.get('version')} …")
+    elif report.get("stage") == "waiting":
+        console.note(str(report["reason"]))
     elif report.get("stage") == "evaluate" and report.get("done") == report.get("total"):
         console.note(f"judged {report['version']} on {report['total']} samples")
 
@@ -82,7 +84,7 @@ def _table(found: Optimisation) -> Any:
 
 @app.command()
 @console.guarded
-def optimise(
+def optimise(  # noqa: PLR0913 - one parameter per option of the command
     version: Annotated[str, typer.Argument(help="name, name@3 or name@production.")],
     to: Annotated[
         list[str],
@@ -98,6 +100,12 @@ def optimise(
     ] = None,
     threads: Annotated[int, typer.Option("--threads", help="CPU threads to measure with.")] = 1,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Limit of an answer on the suite.")] = 256,
+    memory_mb: Annotated[
+        int, typer.Option("--memory-mb", help="Most memory of a process, and its claim; 0: no limit.")
+    ] = 0,
+    priority: Annotated[
+        int, typer.Option("--priority", help="-100 to 100: who has less waits for the machine.")
+    ] = 0,
     background: Annotated[
         bool, typer.Option("--background", help="Queue it for `penstock up` instead of doing it here.")
     ] = False,
@@ -108,7 +116,7 @@ def optimise(
     """Make smaller or faster variants of a version, measure each, and choose the cheapest that is not worse."""
     steps = [methods.parse(text) for text in to]
     choice = Choice(by=by, metric=metric, margin=margin)
-    trial = Trial(threads=threads, max_tokens=max_tokens)
+    trial = Trial(threads=threads, max_tokens=max_tokens, memory_mb=memory_mb, priority=priority)
     with console.open_home(home, project) as (opened, actor):
         request = service.Request(
             version=version, to=steps, suite=_suite(opened, actor, suite), choose=choice, trial=trial
@@ -155,7 +163,7 @@ def optimisation(
     """Show an optimisation: every variant's figures, its quality, and which was chosen."""
     with console.open_home(home, project) as (opened, actor):
         if resume:
-            found = service.perform(opened, actor, run_id=id, progress=_say)
+            found = service.carry_out(opened, actor, run_id=id, progress=_say)
         else:
             with opened.read() as uow:
                 found = service.get(uow, actor, run_id=id)

@@ -2,15 +2,25 @@
 
 from typing import Any
 
-from penstock.core.jobs import Handler, JobContext
+from penstock.core.jobs import Handler, JobContext, Postponed
 from penstock.optimise import service
+from penstock.training.model import NoRoom
+
+RETRY_SECONDS = 5.0
 
 
 def run_optimisation(ctx: JobContext) -> dict[str, Any]:
-    """Do the optimisation named in the spec; after a crash the next attempt makes only what is missing."""
-    found = service.perform(
-        ctx.home, ctx.actor, run_id=ctx.spec["id"], progress=ctx.progress, cancelled=ctx.cancelled
-    )
+    """Do the optimisation named in the spec; after a crash the next attempt makes only what is missing.
+
+    Without room on the machine it is tried again in a while.
+    """
+    try:
+        found = service.perform(
+            ctx.home, ctx.actor, run_id=ctx.spec["id"], progress=ctx.progress, cancelled=ctx.cancelled
+        )
+    except NoRoom as full:
+        ctx.progress({"stage": "waiting", "reason": full.message})
+        raise Postponed(full.message, seconds=RETRY_SECONDS) from None
     return {"id": found.id, "state": str(found.state), "chosen": found.chosen}
 
 

@@ -18,6 +18,7 @@ from penstock.optimise import methods
 from penstock.optimise.model import Variant
 from penstock.registry import service as registry
 from penstock.registry.model import Kind, ModelVersion
+from penstock.training.service import Share
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -33,6 +34,10 @@ class Workshop:
     threads: int
     progress: Progress
     cancelled: Callable[[], bool]
+    place: Share
+    """On the machine; it says which GPUs children may see."""
+    memory_mb: int = 0
+    """Most memory of a child, in MiB; 0: no limit."""
 
     def child(self, group: str, name: str, spec: dict[str, Any], folder: str) -> dict[str, Any]:
         """Run a plug-in in a child process, offline, with its log in the work folder's `folder`."""
@@ -44,7 +49,9 @@ class Workshop:
             workdir=self.work / folder,
             on_progress=self.progress,
             cancelled=self.cancelled,
+            memory_mb=self.memory_mb,
             environment={
+                **self.place.visible(),
                 "OMP_NUM_THREADS": threads,
                 "MKL_NUM_THREADS": threads,
                 "TOKENIZERS_PARALLELISM": "false",

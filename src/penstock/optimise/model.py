@@ -23,6 +23,8 @@ class OptimiseState(StrEnum):
     CANCELLED = "cancelled"
 
 
+MOST_PRIORITY = 100
+
 ENDED = frozenset({OptimiseState.SUCCEEDED, OptimiseState.FAILED, OptimiseState.CANCELLED})
 
 
@@ -140,9 +142,17 @@ class Trial:
     """How often each prompt is put."""
     max_tokens: int = 256
     """Limit of an answer on the suite."""
+    memory_mb: int = 0
+    """Most memory of a process that makes or measures, in MiB, and the claim on the machine's; 0: neither."""
+    priority: int = 0
+    """Where the machine is short: -100 to 100; who has less waits. Above 0 needs the role admin."""
 
     def __post_init__(self) -> None:
         """Raise Invalid for what cannot be."""
+        if self.memory_mb < 0 or not -MOST_PRIORITY <= self.priority <= MOST_PRIORITY:
+            raise Invalid(
+                f"memory_mb must not be below 0, and priority lies between -{MOST_PRIORITY} and {MOST_PRIORITY}."
+            )
         limits = {"threads": 256, "tokens": 4096, "repeats": 100, "max_tokens": 65_536}
         for name, most in limits.items():
             least = 2 if name == "tokens" else 1
@@ -169,7 +179,7 @@ class Optimisation:
     chosen: str | None
     """`name@number` of the cheapest that is not worse, which may be the parent."""
     reason: str
-    """Why that one, or why none."""
+    """Why that one, or why none; while it is queued, what it waits for."""
     error: str | None
     author: str
     created_at: datetime

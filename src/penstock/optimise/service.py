@@ -1,6 +1,7 @@
 """The verbs of optimisation: the only door into this slice."""
 
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,10 +13,9 @@ from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.datasets import service as datasets
-from penstock.datasets.model import DatasetVersion
 from penstock.evals.suite import Suite, to_spec
 from penstock.evals.suites import service as suites
-from penstock.optimise import judging, methods, store
+from penstock.optimise import judging, methods, pinning, store, taking
 from penstock.optimise.events import OptimisationEnded
 from penstock.optimise.making import Progress, Workshop, make
 from penstock.optimise.model import (
@@ -33,10 +33,13 @@ from penstock.optimise.model import (
 )
 from penstock.registry import service as registry
 from penstock.registry.model import ModelVersion
+from penstock.training import service as training
+from penstock.training.model import NoRoom
 
 JOB_KIND = "optimise.run"
 LINK_KIND = "optimisation"
 MOST_VARIANTS = 32
+_WAIT_SECONDS = 2.0
 
 
 def _silent(_report: dict[str, Any]) -> None:
@@ -64,39 +67,10 @@ def stored_suite(uow: UnitOfWork, actor: Actor, name: str) -> Suite:
     return suites.load(uow, actor, name)
 
 
-def _pinned(uow: UnitOfWork, actor: Actor, request: Request) -> list[Step]:
-    """Return the steps with datasets pinned; raises Invalid where one would learn what it is judged on."""
-    steps = []
-    for step in request.to:
-        step = methods.checked(step.method, step.options)
-        if step.options.get("dataset"):
-            version = datasets.resolve(uow, actor, str(step.options["dataset"]))
-            _check_apart(uow, actor, step, version, request.suite)
-            step = replace(step, options={**step.options, "dataset": version.ref})
-        steps.append(step)
-    return steps
-
-
-def _check_apart(
-    uow: UnitOfWork, actor: Actor, step: Step, version: DatasetVersion, suite: Suite | None
-) -> None:
-    split = step.options["split"]
-    if split and split not in version.splits:
-        known = ", ".join(sorted(version.splits)) or "none"
-        raise Invalid(
-            f"{version.ref} has no split {split!r}.", hint=f"It has: {known}. Give split= for all rows."
-        )
-    if suite is None or datasets.resolve(uow, actor, suite.dataset).id != version.id:
-        return
-    if not split or suite.split is None or split == suite.split:
-        raise Invalid(
-            f"{step.method} would learn the very rows of {version.ref} that the suite judges it by.",
-            hint="Name different splits for the suite and the method.",
-        )
-
-
 def _open(uow: UnitOfWork, actor: Actor, request: Request, *, as_job: bool) -> Optimisation:
     uow.may(actor, "models.write", request.version)
+    if request.trial.priority > 0:
+        uow.may(actor, "models.priority.admin", request.version)
     if not 1 <= len(request.to) <= MOST_VARIANTS:
         raise Invalid(f"Between one and {MOST_VARIANTS} variants can be made at once.")
     parent = registry.get(uow, actor, ref=request.version)
@@ -105,13 +79,13 @@ def _open(uow: UnitOfWork, actor: Actor, request: Request, *, as_job: bool) -> O
             f"{parent.ref} is of kind {parent.kind}; only Hugging Face folders and adapters can be optimised.",
             hint="Start from what it was made of.",
         )
-    steps = _pinned(uow, actor, request)
+    steps = pinning.pinned(uow, actor, request.to, request.suite)
     run_id = ids.new_id("opt")
     recorded = None
     if request.suite is not None:
         recorded = to_spec(judging.suite_for(request.suite, parent.ref, request.trial))
         recorded["dataset"] = datasets.resolve(uow, actor, request.suite.dataset).ref
-    job = jobs.enqueue(uow, actor, JOB_KIND, {"id": run_id}) if as_job else None
+    job = _queued(uow, actor, run_id, request.trial) if as_job else None
     made = Optimisation(
         id=run_id,
         parent=parent.ref,
@@ -147,6 +121,10 @@ def _open(uow: UnitOfWork, actor: Actor, request: Request, *, as_job: bool) -> O
     return made
 
 
+def _queued(uow: UnitOfWork, actor: Actor, run_id: str, trial: Trial) -> jobs.Job:
+    return jobs.enqueue(uow, actor, JOB_KIND, {"id": run_id}, priority=trial.priority)
+
+
 def start(home: Home, actor: Actor, request: Request) -> Optimisation:
     """Queue an optimisation for the background process; returns it at once.
 
@@ -167,7 +145,25 @@ def execute(
     """Make and judge the variants here and now; returns the finished optimisation. Raises what `perform` raises."""
     with home.begin() as uow:
         made = _open(uow, actor, request, as_job=False)
-    return perform(home, actor, run_id=made.id, progress=progress, cancelled=cancelled)
+    return carry_out(home, actor, run_id=made.id, progress=progress, cancelled=cancelled)
+
+
+def carry_out(
+    home: Home,
+    actor: Actor,
+    *,
+    run_id: str,
+    progress: Progress = _silent,
+    cancelled: Callable[[], bool] = _never,
+) -> Optimisation:
+    """Do the work of an optimisation in the foreground: waits for room on the machine. Raises like `perform`."""
+    pause = threading.Event()
+    while True:
+        try:
+            return perform(home, actor, run_id=run_id, progress=progress, cancelled=cancelled)
+        except NoRoom as full:
+            progress({"stage": "waiting", "reason": full.message})
+        pause.wait(_WAIT_SECONDS)
 
 
 def perform(
@@ -181,16 +177,16 @@ def perform(
     """Do the work of an optimisation that was opened; one that was interrupted goes on with what is missing.
 
     A variant that cannot be made or measured fails by itself, with its reason. Raises what keeps the parent from
-    being measured, Cancelled, Busy when another process is at it.
+    being measured, Cancelled, Busy when another process is at it, and NoRoom when the machine has no room for it or,
+    before a variant, others need it more: then it waits, to be performed again.
     """
     with exclusive(home.folder("optimise") / f"{run_id}.lock"):
-        with home.begin() as uow:
+        with home.read() as uow:
             found = get(uow, actor, run_id=run_id)
             if found.state in ENDED:
                 return found
             parent = registry.get(uow, actor, ref=found.parent)
-            began = found.started_at or clock.now()
-            store.change(uow.conn, actor.scope, run_id, state=OptimiseState.RUNNING, started_at=began)
+        place = taking.place_of(home, actor, found)
         shop = Workshop(
             home=home,
             actor=actor,
@@ -199,21 +195,47 @@ def perform(
             threads=found.trial.threads,
             progress=progress,
             cancelled=cancelled,
+            place=place,
+            memory_mb=found.trial.memory_mb,
         )
         try:
-            _work(shop, found)
-        except (Cancelled, KeyboardInterrupt) as error:
-            # A job that is interrupted is taken up again; a command is not.
-            if isinstance(error, Cancelled) or found.job_id is None:
-                _end(shop, found, OptimiseState.CANCELLED, error="Cancelled.")
-                shutil.rmtree(shop.work, ignore_errors=True)
+            if cancelled():
+                raise Cancelled("The optimisation was cancelled.")
+            taking.require(place)
+            with place.kept():
+                _begin(shop, found)
+                _work(shop, found)
+        except NoRoom as full:
+            place.wait()
+            with home.begin() as uow:
+                waiting = {"state": OptimiseState.QUEUED, "reason": full.message}
+                store.change(uow.conn, actor.scope, run_id, **waiting)
             raise
-        except Exception as error:
-            _end(shop, found, OptimiseState.FAILED, error=_said(error))
+        except BaseException as error:
+            place.leave()
+            _broken(shop, found, error)
             raise
+        place.leave()
         shutil.rmtree(shop.work, ignore_errors=True)
     with home.read() as uow:
         return get(uow, actor, run_id=run_id)
+
+
+def _begin(shop: Workshop, found: Optimisation) -> None:
+    began = {"state": OptimiseState.RUNNING, "started_at": found.started_at or clock.now(), "reason": ""}
+    with shop.home.begin() as uow:
+        store.change(uow.conn, shop.actor.scope, found.id, **began)
+
+
+def _broken(shop: Workshop, found: Optimisation, error: BaseException) -> None:
+    """Store what became of an optimisation that did not get to its end."""
+    if isinstance(error, Cancelled | KeyboardInterrupt):
+        # A job that is interrupted is taken up again; a command is not.
+        if isinstance(error, Cancelled) or found.job_id is None:
+            _end(shop, found, OptimiseState.CANCELLED, error="Cancelled.")
+            shutil.rmtree(shop.work, ignore_errors=True)
+    elif isinstance(error, Exception):
+        _end(shop, found, OptimiseState.FAILED, error=_said(error))
 
 
 def _said(error: Exception) -> str:
@@ -229,6 +251,7 @@ def _work(shop: Workshop, found: Optimisation) -> None:
         if shop.cancelled():
             raise Cancelled("The optimisation was cancelled.")
         if variant.state not in ENDED:
+            taking.require(shop.place)
             variant = _tried(shop, found, variant, baseline.quality)
         done.append(variant)
     chosen, reason = choose(baseline, tuple(done), found.choose)
@@ -356,6 +379,7 @@ def cancel(uow: UnitOfWork, actor: Actor, *, run_id: str) -> Optimisation:
         )
     job = jobs.cancel(uow, actor, found.job_id)
     if job.state is jobs.JobState.CANCELLED:
+        training.drop_claim(uow, actor, run_id)
         values = {"state": OptimiseState.CANCELLED, "error": "Cancelled.", "ended_at": clock.now()}
         store.change(uow.conn, actor.scope, run_id, **values)
     uow.audit(actor, "optimise.cancel", run_id)

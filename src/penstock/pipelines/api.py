@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
-from penstock.core.http import CurrentActor, Page, ReadUow
+from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow
 from penstock.pipelines import service
+from penstock.pipelines.documents import parse
 from penstock.pipelines.model import PipelineRun, RunState
 
 router = APIRouter(prefix="/pipelines", tags=["pipelines"])
@@ -38,6 +39,22 @@ class RunModel(BaseModel):
     steps: list[StepModel]
 
 
+class NewPipelineRun(BaseModel):
+    """A pipeline to run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    document: dict[str, Any] = Field(description="name and steps, as in the YAML file")
+    fresh: bool = Field(default=False, description="Begin anew instead of going on with an unfinished run")
+
+
+class PipelineStarted(BaseModel):
+    """The run, and the job that carries it out; see /jobs/{id}."""
+
+    run: RunModel
+    job: str
+
+
 def _run(run: PipelineRun) -> RunModel:
     return RunModel.model_validate(msgspec.to_builtins(run))
 
@@ -54,6 +71,13 @@ def list_runs(
     return Page(
         items=[_run(r) for r in found[:limit]], next=found[limit - 1].id if len(found) > limit else None
     )
+
+
+@router.post("/runs", status_code=202)
+def start_run(home: HomeDep, actor: CurrentActor, new: NewPipelineRun) -> PipelineStarted:
+    """Run a pipeline in the background; an unfinished run of the same steps goes on."""
+    found, job = service.start(home, actor, parse(new.document), fresh=new.fresh)
+    return PipelineStarted(run=_run(found), job=str(job))
 
 
 @router.get("/runs/{run_id}")

@@ -66,6 +66,8 @@ class StepContext:
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     say: Callable[[str], None] = lambda _text: None
     """Shows a line to whoever watches."""
+    cancelled: Callable[[], bool] = lambda: False
+    """Whether somebody wants it to stop."""
 
 
 Step = Callable[[StepContext], dict[str, Any]]

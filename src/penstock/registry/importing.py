@@ -13,17 +13,19 @@ import yaml
 from penstock.core.children import run_child
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
-from penstock.core.lineage import Link
+from penstock.core.lineage import Link, children
 from penstock.core.net import check_url
 from penstock.core.scope import Actor
 from penstock.core.settings import CoreSettings
-from penstock.registry import scan, service
-from penstock.registry.model import FileEntry, Kind, ModelVersion
+from penstock.registry import folders, scan, service, store
+from penstock.registry.model import FileEntry, Kind, ModelVersion, digest_of
 from penstock.registry.papers import signature
 from penstock.registry.workplace import work_folder
 
 GROUP = "model_importers"
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+
+TRAINABLE = (Kind.BASE, Kind.ADAPTER, Kind.MERGED)
 
 LONGEST = 140
 """Characters of a repository's name; the hub itself allows 96."""
@@ -49,6 +51,8 @@ class Wish:
     allow_pickles: bool = False
     told: dict[str, Any] = field(default_factory=dict)
     """For the card: licence, intended_use, description …; comes before what the source says."""
+    to_train: bool = False
+    """Take only what can be trained further, and where a version of the same files is there already, take that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +91,12 @@ def from_hub(
     if not REPOSITORY.fullmatch(repository) or len(repository) > LONGEST:
         raise Invalid(f"{repository!r} is not a hub repository.", hint="Write it as OWNER/REPOSITORY.")
     _may(home, actor, wish)
+    known = _commits(home, actor, repository) if wish.to_train else {}
+    if revision in known:
+        return known[revision]
     with work_folder(home, "imports") as work:
         spec = {
+            "known": sorted(known),
             "repository": repository,
             "revision": revision,
             "file": file,
@@ -96,6 +104,8 @@ def from_hub(
             "allow_pickles": wish.allow_pickles,
         }
         found = _run("hub", spec, work, watch)
+        if found.get("here"):
+            return known[found["commit"]]
         link = Link("hub", f"{repository}@{found['commit']}", "imported from")
         return _register(home, actor, wish, Path(found["path"]), link)
 
@@ -145,7 +155,44 @@ def _run(name: str, spec: dict[str, Any], work: Path, watch: Watch) -> dict[str,
     )
 
 
+def _commits(home: Home, actor: Actor, repository: str) -> dict[str, ModelVersion]:
+    """Return commit → version of what was imported from a repository and can be trained."""
+    with home.read() as uow:
+        found = children(uow.conn, actor.scope, "hub", f"{repository}@", role="imported from")
+        versions = [
+            (parent.rpartition("@")[2], service.get(uow, actor, ref=ref))
+            for kind, ref, parent in found
+            if kind == service.LINK_KIND
+        ]
+    return {commit: version for commit, version in versions if version.kind in TRAINABLE}
+
+
+def _same(home: Home, actor: Actor, wish: Wish, folder: Path, link: Link) -> ModelVersion | None:
+    """Return the version of exactly these files, which then names this source too; None when there is none.
+
+    Raises Invalid for what cannot be trained.
+    """
+    kind = kind_of(folder)
+    if kind not in TRAINABLE:
+        raise Invalid(f"{link.ref} is of kind {kind}, which cannot be trained.", hint="Name its weights.")
+    digest = digest_of(tuple(folders.entry_of(name, file) for name, file in scan.list_files(folder)))
+    kinds = (Kind.ADAPTER,) if kind is Kind.ADAPTER else (Kind.BASE, Kind.MERGED)
+    with home.begin() as uow:
+        known = store.find_digest(uow.conn, actor.scope, digest, kinds)
+        if known is not None:
+            uow.link(actor.scope, (service.LINK_KIND, known.ref), [link])
+            return known
+    if kind is Kind.ADAPTER and not wish.base:
+        raise Invalid(
+            f"{link.ref} is an adapter, and does not say for which registered model.",
+            hint="Import it with --base NAME@1, and name that version.",
+        )
+    return None
+
+
 def _register(home: Home, actor: Actor, wish: Wish, folder: Path, link: Link) -> ModelVersion:
+    if wish.to_train and (known := _same(home, actor, wish, folder, link)) is not None:
+        return known
     return service.register(
         home,
         actor,

@@ -32,8 +32,8 @@ from penstock.registry.model import (
 )
 from penstock.registry.papers import manifest, signature, verifying
 from penstock.registry.papers import store as papers_store
+from penstock.registry.papers.inheriting import SOURCE as SOURCE
 from penstock.registry.papers.inheriting import inherited
-from penstock.registry.stages import store as stages
 from penstock.registry.stages.model import StageMove
 from penstock.registry.store import blobs_named as blobs_named
 
@@ -278,11 +278,14 @@ def list_versions(
 
 
 def set_alias(uow: UnitOfWork, actor: Actor, *, name: str, alias: str, version: int) -> Model:
-    """Point `alias` at `version`; doing it twice changes nothing. Raises NotFound, Invalid."""
+    """Point `alias` at `version`; doing it twice changes nothing.
+
+    Raises NotFound, Invalid, Denied where it is called like a stage whose rule wants evaluations that are not there.
+    """
     uow.may(actor, "models.alias.write", f"{name}:{alias}")
     check_alias(alias)
     model = find(uow, actor, name=name)
-    get(uow, actor, ref=f"{name}@{version}")
+    staging.require_for_alias(uow, actor, get(uow, actor, ref=f"{name}@{version}"), alias)
     previous = model.aliases.get(alias)
     if previous == version:
         return model
@@ -329,7 +332,7 @@ def set_stage(
     uow.may(actor, staging.MOVE, f"{version.ref}:{wanted}")
     if version.stage is wanted:
         return version
-    rule = stages.rule_for(uow.conn, actor.scope, version.model, wanted)
+    rule = staging.rule_of(uow, actor, version, wanted)
     staging.require(uow, actor, version, wanted, rule)
     if rule is not None and rule.approvals:
         raise Denied(

@@ -50,7 +50,7 @@ def transitions(uow: UnitOfWork, actor: Actor, *, ref: str) -> list[Transition]:
     found = []
     for stage in Stage:
         if stage is not version.stage:
-            rule = store.rule_for(uow.conn, actor.scope, version.model, stage)
+            rule = staging.rule_of(uow, actor, version, stage)
             why = tuple(staging.reasons(uow, actor, version, stage, rule))
             found.append(Transition(stage=stage, reasons=why, approvals=rule.approvals if rule else 0))
     return found
@@ -67,7 +67,7 @@ def move(
     check_text(comment, "comment")
     version = service.get(uow, actor, ref=ref)
     uow.may(actor, staging.MOVE, f"{version.ref}:{wanted}")
-    rule = store.rule_for(uow.conn, actor.scope, version.model, wanted)
+    rule = staging.rule_of(uow, actor, version, wanted)
     if rule is None or not rule.approvals or version.stage is wanted:
         return service.set_stage(uow, actor, ref=version.ref, stage=wanted, comment=comment)
     staging.require(uow, actor, version, wanted, rule)
@@ -125,7 +125,7 @@ def approve(uow: UnitOfWork, actor: Actor, *, id: str, reason: str = "") -> Stag
     request = _open(uow, actor, id, reason)
     version = service.get(uow, actor, ref=request.ref)
     uow.may(actor, staging.MOVE, f"{version.ref}:{request.stage}")
-    rule = store.rule_for(uow.conn, actor.scope, request.model, request.stage)
+    rule = staging.rule_of(uow, actor, version, request.stage)
     _may_approve(actor, request, rule)
     if version.stage is not request.previous:
         raise Conflict(

@@ -9,11 +9,14 @@ from penstock.registry.events import StageMoved
 from penstock.registry.model import Model, ModelVersion, Papers, Requirement, Stage
 from penstock.registry.papers import store as papers_store
 from penstock.registry.papers import verifying
+from penstock.registry.papers.inheriting import SOURCE
 from penstock.registry.stages import store as stages
 from penstock.registry.stages.model import Paper, StageMove, StageRule
 
 MOVE = "models.stage.write"
 """Asked of core.policy before every move; resource: `name@3:production`."""
+_DEEPEST = 8
+"""Exports of exports that are followed to the model whose rule counts."""
 EVALUATED = "models.evaluated.write"
 """Asked when a rule wants evaluations; resource as above. Whoever keeps evaluations registers the check."""
 
@@ -21,8 +24,35 @@ EVALUATED = "models.evaluated.write"
 def requirements(uow: UnitOfWork, actor: Actor, *, resource: str) -> tuple[str, tuple[Requirement, ...]]:
     """Return (reference, required evaluations) of a resource `name@3:production`."""
     ref, _, stage = resource.rpartition(":")
-    rule = stages.rule_for(uow.conn, actor.scope, ref.partition("@")[0], Stage(stage))
+    version = _version(uow, actor, ref)
+    rule = rule_of(uow, actor, version, Stage(stage)) if version else None
     return ref, rule.evaluations if rule else ()
+
+
+def rule_of(uow: UnitOfWork, actor: Actor, version: ModelVersion, stage: Stage) -> StageRule | None:
+    """Return the rule that a version has for `stage`: its model's own, else its source's, else that of all models.
+
+    What was exported from a model is held to that model's rule, under whatever name.
+    """
+    found = None
+    for _ in range(_DEEPEST):
+        found = stages.rule_for(uow.conn, actor.scope, version.model, stage)
+        if found is not None and found.model:
+            return found
+        of = [link.ref for link in version.lineage if (link.kind, link.role) == ("model_version", SOURCE)]
+        source = _version(uow, actor, of[0]) if of else None
+        if source is None:
+            break
+        version = source
+    return found
+
+
+def _version(uow: UnitOfWork, actor: Actor, ref: str) -> ModelVersion | None:
+    name, _, number = ref.partition("@")
+    model = store.get_model(uow.conn, actor.scope, name)
+    if model is None or not number.isdecimal():
+        return None
+    return store.get_version(uow.conn, model, int(number))
 
 
 def reasons(
@@ -40,13 +70,32 @@ def reasons(
         found.append(f"It is in {version.stage}; {stage} is reached from {' or '.join(rule.after)}.")
     found += _missing_papers(uow, actor, version, rule.papers)
     if rule.evaluations:
-        if not policy.asked(EVALUATED):
-            raise Unavailable(
-                f"The rule for {stage} wants evaluations, and nothing here can tell whether there are any.",
-                hint="Use the penstock command or the server; a program calls penstock.app.policies.install().",
-            )
-        found += policy.refusals(uow, actor, EVALUATED, resource)
+        found += _unevaluated(uow, actor, resource)
     return found
+
+
+def require_for_alias(uow: UnitOfWork, actor: Actor, version: ModelVersion, alias: str) -> None:
+    """Raise Denied when an alias called like a stage lacks the evaluations that this stage's rule wants."""
+    if alias not in list(Stage):
+        return
+    rule = rule_of(uow, actor, version, Stage(alias))
+    found = _unevaluated(uow, actor, f"{version.ref}:{alias}") if rule and rule.evaluations else []
+    if found:
+        raise Denied(
+            f"The alias {alias!r} may not point at {version.ref}: {' '.join(found)}",
+            hint="It is called like a stage, whose rule wants this: see `penstock models stages`.",
+            details={"reasons": found},
+        )
+
+
+def _unevaluated(uow: UnitOfWork, actor: Actor, resource: str) -> list[str]:
+    if not policy.asked(EVALUATED):
+        stage = resource.rpartition(":")[2]
+        raise Unavailable(
+            f"The rule for {stage} wants evaluations, and nothing here can tell whether there are any.",
+            hint="Use the penstock command or the server; a program calls penstock.app.policies.install().",
+        )
+    return policy.refusals(uow, actor, EVALUATED, resource)
 
 
 def _missing_papers(

@@ -231,6 +231,15 @@ def find_fingerprint(conn: Connection, model: Model, fingerprint: str) -> ModelV
     return None if row is None else _version(model.name, row)
 
 
+def find_digest(conn: Connection, scope: Scope, digest: str, kinds: tuple[Kind, ...]) -> ModelVersion | None:
+    """Return the project's first version of exactly these files that is of one of the kinds."""
+    query = select(versions, models.c.name.label("model_name"))
+    query = query.join(models, models.c.id == versions.c.model_id)
+    query = query.where(_mine(scope), versions.c.digest == digest, versions.c.kind.in_(map(str, kinds)))
+    row = conn.execute(query.order_by(versions.c.id).limit(1)).first()
+    return None if row is None else _version(row.model_name, row)
+
+
 def list_versions(conn: Connection, model: Model, *, before: int | None, limit: int) -> list[ModelVersion]:
     """Return versions, newest first, with numbers below `before`."""
     query = select(versions).where(versions.c.model_id == model.id)

@@ -1,5 +1,6 @@
 """`penstock train`: run recipes and look at runs on the command line."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import yaml
 from penstock.core import console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
-from penstock.training import preview, service
+from penstock.training import bases, preview, service
 from penstock.training import recipe as recipes
 from penstock.training.hosted.cli import app as hosted_app
 from penstock.training.preview import Preview
@@ -50,7 +51,8 @@ def _say(report: dict[str, Any]) -> None:
         for example in report["examples"]:
             console.note(f"--- context\n{example['context']}\n--- trained\n{example['trained']}")
     else:
-        console.note(f"{report.get('stage', '')} … {report.get('reason', '')}".rstrip())
+        what = report.get("reason") or report.get("base", "")
+        console.note(f"{report.get('stage', '')} … {what}".rstrip())
 
 
 @app.command("recipes")
@@ -93,8 +95,9 @@ def show_preview(
 ) -> None:
     """Check every row, and show some as the model would see them, with what is learnt in [[brackets]]."""
     source = Path(recipe) if recipe.endswith((".yaml", ".yml")) else recipe
-    made = recipes.load_unnamed(source, _changes(changes or []))
+    made = bases.from_here(recipes.load_unnamed(source, _changes(changes or [])))
     with console.open_home(home, project) as (opened, actor):
+        made = replace(made, base=bases.settled(opened, actor, made.base))
         found = preview.preview(opened, actor, made)
     console.emit(found, as_json, lambda: _shown(found))
     if found.problem_count:
@@ -120,7 +123,7 @@ def run(
 ) -> None:
     """Train a model and register the result."""
     source = Path(recipe) if recipe.endswith((".yaml", ".yml")) else recipe
-    made = recipes.load(source, **_changes(changes or []))
+    made = bases.from_here(recipes.load(source, **_changes(changes or [])))
     with console.open_home(home, project) as (opened, actor):
         if background:
             ended = service.start(opened, actor, made)

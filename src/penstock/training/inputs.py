@@ -15,6 +15,7 @@ from penstock.core.scope import Actor
 from penstock.core.suggest import did_you_mean
 from penstock.core.uow import OpenedHome, UnitOfWork
 from penstock.datasets import service as datasets
+from penstock.registry import adopting
 from penstock.registry import service as registry
 from penstock.registry.model import Kind, ModelVersion
 from penstock.training import rewards
@@ -47,11 +48,12 @@ def cluster(home: OpenedHome, recipe: Recipe) -> dict[str, Any]:
 def pinned(uow: UnitOfWork, actor: Actor, recipe: Recipe) -> Recipe:
     """Return the recipe with references that will mean the same tomorrow.
 
-    Raises NotFound for an unknown one, Invalid for what the method cannot work with.
+    A base that is to be imported first stays as it is. Raises NotFound for an unknown one, Denied for a folder that the
+    actor may not import, Invalid for what the method cannot work with.
     """
     _check_method(recipe)
-    base = _trainable(uow, actor, recipe.base)
-    adapted = recipe.method != "reward" and (base.kind is Kind.ADAPTER or recipe.adapter.rank > 0)
+    base, further = _start(uow, actor, recipe.base)
+    adapted = recipe.method != "reward" and (further or recipe.adapter.rank > 0)
     if recipe.chat_template and adapted:
         raise Invalid(
             "An adapter is served with its base's tokenizer, so it cannot bring a chat template of its own.",
@@ -62,7 +64,7 @@ def pinned(uow: UnitOfWork, actor: Actor, recipe: Recipe) -> Recipe:
         replay = replace(replay, dataset=datasets.resolve(uow, actor, replay.dataset).ref)
     return replace(
         recipe,
-        base=base.ref,
+        base=base,
         dataset=datasets.resolve(uow, actor, recipe.dataset).ref,
         replay=replay,
         rewards=[_pinned_reward(uow, actor, term) for term in recipe.rewards],
@@ -90,9 +92,10 @@ def _check_reward_model(recipe: Recipe) -> None:
             "A reward model is a whole model, so it starts from whole weights.",
             hint="Unset adapter.quantise.",
         )
-    if recipe.early_stop.suite:
+    if recipe.judged_by():
         raise Invalid(
-            "A reward model writes no answers that a suite could judge.", hint="Leave early_stop out."
+            "A reward model writes no answers that a suite could judge.",
+            hint="Leave suite and early_stop out.",
         )
     if recipe.adapter.rank and recipe.running.processes > 1 and recipe.running.strategy == "fsdp2":
         raise Invalid(
@@ -101,10 +104,20 @@ def _check_reward_model(recipe: Recipe) -> None:
         )
 
 
+def _start(uow: UnitOfWork, actor: Actor, base: str) -> tuple[str, bool]:
+    """Return the base's pinned reference, and whether it is an adapter as far as that is known."""
+    place = adopting.place_of(base)
+    if place is not None:
+        adopting.may_adopt(uow, actor, place)
+        return base, False
+    version = _trainable(uow, actor, base)
+    return version.ref, version.kind is Kind.ADAPTER
+
+
 def _trainable(uow: UnitOfWork, actor: Actor, ref: str) -> ModelVersion:
     if "/" in ref:
         raise Invalid(
-            f"{ref!r} is a folder or a repository of a hub; a recipe names registered models.",
+            f"{ref!r} is a folder or a repository of a hub; besides the base, a recipe names registered models.",
             hint="Run `penstock models import-folder NAME FOLDER` or `penstock models import-hub NAME "
             "OWNER/REPOSITORY`, and write NAME@1.",
         )
@@ -157,7 +170,8 @@ def contents(uow: UnitOfWork, actor: Actor, recipe: Recipe) -> list[dict[str, st
     for ref in filter(None, (recipe.dataset, recipe.replay.dataset)):
         data = datasets.resolve(uow, actor, ref)
         found.append({"kind": "dataset_version", "ref": data.ref, "hash": data.hash})
-    for ref in filter(None, (recipe.base, recipe.teacher.model, *(term.model for term in recipe.rewards))):
+    base = recipe.base if adopting.place_of(recipe.base) is None else ""
+    for ref in filter(None, (base, recipe.teacher.model, *(term.model for term in recipe.rewards))):
         model = registry.get(uow, actor, ref=ref)
         files = sorted((file.path, file.sha256) for file in model.files)
         listed = hashlib.sha256(msgspec.json.encode(files)).hexdigest()

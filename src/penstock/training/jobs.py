@@ -4,7 +4,7 @@ from typing import Any
 
 from penstock.core.errors import Cancelled
 from penstock.core.jobs import Handler, JobContext, Postponed
-from penstock.training import service
+from penstock.training import repeating, service
 from penstock.training.search import jobs as search_jobs
 from penstock.training.share.model import NoRoom
 
@@ -35,5 +35,25 @@ def run_training(ctx: JobContext) -> dict[str, Any]:
     return {"run_id": run.id, "state": str(run.state), "model": run.model}
 
 
-HANDLERS: dict[str, Handler] = {service.JOB_KIND: run_training, **search_jobs.HANDLERS}
+def judge_version(ctx: JobContext) -> dict[str, Any]:
+    """Evaluate the version named in the spec; after a crash the next attempt asks only for the missing answers."""
+    spec = ctx.spec
+    found = repeating.judge(
+        ctx.home,
+        ctx.actor,
+        ref=spec["ref"],
+        suite=spec["suite"],
+        progress=ctx.progress,
+        cancelled=ctx.cancelled,
+    )
+    return {**spec, "eval_run": found}
+
+
+take_version = repeating.take_version
+
+HANDLERS: dict[str, Handler] = {
+    service.JOB_KIND: run_training,
+    repeating.JOB_KIND: judge_version,
+    **search_jobs.HANDLERS,
+}
 """Job kind → handler."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.training.share.model import Claim as Claim
 from penstock.training.share.model import Claims as Claims
+from penstock.training.share.model import NoRoom as NoRoom
 from penstock.training.share.model import TrainingQuota as TrainingQuota
 
 
@@ -45,7 +46,7 @@ class TrainingRun:
     recipe: dict[str, Any]
     """The whole recipe, defaults included, with pinned references."""
     base: str
-    """`name@number` of the model it started from."""
+    """`name@number` of the model it started from; until the run has imported it, the place that the recipe names."""
     dataset: str
     """`name@number` of the dataset version."""
     key: str | None

@@ -8,13 +8,15 @@ from typing import Any
 from penstock.core import ids
 from penstock.core.home import Home
 from penstock.core.scope import Actor
-from penstock.training import inputs, service
+from penstock.training import bases, inputs, service
 from penstock.training import rows as shapes
 from penstock.training.recipe import Recipe
 from penstock.training.rows import Problem, Row
 
 SHOWN_ROWS = 3
 """Rows rendered as examples."""
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+"""A tokenizer needs none, and they are shared out to runs."""
 SHOWN_PROBLEMS = 100
 """Problems told; the rest are counted."""
 
@@ -65,11 +67,11 @@ def preview(home: Home, actor: Actor, recipe: Recipe, *, cancelled: Callable[[],
 
     Rows with too many tokens are problems as well. Nothing is trained or stored; the tokenizer runs in a child
     process, which is stopped when `cancelled()` turns true. Raises NotFound for an unknown base or dataset, Invalid for
-    a recipe that cannot work, Cancelled.
+    a recipe that cannot work or whose base was never imported, Cancelled.
     """
     with home.read() as uow:
         uow.may(actor, "training.read", recipe.name)
-        pinned = inputs.pinned(uow, actor, recipe)
+        pinned = inputs.pinned(uow, actor, bases.known(uow, actor, recipe))
     good, problems, numbers = inputs.look(home, actor, pinned)
     total = len(numbers) + len({problem.row for problem in problems} - set(numbers))
     rendered: Mapping[str, Any] = {"examples": [], "problems": []}
@@ -104,7 +106,7 @@ def _render(
             # However many processes will train, one renders.
             "running": {},
         }
-        return service.run_trainer(inputs.PREVIEW, spec, cancelled=cancelled)
+        return service.run_trainer(inputs.PREVIEW, spec, cancelled=cancelled, visible=NO_GPU)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

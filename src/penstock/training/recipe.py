@@ -59,7 +59,8 @@ class Recipe:
     method: str
     """Trainer plug-in: sft, pretrain, dpo, kto, reward, grpo, rloo, distil, or any other that is installed."""
     base: str
-    """Model reference to start from: `name@3`, `name@production`, a base model or an adapter."""
+    """What to start from: `name@3` or `name@production`, a base model or an adapter; `OWNER/REPOSITORY[@REVISION]` of a
+    hub, or a folder (`/models/small`, `./small`), which are imported into the registry first."""
     dataset: str
     """Dataset reference: `name@3` or `name@latest`."""
     split: str = ""
@@ -103,6 +104,8 @@ class Recipe:
     checkpoint_steps: int = 50
     """Steps between checkpoints; a killed run goes on from the last one."""
     running: Running = field(default_factory=Running)
+    suite: str = ""
+    """Stored suite that judges the registered result, and again whatever is exported from it; empty: early_stop's."""
     early_stop: EarlyStop = field(default_factory=EarlyStop)
     arguments: dict[str, Any] = field(default_factory=dict)
     """Passed to the trainer's configuration of the library (TRL) as they are; they win over everything above."""
@@ -143,6 +146,10 @@ class Recipe:
                 f"batch_size {self.batch_size} is not a multiple of sampling.generations {self.sampling.generations}.",
                 hint="The answers to one prompt are compared within one step.",
             )
+
+    def judged_by(self) -> str:
+        """Return the suite that the result and its exports are evaluated with; empty: none."""
+        return self.suite or self.early_stop.suite
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values, defaults included."""

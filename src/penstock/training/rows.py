@@ -6,7 +6,7 @@ tokenizer's own chat template then writes the text. Running text (pretrain) beco
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ ROLES = ("system", "user", "assistant", "tool")
 SHOWN = 5
 """Rows named, and mistakes told, in an error; the rest are counted."""
 COLUMNS_NAMED = 12
+MOST_KEPT = 10_000
+"""Problems kept of a file that is read row by row; the rest are counted."""
 
 Row = dict[str, Any]
 
@@ -172,23 +174,48 @@ def read(
     return good, problems
 
 
+def passing(rows: Iterable[Mapping[str, Any]], *, method: str, columns: Columns) -> Iterator[Row]:
+    """Yield each row in one shape as it is read; once all were, raises Invalid like `check` if any was bad.
+
+    Only what is wrong is kept meanwhile, so memory does not grow with the rows: take nothing for good before the end.
+    """
+    convert = CONVERT.get(method, sft_row)
+    problems: list[Problem] = []
+    total = bad = 0
+    for total, row in enumerate(rows, start=1):
+        try:
+            shaped = convert(row, columns)
+        except ValueError as error:
+            bad += 1
+            if len(problems) < MOST_KEPT:
+                problems.append(Problem(row=total, message=str(error)))
+        else:
+            yield shaped
+    refuse(problems, total, bad=bad)
+    _some(total)
+
+
+def _some(rows: int) -> None:
+    if not rows:
+        raise Invalid("The dataset has no rows to train on.", hint="Check the split's name.")
+
+
 def check(rows: Iterable[Mapping[str, Any]], *, method: str, columns: Columns) -> list[Row]:
     """Return all rows in one shape; raises Invalid that names the bad rows, counted from 1, and why."""
     good, problems = read(rows, method=method, columns=columns)
     refuse(problems, len(problems) + len(good))
-    if not good:
-        raise Invalid("The dataset has no rows to train on.", hint="Check the split's name.")
+    _some(len(good))
     return good
 
 
-def refuse(problems: Sequence[Problem], total: int) -> None:
-    """Raise Invalid that names the bad rows of `total`, if there are any."""
+def refuse(problems: Sequence[Problem], total: int, *, bad: int = 0) -> None:
+    """Raise Invalid that names the bad rows of `total`, if there are any: `bad` of them, where not all were kept."""
     if not problems:
         return
     told = together(problems)
     more = f" (and {len(told) - SHOWN} other mistakes)" if len(told) > SHOWN else ""
     raise Invalid(
-        f"{len(problems)} of {total} rows cannot be trained on: {'; '.join(told[:SHOWN])}{more}.",
+        f"{bad or len(problems)} of {total} rows cannot be trained on: {'; '.join(told[:SHOWN])}{more}.",
         hint="Name the right columns in the recipe, or fix the rows; nothing was run.",
     )
 

@@ -15,12 +15,14 @@ from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.evals.suites import service as suites
 from penstock.registry import service as registry
-from penstock.training import artifacts, inputs, judging, registering, steering, store
+from penstock.training import artifacts, bases, inputs, judging, registering, steering, store
 from penstock.training.events import RunEnded
 from penstock.training.model import ENDED, RESUMABLE, UNDER_WAY, RunState, TrainingRun, Wish
 from penstock.training.recipe import Recipe, parse
 from penstock.training.share.model import NoRoom
-from penstock.training.share.service import Share
+from penstock.training.share.service import Share as Share
+from penstock.training.share.service import claim_of
+from penstock.training.share.service import drop_claim as drop_claim
 from penstock.training.share.service import give_gpus as give_gpus
 from penstock.training.share.service import standing as standing
 from penstock.training.store import blobs_named as blobs_named
@@ -53,8 +55,8 @@ def _never() -> bool:
 
 def _pinned(uow: UnitOfWork, actor: Actor, recipe: Recipe) -> Recipe:
     """Return the recipe with references that will mean the same tomorrow; raises NotFound, Invalid."""
-    if recipe.early_stop.suite:
-        suites.load(uow, actor, recipe.early_stop.suite)
+    for suite in filter(None, (recipe.suite, recipe.early_stop.suite)):
+        suites.load(uow, actor, suite)
     recipe.running.rows_per_pass(recipe.batch_size)
     inputs.cluster(uow.home, recipe)
     return inputs.pinned(uow, actor, recipe)
@@ -106,7 +108,8 @@ def _open(
 def start(home: Home, actor: Actor, recipe: Recipe, *, key: str | None = None) -> TrainingRun:
     """Queue a run for the background process; returns it at once.
 
-    Raises NotFound for an unknown base or dataset, Invalid for a recipe that cannot work.
+    A base that is not in the registry is imported by the run. Raises NotFound for an unknown base or dataset, Denied
+    for a folder that the actor may not import, Invalid for a recipe that cannot work.
     """
     with home.begin() as uow:
         return _open(uow, actor, recipe, key=key, as_job=True)
@@ -175,16 +178,14 @@ def perform(
             return run
         place = _place(home, actor, run)
         try:
+            run = bases.begun(home, actor, run, progress, lambda: cancelled() or stopping())
             run = _begin(home, actor, run, place, cancelled)
             if run.state is RunState.RUNNING:
-                _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
+                with place.kept():
+                    _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
         except NoRoom as full:
             place.wait()
-            with home.begin() as uow:
-                shown = get(uow, actor, run_id=run_id).progress
-                queued: dict[str, Any] = {"state": RunState.QUEUED}
-                queued["progress"] = {**shown, "stage": "waiting", "reason": full.message}
-                store.change(uow.conn, actor.scope, run_id, held_in=UNDER_WAY, **queued)
+            _queue(home, actor, run_id, full.message)
             raise
         except Cancelled:
             place.leave()
@@ -204,9 +205,17 @@ def perform(
         return get(uow, actor, run_id=run_id)
 
 
+def _queue(home: Home, actor: Actor, run_id: str, reason: str) -> None:
+    with home.begin() as uow:
+        shown = get(uow, actor, run_id=run_id).progress
+        queued: dict[str, Any] = {"state": RunState.QUEUED}
+        queued["progress"] = {**shown, "stage": "waiting", "reason": reason}
+        store.change(uow.conn, actor.scope, run_id, held_in=UNDER_WAY, **queued)
+
+
 def _place(home: Home, actor: Actor, run: TrainingRun) -> Share:
     running = parse(run.recipe).running
-    return Share(home, actor, run_id=run.id, running=running)
+    return Share(home, actor, claim_of(actor, run.id, running))
 
 
 def _begin(
@@ -324,11 +333,9 @@ def _end(home: Home, actor: Actor, run: TrainingRun, state: RunState, **values: 
         values |= {"state": state, "ended_at": clock.now()}
         if not store.change(uow.conn, actor.scope, run.id, held_in=UNDER_WAY, **values):
             return  # it was paused or cancelled before it began
-        links = [
-            Link("dataset_version", run.dataset, "training data"),
-            Link(registry.LINK_KIND, run.base, "start"),
-            *inputs.links(run.recipe),
-        ]
+        links = [Link("dataset_version", run.dataset, "training data"), *inputs.links(run.recipe)]
+        if not bases.is_elsewhere(run.base):
+            links.append(Link(registry.LINK_KIND, run.base, "start"))
         uow.link(actor.scope, (LINK_KIND, run.id), links)
         uow.audit(actor, "training.end", run.id, state=str(state), model=values.get("model"))
         uow.publish(RunEnded(run_id=run.id, state=str(state), model=values.get("model")), actor.scope)

@@ -22,8 +22,9 @@ def run(spec: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[
     """Fetch into the folder `output`.
 
     `spec`: `repository`, `revision` (branch, tag or commit), `output`, `file` (one .gguf of several; empty: none),
-    `allow_pickles` (take `*.bin` where there are no safetensors). Returns `path`, `commit` and `files`. Raises
-    Invalid for a repository, revision or file that is not there or may not be read, Upstream when the hub fails.
+    `allow_pickles` (take `*.bin` where there are no safetensors), `known` (commits that need not be fetched). Returns
+    `path`, `commit` and `files`, or `commit` and `here` for a known one. Raises Invalid for a repository, revision or
+    file that is not there or may not be read, Upstream when the hub fails.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub.errors import (
@@ -56,18 +57,22 @@ def run(spec: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[
         if not type(error).__module__.startswith(CLIENTS):
             raise
         raise _unreachable(name, error) from error
+    if path is None:
+        return {"commit": commit, "here": True}
     files = sum(1 for one in Path(path).rglob("*") if one.is_file() and ".cache" not in one.parts)
     return {"path": str(path), "commit": commit, "files": files}
 
 
 def _fetch(
     spec: dict[str, Any], wanted: str, report: Callable[[dict[str, Any]], None]
-) -> tuple[str, str | None]:
-    """Return the folder and the commit that `wanted` stands for now."""
+) -> tuple[str | None, str | None]:
+    """Return the folder, none for a known commit, and the commit that `wanted` stands for now."""
     from huggingface_hub import HfApi, snapshot_download
 
     endpoint = os.environ.get("HF_ENDPOINT") or None
     found = HfApi(endpoint=endpoint).model_info(spec["repository"], revision=wanted)
+    if found.sha in (spec.get("known") or ()):
+        return None, found.sha
     listed = [one.rfilename for one in found.siblings or ()]
     patterns = choose(listed, spec.get("file") or "", bool(spec.get("allow_pickles")))
     report({"stage": "fetch", "commit": found.sha, "files": len(listed)})
@@ -83,7 +88,11 @@ def _fetch(
 
 
 def _unreachable(name: str, error: Exception) -> Upstream:
-    return Upstream(f"{name} cannot be fetched: {error}.", hint="Check the network and try again.")
+    return Upstream(
+        f"{name} cannot be fetched, for the hub cannot be reached: {error}.",
+        hint="Check the network and try again; or copy its files here and import them with "
+        "`penstock models import-folder NAME FOLDER`.",
+    )
 
 
 def choose(listed: list[str], file: str, allow_pickles: bool) -> list[str]:

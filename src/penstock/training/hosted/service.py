@@ -4,6 +4,8 @@ The API is OpenAI's (https://platform.openai.com/docs/api-reference/fine-tuning)
 uploaded, a job is made on it, and polled until it ends with the tuned model's name.
 """
 
+import io
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -42,7 +44,8 @@ def start(home: Home, actor: Actor, plan: HostedPlan) -> HostedJob:
         gateway.get_provider(uow, actor, plan.provider)
         dataset = datasets.resolve(uow, actor, plan.dataset).ref
     for split in filter(None, (plan.split or "*", plan.validation_split)):
-        _file(home, actor, plan, dataset, "" if split == "*" else split)
+        for _ in _lines(home, actor, plan, dataset, "" if split == "*" else split):
+            pass  # each is checked as it is read, and none is kept
     job = HostedJob(
         id=ids.new_id("hft"),
         plan=plan,
@@ -118,29 +121,32 @@ def _line(row: dict[str, Any], method: str) -> dict[str, Any]:
     }
 
 
-def _file(home: Home, actor: Actor, plan: HostedPlan, dataset: str, split: str) -> bytes:
+def _lines(home: Home, actor: Actor, plan: HostedPlan, dataset: str, split: str) -> Iterator[bytes]:
+    """Yield the lines of the file one by one; raises Invalid at its end when a row was bad."""
     found = datasets.rows(home, actor, dataset, split=split or None)
-    made = shapes.check(found, method=plan.method, columns=plan.columns)
-    return b"".join(msgspec.json.encode(_line(row, plan.method)) + b"\n" for row in made)
+    for row in shapes.passing(found, method=plan.method, columns=plan.columns):
+        yield msgspec.json.encode(_line(row, plan.method)) + b"\n"
 
 
 def _send_file(home: Home, actor: Actor, job: HostedJob, split: str) -> str:
-    content = _file(home, actor, job.plan, job.dataset, split)
     edge = f"penstock-{job.id}"
     name = f"{job.dataset.replace('@', '-')}{'-' + split if split else ''}.jsonl"
-    body = (
+    body = io.BytesIO()
+    head = (
         f'--{edge}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n'
         f'--{edge}\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\n'
         "content-type: application/jsonl\r\n\r\n"
-    ).encode() + content
-    body += f"\r\n--{edge}--\r\n".encode()
+    )
+    body.write(head.encode())
+    body.writelines(_lines(home, actor, job.plan, job.dataset, split))
+    body.write(f"\r\n--{edge}--\r\n".encode())
     answer = direct.call(
         home,
         actor,
         job.plan.provider,
         "/files",
         method="POST",
-        body=body,
+        body=body.getvalue(),
         content_type=f"multipart/form-data; boundary={edge}",
     )
     return _text(answer, "id", "the upload")

@@ -10,6 +10,7 @@ from rich.table import Table
 from penstock.core import console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid, NotFound
+from penstock.training import bases
 from penstock.training import recipe as recipes
 from penstock.training.search import service
 from penstock.training.search.model import Search
@@ -30,10 +31,15 @@ def _read(path: Path) -> dict[str, Any]:
         name = found["recipe"]
         source = path.parent / name if name.endswith((".yaml", ".yml")) else name
         found["recipe"] = recipes.load(source).to_dict()
+    recipe = found.get("recipe")
+    if isinstance(recipe, dict) and isinstance(recipe.get("base"), str):
+        found["recipe"] = {**recipe, "base": bases.absolute(recipe["base"])}
     return found
 
 
 def _say(report: dict[str, Any]) -> None:
+    if report.get("stage") == "import" and "base" in report:
+        console.note(f"import … {report['base']}")
     if report.get("stage") == "trial":
         figures = "  ".join(
             f"{name} {value:.5g}" for name, value in report.items() if isinstance(value, float)

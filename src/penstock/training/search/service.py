@@ -1,6 +1,7 @@
 """The verbs of hyper-parameter search."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from penstock.core import clock, ids, jobs, plugins
@@ -9,6 +10,7 @@ from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.evals.suites import service as suites
+from penstock.training import bases
 from penstock.training import recipe as recipes
 from penstock.training.search import store
 from penstock.training.search.model import FINISHED, Plan, Search, SearchState, parse_plan
@@ -49,6 +51,7 @@ def _open(home: Home, actor: Actor, plan: Plan, *, as_job: bool) -> Search:
     plugins.load("searchers", plan.searcher)(plan, home.folder("training", "searches", search_id))
     with home.begin() as uow:
         uow.may(actor, "training.write", search_id)
+        bases.may_start(uow, actor, str(plan.recipe["base"]))
         job = jobs.enqueue(uow, actor, JOB_KIND, {"search_id": search_id}) if as_job else None
         search = Search(
             id=search_id,
@@ -109,19 +112,44 @@ def perform(
             began = search.started_at or clock.now()
             store.change(uow.conn, actor.scope, search_id, state=SearchState.RUNNING, started_at=began)
         hooks = Hooks(progress=progress, cancelled=cancelled, stopping=stopping)
-        work = Trials(home, actor, search, folder, hooks)
         try:
+            search = _based(home, actor, search, hooks)
+            work = Trials(home, actor, search, folder, hooks)
             stopped = work.run()
+        except Cancelled:
+            if cancelled() or not stopping():
+                _end(home, actor, search_id, SearchState.STOPPED)
+            else:
+                _wait(home, actor, search_id)
+            raise
         except Exception as error:
             _end(home, actor, search_id, SearchState.FAILED, error=str(error) or type(error).__name__)
             raise
         if stopping() and not cancelled() and not work.stop_wanted():
-            with home.begin() as uow:
-                store.change(uow.conn, actor.scope, search_id, state=SearchState.QUEUED)
+            _wait(home, actor, search_id)
             raise Cancelled("The search was interrupted; it goes on from its journal.")
         _end(home, actor, search_id, SearchState.STOPPED if stopped else SearchState.SUCCEEDED)
     with home.read() as uow:
         return get(uow, actor, search_id=search_id)
+
+
+def _based(home: Home, actor: Actor, search: Search, hooks: Hooks) -> Search:
+    """Return the search on a registered base: one from elsewhere is imported once, for all trials."""
+    base = str(search.plan.recipe["base"])
+    if not bases.is_elsewhere(base):
+        return search
+    hooks.progress({"stage": "import", "base": base})
+    watch = bases.Watch(progress=hooks.progress, cancelled=lambda: hooks.cancelled() or hooks.stopping())
+    recipe = {**search.plan.recipe, "base": bases.settled(home, actor, base, watch=watch)}
+    plan = parse_plan({**search.plan.to_dict(), "recipe": recipe})
+    with home.begin() as uow:
+        store.change(uow.conn, actor.scope, search.id, plan=plan.to_dict())
+    return replace(search, plan=plan)
+
+
+def _wait(home: Home, actor: Actor, search_id: str) -> None:
+    with home.begin() as uow:
+        store.change(uow.conn, actor.scope, search_id, state=SearchState.QUEUED)
 
 
 def _end(home: Home, actor: Actor, search_id: str, state: SearchState, error: str | None = None) -> None:

@@ -3,9 +3,12 @@
 Who may go on is decided by the slice that also knows the deployments: it answers for the action `ROOM` in core.policy.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
-from penstock.core import clock, policy
+from penstock.core import clock, log, policy
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
@@ -17,8 +20,11 @@ ROOM = "training.room.read"
 """Asked in core.policy with a run's id: a refusal says why the run has to wait."""
 SEEN_SECONDS = 60.0
 """A claim that nobody stood by for so long belongs to a run whose process is gone."""
+RENEW_SECONDS = 15.0
 _LOOK_SECONDS = 2.0
 _MIB = 1 << 20
+
+logger = log.get("training.share")
 
 
 def standing(uow: UnitOfWork) -> Claims:
@@ -33,20 +39,29 @@ def give_gpus(uow: UnitOfWork, claim: Claim, gpus: tuple[int, ...] | None) -> No
         store.set_held(uow.conn, claim, gpus)
 
 
+def claim_of(actor: Actor, run_id: str, running: Running) -> Claim:
+    """Return what a training run takes of the machine."""
+    return Claim(
+        run_id=run_id,
+        scope=actor.scope,
+        priority=running.priority,
+        memory_bytes=running.memory_mb * running.processes * _MIB,
+        since=clock.now(),
+        processes=running.processes,
+        gpus=running.gpus_claimed(),
+    )
+
+
+def drop_claim(uow: UnitOfWork, actor: Actor, run_id: str) -> None:
+    """Forget the claim of something that will not go on."""
+    store.drop_claim(uow.conn, actor.scope, run_id)
+
+
 class Share:
     """One run's place on the machine, while somebody carries it out."""
 
-    def __init__(self, home: Home, actor: Actor, *, run_id: str, running: Running) -> None:
-        self._home, self._actor = home, actor
-        self._claim = Claim(
-            run_id=run_id,
-            scope=actor.scope,
-            priority=running.priority,
-            memory_bytes=running.memory_mb * running.processes * _MIB,
-            since=clock.now(),
-            processes=running.processes,
-            gpus=running.gpus_claimed(),
-        )
+    def __init__(self, home: Home, actor: Actor, claim: Claim) -> None:
+        self._home, self._actor, self._claim = home, actor, claim
         self.gpus: tuple[int, ...] | None = None
         """Numbers of the GPUs it was given; None where none are shared out."""
         self._looked = float("-inf")
@@ -71,6 +86,26 @@ class Share:
         # CUDA counts the fastest first unless told otherwise; the machine's list counts by the bus.
         numbers = ",".join(str(gpu) for gpu in self.gpus)
         return {"CUDA_VISIBLE_DEVICES": numbers, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Stand by the claim while the block lasts, whatever it is busy with: registering asks nothing of the place."""
+        done = threading.Event()
+        keeper = threading.Thread(target=self._stand_by, args=(done,), name="claim", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
+
+    def _stand_by(self, done: threading.Event) -> None:
+        while not done.wait(RENEW_SECONDS):
+            try:
+                with self._home.begin() as uow:
+                    store.stand_by(uow.conn, self._claim, clock.now())
+            except Exception:
+                logger.exception("claim not renewed; trying again", extra={"run": self._claim.run_id})
 
     def wait(self) -> None:
         """Give the GPUs back and keep the place among those who wait."""

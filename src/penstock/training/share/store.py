@@ -54,6 +54,11 @@ def put_claim(conn: Connection, claim: Claim, seen_at: datetime) -> None:
     )
 
 
+def stand_by(conn: Connection, claim: Claim, seen_at: datetime) -> None:
+    """Store that somebody still stands by a claim, if it is there."""
+    conn.execute(update(claims).where(claims.c.run_id == claim.run_id).values(seen_at=seen_at))
+
+
 def set_held(conn: Connection, claim: Claim, gpus: tuple[int, ...] | None) -> None:
     """Store which GPUs the claim's run was given."""
     conn.execute(update(claims).where(claims.c.run_id == claim.run_id).values(held=gpus))
