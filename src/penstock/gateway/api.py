@@ -87,6 +87,7 @@ class ShadowModel(BaseModel):
     share: float = Field(default=1.0, ge=0, le=1)
     max_in_flight: int = Field(default=10, ge=1)
     usd_per_day: float | None = Field(default=None, ge=0)
+    bill_key: bool = Field(default=False, description="Count copies on the budgets of the caller's key, too")
 
 
 class ArmModel(BaseModel):

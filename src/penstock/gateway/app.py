@@ -24,6 +24,7 @@ from penstock.gateway import listing, metrics, snapshot
 from penstock.gateway.arrays import ArraySend, wants_array
 from penstock.gateway.asking import user_of
 from penstock.gateway.batches.app import FilesApp, Request
+from penstock.gateway.beside import Beside
 from penstock.gateway.billing import Billing
 from penstock.gateway.cache.cache import Cache
 from penstock.gateway.call import Call, Headers, Receive, Send
@@ -127,8 +128,11 @@ class GatewayApp:
             )
             self._responses = ResponseStore(self._home)
             copier = Copier(self._route, self._guarding, self._responses)
-            self._relayer = Relayer(opener, self._settings, record=record, price=price, copier=copier)
-            self.cache.embed = Measurer(opener, self._watch, record=record, price=price).embed
+            beside = Beside(self._billing, self._limiter)
+            self._relayer = Relayer(
+                opener, self._settings, record=record, price=price, copier=copier, beside=beside
+            )
+            self.cache.embed = Measurer(opener, self._watch, record=record, beside=beside).embed
             self._guard_transport.client = client
             self._pipeline = Pipeline(
                 self._relayer, self._billing, self.cache, guarding=self._guarding, responses=self._responses

@@ -28,6 +28,11 @@ COST = metrics.counter(
     "Cost of calls that ended, in US dollars.",
     ("project", "route", "target"),
 )
+ASIDE = metrics.counter(
+    "penstock_gateway_aside_cost_usd_total",
+    "Cost beside callers' answers, in US dollars: copies, the cache's embedder, losers of hedged calls.",
+    ("project", "route", "target", "kind"),
+)
 RETRIES = metrics.counter(
     "penstock_gateway_attempts_beyond_first_total",
     "Attempts that calls needed after their first.",

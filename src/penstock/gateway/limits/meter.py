@@ -26,6 +26,8 @@ class Errand(NamedTuple):
     """What to lease ahead, as far as the sharing rule allows."""
     smallest: float = 0
     """The smallest reservation that waits, whatever is free here."""
+    aside: tuple[tuple[str, int], ...] = ()
+    """What of `settle` went beside callers' answers, by kind."""
 
 
 class Sharing(NamedTuple):
@@ -73,6 +75,9 @@ class Meter:
     def settle(self, held: float, actual: float) -> bool:
         """Book what a reservation really used; returns whether the ledger must hear of it."""
         raise NotImplementedError
+
+    def note(self, kind: str, actual: float) -> None:
+        """Note that so much of what is booked went beside callers' answers; only money is told apart."""
 
     def errand(self, now: float, booked: Errand | None) -> Errand:
         """Return what to ask the ledger for; `booked` are amounts on their way already, which stay as they are."""

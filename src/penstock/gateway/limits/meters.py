@@ -41,6 +41,15 @@ class Meters:
                     if meter.waiting and not self.hurry.is_set():
                         self.hurry.set()
 
+    def book_aside(
+        self, kind: str, meters: Sequence[Meter], held: Sequence[float], actual: Sequence[float]
+    ) -> None:
+        """Settle a reservation for what costs money beside a caller's answer."""
+        with self.lock:
+            for meter, used in zip(meters, actual, strict=True):
+                meter.note(kind, used)
+        self.book(meters, held, actual)
+
     def enlist(self, short: Iterable[tuple[Meter, float]], wake: Callable[[], None]) -> None:
         """Let a call wait for the lease thread's next turn (under the lock)."""
         for meter, need in short:
