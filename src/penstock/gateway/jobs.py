@@ -10,6 +10,8 @@ from penstock.core.deferred import deferred
 from penstock.core.home import Home
 from penstock.core.jobs import Handler
 from penstock.core.scope import Actor, Scope
+from penstock.gateway.alerting import jobs as alerting_jobs
+from penstock.gateway.alerting import service as alerts
 from penstock.gateway.batches import calling, jobs, service
 from penstock.gateway.batches.calling import Answer, RunCall
 from penstock.gateway.responses import service as responses
@@ -22,6 +24,9 @@ else:  # loads the web framework, which the background process needs for batches
     app = deferred("penstock.gateway.app")
 
 SWEEP_SECONDS = 60.0
+HANDLERS = alerting_jobs.HANDLERS
+"""Job kind → handler, but for batches, which have workers of their own."""
+take_alert = alerts.take
 
 
 class ClosingRecorder(Protocol):

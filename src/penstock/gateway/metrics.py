@@ -44,6 +44,23 @@ VERDICTS = metrics.counter(
 REFUSED = metrics.counter(
     "penstock_gateway_limits_refused_total", "Calls refused by a limit or budget.", ("project", "limit")
 )
+ALERTS = metrics.counter(
+    "penstock_gateway_budget_alerts_total",
+    "Alerts of budgets, by the fraction that was spent; 1 when nothing was left.",
+    ("project", "budget", "fraction"),
+)
+BUDGET_SPENT = metrics.gauge(
+    "penstock_gateway_budget_spent_usd",
+    "Spent of a budget for one subject, in US dollars, as the processes that spend know it.",
+    ("project", "budget", "subject", "period"),
+    merge="max",
+)
+BUDGET_LIMIT = metrics.gauge(
+    "penstock_gateway_budget_limit_usd",
+    "The amount of a budget for one subject, in US dollars.",
+    ("project", "budget", "subject", "period"),
+    merge="max",
+)
 BREAKER = metrics.gauge(
     "penstock_gateway_breaker_state",
     "A target's circuit breaker: 0 closed, 1 half open, 2 open; the worst of all processes.",

@@ -1,5 +1,6 @@
 """A cap that the gateway sets itself, such as what a route's copies may cost: kept like a budget, nobody's budget."""
 
+from penstock.core.errors import LimitExceeded
 from penstock.core.uow import UnitOfWork
 from penstock.gateway.limits.meter import Errand
 from penstock.gateway.limits.purse import Purse
@@ -16,3 +17,12 @@ class Cap(Purse):
 
     def _alerted(self, uow: UnitOfWork, row: AccountRow, errand: Errand, *, refused: bool) -> AccountRow:  # noqa: ARG002 - a Purse's signature
         return row
+
+    def _show(self) -> None:
+        """Nobody's budget is not shown."""
+
+    def refusal(self, need: float, now: float) -> LimitExceeded | None:
+        """Return why `need` is refused, when that is known."""
+        if need < self.denied_need or now >= self.denied_until:
+            return None
+        return LimitExceeded(f"The cap of ${self.budget.usd:g} a day leaves no room for it.")

@@ -258,6 +258,7 @@ class Limiter:
             for key, meter in list(self._meters.all.items()):
                 if not _follow(meter, rules.by_id.get(key.rule)):
                     del self._meters.all[key]
+                    meter.gone()
                     self._meters.busy.discard(meter)
                 else:
                     self._meters.busy.add(meter)

@@ -99,6 +99,9 @@ class Meter:
         """Return why `need` is refused, when that is known without asking the ledger."""
         raise NotImplementedError
 
+    def gone(self) -> None:
+        """Take note that nobody will use it any more."""
+
     @property
     def idle(self) -> bool:
         """Whether nothing of it is in use here, leased or waiting to be booked."""

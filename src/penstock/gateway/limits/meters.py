@@ -80,7 +80,9 @@ class Meters:
         """
         gone = [key for key, meter in self.all.items() if meter.idle and meter.uses == meter.uses_seen]
         for key in gone:
-            self.busy.discard(self.all.pop(key))
+            meter = self.all.pop(key)
+            meter.gone()
+            self.busy.discard(meter)
         for meter in self.all.values():
             if meter.uses == meter.uses_seen and not meter.waiting:
                 meter.giving = True

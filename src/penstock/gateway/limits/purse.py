@@ -6,6 +6,7 @@ from penstock.core import clock
 from penstock.core.errors import LimitExceeded
 from penstock.core.scope import Scope
 from penstock.core.uow import UnitOfWork
+from penstock.gateway import metrics
 from penstock.gateway.limits import account, calendar
 from penstock.gateway.limits.account import Traded
 from penstock.gateway.limits.events import BudgetAlerted, BudgetExhausted
@@ -104,6 +105,7 @@ class Purse(Meter):
         """Take over the lease as the ledger has it."""
         assert isinstance(found, Traded)
         self.row = found.row
+        self._show()
         if not self.budget.hard:
             return
         self.free = self.row.held - self.reserved - self.settled
@@ -112,6 +114,21 @@ class Purse(Meter):
             return
         target = max(CALLS_AHEAD * self._last_need, self._pace * self._ahead)
         self.low = max(0, min(0.75 * target, self.free / 2))
+
+    def _show(self) -> None:
+        """Tell the metrics; budgets for each (`*`) have too many subjects for that."""
+        if self.budget.subject != EACH:
+            metrics.BUDGET_SPENT.set(self.row.spent / NANO, *self._labels)
+            metrics.BUDGET_LIMIT.set(self.budget.usd, *self._labels)
+
+    def gone(self) -> None:
+        """Take what was told to the metrics back."""
+        metrics.BUDGET_SPENT.drop(*self._labels)
+        metrics.BUDGET_LIMIT.drop(*self._labels)
+
+    @property
+    def _labels(self) -> tuple[str, str, str, str]:
+        return self.budget.project, self.budget.name, self.key.subject, self.key.period
 
     def _alerted(self, uow: UnitOfWork, row: AccountRow, errand: Errand, *, refused: bool) -> AccountRow:
         """Publish the alerts that this account is due, and note them."""
