@@ -162,7 +162,7 @@ def test_copies_of_unknown_price_under_a_cap_are_left_out(
     with gateway.home.begin() as uow:
         traces.delete_price(uow, gateway.actor, model="*")
     prices, scope = gateway.app._billing._prices, gateway.actor.scope
-    eventually(lambda: prices.cost(scope, "copy", "mo", Usage(1, 1)) is None)
+    eventually(lambda: prices.cost(scope, "copy", "mo", Usage(input=1, output=1)) is None)
     route(gateway, "a", shadow={**SHADOW, "usd_per_day": 5.0})
     state = gateway.app._watch.health.shadow(gateway.actor.scope, "r")
     assert call(gateway, CHAT)[0] == 200

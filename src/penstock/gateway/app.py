@@ -79,8 +79,10 @@ class GatewayApp:
     One instance per event loop. It never closes the recorder, which belongs to the caller.
     """
 
-    def __init__(self, home: Home, recorder: Recorder, *, client: UpstreamClient | None = None) -> None:
-        """Load the configuration of `home`; raises what reading the store raises."""
+    def __init__(
+        self, home: Home, recorder: Recorder, *, client: UpstreamClient | None = None, leave: float = 0.0
+    ) -> None:
+        """Load the configuration of `home`; raises what reading the store raises. For `leave` see `Limiter`."""
         self._settings = home.settings.section(GatewaySettings)
         self._journal = ArmJournal(home)
         self._telemetry = Telemetry(recorder, capture=self._settings.capture_bodies, journal=self._journal)
@@ -102,7 +104,7 @@ class GatewayApp:
         self._relayer: Relayer | None = None
         self._pipeline: Pipeline | None = None
         prices = PriceTable(home)
-        self._limiter = Limiter(home, prices)
+        self._limiter = Limiter(home, prices, leave=leave)
         self._billing = Billing(prices, self._limiter)
         self.cache = Cache(home)
         self._max_body = self._settings.max_body_mb * 1024 * 1024
@@ -226,6 +228,8 @@ class GatewayApp:
         status, headers, body = render_error(error, call.family, call.request_id)
         own = {b"content-type", b"x-request-id", b"request-id"}
         more = [pair for pair in headers if pair[0] not in own]
+        if isinstance(error, LimitExceeded) and call.target is None and (limit := error.details.get("limit")):
+            more.append((b"x-penstock-limit", str(limit).encode()))
         if isinstance(error, _WrongMethod):
             more.append((b"allow", error.hint.removeprefix("Use ").removesuffix(".").encode()))
         await call.answer(status, body, more)

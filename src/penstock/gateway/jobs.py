@@ -44,16 +44,20 @@ def batch_handlers(make_recorder: Callable[[Home], ClosingRecorder]) -> dict[str
 
     Give them to workers of their own (`batch_workers` says how many): a batch may take a day.
     """
-    return jobs.handlers(opener(make_recorder))
+    return jobs.handlers(opener(make_recorder, yields=True))
 
 
-def opener(make_recorder: Callable[[Home], ClosingRecorder]) -> jobs.OpenGateway:
-    """Return what opens the gateway in the running event loop, for the calls of a job in its creator's name."""
+def opener(make_recorder: Callable[[Home], ClosingRecorder], *, yields: bool = False) -> jobs.OpenGateway:
+    """Return what opens the gateway in the running event loop, for the calls of a job in its creator's name.
+
+    Those of one that `yields` leave a part of all limits to others (`batch_leaves`).
+    """
 
     @asynccontextmanager
     async def open_gateway(home: Home, actor: Actor) -> AsyncIterator[RunCall]:
         recorder = make_recorder(home)
-        gateway = app.GatewayApp(home, recorder)
+        leave = home.settings.section(GatewaySettings).batch_leaves if yields else 0.0
+        gateway = app.GatewayApp(home, recorder, leave=leave)
         try:
             await gateway.start()
             extra = {app.INTERNAL: await gateway.caller_of(actor)}

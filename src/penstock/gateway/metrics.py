@@ -20,7 +20,7 @@ FIRST_SECONDS = metrics.histogram(
 )
 TOKENS = metrics.counter(
     "penstock_gateway_tokens_total",
-    "Tokens of calls that ended, by kind.",
+    "Tokens of calls that ended, by kind; the finer kinds are parts of input and output.",
     ("project", "route", "target", "kind"),
 )
 COST = metrics.counter(
@@ -67,6 +67,18 @@ BREAKER = metrics.gauge(
     ("project", "target"),
     merge="max",
 )
+TARGET_IN_FLIGHT = metrics.gauge(
+    "penstock_gateway_target_in_flight",
+    "Calls a target is working on, all processes together.",
+    ("project", "target"),
+)
+TARGET_LATENCY = metrics.gauge(
+    "penstock_gateway_target_latency_seconds",
+    "A target's time to the first byte (peak EWMA); the slowest of all processes.",
+    ("project", "target"),
+    merge="max",
+)
+_MEDIA = ("audio_input", "image_input", "audio_output", "image_output")
 IN_FLIGHT = metrics.gauge("penstock_gateway_calls_in_flight", "Calls being carried now.")
 
 
@@ -93,14 +105,20 @@ def ended(
 
 def spent(project: str, route: str, target: str, usage: Usage, cost_usd: float | None) -> None:
     """Count the tokens and cost of a call."""
-    for kind, tokens in (
-        ("input", usage.input),
-        ("output", usage.output),
-        ("cached", usage.cached),
-        ("cache_write", usage.written),
-        ("reasoning", usage.reasoning),
-    ):
-        if tokens:
-            TOKENS.inc(project, route, target, kind, by=tokens)
+    if usage.input:
+        TOKENS.inc(project, route, target, "input", by=usage.input)
+    if usage.output:
+        TOKENS.inc(project, route, target, "output", by=usage.output)
+    if usage.input + usage.output:
+        if usage.cached:
+            TOKENS.inc(project, route, target, "cached", by=usage.cached)
+        if usage.reasoning:
+            TOKENS.inc(project, route, target, "reasoning", by=usage.reasoning)
+        if usage.cache_write or usage.cache_write_1h:
+            TOKENS.inc(project, route, target, "cache_write", by=usage.written)
+        if usage.audio_input or usage.image_input or usage.audio_output or usage.image_output:
+            for kind in _MEDIA:
+                if tokens := getattr(usage, kind):
+                    TOKENS.inc(project, route, target, kind, by=tokens)
     if cost_usd:
         COST.inc(project, route, target, by=cost_usd)

@@ -81,8 +81,8 @@ def forget_alerts(conn: Connection, scope: Scope, before: datetime) -> None:
 
 def put_webhook(conn: Connection, scope: Scope, webhook: Webhook, sealed: str) -> None:
     """Store the project's webhook over any other."""
-    row = {"tenant": scope.tenant, "project": scope.project, "url": webhook.url, "secret": sealed}
-    row["updated_at"] = webhook.updated_at
+    row: dict[str, Any] = {"tenant": scope.tenant, "project": scope.project, "url": webhook.url}
+    row |= {"secret": sealed, "updated_at": webhook.updated_at}
     upsert(conn, webhooks, [row], keys=["tenant", "project"], update=["url", "secret", "updated_at"])
 
 

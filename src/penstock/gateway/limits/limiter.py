@@ -57,14 +57,22 @@ class Plan(NamedTuple):
 class Limiter:
     """Limits and budgets of all keys in this process. One per web process; any thread or event loop may use it."""
 
-    def __init__(self, home: Home, pricer: Pricer, settings: LimitsSettings | None = None) -> None:
-        """Load the rules of `home`; raises what reading the store raises. `start` begins leasing."""
+    def __init__(
+        self, home: Home, pricer: Pricer, settings: LimitsSettings | None = None, *, leave: float = 0.0
+    ) -> None:
+        """Load the rules of `home`; raises what reading the store raises. `start` begins leasing.
+
+        `leave` is the part of rates and of calls at once that these calls leave to others: they can wait.
+        """
+        self._leave = min(max(leave, 0.0), 1.0)
         self._settings = settings or home.settings.section(LimitsSettings)
         self.estimator = Estimator(pricer, self._settings)
         self._meters = Meters()
         self._plans: dict[Subject, Plan] = {}
         self._rules = leasing.load(home)
-        self.lessor = Lessor(home, self._meters, self._settings, changed=self._change, tidy=self._tidy)
+        self.lessor = Lessor(
+            home, self._meters, self._settings, changed=self._change, tidy=self._tidy, leave=self._leave
+        )
 
     def start(self) -> None:
         """Start the lease thread; without it only `lessor.turn` brings anything to the ledger."""
@@ -202,7 +210,9 @@ class Limiter:
             plan = self._plans.get(subject) or self._planned(subject, clock.now_ns())
             needs = self._needs(plan, ask)
             for meter, need in zip(plan.meters, needs, strict=True):
-                if need <= meter.free or meter.stretch(need, now, self.lessor.lessees):
+                if need <= meter.free:
+                    continue
+                if not self._leave and meter.stretch(need, now, self.lessor.lessees):
                     continue
                 if not isinstance(meter, Purse):
                     raise _too_slow(meter)

@@ -42,6 +42,8 @@ class Sharing(NamedTuple):
     """Whether the errands' amounts are not booked yet."""
     now: Callable[[], float]
     """The clock that all processes share, in seconds."""
+    leave: float = 0.0
+    """The part of rates and of calls at once that this process leaves to others: above 0 for work that can wait."""
 
 
 class Meter:

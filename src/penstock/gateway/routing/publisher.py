@@ -22,6 +22,7 @@ STALE_SECONDS = 15.0
 """What a process said longer ago counts no more: it is gone."""
 FORGOTTEN = timedelta(hours=1)
 _WORST = ("closed", "half_open", "open")
+_GAUGES = (metrics.BREAKER, metrics.TARGET_IN_FLIGHT, metrics.TARGET_LATENCY)
 NEVER = clock.from_ns(0)
 Found = dict[Scope, list[TargetHealth]]
 
@@ -37,6 +38,8 @@ class HealthPublisher:
         self._task: asyncio.Task[None] | None = None
         self._said: Found = {}
         self._said_at = 0.0
+        self._counted: set[tuple[str, str]] = set()
+        """(project, target) of the metrics."""
 
     async def start(self) -> None:
         """Write from now on."""
@@ -69,10 +72,19 @@ class HealthPublisher:
     def publish(self) -> None:
         """Write what is known now, unless it was just written like this."""
         found: Found = defaultdict(list)
+        known: set[tuple[str, str]] = set()
         for scope, target in self._registry.snapshot():
             found[scope].append(target)
             state = float(_WORST.index(target.state))
-            metrics.BREAKER.set(state, scope.project, f"{target.provider}/{target.model}")
+            labels = scope.project, f"{target.provider}/{target.model}"
+            known.add(labels)
+            metrics.BREAKER.set(state, *labels)
+            metrics.TARGET_IN_FLIGHT.set(float(target.in_flight), *labels)
+            metrics.TARGET_LATENCY.set(target.ewma_ms / 1000, *labels)
+        for labels in self._counted - known:
+            for gauge in _GAUGES:
+                gauge.drop(*labels)
+        self._counted = known
         now = self._registry.monotonic()
         if not found or (found == self._said and now - self._said_at < REPEAT_SECONDS):
             return
