@@ -11,6 +11,7 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import metrics
+from penstock.gateway.outage import Outage
 from penstock.gateway.routing import store
 from penstock.gateway.routing.health import HealthRegistry, TargetHealth
 
@@ -38,6 +39,7 @@ class HealthPublisher:
         self._task: asyncio.Task[None] | None = None
         self._said: Found = {}
         self._said_at = 0.0
+        self._outage = Outage(_log, "the health of targets cannot be written")
         self._counted: set[tuple[str, str]] = set()
         """(project, target) of the metrics."""
 
@@ -60,12 +62,12 @@ class HealthPublisher:
             await asyncio.sleep(self._seconds)
             await asyncio.to_thread(self._guarded, self.publish)
 
-    @staticmethod
-    def _guarded(write: Callable[[], None]) -> None:
+    def _guarded(self, write: Callable[[], None]) -> None:
         try:
             write()
+            self._outage.over()
         except PenstockError as error:
-            _log.warning("the health of targets cannot be written: %s", error)
+            self._outage.failed(error)
         except Exception:  # noqa: BLE001 - health is told again in two seconds; calls go on without it
             _log.exception("the health of targets cannot be written")
 
