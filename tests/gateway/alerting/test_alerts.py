@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from penstock.app.work import JOB_HANDLERS, SUBSCRIBERS
 from penstock.core.errors import Denied, Invalid, NotFound
@@ -193,3 +194,19 @@ def test_a_trial_says_so(home: Home, actor: Actor, hook: Hook) -> None:
         service.delete_webhook(uow, actor)
     with pytest.raises(NotFound):
         service.try_webhook(home, actor)
+
+
+def test_alerts_over_http(client: TestClient, home: Home, told: Any, hook: Hook) -> None:
+    assert client.get("/api/v1/alerts/webhook").json() == {"url": None, "updated_at": None}
+    assert client.post("/api/v1/alerts/webhook/trial").status_code == 404
+    made = client.put("/api/v1/alerts/webhook", json={"url": hook.url}).json()
+    assert made["secret"].startswith("whsec_")
+    assert client.get("/api/v1/alerts/webhook").json()["url"] == hook.url
+    assert client.post("/api/v1/alerts/webhook/trial").status_code == 200
+    told()
+    work(home)
+    (alert,) = client.get("/api/v1/alerts").json()["items"]
+    assert (alert["fraction"], alert["delivery"]) == (0.8, "delivered")
+    assert made["secret"] not in client.get("/api/v1/alerts/webhook").text
+    assert client.delete("/api/v1/alerts/webhook").status_code == 204
+    assert client.put("/api/v1/alerts/webhook", json={"url": "ftp://x"}).status_code in (400, 422)

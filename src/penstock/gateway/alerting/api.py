@@ -39,15 +39,17 @@ class NewWebhook(BaseModel):
 
 
 class WebhookModel(BaseModel):
-    """Where the project's alerts are sent."""
+    """Where the project's alerts are sent; both null when nowhere."""
+
+    url: str | None
+    updated_at: datetime | None
+
+
+class MadeWebhook(BaseModel):
+    """A webhook with the secret that signs what it is sent, told this once."""
 
     url: str
     updated_at: datetime
-
-
-class MadeWebhook(WebhookModel):
-    """A webhook with the secret that signs what it is sent, told this once."""
-
     secret: str
 
 
@@ -79,7 +81,9 @@ def list_alerts(
 @router.get("/alerts/webhook")
 def get_webhook(uow: ReadUow, actor: CurrentActor) -> WebhookModel:
     """Return where the project's alerts are sent."""
-    found = service.get_webhook(uow, actor)
+    found = service.find_webhook(uow, actor)
+    if found is None:
+        return WebhookModel(url=None, updated_at=None)
     return WebhookModel(url=found.url, updated_at=found.updated_at)
 
 

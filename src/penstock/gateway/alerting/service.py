@@ -64,6 +64,13 @@ def get_webhook(uow: UnitOfWork, actor: Actor) -> Webhook:
     return _webhook(uow, actor.scope)[0]
 
 
+def find_webhook(uow: UnitOfWork, actor: Actor) -> Webhook | None:
+    """Return where the project's alerts are sent; None when nowhere."""
+    uow.may(actor, "budgets.read")
+    found = store.get_webhook(uow.conn, actor.scope)
+    return None if found is None else found[0]
+
+
 def _webhook(uow: UnitOfWork, scope: Scope) -> tuple[Webhook, str]:
     found = store.get_webhook(uow.conn, scope)
     if found is None:
