@@ -21,6 +21,7 @@ from penstock.feedback import background as feedback_background
 from penstock.feedback import jobs as feedback_jobs
 from penstock.feedback.events import FeedbackGiven
 from penstock.gateway import jobs as gateway_jobs
+from penstock.gateway.limits.events import BudgetAlerted, BudgetExhausted
 from penstock.optimise import jobs as optimise_jobs
 from penstock.pipelines import jobs as pipelines_jobs
 from penstock.registry import jobs as registry_jobs
@@ -43,11 +44,14 @@ JOB_HANDLERS: dict[str, Handler] = {
     **optimise_jobs.HANDLERS,
     **pipelines_jobs.HANDLERS,
     **traces_jobs.HANDLERS,
+    **gateway_jobs.HANDLERS,
     **feedback_jobs.handlers(gateway_jobs.opener(Recorder)),
 }
 """Job kind → handler, of every slice."""
 
 SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {
+    BudgetAlerted.name: (gateway_jobs.take_alert,),
+    BudgetExhausted.name: (gateway_jobs.take_alert,),
     FeedbackGiven.name: (release_jobs.take_feedback,),
     RunFinished.name: (release_jobs.take_evaluation,),
     VersionRegistered.name: (training_jobs.take_version,),

@@ -44,6 +44,7 @@ COMMANDS = (
     Command(
         "budgets", "penstock.gateway.limits.cli", "Budgets in US dollars: set, list, show, delete.", "budgets"
     ),
+    Command("alerts", "penstock.gateway.alerting.cli", "Alerts of budgets: list, send to a webhook, try it."),
     Command("guardrails", "penstock.guardrails.cli", "Guardrails: policies, versions, trying texts, kinds."),
     Command("traces", "penstock.traces.cli", "Traces: list, show, export, usage."),
     Command(

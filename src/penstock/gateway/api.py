@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, WriteUow
 from penstock.gateway import probe, service
+from penstock.gateway.alerting import api as alerting_api
 from penstock.gateway.cache import api as cache_api
 from penstock.gateway.limits import api as limits_api
 from penstock.gateway.model import NamedRoute, Provider, Route
@@ -17,6 +18,7 @@ from penstock.gateway.routing import api as routing_api
 router = APIRouter(tags=["gateway"])
 router.include_router(routing_api.router)
 router.include_router(limits_api.router)
+router.include_router(alerting_api.router)
 router.include_router(cache_api.router)
 
 
@@ -87,6 +89,7 @@ class ShadowModel(BaseModel):
     share: float = Field(default=1.0, ge=0, le=1)
     max_in_flight: int = Field(default=10, ge=1)
     usd_per_day: float | None = Field(default=None, ge=0)
+    bill_key: bool = Field(default=False, description="Count copies on the budgets of the caller's key, too")
 
 
 class ArmModel(BaseModel):

@@ -24,6 +24,7 @@ from penstock.gateway import listing, metrics, snapshot
 from penstock.gateway.arrays import ArraySend, wants_array
 from penstock.gateway.asking import user_of
 from penstock.gateway.batches.app import FilesApp, Request
+from penstock.gateway.beside import Beside
 from penstock.gateway.billing import Billing
 from penstock.gateway.cache.cache import Cache
 from penstock.gateway.call import Call, Headers, Receive, Send
@@ -78,8 +79,10 @@ class GatewayApp:
     One instance per event loop. It never closes the recorder, which belongs to the caller.
     """
 
-    def __init__(self, home: Home, recorder: Recorder, *, client: UpstreamClient | None = None) -> None:
-        """Load the configuration of `home`; raises what reading the store raises."""
+    def __init__(
+        self, home: Home, recorder: Recorder, *, client: UpstreamClient | None = None, leave: float = 0.0
+    ) -> None:
+        """Load the configuration of `home`; raises what reading the store raises. For `leave` see `Limiter`."""
         self._settings = home.settings.section(GatewaySettings)
         self._journal = ArmJournal(home)
         self._telemetry = Telemetry(recorder, capture=self._settings.capture_bodies, journal=self._journal)
@@ -101,7 +104,7 @@ class GatewayApp:
         self._relayer: Relayer | None = None
         self._pipeline: Pipeline | None = None
         prices = PriceTable(home)
-        self._limiter = Limiter(home, prices)
+        self._limiter = Limiter(home, prices, leave=leave)
         self._billing = Billing(prices, self._limiter)
         self.cache = Cache(home)
         self._max_body = self._settings.max_body_mb * 1024 * 1024
@@ -127,8 +130,11 @@ class GatewayApp:
             )
             self._responses = ResponseStore(self._home)
             copier = Copier(self._route, self._guarding, self._responses)
-            self._relayer = Relayer(opener, self._settings, record=record, price=price, copier=copier)
-            self.cache.embed = Measurer(opener, self._watch, record=record, price=price).embed
+            beside = Beside(self._billing, self._limiter)
+            self._relayer = Relayer(
+                opener, self._settings, record=record, price=price, copier=copier, beside=beside
+            )
+            self.cache.embed = Measurer(opener, self._watch, record=record, beside=beside).embed
             self._guard_transport.client = client
             self._pipeline = Pipeline(
                 self._relayer, self._billing, self.cache, guarding=self._guarding, responses=self._responses
@@ -222,6 +228,8 @@ class GatewayApp:
         status, headers, body = render_error(error, call.family, call.request_id)
         own = {b"content-type", b"x-request-id", b"request-id"}
         more = [pair for pair in headers if pair[0] not in own]
+        if isinstance(error, LimitExceeded) and call.target is None and (limit := error.details.get("limit")):
+            more.append((b"x-penstock-limit", str(limit).encode()))
         if isinstance(error, _WrongMethod):
             more.append((b"allow", error.hint.removeprefix("Use ").removesuffix(".").encode()))
         await call.answer(status, body, more)

@@ -9,7 +9,7 @@ from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.limits.limiter import Limiter
 from penstock.gateway.limits.model import Subject
 from penstock.gateway.model import Operation, Usage
-from penstock.gateway.routing.live import LiveRoute
+from penstock.gateway.routing.live import LiveRoute, LiveTarget
 from penstock.traces.prices import Cost
 from penstock.traces.service import PriceTable
 
@@ -26,7 +26,7 @@ _SILENT = frozenset(
     }
 )
 """Operations that write no tokens."""
-_FREE = frozenset({Operation.MODERATIONS, Operation.COUNT_TOKENS, Operation.GEMINI_COUNT})
+FREE_OPERATIONS = frozenset({Operation.MODERATIONS, Operation.COUNT_TOKENS, Operation.GEMINI_COUNT})
 """Operations that no provider bills."""
 _MOST = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _count = msgspec.json.Decoder(int | None)
@@ -88,7 +88,7 @@ class Billing:
             body_bytes=len(envelope.body),
             max_output_tokens=most_output(operation, envelope),
         )
-        if operation in _FREE:
+        if operation in FREE_OPERATIONS:
             ask = ask._replace(input_tokens=0, usd=0.0)
         try:
             call.ticket = limiter.try_admit(subject, ask) or await limiter.admit(subject, ask)
@@ -106,14 +106,14 @@ class Billing:
             if not call.answered:
                 return
             usage = call.usage = self._estimated(call)
-            call.estimated = call.operation not in _FREE
+            call.estimated = call.operation not in FREE_OPERATIONS
         call.priced = True
         if call.cost is None and call.scope is not None:
             call.cost = self._cost(call, call.scope, usage)
 
     @staticmethod
     def _estimated(call: Call) -> Usage:
-        if call.operation in _FREE:
+        if call.operation in FREE_OPERATIONS:
             return Usage()
         given = len(call.envelope.body) if call.envelope is not None else 0
         output = call.output() if call.output is not None and call.operation not in _SILENT else None
@@ -122,11 +122,17 @@ class Billing:
     def _cost(self, call: Call, scope: Scope, usage: Usage) -> Cost | None:
         """Return the project's own price for the model or its route, else the book's for the model."""
         target = call.target
-        if target is None or call.operation in _FREE:
+        if target is None or call.operation in FREE_OPERATIONS:
             return None
+        return self.cost_at(call, scope, target, call.answer_model, usage)
+
+    def cost_at(
+        self, call: Call, scope: Scope, target: LiveTarget, answered: str, usage: Usage
+    ) -> Cost | None:
+        """Return what `usage` of a call costs at `target`, whose own name of the model is `answered`."""
         first: Cost | None = None
         alias = call.envelope.model if call.envelope is not None else ""
-        for model in dict.fromkeys((call.answer_model or target.model, target.model, alias)):
+        for model in dict.fromkeys((answered or target.model, target.model, alias)):
             found = self._prices.cost(scope, model, target.provider.name, usage)
             if found is None:
                 continue
@@ -146,10 +152,10 @@ class Billing:
         ticket, call.ticket = call.ticket, None
         if ticket is None:
             return
-        if call.untold and not call.answered and call.operation not in _FREE:
+        if call.untold and not call.answered and call.operation not in FREE_OPERATIONS:
             ticket.keep()
             return
         usage = call.usage or Usage()
-        free = not call.answered or call.operation in _FREE
+        free = not call.answered or call.operation in FREE_OPERATIONS
         cost = 0.0 if free else None if call.cost is None else call.cost.usd
         ticket.settle(usage.input, usage.output, cost)

@@ -10,6 +10,8 @@ from penstock.core.deferred import deferred
 from penstock.core.home import Home
 from penstock.core.jobs import Handler
 from penstock.core.scope import Actor, Scope
+from penstock.gateway.alerting import jobs as alerting_jobs
+from penstock.gateway.alerting import service as alerts
 from penstock.gateway.batches import calling, jobs, service
 from penstock.gateway.batches.calling import Answer, RunCall
 from penstock.gateway.responses import service as responses
@@ -22,6 +24,9 @@ else:  # loads the web framework, which the background process needs for batches
     app = deferred("penstock.gateway.app")
 
 SWEEP_SECONDS = 60.0
+HANDLERS = alerting_jobs.HANDLERS
+"""Job kind → handler, but for batches, which have workers of their own."""
+take_alert = alerts.take
 
 
 class ClosingRecorder(Protocol):
@@ -39,16 +44,20 @@ def batch_handlers(make_recorder: Callable[[Home], ClosingRecorder]) -> dict[str
 
     Give them to workers of their own (`batch_workers` says how many): a batch may take a day.
     """
-    return jobs.handlers(opener(make_recorder))
+    return jobs.handlers(opener(make_recorder, yields=True))
 
 
-def opener(make_recorder: Callable[[Home], ClosingRecorder]) -> jobs.OpenGateway:
-    """Return what opens the gateway in the running event loop, for the calls of a job in its creator's name."""
+def opener(make_recorder: Callable[[Home], ClosingRecorder], *, yields: bool = False) -> jobs.OpenGateway:
+    """Return what opens the gateway in the running event loop, for the calls of a job in its creator's name.
+
+    Those of one that `yields` leave a part of all limits to others (`batch_leaves`).
+    """
 
     @asynccontextmanager
     async def open_gateway(home: Home, actor: Actor) -> AsyncIterator[RunCall]:
         recorder = make_recorder(home)
-        gateway = app.GatewayApp(home, recorder)
+        leave = home.settings.section(GatewaySettings).batch_leaves if yields else 0.0
+        gateway = app.GatewayApp(home, recorder, leave=leave)
         try:
             await gateway.start()
             extra = {app.INTERNAL: await gateway.caller_of(actor)}

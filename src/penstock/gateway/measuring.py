@@ -7,9 +7,11 @@ import msgspec
 from penstock.core import clock
 from penstock.core.errors import NotFound, PenstockError, Upstream
 from penstock.core.scope import Scope
+from penstock.gateway.beside import Beside
 from penstock.gateway.cache.model import Embedder
 from penstock.gateway.call import Call, Message
 from penstock.gateway.dialects.envelope import Envelope
+from penstock.gateway.limits.model import Aside
 from penstock.gateway.model import Operation
 from penstock.gateway.opening import Opened, Opener
 from penstock.gateway.routing import build
@@ -30,16 +32,22 @@ _vectors = msgspec.json.Decoder(_Vectors)
 
 
 class Measurer:
-    """Asks embedding models. Each call is a span of its own, tagged `cache`, with its cost, billed to no key."""
+    """Asks embedding models. Each call is a span of its own, tagged `cache`, with its cost, billed to no key.
 
-    def __init__(self, opener: Opener, watch: SnapshotWatch, *, record: OfCall, price: OfCall) -> None:
+    It counts on the budgets of the route, the project and the tenant.
+    """
+
+    def __init__(self, opener: Opener, watch: SnapshotWatch, *, record: OfCall, beside: Beside) -> None:
         self._opener = opener
         self._watch = watch
         self._record = record
-        self._price = price
+        self._beside = beside
 
-    async def embed(self, scope: Scope, embedder: Embedder, text: str) -> list[float]:
-        """Return the vector of `text`; raises NotFound for an unknown provider, and what asking it raises."""
+    async def embed(self, scope: Scope, named: str, embedder: Embedder, text: str) -> list[float]:
+        """Return the vector of `text`, for the cache of the route `named`.
+
+        Raises NotFound for an unknown provider, LimitExceeded where a budget does not allow it, and what asking raises.
+        """
         provider = self._watch.current.table(scope).providers.get(embedder.provider)
         if provider is None:
             raise NotFound(f"The cache's embedder wants the unknown provider {embedder.provider!r}.")
@@ -47,7 +55,9 @@ class Measurer:
         body = msgspec.json.encode({"model": embedder.model, "input": text, "encoding_format": "float"})
         envelope = Envelope(body)
         call = _call(scope, envelope)
-        call.target, call.attempts = route.picker.order()[0], 1
+        target, call.route = route.picker.order()[0], named
+        await self._beside.measurement(call, target, envelope)
+        call.target, call.attempts = target, 1
         failure: PenstockError | None = None
         opened: Opened | None = None
         try:
@@ -63,7 +73,7 @@ class Measurer:
                 opened.close(failure)
             call.end_ns = max(call.start_ns, clock.now_ns())
             call.close()
-            self._price(call)
+            self._beside.settle(call, Aside.EMBEDDER)
             self._record(call)
 
 

@@ -20,13 +20,18 @@ FIRST_SECONDS = metrics.histogram(
 )
 TOKENS = metrics.counter(
     "penstock_gateway_tokens_total",
-    "Tokens of calls that ended, by kind.",
+    "Tokens of calls that ended, by kind; the finer kinds are parts of input and output.",
     ("project", "route", "target", "kind"),
 )
 COST = metrics.counter(
     "penstock_gateway_cost_usd_total",
     "Cost of calls that ended, in US dollars.",
     ("project", "route", "target"),
+)
+ASIDE = metrics.counter(
+    "penstock_gateway_aside_cost_usd_total",
+    "Cost beside callers' answers, in US dollars: copies, the cache's embedder, losers of hedged calls.",
+    ("project", "route", "target", "kind"),
 )
 RETRIES = metrics.counter(
     "penstock_gateway_attempts_beyond_first_total",
@@ -39,12 +44,42 @@ VERDICTS = metrics.counter(
 REFUSED = metrics.counter(
     "penstock_gateway_limits_refused_total", "Calls refused by a limit or budget.", ("project", "limit")
 )
+ALERTS = metrics.counter(
+    "penstock_gateway_budget_alerts_total",
+    "Alerts of budgets, by the fraction that was spent; 1 when nothing was left.",
+    ("project", "budget", "fraction"),
+)
+BUDGET_SPENT = metrics.gauge(
+    "penstock_gateway_budget_spent_usd",
+    "Spent of a budget for one subject, in US dollars, as the processes that spend know it.",
+    ("project", "budget", "subject", "period"),
+    merge="max",
+)
+BUDGET_LIMIT = metrics.gauge(
+    "penstock_gateway_budget_limit_usd",
+    "The amount of a budget for one subject, in US dollars.",
+    ("project", "budget", "subject", "period"),
+    merge="max",
+)
 BREAKER = metrics.gauge(
     "penstock_gateway_breaker_state",
     "A target's circuit breaker: 0 closed, 1 half open, 2 open; the worst of all processes.",
     ("project", "target"),
     merge="max",
 )
+TARGET_IN_FLIGHT = metrics.gauge(
+    "penstock_gateway_target_in_flight",
+    "Calls a target is working on, all processes together.",
+    ("project", "target"),
+)
+TARGET_LATENCY = metrics.gauge(
+    "penstock_gateway_target_latency_seconds",
+    "A target's time to the first byte (peak EWMA); the slowest of all processes.",
+    ("project", "target"),
+    merge="max",
+)
+_READ_AND_THOUGHT = ("cached", "reasoning")
+_MEDIA = ("audio_input", "image_input", "audio_output", "image_output")
 IN_FLIGHT = metrics.gauge("penstock_gateway_calls_in_flight", "Calls being carried now.")
 
 
@@ -71,14 +106,21 @@ def ended(
 
 def spent(project: str, route: str, target: str, usage: Usage, cost_usd: float | None) -> None:
     """Count the tokens and cost of a call."""
-    for kind, tokens in (
-        ("input", usage.input),
-        ("output", usage.output),
-        ("cached", usage.cached),
-        ("cache_write", usage.written),
-        ("reasoning", usage.reasoning),
-    ):
-        if tokens:
-            TOKENS.inc(project, route, target, kind, by=tokens)
+    if usage.input:
+        TOKENS.inc(project, route, target, "input", by=usage.input)
+    if usage.output:
+        TOKENS.inc(project, route, target, "output", by=usage.output)
+    if usage.cached or usage.reasoning:
+        _count(usage, _READ_AND_THOUGHT, project, route, target)
+    if usage.cache_write or usage.cache_write_1h:
+        TOKENS.inc(project, route, target, "cache_write", by=usage.written)
+    if usage.audio_input or usage.image_input or usage.audio_output or usage.image_output:
+        _count(usage, _MEDIA, project, route, target)
     if cost_usd:
         COST.inc(project, route, target, by=cost_usd)
+
+
+def _count(usage: Usage, kinds: tuple[str, ...], *labels: str) -> None:
+    for kind in kinds:
+        if tokens := getattr(usage, kind):
+            TOKENS.inc(*labels, kind, by=tokens)

@@ -97,7 +97,9 @@ class Shadow:
     max_in_flight: int = 10
     """Copies at once, per web process; calls beyond it are not copied."""
     usd_per_day: float | None = None
-    """What the copies of one UTC day may cost, per web process; without it there is no such limit."""
+    """What the copies of one UTC day may cost, over all processes; without it there is no such limit."""
+    bill_key: bool = False
+    """Whether copies count on the budgets of the caller's key too, not only on the route's, project's and tenant's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ class SplitArm:
     max_in_flight: int = 10
     """Copies of a `shadow` at once, per web process."""
     usd_per_day: float | None = None
-    """What the copies of a `shadow` may cost in a UTC day, per web process."""
+    """What the copies of a `shadow` may cost in a UTC day, over all processes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

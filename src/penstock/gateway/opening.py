@@ -16,7 +16,7 @@ from penstock.gateway.routing.breaker import Permit
 from penstock.gateway.routing.live import LiveProvider, LiveTarget
 from penstock.gateway.routing.refusals import blames_target, clean, refusal, retry_after_of
 from penstock.gateway.upstream.client import Transport
-from penstock.gateway.upstream.errors import SENT, TimedOut
+from penstock.gateway.upstream.errors import SENT, UNTOLD, TimedOut
 from penstock.gateway.upstream.request import Request
 from penstock.gateway.upstream.response import Response
 from penstock.gateway.waiting.waking import Waker
@@ -159,7 +159,7 @@ class Opener:
         except BaseException as error:
             if opened.relay is not None:
                 call.output = opened.relay.output  # for the trace: how far it got
-            call.untold = call.untold or _left_untold(opened, error)
+            _mark(call, opened, error)
             opened.close(error)
             raise
         return opened
@@ -184,6 +184,13 @@ class Opener:
                 return _request(call, target._replace(provider=provider), operation, body)
             except Asleep:
                 asleep.patience = deadline - clock.monotonic()
+
+
+def _mark(call: Call, opened: Opened, error: BaseException) -> None:
+    """Note on the call and on the failure whether the attempt may be billed all the same."""
+    if _left_untold(opened, error):
+        call.untold = True
+        error.add_note(UNTOLD)
 
 
 def _left_untold(opened: Opened, error: BaseException) -> bool:

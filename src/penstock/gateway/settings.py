@@ -41,6 +41,8 @@ class GatewaySettings:
     """Longest line of a batch's input file, in megabytes."""
     batch_concurrency: int = 4
     """Calls that one batch makes at once."""
+    batch_leaves: float = 0.5
+    """Part of every rate limit, and of every limit of calls at once, that batches leave to other calls: 0 to 1."""
     batch_workers: int = 2
     """Batches worked off at once; the others wait."""
     batches_open: int = 100

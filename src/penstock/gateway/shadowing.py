@@ -5,17 +5,18 @@ from collections.abc import Callable
 
 from penstock.core import clock, log
 from penstock.core.errors import PenstockError, Upstream
+from penstock.gateway.beside import Beside
 from penstock.gateway.call import Call, Message
 from penstock.gateway.dialects.base import Relay
 from penstock.gateway.dialects.envelope import Envelope
 from penstock.gateway.dividing.copying import Copied, Copier
 from penstock.gateway.dividing.journal import LEFT
+from penstock.gateway.limits.model import Aside
 from penstock.gateway.model import Operation
 from penstock.gateway.opening import Opened, Opener
 from penstock.gateway.routing.live import LiveShadow, LiveTarget
 
 _log = log.get("gateway")
-NS_PER_DAY = 86_400 * 1_000_000_000
 
 
 class Shadows:
@@ -27,11 +28,11 @@ class Shadows:
         copier: Copier,
         *,
         record: Callable[[Call], None],
-        price: Callable[[Call], None],
+        beside: Beside,
     ) -> None:
         self._opener = opener
         self._copier = copier
-        self._price = price
+        self._beside = beside
         self._record = record
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -39,7 +40,7 @@ class Shadows:
         self, call: Call, shadow: LiveShadow, envelope: Envelope, operation: Operation, *, first: LiveTarget
     ) -> None:
         """Start a copy unless a limit is reached; returns at once. `first` is where the call goes."""
-        if not shadow.state.wants(shadow.limits, call.start_ns // NS_PER_DAY):
+        if not shadow.state.wants(shadow.limits):
             return
         shadow.state.in_flight += 1
         made = _copy_of(call, envelope, operation)
@@ -56,6 +57,8 @@ class Shadows:
         try:
             copied = await self._copier.copied(call, made, shadow, envelope, first=first)
             try:
+                if not await self._may(call, made, shadow, copied):
+                    return
                 await self._ask(made, copied)
             finally:
                 if copied.guards is not None:
@@ -71,8 +74,23 @@ class Shadows:
             shadow.state.in_flight -= 1
             made.end_ns = max(made.start_ns, made.end_ns or clock.now_ns())
             made.close()
-            self._charge(made, shadow)
-            self._record(made)
+            if made.attempts or made.error is not None:
+                self._beside.settle(made, Aside.COPY)
+                self._record(made)
+
+    async def _may(self, call: Call, made: Call, shadow: LiveShadow, copied: Copied) -> bool:
+        """Reserve what the copy may cost; returns whether it may be made."""
+        state = shadow.state
+        try:
+            await self._beside.copy(call, made, shadow, copied.target, copied.envelope)
+        except PenstockError as refused:
+            state.skipped += 1
+            if refused.code != state.refused:
+                _log.warning("copies to %s are left out: %s", copied.target.label, refused)
+            state.refused = refused.code
+            return False
+        state.refused = ""
+        return True
 
     async def _ask(self, made: Call, copied: Copied) -> None:
         assert made.operation is not None
@@ -93,18 +111,6 @@ class Shadows:
         if copied.guards is not None:
             await copied.guards.afterwards(made)
 
-    def _charge(self, made: Call, shadow: LiveShadow) -> None:
-        """Count what the copy cost against the day's limit."""
-        if not made.answered:
-            return
-        self._price(made)
-        if made.cost is not None:
-            shadow.state.spent += made.cost.usd
-        elif shadow.limits.usd_per_day is not None and not shadow.state.unpriced:
-            shadow.state.unpriced = True
-            label = made.target.label if made.target is not None else "nobody"
-            _log.warning("copies to %s stop: its price is unknown, so usd_per_day cannot be kept", label)
-
     async def close(self) -> None:
         """Cut what is under way."""
         tasks = tuple(self._tasks)
@@ -114,7 +120,7 @@ class Shadows:
 
 
 def _copy_of(call: Call, envelope: Envelope, operation: Operation) -> Call:
-    """Return a call that nobody waits for. It carries no key, so that nobody is billed for it unasked."""
+    """Return a call that nobody waits for. It carries no key: it is no call of the caller's."""
     made = Call(call.path, call.family, {b"x-penstock-tags": b"shadow"}, _nothing, _discard)
     made.trace_id, made.parent_id = call.trace_id, call.span_id
     made.request_id = f"req_{made.trace_id}{made.span_id}"

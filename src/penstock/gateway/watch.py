@@ -7,6 +7,7 @@ from penstock.core import log
 from penstock.core.errors import PenstockError
 from penstock.core.home import Home
 from penstock.gateway import snapshot
+from penstock.gateway.outage import Outage
 from penstock.gateway.routing.health import HealthRegistry
 from penstock.gateway.snapshot import Snapshot
 
@@ -21,6 +22,7 @@ class SnapshotWatch:
     def __init__(self, home: Home, *, also: Sequence[Callable[[], object]] = ()) -> None:
         """Load the first snapshot; raises what opening the store raises. Every look calls `also`, in a thread."""
         self._also = also
+        self._outage = Outage(_log, "the configuration cannot be read, the last one stays in force")
         self._home = home
         self.health = HealthRegistry()
         """What is known of targets, whatever the snapshot."""
@@ -58,8 +60,9 @@ class SnapshotWatch:
             waiting, self._looked = self._looked, loop.create_future()
             try:
                 await asyncio.to_thread(self._refresh)
+                self._outage.over()
             except PenstockError as error:
-                _log.warning("the configuration cannot be read, the last one stays in force: %s", error)
+                self._outage.failed(error)
             except Exception:  # noqa: BLE001 - a poll that dies would leave revoked keys working
                 _log.exception("the configuration cannot be read, the last one stays in force")
             if waiting is not None and not waiting.done():

@@ -18,8 +18,9 @@ from penstock.gateway.batches.running import Runner, Stop
 class Stage:
     """A scripted gateway; `answers` holds (status, retry-after) for each call to come, then 200s."""
 
-    def __init__(self, *answers: tuple[int, bytes], seconds: float = 0.01) -> None:
+    def __init__(self, *answers: tuple[int, bytes], seconds: float = 0.01, limited: bool = False) -> None:
         self.answers = list(answers)
+        self.limited = limited
         self.seconds = seconds
         self.began: list[float] = []
         self.now = self.most = 0
@@ -34,7 +35,10 @@ class Stage:
         await asyncio.sleep(self.seconds)
         self.now -= 1
         status, after = self.answers.pop(0) if self.answers else (200, b"0")
-        return Answer(status, {b"retry-after": after, b"x-request-id": b"req_1"}, b'{"ok": 1.50}')
+        headers = {b"retry-after": after, b"x-request-id": b"req_1"}
+        if self.limited and status == 429:
+            headers[b"x-penstock-limit"] = b"requests per minute"
+        return Answer(status, headers, b'{"ok": 1.50}')
 
     def run(self, count: int, concurrency: int = 3) -> Stop | None:
         async def main() -> Stop | None:
@@ -70,6 +74,13 @@ def test_a_server_error_is_tried_again_and_then_the_result(monkeypatch: pytest.M
     stage = Stage(*[(504, b"")] * 3)
     assert stage.run(1, 1) is None
     assert not stage.recorded[0].good and b'"status_code":504' in stage.recorded[0].result
+
+
+def test_a_batch_yields_to_other_calls_for_as_long_as_they_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "FIRST_PAUSE", 0.001)
+    stage = Stage(*[(429, b"")] * 40, limited=True)
+    assert stage.run(1, 1) is None
+    assert (stage.recorded[0].good, len(stage.began)) == (True, 41)
 
 
 def test_a_refusal_that_stays_is_the_result(monkeypatch: pytest.MonkeyPatch) -> None:

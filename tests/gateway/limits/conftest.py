@@ -63,8 +63,11 @@ def make(home: Home) -> Iterator[Make]:
     """Makes limiters on `home` that wait for a busy machine; those whose thread was started are closed at the end."""
     made: list[Limiter] = []
 
-    def build(*, started: bool = False, on: Home | None = None, **settings: Any) -> Limiter:
-        limiter = Limiter(on or home, ListPrices(), LimitsSettings(**({"wait_seconds": 60.0} | settings)))
+    def build(
+        *, started: bool = False, on: Home | None = None, leave: float = 0.0, **settings: Any
+    ) -> Limiter:
+        wanted = LimitsSettings(**({"wait_seconds": 60.0} | settings))
+        limiter = Limiter(on or home, ListPrices(), wanted, leave=leave)
         if started:
             limiter.start()
             made.append(limiter)

@@ -179,21 +179,3 @@ def test_shares_of_copies_are_exact(gateway: Running, moody: MoodyUpstream, rout
     _targets(gateway, 8)
     gateway.recorder.last(10)
     assert moody.calls == {"a": 8, "copy": 2}
-
-
-def test_copies_have_a_budget(
-    gateway: Running, moody: MoodyUpstream, route: Configure, eventually: Waiter
-) -> None:
-    route("a", shadow={"provider": "mo", "model": "gpt-4o", "usd_per_day": 0.0001})
-    state = gateway.app._watch.health.shadow(Scope(), "r")
-    for number in range(4):
-        call(gateway, CHAT)
-        gateway.recorder.last(number + 2)  # the calls, and one copy
-        eventually(lambda: state.in_flight == 0)
-    assert moody.calls["gpt-4o"] == 1 and state.spent > 0.0001 and state.skipped == 3
-    route("a", shadow={"provider": "mo", "model": "nobody-knows", "usd_per_day": 5.0}, named="other")
-    state = gateway.app._watch.health.shadow(Scope(), "other")
-    for _ in range(3):
-        call(gateway, CHAT | {"model": "other"})
-        eventually(lambda: state.in_flight == 0)
-    assert moody.calls["nobody-knows"] == 1, "a limit that cannot be kept stops the copies"

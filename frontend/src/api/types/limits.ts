@@ -17,6 +17,19 @@ export interface BudgetState {
   spent_usd: number;
   reserved_usd: number;
   left_usd: number;
+  aside_usd: Record<string, number>;
+}
+export interface BudgetAlert {
+  id: string;
+  at: string;
+  text: string;
+  fraction: number;
+  delivery: string;
+  error: string | null;
+}
+export interface Webhook {
+  url: string | null;
+  updated_at: string | null;
 }
 export interface Budget {
   name: string;

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { api, path } from "../../api/client.ts";
-import type { Budget, BudgetState, Key, NamedLimits, Page } from "../../api/types.ts";
+import type { Budget, BudgetAlert, BudgetState, Key, NamedLimits, Page } from "../../api/types.ts";
+import { AlertsCard } from "../../components/alerts.tsx";
 import { Badge, Card, Dialog, Table, When } from "../../components/bits.tsx";
 import { BudgetForm, SubjectFields } from "../../components/budgetform.tsx";
 import { Confirm, GatewayPage } from "../../components/gateway.tsx";
@@ -26,6 +27,12 @@ function Bar({ state, usd: whole }: { state: BudgetState; usd: number }) {
       <span className="reserved" style={{ width: part(state.reserved_usd) }} />
     </div>
   );
+}
+
+/** What of the spend went beside callers' answers, in words. */
+function beside(state: BudgetState): string {
+  const parts = Object.entries(state.aside_usd).map(([kind, amount]) => `${kind} ${usd(amount)}`);
+  return parts.length ? `of it ${parts.join(", ")}` : "";
 }
 
 function Subjects({ budget }: { budget: Budget }) {
@@ -70,7 +77,7 @@ function Budgets({ items, onEdit, onShow }: { items: Budget[]; onEdit: (name: st
           { head: "For", cell: (b) => named(b.kind, b.subject) },
           { head: "Amount", cell: (b) => <span title={b.period === "total" ? undefined : `Now: ${b.state.period}`}>{`${usd(b.usd)} ${b.period === "total" ? "in total" : `a ${b.period}`}`}</span>, num: true },
           { head: "Used", cell: (b) => <Bar state={b.state} usd={b.usd} />, width: "180px" },
-          { head: "Spent", cell: (b) => <span title={b.subject === "*" ? `The most, by ${b.state.subject}` : undefined}>{usd(b.state.spent_usd)}</span>, num: true },
+          { head: "Spent", cell: (b) => <span title={[b.subject === "*" ? `The most, by ${b.state.subject}` : "", beside(b.state)].filter(Boolean).join("; ") || undefined}>{usd(b.state.spent_usd)}</span>, num: true },
           { head: "Reserved", cell: (b) => usd(b.state.reserved_usd), num: true },
           { head: "Left", cell: (b) => usd(b.state.left_usd), num: true },
           { head: "At its end", cell: (b) => (b.hard ? b.state.left_usd <= 0 ? <Badge value="refusing" tone="bad" /> : "refuses" : "alerts only") },
@@ -143,6 +150,7 @@ export default function BudgetsPage() {
   const [search, patch] = useSearch();
   const budgets = useGet<Page<Budget>>("/budgets", undefined, { every: 5_000 });
   const limits = useGet<Page<NamedLimits>>("/limits", undefined, { every: 15_000 });
+  const alerts = useGet<Page<BudgetAlert>>("/alerts?limit=20", undefined, { every: 15_000 });
   const named = useNames();
   const close = () => patch({ new: undefined, edit: undefined, show: undefined, limit: undefined, subject: undefined }, { replace: true });
   const find = (name: string | undefined) => budgets.data?.items.find((b) => b.name === name);
@@ -175,6 +183,7 @@ export default function BudgetsPage() {
           )
         }
       </Ready>
+      <Ready query={alerts} rows={2}>{(page) => <AlertsCard items={page.items} />}</Ready>
       <Ready query={limits} rows={3}>
         {(page) => (
           <Card title="Rate limits" flush>

@@ -20,6 +20,8 @@ RETRY = frozenset({500, 502, 504})
 WAITS = 12
 """How often a line waits before its refusal is its result; with the pauses that is about eight minutes."""
 RETRIES = 2
+LIMITED = b"x-penstock-limit"
+"""The header of an answer that a rate limit of the gateway refused, not a provider."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 LOOK_SECONDS = 0.5
 
@@ -110,7 +112,10 @@ class Runner:
             except PenstockError as error:
                 logger.warning("batch call failed", extra={"reason": error.code})
                 return lines.unanswered(item, error.code, str(error))
-            if answer.status in WAIT and waits < WAITS:
+            if LIMITED in answer.headers:
+                # The gateway's own limit leaves no room beside other calls: for as long as that lasts.
+                self._resume_at = max(self._resume_at, clock.monotonic() + _seconds(answer, 1))
+            elif answer.status in WAIT and waits < WAITS:
                 waits += 1
                 self._resume_at = max(self._resume_at, clock.monotonic() + _seconds(answer, waits))
             elif answer.status in RETRY and retries < RETRIES:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 else:
     embed = deferred("penstock.gateway.cache.embed")  # numpy comes with the first text to measure
 
-Embed = Callable[[Scope, Embedder, str], Awaitable[list[float]]]
-"""Asks a provider's embedding model for the vector of a text."""
+Embed = Callable[[Scope, str, Embedder, str], Awaitable[list[float]]]
+"""(project, route, embedder, text) → its vector, of a provider's embedding model."""
 _SHARED = Scope().project
 """The project whose routes, and so whose caches, the others of its tenant inherit."""
 _log = log.get("gateway")
@@ -222,7 +222,7 @@ class CachePlan:
             self._vector = embed.embed(text)
         elif self._cache.embed is not None:
             try:
-                self._vector = embed.unit(await self._cache.embed(self._scope, embedder, text))
+                self._vector = embed.unit(await self._cache.embed(self._scope, self._route, embedder, text))
             except PenstockError as error:
                 _log.warning("the cache's embedder failed, exact matches go on: %s", error)
                 return False

@@ -19,6 +19,7 @@ from penstock.gateway.cache.memory import Entry, Memory
 from penstock.gateway.cache.model import CachePolicy
 from penstock.gateway.cache.nearest import Nearest
 from penstock.gateway.cache.store import Known, Row
+from penstock.gateway.outage import Outage
 
 TOPIC = "gateway_cache"
 PURGE_TOPIC = "gateway_cache_purge"
@@ -56,6 +57,7 @@ class Shared:
         self._memory = memory
         self._nearest = nearest
         self._limit = limit_bytes
+        self._outage = Outage(_log, "the shared cache is out of reach, memory goes on")
         self._overlap = 0 if home.db.sqlite else OVERLAP
         self.policies: dict[Scope, dict[str, CachePolicy]] = {}
         """Swapped whole when they change."""
@@ -208,7 +210,8 @@ class Shared:
             self.write()
             self.look()
             self.tidy()
+            self._outage.over()
         except PenstockError as error:
-            _log.warning("the shared cache is out of reach, memory goes on: %s", error)
+            self._outage.failed(error)
         except Exception:  # noqa: BLE001 - a thread that dies would stop the cache for good
             _log.exception("the shared cache failed, memory goes on")

@@ -75,6 +75,9 @@ class SpendModel(BaseModel):
     spent_usd: float
     reserved_usd: float
     left_usd: float
+    aside_usd: dict[str, float] = Field(
+        description="What of `spent_usd` went beside callers' answers: copy, embedder, hedge, retry"
+    )
 
 
 class BudgetModel(NewBudget):
@@ -96,6 +99,7 @@ def _spend(spend: Spend) -> SpendModel:
         spent_usd=spend.spent,
         reserved_usd=spend.reserved,
         left_usd=spend.left,
+        aside_usd=dict(spend.aside),
     )
 
 

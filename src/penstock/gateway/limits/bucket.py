@@ -20,6 +20,8 @@ class Level(NamedTuple):
 
     granted: float
     level: float
+    spare: float
+    """What this process might still have had."""
 
 
 class Bucket(Meter):
@@ -80,12 +82,17 @@ class Bucket(Meter):
         level = min(limit, level + passed * limit / SECONDS)
         if sharing.fresh:
             level = max(-limit, min(limit, level + errand.give))
+        spare = level
+        if sharing.leave:
+            # A call that needs more than what may ever be spare goes when the bucket is full: nobody else is calling.
+            full = level >= limit * (1 - 1e-6)
+            spare = max(level - limit * sharing.leave, min(errand.least, level) if full else 0.0)
         granted = 0.0
-        if level >= errand.least and level > 0:
-            ahead = min(errand.wish, limit * sharing.fraction, level / (2 * sharing.lessees))
-            granted = min(level, max(errand.needs, ahead))
+        if spare >= errand.least and spare > 0:
+            ahead = min(errand.wish, limit * sharing.fraction, spare / (2 * sharing.lessees))
+            granted = min(spare, max(errand.needs, ahead))
         ledger.write_bucket(uow.conn, self.key, level - granted, now)
-        return Level(granted, level - granted)
+        return Level(granted, level - granted, spare - granted)
 
     def learn(self, found: object, errand: Errand, now: float) -> None:
         """Take over what was granted."""
@@ -93,7 +100,7 @@ class Bucket(Meter):
         self.free += found.granted
         self.level, self.level_at = found.level, now
         if self.lacks(found.granted, errand):
-            lacking = (errand.least - found.level) * SECONDS / self.limit
+            lacking = (errand.least - found.spare) * SECONDS / self.limit
             self.deny(errand.smallest, now + min(SECONDS, max(0.02, lacking)))
             return
         self.low = max(0, self.free / 2)

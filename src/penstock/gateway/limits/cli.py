@@ -141,10 +141,19 @@ def show_budget(
     """Show what each subject of a budget has spent in the present period."""
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
         found = service.spends(uow, actor, name)
-    lines = [(s.subject, s.period, f"{s.spent:.6f}", f"{s.reserved:.6f}", f"{s.left:.6f}") for s in found]
-    console.emit(
-        found, as_json, lambda: console.rows(["subject", "period", "spent", "reserved", "left"], lines)
-    )
+    lines = [
+        (
+            s.subject,
+            s.period,
+            f"{s.spent:.6f}",
+            ", ".join(f"{kind} {usd:.6f}" for kind, usd in s.aside.items()),
+            f"{s.reserved:.6f}",
+            f"{s.left:.6f}",
+        )
+        for s in found
+    ]
+    columns = ["subject", "period", "spent", "of it beside answers", "reserved", "left"]
+    console.emit(found, as_json, lambda: console.rows(columns, lines))
 
 
 @budgets.command("delete")

@@ -45,13 +45,13 @@ class Lessor:
 
     def __init__(
         self, home: Home, meters: Meters, settings: LimitsSettings, *, changed: Callable[[Rules], None],
-        tidy: Callable[[], None],
+        tidy: Callable[[], None], leave: float = 0.0,
     ) -> None:  # fmt: skip
         self.id = ids.new_id("les")
         self.lessees = 1
         """Processes alive, when last counted."""
         self._home, self._meters, self._settings = home, meters, settings
-        self._changed, self._tidy = changed, tidy
+        self._changed, self._tidy, self._leave = changed, tidy, leave
         self._turn = threading.Lock()
         """Held for a turn: the thread and `flush` never run one at the same time."""
         self._pending: Batch | None = None
@@ -200,7 +200,12 @@ class Lessor:
             self.lessees = max(1, ledger.count_lessees(uow.conn, alive))
             shared = _Once(lambda: ledger.shared_seconds(uow.conn))
             sharing = Sharing(
-                self.id, self.lessees, self._settings.slice_fraction, number < batch.number, shared
+                self.id,
+                self.lessees,
+                self._settings.slice_fraction,
+                number < batch.number,
+                shared,
+                self._leave,
             )
             for meter, errand in sorted(batch.errands.items(), key=lambda pair: pair[0].key):
                 found[meter] = meter.trade(uow, sharing, errand)

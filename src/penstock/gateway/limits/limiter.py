@@ -1,8 +1,9 @@
 """The door of limits for a web process: admit before a call, settle after it; memory only on the hot path."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from penstock.core import clock
@@ -11,6 +12,7 @@ from penstock.core.home import Home
 from penstock.core.http.families import Family
 from penstock.gateway.limits import calendar, leasing
 from penstock.gateway.limits.bucket import Bucket
+from penstock.gateway.limits.cap import Cap
 from penstock.gateway.limits.estimate import Estimator, Pricer
 from penstock.gateway.limits.leasing import Lessor
 from penstock.gateway.limits.meter import Meter
@@ -18,6 +20,7 @@ from penstock.gateway.limits.meters import Meters
 from penstock.gateway.limits.model import (
     SLOTS,
     AccountKey,
+    Aside,
     Ask,
     Budget,
     NamedLimits,
@@ -54,14 +57,22 @@ class Plan(NamedTuple):
 class Limiter:
     """Limits and budgets of all keys in this process. One per web process; any thread or event loop may use it."""
 
-    def __init__(self, home: Home, pricer: Pricer, settings: LimitsSettings | None = None) -> None:
-        """Load the rules of `home`; raises what reading the store raises. `start` begins leasing."""
+    def __init__(
+        self, home: Home, pricer: Pricer, settings: LimitsSettings | None = None, *, leave: float = 0.0
+    ) -> None:
+        """Load the rules of `home`; raises what reading the store raises. `start` begins leasing.
+
+        `leave` is the part of rates and of calls at once that these calls leave to others: they can wait.
+        """
+        self._leave = min(max(leave, 0.0), 1.0)
         self._settings = settings or home.settings.section(LimitsSettings)
         self.estimator = Estimator(pricer, self._settings)
         self._meters = Meters()
         self._plans: dict[Subject, Plan] = {}
         self._rules = leasing.load(home)
-        self.lessor = Lessor(home, self._meters, self._settings, changed=self._change, tidy=self._tidy)
+        self.lessor = Lessor(
+            home, self._meters, self._settings, changed=self._change, tidy=self._tidy, leave=self._leave
+        )
 
     def start(self) -> None:
         """Start the lease thread; without it only `lessor.turn` brings anything to the ledger."""
@@ -93,17 +104,52 @@ class Limiter:
         While the database is away calls go on with what is leased, then with this process's equal share of the
         limits; hard budgets refuse (Unavailable) or allow them as the setting `when_unreachable` says.
         """
-        deadline = clock.monotonic() + self._settings.wait_seconds
+        attempt, stretch = partial(self._attempt, subject, ask), partial(self._stretched, subject, ask)
+        return await self._until(attempt, stretch, self._settings.wait_seconds)
+
+    async def aside(self, subject: Subject, ask: Ask, kind: Aside, *, seconds: float | None = None) -> Ticket:
+        """Reserve money (nothing else) for what costs something beside a caller's answer; raises as `admit` does.
+
+        It waits `seconds` at most, where that is less than `wait_seconds`.
+        """
+        subject = subject._replace(money_only=True)
+        attempt, stretch = partial(self._attempt, subject, ask), partial(self._stretched, subject, ask)
+        wait = self._settings.wait_seconds if seconds is None else seconds
+        ticket = await self._until(attempt, stretch, wait)
+        return ticket.aside(partial(self._meters.book_aside, str(kind)))
+
+    async def within(self, cap: Budget, usd: float) -> Ticket:
+        """Reserve `usd` of a cap that is no budget; raises LimitExceeded, and Unavailable without the ledger."""
+        return await self._until(partial(self._within, cap, usd), _unreachable, self._settings.wait_seconds)
+
+    async def _until(
+        self, attempt: Callable[[], "Ticket | Short"], stretch: Callable[[], Ticket], seconds: float
+    ) -> Ticket:
+        deadline = clock.monotonic() + seconds
         while True:
-            found = self._attempt(subject, ask)
+            found = attempt()
             if isinstance(found, Ticket):
                 return found
             if self.lessor.away:
-                return self._stretched(subject, ask)
+                return stretch()
             left = deadline - clock.monotonic()
             if left <= 0:
                 raise _too_slow(found[0][0])
             await self._wait(found, left)
+
+    def _within(self, cap: Budget, usd: float) -> "Ticket | Short":
+        key = AccountKey(cap.id, cap.subject, calendar.period_key(cap.period, clock.now_ns()))
+        with self._meters.lock:
+            purse = self._meters.all.get(key)
+            if not isinstance(purse, Cap):
+                purse = self._meters.all[key] = Cap(key, cap, self._settings.lease_ahead_seconds)
+            if purse.budget != cap:
+                purse.rule(cap)
+            needs = [to_nano(usd)]
+            if needs[0] > purse.free:
+                return _lacking([purse], needs)
+            self._meters.reserve([purse], needs)
+            return Ticket(self._meters.book, [purse], needs)
 
     def headers(self, subject: Subject, family: Family = "openai") -> Headers:
         """Return what is left of a subject's limits per minute, in the family's words: for a call that is refused."""
@@ -164,7 +210,9 @@ class Limiter:
             plan = self._plans.get(subject) or self._planned(subject, clock.now_ns())
             needs = self._needs(plan, ask)
             for meter, need in zip(plan.meters, needs, strict=True):
-                if need <= meter.free or meter.stretch(need, now, self.lessor.lessees):
+                if need <= meter.free:
+                    continue
+                if not self._leave and meter.stretch(need, now, self.lessor.lessees):
                     continue
                 if not isinstance(meter, Purse):
                     raise _too_slow(meter)
@@ -220,6 +268,7 @@ class Limiter:
             for key, meter in list(self._meters.all.items()):
                 if not _follow(meter, rules.by_id.get(key.rule)):
                     del self._meters.all[key]
+                    meter.gone()
                     self._meters.busy.discard(meter)
                 else:
                     self._meters.busy.add(meter)
@@ -250,6 +299,8 @@ def _lacking(meters: Sequence[Meter], needs: Sequence[float]) -> Short:
 
 def _follow(meter: Meter, rule: NamedLimits | Budget | None) -> bool:
     """Let a meter follow its rule; False when the rule no longer has it."""
+    if isinstance(meter, Cap):
+        return True  # whoever made it tells it what it is
     if isinstance(meter, Purse):
         if isinstance(rule, Budget):
             meter.rule(rule)
@@ -265,6 +316,10 @@ def _follow(meter: Meter, rule: NamedLimits | Budget | None) -> bool:
     if limit is not None:
         meter.rule(limit)
     return limit is not None
+
+
+def _unreachable() -> Ticket:
+    raise Unavailable("The cap cannot be checked: the database is away.", retry_after=RETRY_SECONDS)
 
 
 def _too_slow(meter: Meter) -> LimitExceeded:

@@ -26,6 +26,8 @@ class Errand(NamedTuple):
     """What to lease ahead, as far as the sharing rule allows."""
     smallest: float = 0
     """The smallest reservation that waits, whatever is free here."""
+    aside: tuple[tuple[str, int], ...] = ()
+    """What of `settle` went beside callers' answers, by kind."""
 
 
 class Sharing(NamedTuple):
@@ -40,6 +42,8 @@ class Sharing(NamedTuple):
     """Whether the errands' amounts are not booked yet."""
     now: Callable[[], float]
     """The clock that all processes share, in seconds."""
+    leave: float = 0.0
+    """The part of rates and of calls at once that this process leaves to others: above 0 for work that can wait."""
 
 
 class Meter:
@@ -74,6 +78,9 @@ class Meter:
         """Book what a reservation really used; returns whether the ledger must hear of it."""
         raise NotImplementedError
 
+    def note(self, kind: str, actual: float) -> None:
+        """Note that so much of what is booked went beside callers' answers; only money is told apart."""
+
     def errand(self, now: float, booked: Errand | None) -> Errand:
         """Return what to ask the ledger for; `booked` are amounts on their way already, which stay as they are."""
         raise NotImplementedError
@@ -93,6 +100,9 @@ class Meter:
     def refusal(self, need: float, now: float) -> LimitExceeded | None:
         """Return why `need` is refused, when that is known without asking the ledger."""
         raise NotImplementedError
+
+    def gone(self) -> None:
+        """Take note that nobody will use it any more."""
 
     @property
     def idle(self) -> bool:

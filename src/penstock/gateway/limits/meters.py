@@ -41,6 +41,15 @@ class Meters:
                     if meter.waiting and not self.hurry.is_set():
                         self.hurry.set()
 
+    def book_aside(
+        self, kind: str, meters: Sequence[Meter], held: Sequence[float], actual: Sequence[float]
+    ) -> None:
+        """Settle a reservation for what costs money beside a caller's answer."""
+        with self.lock:
+            for meter, used in zip(meters, actual, strict=True):
+                meter.note(kind, used)
+        self.book(meters, held, actual)
+
     def enlist(self, short: Iterable[tuple[Meter, float]], wake: Callable[[], None]) -> None:
         """Let a call wait for the lease thread's next turn (under the lock)."""
         for meter, need in short:
@@ -71,7 +80,9 @@ class Meters:
         """
         gone = [key for key, meter in self.all.items() if meter.idle and meter.uses == meter.uses_seen]
         for key in gone:
-            self.busy.discard(self.all.pop(key))
+            meter = self.all.pop(key)
+            meter.gone()
+            self.busy.discard(meter)
         for meter in self.all.values():
             if meter.uses == meter.uses_seen and not meter.waiting:
                 meter.giving = True

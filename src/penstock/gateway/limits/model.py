@@ -1,8 +1,8 @@
 """Nouns of limits and budgets, and their rules. Money is counted in whole nano-dollars, so that sums are exact."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -44,6 +44,21 @@ class Subject(NamedTuple):
     key_id: str
     user: str = ""
     route: str = ""
+    money_only: bool = False
+    """Whether only budgets count it: what a call costs beside its answer is no call of the caller's."""
+
+
+class Aside(StrEnum):
+    """What costs money beside the answers that callers asked for."""
+
+    COPY = "copy"
+    """A copy of a call, for a second target."""
+    EMBEDDER = "embedder"
+    """Measuring a request for a semantic cache."""
+    HEDGE = "hedge"
+    """The rival of a call that was slow, or the call that the rival beat."""
+    RETRY = "retry"
+    """An attempt that was given up while its provider worked on it, before another one answered."""
 
 
 class Ask(NamedTuple):
@@ -169,6 +184,8 @@ class Spend:
     spent: float
     reserved: float
     """Leased to processes: it may yet be spent or come back."""
+    aside: Mapping[str, float] = field(default_factory=dict)
+    """What of `spent` went beside the answers that callers asked for, by its kind (see `Aside`)."""
 
     @property
     def left(self) -> float:

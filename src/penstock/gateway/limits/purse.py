@@ -6,6 +6,7 @@ from penstock.core import clock
 from penstock.core.errors import LimitExceeded
 from penstock.core.scope import Scope
 from penstock.core.uow import UnitOfWork
+from penstock.gateway import metrics
 from penstock.gateway.limits import account, calendar
 from penstock.gateway.limits.account import Traded
 from penstock.gateway.limits.events import BudgetAlerted, BudgetExhausted
@@ -23,7 +24,7 @@ _MILLION = 1_000_000
 class Purse(Meter):
     """What this process holds of one budget in one period."""
 
-    __slots__ = ("_ahead", "_last_need", "_moved_at", "_pace", "budget", "row", "settled")
+    __slots__ = ("_ahead", "_aside", "_last_need", "_moved_at", "_pace", "budget", "row", "settled")
 
     def __init__(self, key: AccountKey, budget: Budget, ahead_seconds: float) -> None:
         super().__init__(key, 4, ENOUGH)
@@ -31,6 +32,7 @@ class Purse(Meter):
         self.settled = 0
         self.row = AccountRow(0, 0, 0, False, 0)
         self._ahead = ahead_seconds
+        self._aside: dict[str, int] = {}
         self._pace = 0.0
         self._moved_at = 0.0
         self._last_need: float = 0
@@ -55,21 +57,27 @@ class Purse(Meter):
         self._last_need = held
         return actual > 0 or bool(self.waiting)
 
+    def note(self, kind: str, actual: float) -> None:
+        """Note what kind of cost is booked."""
+        if actual > 0:
+            self._aside[kind] = self._aside.get(kind, 0) + int(actual)
+
     def errand(self, now: float, booked: Errand | None) -> Errand:
         """Return what was spent since the last one, what goes back, and what to lease."""
         if booked is None:
             settle, self.settled = self.settled, 0
+            aside, self._aside = tuple(self._aside.items()), {}
             self._keep_pace(settle, now)
             given = self.hand_over() if self.budget.hard else None
             if given is not None:
-                return Errand(settle=settle, give=given)
+                return Errand(settle=settle, give=given, aside=aside)
             give = 0.0
         else:
-            settle, give = booked.settle, booked.give
+            settle, give, aside = booked.settle, booked.give, booked.aside
         if not self.budget.hard:
-            return Errand(settle=settle)
+            return Errand(settle=settle, aside=aside)
         wants = self.wants(max(CALLS_AHEAD * self._last_need, self._pace * self._ahead))
-        return wants._replace(settle=settle, give=give)
+        return wants._replace(settle=settle, give=give, aside=aside)
 
     def _keep_pace(self, settle: int, now: float) -> None:
         if self._moved_at:
@@ -83,6 +91,8 @@ class Purse(Meter):
         before = ledger.open_account(uow.conn, self.key, sharing.lessee)
         booked = errand if self.budget.hard else errand._replace(give=before.held)
         row = account.settled(before, booked) if sharing.fresh else before
+        if sharing.fresh and errand.aside:
+            ledger.add_aside(uow.conn, self.key, errand.aside)
         granted = 0
         if self.budget.hard:
             row, granted = account.extended(row, self.budget.nano, errand, sharing)
@@ -95,6 +105,7 @@ class Purse(Meter):
         """Take over the lease as the ledger has it."""
         assert isinstance(found, Traded)
         self.row = found.row
+        self._show()
         if not self.budget.hard:
             return
         self.free = self.row.held - self.reserved - self.settled
@@ -103,6 +114,21 @@ class Purse(Meter):
             return
         target = max(CALLS_AHEAD * self._last_need, self._pace * self._ahead)
         self.low = max(0, min(0.75 * target, self.free / 2))
+
+    def _show(self) -> None:
+        """Tell the metrics; budgets for each (`*`) have too many subjects for that."""
+        if self.budget.subject != EACH:
+            metrics.BUDGET_SPENT.set(self.row.spent / NANO, *self._labels)
+            metrics.BUDGET_LIMIT.set(self.budget.usd, *self._labels)
+
+    def gone(self) -> None:
+        """Take what was told to the metrics back."""
+        metrics.BUDGET_SPENT.drop(*self._labels)
+        metrics.BUDGET_LIMIT.drop(*self._labels)
+
+    @property
+    def _labels(self) -> tuple[str, str, str, str]:
+        return self.budget.project, self.budget.name, self.key.subject, self.key.period
 
     def _alerted(self, uow: UnitOfWork, row: AccountRow, errand: Errand, *, refused: bool) -> AccountRow:
         """Publish the alerts that this account is due, and note them."""

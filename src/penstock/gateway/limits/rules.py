@@ -30,6 +30,8 @@ class Rules:
 
     def limits_of(self, subject: Subject) -> Iterator[tuple[NamedLimits, str]]:
         """Yield the rate limits of a call with whose they are; one's own come before those of each."""
+        if subject.money_only:
+            return
         for kind, project, name in _names(subject):
             own = self._limits.get((kind, subject.tenant, project, name))
             found = own or self._limits.get(_each(kind, subject))
@@ -46,7 +48,8 @@ class Rules:
 
 
 def _names(subject: Subject) -> Iterator[tuple[SubjectKind, str, str]]:
-    yield SubjectKind.KEY, "", subject.key_id
+    if subject.key_id:
+        yield SubjectKind.KEY, "", subject.key_id
     if subject.user:
         yield SubjectKind.USER, subject.project, subject.user
     yield SubjectKind.PROJECT, "", subject.project

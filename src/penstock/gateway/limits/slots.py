@@ -50,8 +50,10 @@ class Slots(Meter):
         """Give back and lease slots."""
         before = ledger.open_account(uow.conn, self.key, sharing.lessee)
         row = account.settled(before, errand) if sharing.fresh else before
-        row, granted = account.extended(row, self.cap, errand, sharing)
-        account.recall(uow, self.key, row, errand, granted, sharing.lessee)
+        cap = self.cap if not sharing.leave else max(1, int(self.cap * (1 - sharing.leave)))
+        row, granted = account.extended(row, cap, errand, sharing)
+        if not sharing.leave:
+            account.recall(uow, self.key, row, errand, granted, sharing.lessee)
         ledger.write_account(uow.conn, self.key, before, row, sharing.lessee)
         return Traded(row, granted)
 

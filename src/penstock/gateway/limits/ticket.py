@@ -46,6 +46,11 @@ class Ticket:
         if book is not None:
             book(self._meters, self._held, [0] * len(self._meters))
 
+    def aside(self, book: Book) -> "Ticket":
+        """Return the ticket, to be settled by `book` instead: what it is for is no caller's answer."""
+        self._book = book
+        return self
+
     @property
     def open(self) -> bool:
         """Whether it is neither settled nor cancelled."""
@@ -125,9 +130,33 @@ class FreeTicket(Ticket):
     def cancel(self) -> None:
         """Nothing is held."""
 
+    def aside(self, book: Book) -> "Ticket":  # noqa: ARG002 - a Ticket's signature
+        """Nothing is held."""
+        return self
+
     def headers(self, family: Family = "openai") -> Headers:  # noqa: ARG002 - a Ticket's signature
         """Nothing is limited."""
         return []
+
+
+class Both(Ticket):
+    """Two reservations for one thing, settled together."""
+
+    __slots__ = ("_pair",)
+
+    def __init__(self, one: Ticket, other: Ticket) -> None:
+        super().__init__(_nothing, (), ())
+        self._pair = one, other
+
+    def settle(self, input_tokens: int, output_tokens: int, usd: float | None) -> None:
+        """Settle both."""
+        for ticket in self._pair:
+            ticket.settle(input_tokens, output_tokens, usd)
+
+    def cancel(self) -> None:
+        """Give both back."""
+        for ticket in self._pair:
+            ticket.cancel()
 
 
 def _nothing(*_: Any) -> None:

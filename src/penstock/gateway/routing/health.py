@@ -140,7 +140,7 @@ class HealthRegistry:
 
     def shadow(self, scope: Scope, route: str) -> ShadowState:
         """Return the state of a route's copies; always the same object."""
-        return self._shadows.setdefault((scope, route), ShadowState())
+        return self._shadows.setdefault((scope, route), ShadowState(route))
 
     def sweep(self) -> None:
         """Forget the targets that nobody asked for since the last sweep and that have no call in flight."""

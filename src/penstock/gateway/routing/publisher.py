@@ -11,6 +11,7 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
 from penstock.gateway import metrics
+from penstock.gateway.outage import Outage
 from penstock.gateway.routing import store
 from penstock.gateway.routing.health import HealthRegistry, TargetHealth
 
@@ -22,6 +23,7 @@ STALE_SECONDS = 15.0
 """What a process said longer ago counts no more: it is gone."""
 FORGOTTEN = timedelta(hours=1)
 _WORST = ("closed", "half_open", "open")
+_GAUGES = (metrics.BREAKER, metrics.TARGET_IN_FLIGHT, metrics.TARGET_LATENCY)
 NEVER = clock.from_ns(0)
 Found = dict[Scope, list[TargetHealth]]
 
@@ -37,6 +39,9 @@ class HealthPublisher:
         self._task: asyncio.Task[None] | None = None
         self._said: Found = {}
         self._said_at = 0.0
+        self._outage = Outage(_log, "the health of targets cannot be written")
+        self._counted: set[tuple[str, str]] = set()
+        """(project, target) of the metrics."""
 
     async def start(self) -> None:
         """Write from now on."""
@@ -57,22 +62,31 @@ class HealthPublisher:
             await asyncio.sleep(self._seconds)
             await asyncio.to_thread(self._guarded, self.publish)
 
-    @staticmethod
-    def _guarded(write: Callable[[], None]) -> None:
+    def _guarded(self, write: Callable[[], None]) -> None:
         try:
             write()
+            self._outage.over()
         except PenstockError as error:
-            _log.warning("the health of targets cannot be written: %s", error)
+            self._outage.failed(error)
         except Exception:  # noqa: BLE001 - health is told again in two seconds; calls go on without it
             _log.exception("the health of targets cannot be written")
 
     def publish(self) -> None:
         """Write what is known now, unless it was just written like this."""
         found: Found = defaultdict(list)
+        known: set[tuple[str, str]] = set()
         for scope, target in self._registry.snapshot():
             found[scope].append(target)
             state = float(_WORST.index(target.state))
-            metrics.BREAKER.set(state, scope.project, f"{target.provider}/{target.model}")
+            labels = scope.project, f"{target.provider}/{target.model}"
+            known.add(labels)
+            metrics.BREAKER.set(state, *labels)
+            metrics.TARGET_IN_FLIGHT.set(float(target.in_flight), *labels)
+            metrics.TARGET_LATENCY.set(target.ewma_ms / 1000, *labels)
+        for labels in self._counted - known:
+            for gauge in _GAUGES:
+                gauge.drop(*labels)
+        self._counted = known
         now = self._registry.monotonic()
         if not found or (found == self._said and now - self._said_at < REPEAT_SECONDS):
             return

@@ -6,29 +6,25 @@ from penstock.gateway.model import Shadow
 class ShadowState:
     """Counts the copies of one route; survives changes of the configuration."""
 
-    __slots__ = ("_due", "day", "in_flight", "skipped", "spent", "unpriced")
+    __slots__ = ("_due", "in_flight", "name", "refused", "skipped")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        """Of the route or release, by which the cap in dollars is known to every process."""
         self.in_flight = 0
-        self.day = 0
-        self.spent = 0.0
-        """US dollars on `day` (days since the epoch, UTC)."""
         self.skipped = 0
         """Copies not made because of a limit."""
-        self.unpriced = False
-        """A copy had no price: a limit in dollars cannot be kept, so no more are made."""
+        self.refused = ""
+        """Why the last one was not made, where money was the reason; told once in the log."""
         self._due = 0.0
 
-    def wants(self, limits: Shadow, day: int) -> bool:
+    def wants(self, limits: Shadow) -> bool:
         """Return whether this call is to be copied; shares are exact, without dice."""
         self._due += limits.share
         if self._due < 1.0 - 1e-9:
             return False
         self._due -= 1.0
-        if day != self.day:
-            self.day, self.spent = day, 0.0
-        full = self.in_flight >= limits.max_in_flight
-        if full or (limits.usd_per_day is not None and (self.unpriced or self.spent >= limits.usd_per_day)):
+        if self.in_flight >= limits.max_in_flight:
             self.skipped += 1
             return False
         return True

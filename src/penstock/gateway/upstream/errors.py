@@ -18,6 +18,8 @@ from penstock.core.errors import Cancelled, Unavailable, Upstream, UpstreamTimeo
 
 SENT = "The request had been sent to the provider."
 """A note on the cancellation of a call that a provider may be working on."""
+UNTOLD = "The provider may have worked on the request."
+"""A note on the failure of an attempt that may be billed although nobody knows what came of it."""
 
 
 class ConnectFailed(Upstream):

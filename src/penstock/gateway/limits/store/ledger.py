@@ -3,7 +3,7 @@
 Whoever changes an account has locked its row first (SQLite: the one write lock), in the order of `AccountKey`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -66,6 +66,15 @@ buckets = Table(
     Column("measure", String(16), primary_key=True),
     Column("level", Double, nullable=False),
     Column("at", Double, nullable=False),
+)
+aside = Table(
+    "gateway_aside",
+    metadata,
+    Column("rule", String(40), primary_key=True),
+    Column("subject", String(200), primary_key=True),
+    Column("period", String(16), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("spent", BigInteger, nullable=False),
 )
 RECALLS = "limits.recalls"
 """The revision topic that tells processes to give back what they do not need of some accounts."""
@@ -144,6 +153,16 @@ def write_account(
         return
     row = {"lessee": lessee, **key._asdict(), "amount": after.held, "recalled": False}
     upsert(conn, leases, [row], keys=["lessee", *_KEYS], update=["amount", "recalled"])
+
+
+def add_aside(conn: Connection, key: AccountKey, amounts: Sequence[tuple[str, int]]) -> None:
+    """Add what of an opened account's spend went beside callers' answers, by kind."""
+    for kind, amount in amounts:
+        place = _at(aside, key) & (aside.c.kind == kind)
+        grown = update(aside).where(place).values(spent=aside.c.spent + amount)
+        if conn.execute(grown).rowcount == 0:
+            row = {**key._asdict(), "kind": kind, "spent": amount}
+            upsert(conn, aside, [row], keys=[*_KEYS, "kind"])
 
 
 def recall(conn: Connection, key: AccountKey, lessee: str) -> int:

@@ -29,7 +29,7 @@ from penstock.gateway.limits.model import (
     Spend,
     SubjectKind,
 )
-from penstock.gateway.limits.store.ledger import accounts, buckets, leases
+from penstock.gateway.limits.store.ledger import accounts, aside, buckets, leases
 
 limits = Table(
     "gateway_limits",
@@ -170,6 +170,7 @@ def delete_budget(conn: Connection, budget: Budget) -> None:
 
 def _forget(conn: Connection, rule: str) -> None:
     conn.execute(delete(accounts).where(accounts.c.rule == rule))
+    conn.execute(delete(aside).where(aside.c.rule == rule))
     conn.execute(delete(leases).where(leases.c.rule == rule))
 
 
@@ -181,6 +182,8 @@ def spends(conn: Connection, budget: Budget, period: str, limit: int = 1000) -> 
         .order_by(accounts.c.spent.desc())
         .limit(limit)
     )
+    rows = conn.execute(query).all()
+    beside = _aside(conn, (aside.c.rule == budget.id) & (aside.c.period == period))
     return [
         Spend(
             budget=budget,
@@ -188,9 +191,18 @@ def spends(conn: Connection, budget: Budget, period: str, limit: int = 1000) -> 
             period=period,
             spent=row.spent / NANO,
             reserved=row.leased / NANO,
+            aside=beside.get(AccountKey(budget.id, row.subject, period), {}),
         )
-        for row in conn.execute(query)
+        for row in rows
     ]
+
+
+def _aside(conn: Connection, where: Any) -> dict[AccountKey, dict[str, float]]:
+    """Return what went beside callers' answers, by account and kind."""
+    found: dict[AccountKey, dict[str, float]] = {}
+    for row in conn.execute(select(aside).where(where).order_by(aside.c.kind)):
+        found.setdefault(AccountKey(row.rule, row.subject, row.period), {})[row.kind] = row.spent / NANO
+    return found
 
 
 def spend_of(conn: Connection, budgets_of: Sequence[Budget], keys: Sequence[AccountKey]) -> list[Spend]:
@@ -200,9 +212,12 @@ def spend_of(conn: Connection, budgets_of: Sequence[Budget], keys: Sequence[Acco
         AccountKey(row.rule, row.subject, row.period): row
         for row in conn.execute(select(accounts).where(wanted.in_([tuple(key) for key in keys])))
     }
+    places = tuple_(aside.c.rule, aside.c.subject, aside.c.period)
+    beside = _aside(conn, places.in_([tuple(key) for key in keys]))
     return [
         Spend(
             budget=budget,
+            aside=beside.get(key, {}),
             subject=key.subject,
             period=key.period,
             spent=found[key].spent / NANO if key in found else 0.0,
