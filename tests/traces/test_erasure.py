@@ -11,7 +11,7 @@ from penstock.core.db import is_sqlite
 from penstock.core.errors import Denied, Invalid, NotFound, Unavailable
 from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor, Role, Scope
-from penstock.traces import background, body, intake, keeper, service, spool, words
+from penstock.traces import background, body, erasure, intake, keeper, service, spool, talks, words
 from penstock.traces.intake import Intake
 from penstock.traces.model import TraceFilters
 from penstock.traces.recorder import Recorder
@@ -58,7 +58,7 @@ def test_nothing_of_a_user_is_left_in_the_files(sqlite_home: Home) -> None:
     secrets = (b"zyxwvu", b"xyzzyfrob", b"quuxmarker", b"plugh-1", *packed)
     before = bytes_of(home.path)
     assert all(secret in before for secret in secrets)
-    assert service.erase_traces(home, actor, user="zyxwvu") == (40, 40, 0)
+    assert service.erase_traces(home, actor, user="zyxwvu") == (40, 40, 0, 0)
     scrub(home)
     after = bytes_of(home.path)
     assert [secret for secret in secrets if secret in after] == []
@@ -75,10 +75,10 @@ def test_a_users_traces_go_and_the_projects_sums_stay(home: Home, actor: Actor) 
     spans.append(call(user="bob", output=b'"walrus three"'))
     service.ingest(home, actor.scope, spans)
     background.catch_up(home)
-    assert service.erase_traces(home, actor, user="ada", dry_run=True) == (3, 4, 0)
+    assert service.erase_traces(home, actor, user="ada", dry_run=True) == (3, 4, 0, 0)
     assert len(listed(home, actor)) == 4
-    assert service.erase_traces(home, actor, user="ada") == (3, 4, 0)
-    assert service.erase_traces(home, actor, user="ada") == (0, 0, 0)
+    assert service.erase_traces(home, actor, user="ada") == (3, 4, 0, 0)
+    assert service.erase_traces(home, actor, user="ada") == (0, 0, 0, 0)
     assert listed(home, actor) == listed(home, actor, q="walrus") == [spans[-1].trace_id]
     assert listed(home, actor, user="ada") == []
     with home.read() as uow:
@@ -120,7 +120,7 @@ def test_a_trace_of_many_spans_goes_in_several_steps(home: Home, actor: Actor) -
     first = call(user="ada", metadata={"n": "0"})
     more = [call(trace_id=first.trace_id, metadata={"n": str(n)}) for n in range(1, 450)]
     service.ingest(home, actor.scope, [first, *more])
-    assert service.erase_traces(home, actor, user="ada") == (1, 450, 0)
+    assert service.erase_traces(home, actor, user="ada") == (1, 450, 0, 0)
     with home.read() as uow:
         for table in ("spans", "bodies", "facets", "facet_names", "traces"):
             assert uow.conn.exec_driver_sql(f"SELECT count(*) FROM traces_{table}").scalar_one() == 0
@@ -167,7 +167,7 @@ def test_spans_in_the_spool_are_waited_for(home: Home, actor: Actor) -> None:
         # On a starved machine the writer's thread may need longer than erasing gives what is only in memory.
         assert recorder.flush()
         # The writer still holds its segment.
-        assert service.erase_traces(home, actor, user="ada") == (20, 20, 0)
+        assert service.erase_traces(home, actor, user="ada") == (20, 20, 0, 0)
     finally:
         recorder.close()
     with_intake = Intake(home)
@@ -230,8 +230,8 @@ def test_erasing_looks_rows_up_instead_of_walking_the_project(sqlite_home: Home)
     assert walked == []
 
 
-_WALK = re.compile(r"SEARCH .*\(scope_id=\?\)$")
-"""A step that reads all a project has, of whatever table."""
+_WALK = re.compile(r"SEARCH (?!traces_going).*\(scope_id=\?\)$")
+"""A step that reads all a project has, of whatever table; what is being erased is a list to be read."""
 
 
 def test_what_is_redacted_while_it_is_erased_leaves_no_words(home: Home, actor: Actor) -> None:
@@ -259,3 +259,74 @@ def _indexed(conn: Connection, scope: Scope, word: str) -> int:
     else:
         query = "SELECT count(*) FROM traces_text WHERE words @@ to_tsquery('simple', %s)"
     return int(conn.exec_driver_sql(query, (marked,)).scalar_one())
+
+
+def test_a_user_is_out_of_sight_before_the_rows_are_gone(home: Home, actor: Actor) -> None:
+    hers = [call(user="ada", session="s1", output=b'"walrus one"', tags=("sea",)) for _ in range(30)]
+    his = call(user="bob", output=b'"walrus two"', tags=("sea",))
+    service.ingest(home, actor.scope, [*hers, his])
+    background.catch_up(home)
+    done = service.erase_traces(home, actor, user="ada", seconds=0)
+    assert done == (30, 30, 0, 30)
+    for query in ("", "walrus", '"walrus one"', "tag:sea", "walrus tag:sea", "user:*", "-user:bob"):
+        assert his.trace_id in listed(home, actor, query=query) or query in ('"walrus one"', "-user:bob")
+        assert not {span.trace_id for span in hers} & set(listed(home, actor, query=query)), query
+    assert listed(home, actor, user="ada") == []
+    with home.read() as uow:
+        with pytest.raises(NotFound):
+            service.get_trace(uow, actor, trace_id=hers[0].trace_id)
+        assert [item.value for item in service.facets(uow, actor, key="user")] == ["bob"]
+        assert [row.group for row in service.usage(uow, actor, group_by="user")] == ["bob"]
+        assert _count(uow.conn, "traces_spans") == 31
+        assert _acts(uow.conn) == ["traces.erase", "traces.hidden"]
+    scrub(home)
+    with home.read() as uow:
+        assert [_count(uow.conn, f"traces_{table}") for table in ("spans", "bodies", "going")] == [1, 1, 0]
+        assert _acts(uow.conn) == ["traces.erase", "traces.hidden", "traces.erased"]
+        assert [row.calls for row in service.usage(uow, actor)] == [31]
+    assert service.erase_traces(home, actor, user="ada") == (0, 0, 0, 0)
+
+
+def _count(conn: Connection, table: str) -> int:
+    return int(conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
+def _acts(conn: Connection) -> list[str]:
+    rows = conn.exec_driver_sql("SELECT action FROM core_audit WHERE action LIKE 'traces.%%' ORDER BY number")
+    return [row[0] for row in rows]
+
+
+def test_a_span_of_a_hidden_trace_that_comes_again_is_a_trace_of_its_own(home: Home, actor: Actor) -> None:
+    span = call(user="ada", output=b'"walrus"')
+    late = call(trace_id=span.trace_id, user="ada", output=b'"walrus again"')
+    service.ingest(home, actor.scope, [span])
+    assert service.erase_traces(home, actor, user="ada", seconds=0).left == 1
+    service.ingest(home, actor.scope, [late])
+    background.catch_up(home)
+    scrub(home)
+    assert listed(home, actor, q="walrus") == listed(home, actor, user="ada") == [span.trace_id]
+    with home.read() as uow:
+        (row,) = service.get_trace(uow, actor, trace_id=span.trace_id).spans
+        assert row.span_id == late.span_id
+    assert service.erase_traces(home, actor, user="ada") == (1, 1, 0, 0)
+
+
+def test_two_that_finish_what_is_hidden_take_it_away_once(home: Home, actor: Actor) -> None:
+    service.ingest(home, actor.scope, [call(user="ada", session="s1") for _ in range(60)])
+    service.ingest(home, actor.scope, [call(user="bob", session="s1")])
+    background.catch_up(home)
+    assert service.erase_traces(home, actor, user="ada", seconds=0).left == 60
+    helpers = [
+        threading.Thread(target=erasure.finish, args=(home, actor), kwargs={"newest": newest})
+        for newest in (False, True, False)
+    ]
+    for one in helpers:
+        one.start()
+    for one in helpers:
+        one.join(60)
+    assert not any(one.is_alive() for one in helpers)
+    background.catch_up(home)
+    with home.read() as uow:
+        assert [_count(uow.conn, f"traces_{table}") for table in ("spans", "bodies", "going")] == [1, 1, 0]
+        (session,) = talks.list_sessions(uow, actor).items
+    assert (session.name, session.traces, session.calls) == ("s1", 1, 1)

@@ -99,9 +99,12 @@ def test_erase(client: TestClient, home: Home, actor: Actor) -> None:
     service.ingest(home, actor.scope, [call(user="ada"), call(user="bob")])
     url = "/api/v1/traces/erase"
     dry = client.post(url, json={"user": "ada", "dry_run": True}).json()
-    assert dry == {"traces": 1, "spans": 1, "logs": 0, "dry_run": True}
-    assert client.post(url, json={"user": "ada"}).json() == dry | {"dry_run": False}
+    assert dry == {"traces": 1, "spans": 1, "logs": 0, "left": 0, "dry_run": True}
+    hidden = client.post(url, json={"user": "ada", "wait_seconds": 0})
+    assert (hidden.status_code, hidden.json()) == (202, dry | {"left": 1, "dry_run": False})
     assert [item["user"] for item in client.get("/api/v1/traces").json()["items"]] == ["bob"]
+    again = client.post(url, json={"user": "ada", "wait_seconds": 60})
+    assert (again.status_code, again.json()["left"]) == (200, 0)
     assert client.post(url, json={}).status_code == 400
     assert client.post(url, json={"trace_ids": ["x"]}).status_code == 404
 

@@ -105,7 +105,7 @@ def test_erasing_a_user_takes_the_logs_of_the_traces_along(sender: Sender) -> No
     sender.logs(ASKED, SAID)
     sender.span()
     assert len(sender.listed()) == 2
-    assert service.erase_traces(sender.home, sender.actor, user="ada") == (1, 1, 0)
+    assert service.erase_traces(sender.home, sender.actor, user="ada") == (1, 1, 0, 0)
     assert sender.listed() == []
 
 
@@ -123,12 +123,12 @@ def test_records_of_no_trace_that_name_whom_is_erased_go_as_well(sender: Sender)
     sender.logs({"body": "of a trace that never came", "attributes": {"user.id": "ada"}})
     assert "hash:" in repr(sender.listed())
     other = sender.actor.within("elsewhere")
-    assert service.erase_traces(sender.home, other, user="ada") == (0, 0, 0)
+    assert service.erase_traces(sender.home, other, user="ada") == (0, 0, 0, 0)
     for dry_run in (True, False):
         done = service.erase_traces(sender.home, sender.actor, user="ada", dry_run=dry_run)
         assert done == (0, 0, 3)
     assert {record.content.body for record in sender.listed()} == {"ada is in the text only", "four"}
-    assert service.erase_traces(sender.home, sender.actor, session="ada") == (0, 0, 1)
+    assert service.erase_traces(sender.home, sender.actor, session="ada") == (0, 0, 1, 0)
 
 
 def test_records_of_the_users_traces_are_not_counted_twice(sender: Sender) -> None:

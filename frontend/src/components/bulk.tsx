@@ -48,15 +48,16 @@ function Exports({ asked, label }: { asked: () => Params; label: string }) {
 interface Erased {
   traces?: number;
   spans?: number;
+  left?: number;
 }
 
 function Delete({ ids, open, onClose, done }: { ids: string[]; open: boolean; onClose: () => void; done: () => void }) {
   const erase = useAct(
     () => api.post<Erased>("/traces/erase", { trace_ids: ids, dry_run: false }),
-    () => {
+    (erased) => {
       onClose();
       done();
-      return `${plural(ids.length, "trace")} deleted`;
+      return erased.left ? `${plural(ids.length, "trace")} hidden; deleting, ${erased.left} left` : `${plural(ids.length, "trace")} deleted`;
     },
     { quiet: true },
   );

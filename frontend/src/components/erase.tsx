@@ -12,10 +12,10 @@ type What = { user: string } | { session: string };
 function Sure({ what, named, onClose, back }: { what: What; named: string; onClose: () => void; back: string }) {
   const go = useGo();
   const much = useQuery<{ traces: number }, ApiError>({ queryKey: ["erase", what], queryFn: () => api.post("/traces/erase", { ...what, dry_run: true }), staleTime: 0, gcTime: 0 });
-  const erase = useAct(() => api.post<{ traces: number }>("/traces/erase", { ...what, dry_run: false }), (done) => {
+  const erase = useAct(() => api.post<{ traces: number; left: number }>("/traces/erase", { ...what, dry_run: false }), (done) => {
     onClose();
     go(back, { replace: true });
-    return `${plural(done.traces, "trace")} of ${named} erased`;
+    return done.left ? `${plural(done.traces, "trace")} of ${named} hidden; erasing, ${done.left} left` : `${plural(done.traces, "trace")} of ${named} erased`;
   });
   return (
     <>

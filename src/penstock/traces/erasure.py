@@ -1,4 +1,4 @@
-"""Erasing everything of a user, of a session, or of named traces, in small steps."""
+"""Erasing everything of a user, of a session, or of named traces: out of sight at once, then gone in small steps."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.traces import background, intake, naming
-from penstock.traces.store import erase, keeping, logs, read
+from penstock.traces.store import erase, going, keeping, logs, read
 from penstock.traces.store.erase import Known, Removed, Subject
 
 STEP_SECONDS, PAUSE_SECONDS = 0.1, 0.02
@@ -30,6 +30,8 @@ class Erased(NamedTuple):
     spans: int
     logs: int = 0
     """Log records that name the user or session and belong to none of these traces."""
+    left: int = 0
+    """Traces of the project that nobody finds any more and whose rows are still being deleted: not erased yet."""
 
 
 def erase_traces(
@@ -40,19 +42,22 @@ def erase_traces(
     session: str | None = None,
     trace_ids: Sequence[str] = (),
     dry_run: bool = False,
+    seconds: float | None = None,
 ) -> Erased:
     """Delete every trace with a span of `user` or of `session`, or the traces named; exactly one of the three.
 
-    Rows, bodies, facets, roll-ups by user and the text index forget them, and so do log records that name the user or
-    session in an attribute; what the project spent stays in its sums, without the name. A name that masking hashed is
-    found as well; spans recorded before the call are waited for. Steps are short transactions: writers go on, and an
-    erasure that was interrupted is finished by asking again. Raises Invalid; NotFound for what is no trace id;
-    Unavailable when recorded spans wait too long for the database.
+    First nobody finds them any more; then rows, bodies, facets, roll-ups by user and the text index forget them, and so
+    do log records that name the user or session in an attribute; what the project spent stays in its sums, without the
+    name. A name that masking hashed is found as well; spans recorded before the call are waited for. Steps are short
+    transactions: writers go on. With `seconds`, what is not gone by then is `left` to the background (`keeper`), which
+    also finishes what was interrupted. Raises Invalid; NotFound for what is no trace id; Unavailable when recorded
+    spans wait too long for the database.
     """
     if sum((user is not None, session is not None, bool(trace_ids))) != 1:
         raise Invalid("Say whose traces to erase: a user, a session or trace ids, one of them.")
     if user == "" or session == "":
         raise Invalid("The name of whom to erase is empty.")
+    until = None if seconds is None else clock.monotonic() + seconds
     with home.read() as uow:
         uow.may(actor, "traces.admin", "erase")
         names = naming.names(uow, actor.scope, user or session or "")
@@ -64,18 +69,80 @@ def erase_traces(
     with home.begin() as uow:
         # First, so that it is on record even when the machine stops half-way. The name is not: it is to be forgotten.
         uow.audit(actor, "traces.erase", what, named=len(trace_ids))
-    done = Removed()
-    if what == "traces":
-        remove(home, actor, _rows(home, actor, trace_ids), done)
     subject: Subject = "user" if what == "user" else "session"
-    for name in names:
-        _subject(home, actor, subject, name, done)
+    hidden = [hide(home, actor, _rows(home, actor, trace_ids))]
+    hidden += [_hide_subject(home, actor, subject, name) for name in names]
+    traces, spans = (sum(one[place] for one in hidden) for place in (0, 1))
     lines = _forget_logs(home, actor, subject, names)
+    left = finish(home, actor, until=until)
+    with home.begin() as uow:
+        said = {"traces": traces, "spans": spans, "logs": lines}
+        uow.audit(actor, "traces.hidden" if left else "traces.erased", what, **said)
+    return Erased(traces, spans, lines, left)
+
+
+def hide(home: Home, actor: Actor, rows: Sequence[int]) -> tuple[int, int]:
+    """Let nobody find the traces with these row numbers any more; returns how many, and how many spans they have."""
+    waits, traces, spans, together = list(rows), 0, 0, _FIRST
+    while waits:
+        # What a trace holds has to be in the roll-ups before it goes: the project's sums keep it.
+        background.roll_up(home)
+        late: list[int] = []
+        while waits:
+            batch = waits[:together]
+            with home.begin() as uow:
+                began = clock.monotonic()
+                fresh = going.unrolled(uow.conn, actor.scope, batch)
+                count, size = going.hide(uow.conn, actor.scope, [row for row in batch if row not in fresh])
+                took = max(clock.monotonic() - began, 1e-3)
+            late += fresh
+            traces, spans = traces + count, spans + size
+            del waits[: len(batch)]
+            together = min(_LOOK, 2 * together, max(_FEWEST, int(len(batch) * STEP_SECONDS / took)))
+            threading.Event().wait(
+                PAUSE_SECONDS if waits else 0
+            )  # a writer that waits for the lock gets it now
+        waits = late
+    return traces, spans
+
+
+def _hide_subject(home: Home, actor: Actor, subject: Subject, name: str) -> tuple[int, int]:
+    """Hide what a user or session has, and forget the name."""
+    traces = spans = 0
+    while True:
+        with home.read() as uow:
+            rows = erase.of_subject(uow.conn, actor.scope, subject, name, limit=_LOOK)
+        if not rows:
+            break
+        count, size = hide(home, actor, rows)
+        traces, spans = traces + count, spans + size
+    for _ in range(_ROUNDS):
+        with home.read() as uow:
+            sums = erase.sums_of_subject(uow.conn, actor.scope, subject, name)
+        with home.begin() as uow:
+            erase.forget_subject(uow.conn, actor.scope, subject, name, sums)
+        if not sums:
+            break
+    return traces, spans
+
+
+def finish(home: Home, actor: Actor, *, until: float | None = None, newest: bool = False) -> int:
+    """Delete the rows of hidden traces of the project until the moment `until`; returns how many traces are left.
+
+    Whoever helps begins with the `newest`, so as not to try what another process is at.
+    """
+    while until is None or clock.monotonic() < until:
+        with home.read() as uow:
+            rows = going.waiting(uow.conn, actor.scope, limit=_LOOK, newest=newest)
+        if not rows:
+            break
+        remove(home, actor, rows, Removed(), until=until)
     background.freshen(home)
     with home.begin() as uow:
-        keeping.move(uow.conn, keeping.SCRUB, 1)
-        uow.audit(actor, "traces.erased", what, traces=done.traces, spans=done.spans, logs=lines)
-    return Erased(done.traces, done.spans, lines)
+        left = going.left(uow.conn, actor.scope)
+        if not left:
+            keeping.move(uow.conn, keeping.SCRUB, 1)
+    return left
 
 
 def _forget_logs(home: Home, actor: Actor, subject: Subject, names: Sequence[str]) -> int:
@@ -128,30 +195,23 @@ def _foreseen(home: Home, actor: Actor, what: str, names: Sequence[str], trace_i
     return Erased(len(ordered), spans, sum(record.trace_id not in hers for record in lines))
 
 
-def _subject(home: Home, actor: Actor, subject: Subject, name: str, done: Removed) -> None:
-    while True:
-        with home.read() as uow:
-            rows = erase.of_subject(uow.conn, actor.scope, subject, name, limit=_LOOK)
-        if not rows:
-            break
-        remove(home, actor, rows, done)
-    for _ in range(_ROUNDS):
-        with home.read() as uow:
-            sums = erase.sums_of_subject(uow.conn, actor.scope, subject, name)
-        with home.begin() as uow:
-            erase.forget_subject(uow.conn, actor.scope, subject, name, sums)
-        if not sums:
-            break
+def remove(
+    home: Home, actor: Actor, rows: Sequence[int], done: Removed, *, until: float | None = None
+) -> None:
+    """Delete the traces with these row numbers, hidden or not, keeping the sums, until the moment `until`.
 
-
-def remove(home: Home, actor: Actor, rows: Sequence[int], done: Removed) -> None:
-    """Delete the traces with these row numbers, keeping the sums, in transactions of about 0.1 s; adds to `done`."""
+    In transactions of about 0.1 s; adds to `done`.
+    """
     left, together = list(rows), _FIRST
-    while left:
+
+    def over() -> bool:
+        return until is not None and clock.monotonic() > until
+
+    while left and not over():
         # What a trace holds has to be in the roll-ups before it goes: the project's sums keep it.
         background.roll_up(home)
         late: list[int] = []
-        while left:
+        while left and not over():
             rest = clock.monotonic() + PAUSE_SECONDS  # a writer that waits for the lock gets it now
             batch = left[:together]
             with home.read() as uow:
@@ -163,7 +223,7 @@ def remove(home: Home, actor: Actor, rows: Sequence[int], done: Removed) -> None
                 took = max(clock.monotonic() - began, 1e-3)
             del left[:gone]
             together = min(_MOST, 2 * together, max(_FEWEST, int(len(batch) * STEP_SECONDS / took)))
-        left = late
+        left = late if not left else []
     with home.begin() as uow:
         erase.forget_names(uow.conn, actor.scope, done.facets)
     done.facets.clear()
@@ -179,7 +239,7 @@ def _step(
 ) -> int:
     """Delete traces; returns how many of `batch`, from its beginning, need no other step."""
     until = clock.monotonic() + STEP_SECONDS
-    fresh = erase.unrolled(uow.conn, actor.scope, batch)
+    fresh = going.unrolled(uow.conn, actor.scope, batch)
     small = [row for row in batch if row not in fresh]
     gone = erase.remove_together(uow.conn, actor.scope, small, done, known)
     for place, row in enumerate(batch):

@@ -120,6 +120,9 @@ class EraseModel(Strict):
     session: str | None = None
     trace_ids: list[str] = Field(default=[], max_length=10_000)
     dry_run: bool = False
+    wait_seconds: float = Field(
+        default=5, ge=0, le=600, description="How long to wait until all is gone; it is hidden in any case"
+    )
 
 
 class ErasedModel(BaseModel):
@@ -129,6 +132,10 @@ class ErasedModel(BaseModel):
     spans: int
     logs: int = Field(
         description="Log records that name the user or session and belong to none of these traces"
+    )
+    left: int = Field(
+        default=0,
+        description="Traces of the project that nobody finds any more and whose rows are still being deleted",
     )
     dry_run: bool
 
@@ -207,9 +214,18 @@ def put_policies(uow: WriteUow, actor: CurrentActor, given: PoliciesModel) -> St
     return _stored(uow, actor, service.put_policies(uow, actor, given.model_dump()))
 
 
-@router.post("/erase")
-def erase(home: HomeDep, actor: CurrentActor, given: EraseModel) -> ErasedModel:
-    """Delete everything of a user, a session, or the traces named; sums of the project stay, without the name."""
+@router.post(
+    "/erase",
+    responses={
+        202: {"model": ErasedModel, "description": "Hidden: nobody finds them, the rest is being deleted"}
+    },
+)
+def erase(home: HomeDep, actor: CurrentActor, given: EraseModel, response: Response) -> ErasedModel:
+    """Delete everything of a user, a session, or the traces named; sums of the project stay, without the name.
+
+    Erased means that nothing of them is in any table any more. What takes longer than `wait_seconds` is hidden at once
+    and `left` to the background: the answer is 202 then, and asking again says how many are left.
+    """
     done = service.erase_traces(
         home,
         actor,
@@ -217,7 +233,10 @@ def erase(home: HomeDep, actor: CurrentActor, given: EraseModel) -> ErasedModel:
         session=given.session,
         trace_ids=given.trace_ids,
         dry_run=given.dry_run,
+        seconds=given.wait_seconds,
     )
+    if done.left:
+        response.status_code = 202
     return ErasedModel(**done._asdict(), dry_run=given.dry_run)
 
 

@@ -10,7 +10,7 @@ from penstock.core.uow import UnitOfWork
 from penstock.traces import erasure, policy_service
 from penstock.traces.policy import Facts, Policies, SamplingRule, kept
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import erase, keeping, sample
+from penstock.traces.store import erase, going, keeping, sample
 from penstock.traces.store.erase import Removed
 
 logger = log.get("traces.keeper")
@@ -41,10 +41,24 @@ def sweep(home: Home) -> int:
         policies = keeping.everybodys(uow.conn)
     gone = _sample(home, policies)
     for scope in scopes:
+        gone += _finish(home, system_actor(scope))
         gone += _retain(home, system_actor(scope), policies.get(scope, Policies()))
     _forget_orphans(home)
     _scrub(home)
     return gone
+
+
+def _finish(home: Home, actor: Actor) -> int:
+    """Go on with what an erasure hid; says on record when all of it is gone."""
+    with home.read() as uow:
+        before = going.left(uow.conn, actor.scope)
+    if not before:
+        return 0
+    left = erasure.finish(home, actor, until=clock.monotonic() + _ROUND_SECONDS, newest=True)
+    if not left:
+        with home.begin() as uow:
+            uow.audit(actor, "traces.erased", "traces", traces=before)
+    return max(0, before - left)
 
 
 def _retain(home: Home, actor: Actor, policies: Policies) -> int:

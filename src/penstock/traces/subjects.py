@@ -20,7 +20,7 @@ def _erase(home: Home, actor: Actor, subject: Subject, dry_run: bool) -> Mapping
         session=subject.named(SubjectKind.SESSION),
         dry_run=dry_run,
     )
-    return done._asdict()
+    return {"traces": done.traces, "spans": done.spans, "logs": done.logs}
 
 
 def _traces(home: Home, actor: Actor, subject: Subject) -> list[str]:

@@ -8,14 +8,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import event
 
 from penstock.core import clock
 from penstock.core.home import Home
 from penstock.core.scope import Actor
+from penstock.core.stopping import Stop
 from penstock.traces import background, service
 from penstock.traces.model import SpanRecord, TraceFilters, TracePage
 from penstock.traces.store import covers, hitting, search, terms
-from penstock.traces.words import of_document
+from penstock.traces.store.deadline import Deadline
+from penstock.traces.words import marked, of_document
 from tests.traces.build import call
 
 WORDS = ("refund", "policy", "straße", "strasse", "file", "ﬁle", "über", "a", "n", "Kelvin", "o")
@@ -128,6 +131,8 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
     monkeypatch.setattr(search, "_CHUNK", 4)
     monkeypatch.setattr(search, "_LOOKED_INTO", 16)
     monkeypatch.setattr(covers, "_FIRST", 4)
+    for name, value in (("_FIRST", 4), ("_LEAST", 1), ("_MOST", 8), ("_SOUGHT", 5)):
+        monkeypatch.setattr(hitting, name, value)
     return bool(request.param == 3)
 
 
@@ -248,3 +253,77 @@ def test_a_phrase_looks_into_no_more_than_it_needs(
     )
     if small:
         assert 0 < len(looked) < holding
+
+
+def _saying(phrase: str, *fields: str) -> Holds:
+    return lambda spans: any(_says(span, phrase, *fields) for span in spans)
+
+
+WORDS_OF: dict[str, tuple[Holds, Holds]] = {
+    "refund user:ada": (_saying("refund"), _of("ada")),
+    "kelvin tag:x": (_saying("kelvin"), _tagged("x")),
+    "output:refund user:bob": (_saying("refund", "output"), _of("bob")),
+    '"a refund" tag:y': (_saying("a refund"), _tagged("y")),
+    "file user:eve status:error": (_saying("file"), lambda spans: _of("eve")(spans) and _failed(spans)),
+    "nowhere user:ada": (_saying("nowhere"), _of("ada")),
+}
+
+
+def test_words_of_a_user_or_tag_are_found_without_asking_the_index_span_by_span(
+    home: Home, actor: Actor, arrived: list[SpanRecord], small: bool
+) -> None:
+    traces: dict[str, list[SpanRecord]] = {}
+    for span in arrived:
+        traces.setdefault(span.trace_id, []).append(span)
+    asked: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(home.db.engine, "before_cursor_execute", note)
+    try:
+        for query, (says, meets) in WORDS_OF.items():
+            found = _pages(home, actor, query, 7)
+            assert sorted(found) == sorted(one for one, of in traces.items() if says(of) and meets(of)), query
+    finally:
+        event.remove(home.db.engine, "before_cursor_execute", note)
+    assert any("traces_text" in one for one in asked)
+    if small and home.db.sqlite:
+        by_span = [one for one in asked if "x.rowid = s.id" in one and "s.id >=" not in one]
+        assert by_span == []
+
+
+def test_huge_traces_are_asked_for_words_one_by_one(
+    home: Home, actor: Actor, arrived: list[SpanRecord], small: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = {query: sorted(_pages(home, actor, query, 7)) for query in WORDS_OF}
+    monkeypatch.setattr(search, "_SPANS", 3)
+    for query, found in usual.items():
+        assert sorted(_pages(home, actor, query, 7)) == found, query
+
+
+def test_the_index_says_which_of_some_spans_hold_words(
+    home: Home, actor: Actor, arrived: list[SpanRecord], small: bool
+) -> None:
+    rng = random.Random(2)
+    with home.read() as uow:
+        rows = uow.conn.exec_driver_sql("SELECT span_id, id FROM traces_spans").all()
+        row = {bytes(name).hex(): number for name, number in rows}
+        holding = {row[span.span_id] for span in arrived if _says(span, "refund")}
+        asking = terms.Asking(uow.conn, actor.scope)
+        for count in (0, 1, 5, 60, len(rows)):
+            some = rng.sample(sorted(row.values()), min(count, len(row)))
+            words = terms.Text((((marked("refund", asking.scope_id), False),),))
+            assert hitting.among(asking, words, some) == holding.intersection(some), count
+
+
+def test_slow_steps_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    limit = Deadline(10, Stop())
+    now[0] = 0.5
+    assert limit.more(64, 100) == 100
+    now[0] = 3.0
+    assert limit.more(64, 100) == 64
+    now[0] = 3.5
+    assert limit.more(40, 100) == 80

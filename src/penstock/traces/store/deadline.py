@@ -23,7 +23,7 @@ class Deadline:
     def __init__(self, seconds: float, stop: Stop) -> None:
         self.seconds = seconds
         self._stop = stop
-        self._start = clock.monotonic()
+        self._start = self._looked = clock.monotonic()
 
     def over(self) -> bool:
         """Whether the work has to end now."""
@@ -32,6 +32,15 @@ class Deadline:
     def near(self) -> bool:
         """Whether half of the time is gone: what can be answered with less should be."""
         return clock.monotonic() - self._start > self.seconds / 2
+
+    def more(self, size: int, largest: int) -> int:
+        """Return how many to try after `size` were: twice as many, unless a tenth of the time went by since last asked.
+
+        A disk that is read for the first time, or is busy, would make of twice as many more than the time allows.
+        """
+        before, self._looked = self._looked, clock.monotonic()
+        slow = self._looked - before > self.seconds / 10
+        return size if slow else min(2 * size, largest)
 
     def check(self) -> None:
         """Raise what `error` returns once the time is over."""

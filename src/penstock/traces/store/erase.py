@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.store import bill, keeping, logs, people, read, rollup
+from penstock.traces.store import bill, going, keeping, people, read, rollup
 from penstock.traces.store.folding import DIMENSIONS, KEYS
 from penstock.traces.store.prepare import clean, facets_of
 from penstock.traces.store.sql import WRITERS_LOCK, placeholder
@@ -29,6 +29,7 @@ SCRUBBED = (
     "traces_text",
     "traces_logs",
     "traces_people",
+    "traces_going",
 )
 """Tables that hold what people said or were called."""
 
@@ -98,19 +99,6 @@ def spans_in(conn: Connection, scope: Scope, rows: Sequence[int]) -> int:
     return int(conn.execute(query, values).scalar_one())
 
 
-def unrolled(conn: Connection, scope: Scope, rows: Sequence[int]) -> set[int]:
-    """Return those of the traces that the roll-ups do not hold completely.
-
-    The plus keeps SQLite from walking an index of the whole project instead of looking the few rows up.
-    """
-    query = text(
-        f"SELECT t.id FROM traces_traces t WHERE +t.scope_id = :scope AND t.id IN :rows AND {_UNROLLED}"
-    )
-    query = query.bindparams(bindparam("rows", expanding=True))
-    values = {"scope": read.scope_id(conn, scope), "rows": list(rows)}
-    return {row[0] for row in conn.execute(query, values)}
-
-
 def remove(conn: Connection, scope: Scope, trace_id: bytes) -> bool:
     """Delete a trace and take it out of the sums; returns whether there was one."""
     row = read.trace_row(conn, scope, trace_id)
@@ -131,37 +119,33 @@ def remove_rows(
 
 def remove_some(conn: Connection, scope: Scope, row: int, done: Removed, *, keep_sums: bool) -> bool:
     """Delete up to 200 spans of the trace with this row number, then the trace; returns whether all of it is gone."""
-    query = text("SELECT scope_id, trace_id, at_ms FROM traces_traces WHERE id = :id AND scope_id = :scope")
-    head = conn.execute(query, {"id": row, "scope": read.scope_id(conn, scope)}).first()
+    head = going.heads(conn, scope, [row], most=1 << 31).get(row)
     if head is None:
         return True
-    trace_id = bytes(head.trace_id)
+    trace_id = bytes(head.trace_id or b"")
     spans = conn.execute(
         text("SELECT id, span_id FROM traces_spans WHERE trace = :trace ORDER BY id LIMIT :limit"),
         {"trace": row, "limit": _SPANS + 1},
     ).all()
-    going = spans[:_SPANS]
-    facets = facet_ids(conn, scope, _pairs(conn, row, trace_id, None if going == spans else going))
+    first = spans[:_SPANS]
+    facets = facet_ids(conn, scope, _pairs(conn, row, trace_id, None if first == spans else first))
     if facets:
         mark = placeholder(conn)
         drop = f"DELETE FROM traces_facets WHERE facet = {mark} AND at_ms = {mark} AND trace = {mark}"
         conn.exec_driver_sql(drop, [(facet, head.at_ms, row) for facet in facets])
-    numbers = [span.id for span in going]
+    numbers = [span.id for span in first]
     if not keep_sums:
         rollup.drop_all(conn, numbers)
     forget(conn, numbers)
     if not keep_sums:
-        bill.release(conn, [f"{trace_id.hex()}/{bytes(span.span_id).hex()}" for span in going])
+        bill.release(conn, [f"{trace_id.hex()}/{bytes(span.span_id).hex()}" for span in first])
     done.spans += len(numbers)
     done.facets |= facets
-    if going != spans:
+    if first != spans:
         return False
-    conn.execute(text("DELETE FROM traces_traces WHERE id = :id"), {"id": row})
-    logs.forget_trace(conn, head.scope_id, trace_id)
-    conn.execute(
-        text("DELETE FROM traces_scores WHERE scope_id = :scope AND trace_id = :trace"),
-        {"scope": head.scope_id, "trace": trace_id},
-    )
+    going.gone(conn, [row])
+    if trace_id:
+        going.forget_named(conn, [(head.scope_id, trace_id)])
     keeping.waited(conn, scope, [row])
     done.traces += 1
     return True
@@ -185,7 +169,7 @@ def known(
     """
     scope_id, earlier = read.scope_id(conn, scope), before or {}
     found: dict[int, Known] = {}
-    for row in read.packed_of(conn, _small(conn, scope_id, rows)):
+    for row in read.packed_of(conn, going.small(conn, scope, rows, most=_FEW)):
         same = earlier.get(row.id)
         if same is None or same.row != tuple(row):
             span = read.unpacked(row)
@@ -195,13 +179,6 @@ def known(
     return found
 
 
-def _small(conn: Connection, scope_id: int, rows: Sequence[int]) -> list[int]:
-    query = text(
-        "SELECT id FROM traces_traces WHERE +scope_id = :scope AND id IN :rows AND spans <= :most"
-    ).bindparams(bindparam("rows", expanding=True))
-    return [row.id for row in conn.execute(query, {"scope": scope_id, "rows": list(rows), "most": _FEW})]
-
-
 def remove_together(
     conn: Connection, scope: Scope, rows: Sequence[int], done: Removed, before: Mapping[int, Known]
 ) -> set[int]:
@@ -209,12 +186,7 @@ def remove_together(
 
     At once they cost a fraction of what one after the other does. `before` is what `known` said of them.
     """
-    query = text(
-        "SELECT id, scope_id, trace_id, at_ms FROM traces_traces "
-        "WHERE +scope_id = :scope AND id IN :rows AND spans <= :most"
-    ).bindparams(bindparam("rows", expanding=True))
-    values = {"scope": read.scope_id(conn, scope), "rows": list(rows), "most": _FEW}
-    heads = {head.id: head for head in conn.execute(query, values)}
+    heads = going.heads(conn, scope, rows, most=_FEW)
     if not heads:
         return set()
     spans = known(conn, scope, list(heads), before)
@@ -228,11 +200,9 @@ def remove_together(
         where = f"facet = {mark} AND at_ms = {mark} AND trace = {mark}"
         conn.exec_driver_sql(f"DELETE FROM traces_facets WHERE {where}", sorted(found))
     forget(conn, sorted(spans), [span.said for span in spans.values()])
-    listed = ", ".join(str(int(row)) for row in heads)
-    conn.execute(text(f"DELETE FROM traces_traces WHERE id IN ({listed})"))
-    keys = [(head.scope_id, bytes(head.trace_id)) for head in heads.values()]
-    for table in ("traces_logs", "traces_scores"):
-        conn.exec_driver_sql(f"DELETE FROM {table} WHERE scope_id = {mark} AND trace_id = {mark}", keys)
+    going.gone(conn, heads)
+    if named := [(head.scope_id, bytes(head.trace_id)) for head in heads.values() if head.trace_id]:
+        going.forget_named(conn, named)
     keeping.waited(conn, scope, list(heads))
     done.traces += len(heads)
     done.spans += len(spans)

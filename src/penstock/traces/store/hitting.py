@@ -1,12 +1,19 @@
 """Spans that hold words, newest first, as the full-text index names them."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import text
 
 from penstock.traces.store.looking import looked
 from penstock.traces.store.terms import Asking, Body, Text
+
+_FIRST, _LEAST, _MOST = 500, 60, 16_000
+"""Entries of the index that are read at once: what some 2,000 of them cost, finding a place costs."""
+
+_SOUGHT = 2000
+"""Numbers that one statement names."""
 
 
 class Hit(NamedTuple):
@@ -55,3 +62,46 @@ def since(asking: Asking, words: Text, trace: int, span: int) -> bool:
     )
     rows = asking.conn.execute(query, asking.values)
     return any(body is None or body.check(looked(*row)) for row in rows)
+
+
+def among(asking: Asking, words: Text, numbers: Collection[int]) -> set[int]:
+    """Return those of the spans with these row numbers that hold `words`, as the index says.
+
+    No row of a span is read. SQLite's index is read in order, and left out where a stretch of it holds none of them:
+    finding each of them by itself costs a hundred times what reading one entry does.
+    """
+    if words.hits is not None:
+        return set(words.hits.intersection(numbers))
+    if not numbers:
+        return set()
+    if asking.sqlite:
+        return set(_stretches(asking, words, sorted(set(numbers))))
+    query = text(
+        f"SELECT x.id FROM traces_text x WHERE x.id IN ({_listed(numbers)}) AND {words.match(asking)}"
+    )
+    return set(asking.conn.execute(query, asking.values).scalars())
+
+
+def _stretches(asking: Asking, words: Text, ordered: Sequence[int]) -> Iterator[int]:
+    """Yield those that the index names, reading a stretch of it at a time around the next of the numbers."""
+    at, size = 0, _FIRST
+    while at < len(ordered):
+        some = ordered[at : at + _SOUGHT]
+        query = text(
+            f"SELECT min(n), max(n), count(*), group_concat(CASE WHEN n IN ({_listed(some)}) THEN n END) "
+            f"FROM (SELECT x.rowid AS n FROM traces_text x WHERE {words.match(asking)} "
+            f"AND x.rowid BETWEEN {int(some[0])} AND {int(some[-1])} ORDER BY x.rowid LIMIT {size})"
+        )
+        first, last, count, found = asking.conn.execute(query, asking.values).one()
+        yield from map(int, found.split(",") if found else ())
+        if count < size:
+            at += len(some)
+            continue
+        at = bisect_right(ordered, last)
+        if at < len(ordered):
+            between = (ordered[at] - last) * size / (last - first + 1)  # entries, as they lay so far
+            size = min(_MOST, 2 * size) if between < size else max(_LEAST, size // 4)
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(str(int(one)) for one in numbers)

@@ -292,12 +292,6 @@ def _conditions(conn: Connection, scope: Scope, filters: LogFilters) -> tuple[li
     return where, values
 
 
-def forget_trace(conn: Connection, scope_number: int, trace_id: bytes) -> None:
-    """Delete the records of one trace, whose row (found under its scope, or by age in every scope) the caller holds."""
-    query = text("DELETE FROM traces_logs WHERE scope_id = :scope AND trace_id = :trace")
-    conn.execute(query, {"scope": scope_number, "trace": trace_id})
-
-
 def walk(conn: Connection, scope: Scope, *, after: int, limit: int) -> list[LogRecord]:
     """Return records by number, up to `limit` behind the number `after`: for work that looks at all of them."""
     query = text(

@@ -64,12 +64,16 @@ def looked(name: str, error: str | None, data: bytes) -> Looked:
     )
 
 
-def numbers_of(conn: Connection, traces: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (row number of a span, its trace) of traces of every scope, which a caller found in its own."""
+def numbers_of(conn: Connection, traces: Sequence[int], most: int | None = None) -> list[tuple[int, int]]:
+    """Return (row number of a span, its trace) of traces of every scope, which a caller found in its own.
+
+    With `most`, no more than these.
+    """
     listed = ", ".join(str(int(number)) for number in traces)
     if not listed:
         return []
-    rows = conn.execute(text(f"SELECT id, trace FROM traces_spans WHERE trace IN ({listed})"))
+    end = "" if most is None else f" LIMIT {int(most)}"
+    rows = conn.execute(text(f"SELECT id, trace FROM traces_spans WHERE trace IN ({listed}){end}"))
     return [(row[0], row[1]) for row in rows]
 
 

@@ -1,12 +1,13 @@
 """Finding the traces that a query asks for, newest first.
 
 Where an index lists few traces for some part of the query, those are tried; else lists walk through time (or along
-the widest part's index, along the indexes of alternatives together, or through the spans that hold the words) and stop
-when the page is full.
+the widest part's index, along the indexes of alternatives together, or, with words, along the shorter of that index and
+the spans that hold the words) and stop when the page is full.
 """
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +25,10 @@ _CHUNK, _LARGEST_CHUNK = 128, 2000
 _LOOKED_INTO = 512
 """Spans that are looked into at once."""
 _COUNTED = 50_000
+_SPANS = 50_000
+"""Of which the words are looked up together."""
+_ENTRIES = 20_000
+"""Of the side table: where it has more, words lead to the traces."""
 _BY_HITS = -1
 """A cursor (−1, n) goes on below span n: those pages follow the words, in the order of arrival."""
 
@@ -60,9 +65,10 @@ class Search:
                 self.term.given = True  # the list is what the index said
             return self._listed(sorted(set(rare), reverse=True), after, limit)
         texts = self._texts()
-        if texts and after is None:
+        covered = self._smaller(texts[0]) if texts else None
+        if covered is None and texts and after is None:
             return self._by_hits(texts[0], 1 << 62, limit)
-        covered = covers.of(self.asking, self._flat(self._parts()))
+        covered = covered or covers.of(self.asking, self._flat(self._parts()))
         if covered is not None:
             return self._listed(covers.newest_first(self.asking, covered, after), after, limit)
         if any(True for _ in self.term.bodies()):
@@ -83,6 +89,14 @@ class Search:
                 yield from self._flat(part.items)
             else:
                 yield part
+
+    def _smaller(self, words: Text) -> covers.Cover | None:
+        """Return the entry of the side table that the query asks for, where the index names more spans than it has."""
+        facet = self._facet()
+        size = _ENTRIES if facet is None else facet.size(self.asking, _ENTRIES)
+        if facet is None or size >= _ENTRIES or words.fewer(self.asking, size):
+            return None
+        return covers.Cover(facet.ids, size)
 
     def _facet(self) -> Facets | None:
         """Return the part whose index range is the shortest, among those that are one range in the order of lists."""
@@ -133,14 +147,14 @@ class Search:
                 after = (rows[-1].at_ms, rows[-1].id)
             if items and self._deadline.near():
                 return TracePage(items=tuple(items), next=after)
-            size = min(2 * size, _LARGEST_CHUNK)
+            size = self._deadline.more(size, _LARGEST_CHUNK)
 
     def _listed(self, pairs: Iterable[Pair], after: Pair | None, limit: int) -> TracePage:
         """Try the pairs, which are in the order of lists, until the page is full."""
         left = iter(pair for pair in pairs if after is None or pair < after)
         items: list[TraceSummary] = []
         last: Pair | None = None
-        size = limit + 1
+        size = limit + 1 if not self._texts() else 2 * limit + 1  # the index alone says which to leave out
         while chunk := list(itertools.islice(left, size)):
             met = self.meeting([number for _, number in chunk])
             for pair in chunk:
@@ -152,7 +166,7 @@ class Search:
                 last = pair
             if items and self._deadline.near():
                 return TracePage(items=tuple(items), next=chunk[-1])
-            size = min(2 * size, _LARGEST_CHUNK)
+            size = self._deadline.more(size, _LARGEST_CHUNK)
         return TracePage(items=tuple(items))
 
     def _by_hits(self, words: Text, below: int, limit: int) -> TracePage:
@@ -160,7 +174,7 @@ class Search:
         start, first = below, below == 1 << 62
         seen: set[int] = set()
         items: list[TraceSummary] = []
-        size = max(_CHUNK, 2 * limit)
+        size = max(32, limit + limit // 2)  # each of them is a row somewhere else
         largest = 2 * _LARGEST_CHUNK if words.body is None else _LOOKED_INTO
         while True:
             hits = hitting.below(self.asking, words, below, size)
@@ -180,7 +194,7 @@ class Search:
                 return TracePage(items=tuple(items))
             if items and self._deadline.near():
                 return TracePage(items=tuple(items), next=(_BY_HITS, below))
-            size = min(2 * size, largest)
+            size = self._deadline.more(size, largest)
 
     def _met_by_hits(self, words: Text, traces: Sequence[int]) -> dict[int, TraceSummary]:
         """Return those that meet the query, of traces with a span that meets `words`."""
@@ -194,10 +208,33 @@ class Search:
 
     def meeting(self, rows: Sequence[int]) -> dict[int, TraceSummary]:
         """Return those of the traces (row numbers) that meet the query, everything counted."""
-        if not rows:
-            return {}
-        self._try_bodies(rows)
-        return {row.id: read.summary(row) for row in self._among(rows, read.SUMMARY, relaxed=None)}
+        with self._saying(rows) as said:
+            if not said:
+                return {}
+            self._try_bodies(said)
+            return {row.id: read.summary(row) for row in self._among(said, read.SUMMARY, relaxed=None)}
+
+    @contextmanager
+    def _saying(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Yield those of the traces with a span that holds the words of the query, which are not asked about again.
+
+        Only the index is read for that: most of what one user or tag has need not say the words, and lies anywhere.
+        """
+        asked = [words for words in self._texts() if not words.given]
+        for words in asked if rows else ():
+            trace_of = dict(looking.numbers_of(self._conn, rows, most=_SPANS))
+            if len(trace_of) == _SPANS:
+                continue  # huge traces: the first span that says it is looked for in each
+            words.near = frozenset(hitting.among(self.asking, words, trace_of))
+            self._deadline.check()
+            saying = {trace_of[span] for span in words.near}
+            rows = [row for row in rows if row in saying]
+            words.given = True
+        try:
+            yield rows
+        finally:
+            for words in asked:
+                words.given, words.near = False, None
 
     def _try_bodies(self, rows: Sequence[int]) -> None:
         """Note which of the traces meet the body terms."""
@@ -210,7 +247,7 @@ class Search:
 
     def _told(self, body: Body, trace_of: dict[int, int]) -> set[int]:
         """Return which traces have a span that meets `body`, of spans (row number → trace)."""
-        named = None if body.index is None else body.index.hits
+        named = None if body.index is None else body.index.near or body.index.hits
         asked = [number for number in trace_of if named is None or number in named]
         found: set[int] = set()
         for number, span in looking.at(self._conn, asked):

@@ -222,6 +222,8 @@ class Text(Term):
     """What the words must also be told by, in the same span."""
     hits: frozenset[int] | None = None
     """Row numbers of all spans that the index names, where `pairs` found few."""
+    near: frozenset[int] | None = None
+    """Row numbers of those that it names of the traces that are asked about now, where they were looked up."""
     _name: str = ""
 
     def match(self, asking: Asking) -> str:
@@ -245,12 +247,19 @@ class Text(Term):
             f"AND {number} = s.id AND {self.match(asking)})"
         )
 
+    def fewer(self, asking: Asking, limit: int) -> bool:
+        """Whether the index names at most `limit` spans."""
+        return asking.fewer(self._hits(asking), limit)
+
+    def _hits(self, asking: Asking) -> str:
+        number = "x.rowid" if asking.sqlite else "x.id"
+        return f"SELECT {number} AS id FROM traces_text x WHERE {self.match(asking)}"
+
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index, then the traces of the spans it names."""
-        number = "x.rowid" if asking.sqlite else "x.id"
-        hits = f"SELECT {number} AS id FROM traces_text x WHERE {self.match(asking)}"
-        if not asking.fewer(hits, cap):
+        if not self.fewer(asking, cap):
             return None
+        hits = self._hits(asking)
         numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
         self.common = False  # as a condition; whether to start from it is another question
         self.hits = frozenset(numbers)
