@@ -15,6 +15,7 @@ from penstock.tracking.model import (
     LoggedModel,
     Metric,
     ModelStatus,
+    Run,
     State,
     check_key,
     check_pairs,
@@ -131,6 +132,12 @@ def search_models(
         offset=offset,
         limit=limit,
     )
+
+
+def models_of(uow: UnitOfWork, actor: Actor, run: Run) -> list[LoggedModel]:
+    """Return the logged models that a run made, read or wrote, oldest first."""
+    uow.may(actor, "experiments.read", run.id)
+    return things.models_of(uow.conn, actor.scope, run)
 
 
 def model_history(uow: UnitOfWork, actor: Actor, *, id: str, key: str, limit: int = 1000) -> list[Metric]:
