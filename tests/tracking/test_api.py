@@ -118,6 +118,9 @@ def test_the_note_of_a_run_is_the_tag_that_mlflow_writes(client: TestClient) -> 
     changed = client.patch(run, json={"note": "from the page"}).json()
     assert changed["tags"]["mlflow.note.content"] == "from the page"
     assert client.patch(run, json={"note": ""}).json()["tags"] == {}
+    client.patch(run, json={"tags": {"a": "1", "b": "2"}})
+    assert client.patch(run, json={"untag": ["a"]}).json()["tags"] == {"b": "2"}
+    assert client.patch(run, json={"untag": ["a"]}).status_code == 404
 
 
 def test_a_dataset_version_is_an_input_with_lineage_both_ways(client: TestClient) -> None:

@@ -116,6 +116,7 @@ class RunChange(BaseModel):
     status: RunStatus | None = None
     params: dict[str, str] = Field(default_factory=dict)
     tags: dict[str, str] = Field(default_factory=dict)
+    untag: list[str] = Field(default_factory=list, description="Tags to take away")
     metrics: list[NewMetric] = Field(default_factory=list)
     note: str | None = Field(default=None, description="Markdown; an empty text takes the note away")
     datasets: list[NewDataset] = Field(default_factory=list, max_length=100)
@@ -242,6 +243,8 @@ def change_run(uow: WriteUow, actor: CurrentActor, id: str, change: RunChange) -
     """Rename a run, move its status, write its note, or add parameters, tags, metrics and datasets."""
     metrics = [Metric(**metric.model_dump()) for metric in change.metrics]
     service.log(uow, actor, run_id=id, metrics=metrics, params=change.params, tags=change.tags)
+    for key in change.untag:
+        service.untag_run(uow, actor, run_id=id, key=key)
     if change.note is not None:
         service.set_note(uow, actor, run_id=id, text=change.note)
     if change.datasets:
