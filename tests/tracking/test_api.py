@@ -176,6 +176,10 @@ def test_the_models_of_a_run(client: TestClient, home: Home, actor: Actor, tmp_p
     service.put_artifact(home, actor, root=made.id, path="MLmodel", source=tmp_path / "MLmodel")
     found = client.get(run + "/models").json()
     assert {(one["name"], one["role"]) for one in found} == {("net", "output"), ("base", "input")}
+    below = client.get(f"/api/v1/lineage/run/{run_id}", params={"direction": "down"}).json()["items"]
+    assert [(one["child_kind"], one["child_name"]) for one in below] == [("logged_model", "net")]
+    above = client.get(f"/api/v1/lineage/run/{run_id}").json()["items"]
+    assert [(one["parent_kind"], one["parent_name"]) for one in above] == [("logged_model", "base")]
     assert client.get(run).json()["models"] == [{"model_id": used.id, "role": "input", "step": 0}]
     files = f"/api/v1/logged-models/{made.id}/artifacts"
     assert [one["path"] for one in client.get(files).json()] == ["MLmodel"]

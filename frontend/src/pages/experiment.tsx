@@ -40,7 +40,7 @@ function saved(experiment: Experiment, runs: TrackedRun[], columns: ColumnKey[])
 }
 
 /** What can be done with the ticked runs. */
-function Ticked({ picked, deleted, done }: { picked: string[]; deleted: boolean; done: () => void }) {
+function Ticked({ picked, hidden, deleted, done }: { picked: string[]; /** How many of them the list does not show. */ hidden: number; deleted: boolean; done: () => void }) {
   const go = useGo();
   const move = useAct(
     async () => {
@@ -65,6 +65,7 @@ function Ticked({ picked, deleted, done }: { picked: string[]; deleted: boolean;
       <button type="button" className="button small" onClick={done}>
         Untick
       </button>
+      {hidden > 0 && <span className="muted small">{`${full(hidden)} of them ${hidden === 1 ? "is" : "are"} not in this list`}</span>}
     </>
   );
 }
@@ -183,7 +184,11 @@ function Runs({ experiment, keys }: { experiment: Experiment; keys: RunKeys }) {
         </select>
         <ColumnMenu keys={keys} chosen={columns} onChosen={(c) => patch({ cols: c && writeColumns(c) }, { replace: true })} />
       </div>
-      {found.error ? (
+      {found.error?.status === 400 ? (
+        <div className="note bad" role="alert">
+          {`${found.error.message} ${found.error.hint}`.trim()}
+        </div>
+      ) : found.error ? (
         <Failure error={found.error} again={() => void found.refetch()} />
       ) : !runs.length ? (
         <Empty title={plain ? "No runs yet" : "No run is like that"}>
@@ -198,7 +203,7 @@ function Runs({ experiment, keys }: { experiment: Experiment; keys: RunKeys }) {
       ) : (
         <Card flush>
           <div className="table-tools">
-            <Ticked picked={picked} deleted={state === "deleted"} done={() => pick([])} />
+            <Ticked picked={picked} hidden={picked.filter((id) => !runs.some((r) => r.id === id)).length} deleted={state === "deleted"} done={() => pick([])} />
             <button type="button" className="button small" onClick={() => saved(experiment, runs, columns)}>
               Save as CSV
             </button>
@@ -242,7 +247,7 @@ function Body({ experiment }: { experiment: Experiment }) {
           ["runs", `Runs (${full(experiment.runs)})`],
           ["curves", "Curves"],
           ["coordinates", "Parallel coordinates"],
-          ["about", "Note"],
+          ["about", "About"],
         ]}
       />
       {tab === "about" ? <About experiment={experiment} /> : <Ready query={keys}>{(k) => <Runs experiment={experiment} keys={k} />}</Ready>}

@@ -35,7 +35,11 @@ function List() {
           <option value="deleted">Deleted</option>
         </select>
       </div>
-      {found.error ? (
+      {found.error?.status === 400 ? (
+        <div className="note bad" role="alert">
+          {`${found.error.message} ${found.error.hint}`.trim()}
+        </div>
+      ) : found.error ? (
         <Failure error={found.error} again={() => void found.refetch()} />
       ) : items.length ? (
         <Card flush>

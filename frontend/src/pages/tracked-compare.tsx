@@ -1,7 +1,7 @@
 import { useContext, useMemo } from "react";
 import { useQueries } from "@tanstack/react-query";
 import { api, path, type ApiError } from "../api/client.ts";
-import type { Page, TrackedRun } from "../api/types.ts";
+import type { Experiment, Page, TrackedRun } from "../api/types.ts";
 import { Badge, Card, PageHead, Tabs } from "../components/bits.tsx";
 import { Beside } from "../components/beside.tsx";
 import { colorOf, Curves, CurveTools } from "../components/curves.tsx";
@@ -144,10 +144,12 @@ export default function TrackedCompare() {
   const { runs, waiting, errors } = useRuns(ids);
   const labels = useMemo(() => namesOf(runs), [runs]);
   const tab = search.tab ?? "table";
-  const one = [...new Set(runs.map((r) => r.experiment_id))];
+  const all = [...new Set(runs.map((r) => r.experiment_id))];
+  const only = all.length === 1 ? all[0]! : "";
+  const experiment = useGet<Experiment>(path`/experiments/${only}`, undefined, { enabled: !!only, staleTime: 60_000 });
   return (
     <div className="page">
-      <PageHead title="Compare runs" crumbs={[["Experiments", "/experiments"], ...(one.length === 1 ? [["Its experiment", path`/experiments/${one[0]!}`] as [string, string]] : [])]} />
+      <PageHead title="Compare runs" crumbs={[["Experiments", "/experiments"], ...(experiment.data ? [[experiment.data.name, path`/experiments/${only}`] as [string, string]] : [])]} />
       {errors.map(([id, e]) => (
         <Failure key={id} error={e} />
       ))}

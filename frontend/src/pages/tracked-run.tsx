@@ -1,7 +1,7 @@
 import { useMemo, useState } from "react";
 import { useParams } from "@tanstack/react-router";
 import { api, path } from "../api/client.ts";
-import type { Experiment, TrackedRun } from "../api/types.ts";
+import type { Experiment, Page, TrackedRun } from "../api/types.ts";
 import { Badge, Card, Dialog, Facts, Field, PageHead, Tabs, When } from "../components/bits.tsx";
 import { Curves, CurveTools } from "../components/curves.tsx";
 import { Ready } from "../components/state.tsx";
@@ -22,6 +22,8 @@ function Head({ run }: { run: TrackedRun }) {
   const parent = run.tags[PARENT];
   const code = codeOf(run.tags);
   const training = run.tags["penstock.training_run"];
+  const inside = `tags.\`${PARENT}\` = '${run.id}'`;
+  const parts = useGet<Page<TrackedRun>>("/runs", { filter: inside, limit: 1 }, { staleTime: 10_000 });
   return (
     <Card>
       <Facts
@@ -33,7 +35,7 @@ function Head({ run }: { run: TrackedRun }) {
           ["Commit", code.commit ? <span className="mono" title={code.commit}>{code.commit.slice(0, 10)}</span> : null],
           ["Data", run.datasets.length ? run.datasets.map((d) => d.version || d.name).join(", ") : null],
           ["Part of", parent ? <A href={path`/experiments/runs/${parent}`}>another run</A> : null],
-          ["Parts", <A href={path`/experiments/${run.experiment_id}` + `?q=${encodeURIComponent(`tags.\`${PARENT}\` = '${run.id}'`)}`}>runs inside it</A>],
+          ["Parts", parts.data?.items.length ? <A href={path`/experiments/${run.experiment_id}` + `?q=${encodeURIComponent(inside)}`}>runs inside it</A> : null],
           ["Training run", training ? <A href={path`/training/${training}`}>{training}</A> : null],
           ["Run", <span className="mono">{run.id}</span>],
         ]}

@@ -44,6 +44,10 @@ def _runs(uow: "UnitOfWork", scope: "Scope", ids: list[str]) -> "Mapping[str, st
     return tracking.run_names(uow, scope, ids)
 
 
+def _logged(uow: "UnitOfWork", scope: "Scope", ids: list[str]) -> "Mapping[str, str]":
+    return tracking.model_names(uow, scope, ids)
+
+
 CHECKS: tuple[tuple[str, policy.Check], ...] = (
     ("models.evaluated.write", _evaluated),
     ("training.room.read", _room),
@@ -51,7 +55,11 @@ CHECKS: tuple[tuple[str, policy.Check], ...] = (
 """Action → check; the registry asks the first before a version enters a stage, training the second before a run."""
 
 
-NAMERS: tuple[tuple[str, lineage.Namer], ...] = (("queue", _queues), ("run", _runs))
+NAMERS: tuple[tuple[str, lineage.Namer], ...] = (
+    ("queue", _queues),
+    ("run", _runs),
+    ("logged_model", _logged),
+)
 """Kind of a thing in lineage → what tells its name where the reference is an id."""
 
 

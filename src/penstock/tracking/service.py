@@ -40,6 +40,7 @@ from penstock.tracking.logged import (
     delete_model,
     find_model,
     model_history,
+    model_names,
     models_of,
     search_models,
 )
@@ -224,7 +225,7 @@ def log_inputs(
 ) -> None:
     """Remember which datasets a run read, and which logged models it read or wrote.
 
-    Dataset versions of this project are linked in lineage.
+    Dataset versions of this project and models that were read are linked in lineage.
     """
     run = _run_to_write(uow, actor, run_id)
     for dataset in datasets:
@@ -232,8 +233,9 @@ def log_inputs(
             raise Invalid("A dataset needs a name (500 characters at most) and a digest (100 at most).")
     facts.add_inputs(uow.conn, run, datasets)
     own = [Link("dataset_version", one.version, _role(one)) for one in datasets if one.version]
-    lineage.connect(uow.conn, actor.scope, (LINK_KIND, run.id), own)
     facts.add_uses(uow.conn, run, models)
+    read = [Link("logged_model", use.model_id, "model") for use in models if use.role == "input"]
+    lineage.connect(uow.conn, actor.scope, (LINK_KIND, run.id), [*own, *read])
 
 
 def _role(dataset: DatasetInput) -> str:
@@ -242,7 +244,7 @@ def _role(dataset: DatasetInput) -> str:
 
 def run_names(uow: UnitOfWork, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
     """Return id → name of those runs that there are; for lineage, which has asked for leave."""
-    return things.names_of(uow.conn, scope, ids)
+    return things.names_of(uow.conn, scope, "runs", ids)
 
 
 def search_runs(
@@ -324,6 +326,7 @@ __all__ = [
     "metric_history",
     "metric_outline",
     "model_history",
+    "model_names",
     "models_of",
     "parse_filter",
     "parse_order",

@@ -14,15 +14,17 @@ export function HowTo({ experiment = "spam filter" }: { experiment?: string }) {
   const [kind, setKind] = useState("sdk");
   return (
     <div className="snippets">
-      <div className="segments" role="group" aria-label="Client">
-        {[
-          ["sdk", "Penstock's SDK"],
-          ["mlflow", "MLflow's client"],
-        ].map(([id, label]) => (
-          <button key={id} type="button" aria-pressed={kind === id} onClick={() => setKind(id!)}>
-            {label}
-          </button>
-        ))}
+      <div className="snippet-bar">
+        <div className="segments" role="group" aria-label="Client">
+          {[
+            ["sdk", "Penstock's SDK"],
+            ["mlflow", "MLflow's client"],
+          ].map(([id, label]) => (
+            <button key={id} type="button" aria-pressed={kind === id} onClick={() => setKind(id!)}>
+              {label}
+            </button>
+          ))}
+        </div>
       </div>
       <Code text={lines(kind, experiment)} label="Snippet" />
     </div>

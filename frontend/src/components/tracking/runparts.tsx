@@ -189,7 +189,7 @@ export function Inputs({ run }: { run: TrackedRun }) {
 
 /** Versions in the registry that were made from the run. */
 function Registered({ run }: { run: TrackedRun }) {
-  const below = useGet<Page<Edge>>(path`/lineage/run/${run.id}`, { direction: "down", depth: 1 });
+  const below = useGet<Page<Edge>>(path`/lineage/run/${run.id}`, { direction: "down", depth: 2 });
   const versions = (below.data?.items ?? []).filter((e) => e.child_kind === "model_version").map((e) => e.child_ref);
   return (
     <Card title="In the registry">
@@ -239,7 +239,7 @@ export function Models({ run }: { run: TrackedRun }) {
                   {
                     head: "Files",
                     cell: (m) => (
-                      <button type="button" className="button small" aria-label={`Files of ${m.name}`} aria-pressed={search.model === m.id} onClick={() => patch({ model: search.model === m.id ? undefined : m.id, file: undefined }, { replace: true })}>
+                      <button type="button" className="button small" title={`Files of ${m.name}`} aria-pressed={search.model === m.id} onClick={() => patch({ model: search.model === m.id ? undefined : m.id, file: undefined }, { replace: true })}>
                         {search.model === m.id ? "Hide" : "Show"}
                       </button>
                     ),

@@ -150,9 +150,10 @@ def bare_run(conn: Connection, scope: Scope, run_id: str) -> Run | None:
     )
 
 
-def names_of(conn: Connection, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
-    """Return id → name of those runs that there are."""
-    query = select(runs.c.id, runs.c.name).where(_mine(runs, scope), runs.c.id.in_(list(ids)))
+def names_of(conn: Connection, scope: Scope, kind: str, ids: Sequence[str]) -> dict[str, str]:
+    """Return id → name of those `runs` or `models` that there are."""
+    table = runs if kind == "runs" else models
+    query = select(table.c.id, table.c.name).where(_mine(table, scope), table.c.id.in_(list(ids)))
     return {row.id: row.name for row in conn.execute(query)}
 
 
