@@ -138,6 +138,8 @@ class Tracking:
                 return self._run(id, rest, q)
             case ["logged-models", "m-net", "artifacts"]:
                 return entries(q.get("path", ""))
+            case ["logged-models", "m-net", "artifacts", "content"]:
+                return FILES.get(q["path"])
             case ["lineage", "run", "xrn_1"]:
                 edge = {"child_kind": "model_version", "child_ref": "ticket-triage@3", "role": "source"}
                 edge |= {"parent_kind": "run", "parent_ref": "xrn_1", "created_at": self._iso(100)}

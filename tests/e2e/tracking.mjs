@@ -70,7 +70,7 @@ export const tracking = {
     await page.getByRole("button", { name: "Delete it" }).click();
     await page.getByRole("link", { name: "spam filter" }).waitFor();
     assert.equal(await page.getByRole("link", { name: "brief mails" }).count(), 0);
-    await page.getByLabel("Shown").selectOption("deleted");
+    await page.getByLabel("Shown", { exact: true }).selectOption("deleted");
     await page.getByRole("button", { name: "Restore brief mails" }).click();
     await page.getByRole("link", { name: "brief mails" }).waitFor({ state: "detached" });
     // Found by a part of its name; its runs ordered, filtered, ticked, and compared.
@@ -106,7 +106,7 @@ export const tracking = {
     await page.goto(`${base}${LIST}?picked=xrn_4`);
     await page.getByRole("button", { name: "Delete 1 run" }).click();
     await page.getByRole("link", { name: "broken" }).waitFor({ state: "detached" });
-    await page.getByLabel("Shown").selectOption("deleted");
+    await page.getByLabel("Shown", { exact: true }).selectOption("deleted");
     await page.getByRole("checkbox", { name: "Tick broken" }).check();
     await page.getByRole("button", { name: "Restore 1 run" }).click();
     await page.getByRole("link", { name: "broken" }).waitFor({ state: "detached" });
