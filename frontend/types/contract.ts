@@ -34,6 +34,12 @@ export const contract: [
   Fits<Schemas["DatasetsVersionModel"], ui.DatasetVersion>,
   Fits<Schemas["EvalsRunModel"], ui.EvalRun>,
   Fits<Schemas["TrainingRunModel"], ui.TrainingRun>,
+  Fits<Schemas["ExperimentModel"], ui.Experiment>,
+  Fits<Schemas["TrackingRunModel"], ui.TrackedRun>,
+  Fits<Schemas["RunKeysModel"], ui.RunKeys>,
+  Fits<Schemas["Series"], ui.TrackedSeries>,
+  Fits<Schemas["ArtifactModel"], ui.TrackedFile>,
+  Fits<Schemas["LoggedModelModel"], ui.LoggedModel>,
   Fits<Schemas["RegistryVersionDetail"], ui.ModelVersionDetail>,
   Fits<Schemas["UsageModel"], ui.Usage>,
   Fits<Schemas["ProbeModel"], ui.Probe>,
@@ -73,4 +79,4 @@ export const contract: [
   Fits<Schemas["ReleaseDetail"], ui.ReleaseDetail>,
   Fits<Schemas["ReleaseModel"], ui.Release>,
   Fits<Schemas["PromptSearchModel"], ui.PromptOptimisationDetail>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];

@@ -28,6 +28,7 @@ from fake_prompts import Prompts
 from fake_quality import Queues
 from fake_registry import Registry
 from fake_release import Releases
+from fake_tracking import Tracking
 from fake_training import Training
 
 from penstock.web.static import StaticApp
@@ -975,6 +976,7 @@ class Fake:
         self.prompts = Prompts(iso, PROMPT, PROMPT_VERSIONS, DIFF)
         self.datasets = Datasets(iso)
         self.training = Training(iso)
+        self.tracking = Tracking(iso)
         self.registry = Registry(iso)
         self.releases = Releases(iso)
         self.keeping = Keeping(iso)
@@ -989,7 +991,7 @@ class Fake:
                 return paged([] if empty else [m for m in LISTS["models"] if wanted in m["name"]], q)
             case ["deployments", "ticket-triage"]:
                 return self.releases.deployment(DEPLOYMENT)
-        for made in (self.keeping, self.training, self.registry, self.releases):
+        for made in (self.keeping, self.training, self.tracking, self.registry, self.releases):
             if (found := made.get(parts, q, empty=empty)) is not None:
                 return found
         return None
@@ -1018,7 +1020,7 @@ class Fake:
         parts = [unquote(p) for p in path.strip("/").split("/")]
         if (changed := self.policies.change(method, parts, body)) is not None:
             return changed
-        loop = (self.training, self.registry, self.releases, self.keeping)
+        loop = (self.training, self.tracking, self.registry, self.releases, self.keeping)
         for made in (self.queues, self.prompts, self.datasets, *loop):
             if (changed := made.change(method, parts, body)) is not None:
                 return changed
@@ -1142,7 +1144,7 @@ def arriving(n: int) -> dict[str, Any]:
 async def manage(scope: Any, send: Any, path: str, body: Any) -> None:
     method = scope["method"]
     given = parse_qs(scope["query_string"].decode())
-    query = {k: " ".join(v) if k == "more" else v[0] for k, v in given.items()}
+    query = {k: " ".join(v) if k in ("more", "run") else v[0] for k, v in given.items()}
     signed = b"penstock_session=yes" in dict(scope["headers"]).get(b"cookie", b"")
     if path == "/session" and method == "POST":
         if body.get("token") != TOKEN:

@@ -74,7 +74,7 @@ const ONLY = PAGES.filter(([name]) => new RegExp(process.env.PENSTOCK_E2E_ONLY ?
 const see = (page, text) => page.getByText(text).first().waitFor();
 
 /** Look at `pages` in one mode of the server: each is seen whole, in a picture, and by axe. */
-async function look(pages, { theme = "light", state = "full", width } = {}) {
+export async function look(pages, { theme = "light", state = "full", width } = {}) {
   await mode("full");
   const { browser, page, complaints } = await open({ theme, ...(width ? { width } : {}) });
   await enter(page);
@@ -99,7 +99,7 @@ async function look(pages, { theme = "light", state = "full", width } = {}) {
   return complaints;
 }
 
-async function start(address, options) {
+export async function start(address, options) {
   await mode("full");
   const opened = await open(options);
   await enter(opened.page, address);

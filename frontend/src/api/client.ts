@@ -93,7 +93,10 @@ export const api = {
   get: <T>(url: string, params?: Params, signal?: AbortSignal) => send<T>("GET", withQuery(url, params), undefined, signal),
   /** An answer that is text as it stands, such as a manifest. */
   text: async (url: string, params?: Params, signal?: AbortSignal) => (await ask("GET", withQuery(url, params), undefined, signal, "text/plain")).text(),
+  /** A file as it stands. */
+  bytes: async (url: string, params?: Params, signal?: AbortSignal) => (await ask("GET", withQuery(url, params), undefined, signal, "*/*")).arrayBuffer(),
   post: <T>(url: string, body?: unknown) => send<T>("POST", url, body ?? {}),
+  patch: <T>(url: string, body?: unknown) => send<T>("PATCH", url, body ?? {}),
   put: <T>(url: string, body?: unknown) => send<T>("PUT", url, body ?? {}),
   del: <T>(url: string) => send<T>("DELETE", url),
 };

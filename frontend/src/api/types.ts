@@ -4,6 +4,7 @@ export * from "./types/traces.ts";
 export * from "./types/prompts.ts";
 export * from "./types/datasets.ts";
 export * from "./types/training.ts";
+export * from "./types/tracking.ts";
 export * from "./types/evals.ts";
 export * from "./types/registry.ts";
 export * from "./types/serving.ts";

@@ -24,8 +24,9 @@ export function hrefOf(kind: string, ref: string, called?: string | null): strin
     case "prompt":
       return path`/prompts/${name}` + v;
     case "training_run":
-    case "run":
       return path`/training/${ref}`;
+    case "run":
+      return path`/experiments/runs/${ref}`;
     case "eval_run":
       return path`/evaluations/${ref}`;
     case "trace":

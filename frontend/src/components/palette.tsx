@@ -1,6 +1,6 @@
 /** Ctrl/Cmd-K: places, things by name, and a few actions. */
 import { useEffect, useId, useState } from "react";
-import type { Dataset, Deployment, Model, Page, Prompt, Queue } from "../api/types.ts";
+import type { Dataset, Deployment, Experiment, Model, Page, Prompt, Queue } from "../api/types.ts";
 import { useGo } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
 import { choose } from "../lib/theme.ts";
@@ -34,6 +34,7 @@ function useEntries(open: boolean, onHelp: () => void): Entry[] {
   const prompts = useGet<Page<Prompt>>("/prompts", undefined, options);
   const datasets = useGet<Page<Dataset>>("/datasets", undefined, options);
   const queues = useGet<Page<Queue>>("/queues", undefined, options);
+  const experiments = useGet<Page<Experiment>>("/experiments", undefined, options);
   const models = useGet<Page<Model>>("/models", undefined, options);
   const deployments = useGet<Page<Deployment>>("/deployments", undefined, options);
   const named = (kind: string, base: string, items: { name: string }[] | undefined): Entry[] =>
@@ -42,6 +43,7 @@ function useEntries(open: boolean, onHelp: () => void): Entry[] {
     ...PLACES.map((p) => ({ label: p.label, hint: `g ${p.key}`, run: () => go(p.href) })),
     ...named("Prompt", "/prompts", prompts.data?.items),
     ...named("Dataset", "/datasets", datasets.data?.items),
+    ...(experiments.data?.items ?? []).map((x) => ({ label: x.name, hint: "Experiment", run: () => go(`/experiments/${encodeURIComponent(x.id)}`) })),
     ...named("Queue", "/annotation", queues.data?.items),
     ...named("Model", "/models", models.data?.items),
     ...named("Deployment", "/deployments", deployments.data?.items),

@@ -60,7 +60,7 @@ const rank = (name: string) => (ORDER.includes(name) ? ORDER.indexOf(name) : nam
 
 /** What the machine did, as opposed to what the model learned. */
 export function isResource(name: string): boolean {
-  return /(_percent|_bytes|_usd|_w|_watts|power|_per_s|_per_second|temperature\w*)$/.test(name);
+  return /^system\/|(_percent|_bytes|_usd|_w|_watts|power|_per_s|_per_second|temperature\w*)$/.test(name);
 }
 
 /** Exponential smoothing without the pull towards zero at the start. */

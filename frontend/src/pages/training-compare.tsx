@@ -3,14 +3,15 @@ import { useQueries } from "@tanstack/react-query";
 import { api, path, type ApiError } from "../api/client.ts";
 import type { MetricPoint, Page, TrainingRun } from "../api/types.ts";
 import { Badge, Card, PageHead, Tabs } from "../components/bits.tsx";
+import { Beside } from "../components/beside.tsx";
+import { colorOf, Curves, CurveTools } from "../components/curves.tsx";
 import { Parallel } from "../components/parallel.tsx";
 import { Empty, Failure, Loading } from "../components/state.tsx";
-import { colorOf, Curves, CurveTools } from "../components/training/curves.tsx";
 import { ms, short } from "../lib/format.ts";
 import { A, ProjectContext, useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
 import { readRanges, within, writeRanges } from "../lib/ranges.ts";
-import { axesOf, beside, busy, type Compared, flat, isResource, labelsOf, type Line, outcome, title, varying, writerOf } from "../lib/runs.ts";
+import { axesOf, beside, busy, type Compared, flat, isResource, labelsOf, type Line, outcome, varying } from "../lib/runs.ts";
 import { between } from "../lib/time.ts";
 import "../loop.css";
 
@@ -36,42 +37,6 @@ function useRuns(ids: string[]): { loaded: Loaded[]; waiting: boolean; errors: [
     return read.map((l, i) => ({ ...l, label: labels[i]! }));
   }, [stamp]);
   return { loaded, waiting: runs.some((r) => r.isPending), errors: runs.flatMap((r, i): [string, ApiError][] => (r.error ? [[ids[i]!, r.error as ApiError]] : [])) };
-}
-
-function Beside({ label, runs, rows, all }: { label: string; runs: Loaded[]; rows: Compared[]; all: boolean }) {
-  const shown = all ? rows : rows.filter((r) => r.differs);
-  if (!shown.length) return <p className="muted pad">{`${label}: ${rows.length ? "nothing differs." : "nothing is recorded."}`}</p>;
-  return (
-    <div className="table-scroll" tabIndex={0} role="region" aria-label={label}>
-      <table className="beside">
-        <thead>
-          <tr>
-            <th scope="col">{label}</th>
-            {runs.map((r, i) => (
-              <th key={r.run.id} scope="col">
-                <span className="row">
-                  <i className="swatch" style={{ background: `var(${colorOf(i)})` }} />
-                  {r.label}
-                </span>
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {shown.map((row) => (
-            <tr key={row.name}>
-              <td title={row.name}>{title(row.name)}</td>
-              {row.values.map((v, i) => (
-                <td key={i} className={all ? (row.differs ? "differs" : "muted") : undefined} title={v === undefined ? undefined : String(v)}>
-                  {v === undefined ? "–" : typeof v === "number" ? writerOf(row.name)(v) : v}
-                </td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
 }
 
 function Runs({ loaded, ids, onIds }: { loaded: Loaded[]; ids: string[]; onIds: (ids: string[]) => void }) {
@@ -183,7 +148,7 @@ export default function TrainingCompare() {
               </label>
               {tables.map(([label, rows]) => (
                 <Card key={label} flush>
-                  <Beside label={label} runs={loaded} rows={rows} all={all} />
+                  <Beside label={label} columns={loaded.map((l) => ({ id: l.run.id, label: l.label }))} rows={rows} all={all} />
                 </Card>
               ))}
             </>

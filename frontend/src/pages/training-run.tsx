@@ -4,7 +4,7 @@ import { api, path } from "../api/client.ts";
 import type { MetricPoint, Page, TrainingRun } from "../api/types.ts";
 import { Badge, Card, Code, Dialog, Facts, PageHead, Tabs, When } from "../components/bits.tsx";
 import { Ready } from "../components/state.tsx";
-import { Curves, CurveTools } from "../components/training/curves.tsx";
+import { Curves, CurveTools } from "../components/curves.tsx";
 import { Artifacts, Inputs, Note, Reference } from "../components/training/parts.tsx";
 import { bytes, figure, full, ms, usd } from "../lib/format.ts";
 import { A, useSearch } from "../lib/nav.tsx";

@@ -152,6 +152,9 @@ export default function Training() {
   return (
     <div className="page">
       <PageHead title="Training">
+        <A className="button" href="/experiments">
+          Runs of other trainers
+        </A>
         <A className="button" href="/training/new?search=1">
           Start a search
         </A>

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock.evals import stages
     from penstock.feedback import subjects as feedback
     from penstock.serving import service as serving
+    from penstock.tracking import service as tracking
 else:
     # Only a move to a stage whose rule wants evaluations needs it.
     stages = deferred("penstock.evals.stages")
@@ -23,6 +24,8 @@ else:
     feedback = deferred("penstock.feedback.subjects")
     # And this, only a training run.
     serving = deferred("penstock.serving.service")
+    # And this, only lineage with a tracked run in it.
+    tracking = deferred("penstock.tracking.service")
 
 
 def _evaluated(uow: "UnitOfWork", actor: "Actor", action: str, resource: str) -> str | None:
@@ -37,6 +40,14 @@ def _queues(uow: "UnitOfWork", scope: "Scope", ids: list[str]) -> "Mapping[str, 
     return feedback.queue_names(uow, scope, ids)
 
 
+def _runs(uow: "UnitOfWork", scope: "Scope", ids: list[str]) -> "Mapping[str, str]":
+    return tracking.run_names(uow, scope, ids)
+
+
+def _logged(uow: "UnitOfWork", scope: "Scope", ids: list[str]) -> "Mapping[str, str]":
+    return tracking.model_names(uow, scope, ids)
+
+
 CHECKS: tuple[tuple[str, policy.Check], ...] = (
     ("models.evaluated.write", _evaluated),
     ("training.room.read", _room),
@@ -44,7 +55,11 @@ CHECKS: tuple[tuple[str, policy.Check], ...] = (
 """Action → check; the registry asks the first before a version enters a stage, training the second before a run."""
 
 
-NAMERS: tuple[tuple[str, lineage.Namer], ...] = (("queue", _queues),)
+NAMERS: tuple[tuple[str, lineage.Namer], ...] = (
+    ("queue", _queues),
+    ("run", _runs),
+    ("logged_model", _logged),
+)
 """Kind of a thing in lineage → what tells its name where the reference is an id."""
 
 

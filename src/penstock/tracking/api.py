@@ -1,4 +1,4 @@
-"""HTTP of tracking, under /api/v1/experiments and /api/v1/runs."""
+"""HTTP of tracked runs, under /api/v1/runs."""
 
 import math
 from datetime import datetime
@@ -10,31 +10,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from penstock.core.errors import Invalid
 from penstock.core.http import CurrentActor, Page, ReadUow, WriteUow, decode_cursor, encode_cursor
 from penstock.tracking import service
-from penstock.tracking.model import Artifact, Experiment, Metric, Run, RunStatus, State
+from penstock.tracking.experiments_api import Filter, Limit, OrderBy, Shown, offset_of
+from penstock.tracking.model import (
+    NOTE_TAG,
+    OWN_DATA,
+    DatasetInput,
+    Metric,
+    Run,
+    RunStatus,
+    State,
+)
 
 router = APIRouter(tags=["experiments"])
 
 MAX_COMPARED = 50
-
-
-class ExperimentModel(BaseModel):
-    """A named group of runs."""
-
-    id: str
-    name: str
-    state: State
-    created_at: datetime
-    updated_at: datetime
-    tags: dict[str, str]
-
-
-class NewExperiment(BaseModel):
-    """An experiment to make."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    tags: dict[str, str] = Field(default_factory=dict)
 
 
 class MetricModel(BaseModel):
@@ -54,7 +43,16 @@ class DatasetModel(BaseModel):
     digest: str
     source_type: str
     source: str
+    version: str = Field(description="The dataset version here, as name@number; empty for other data")
     tags: dict[str, str]
+
+
+class ModelUseModel(BaseModel):
+    """A logged model that a run read (`input`) or wrote (`output`)."""
+
+    model_id: str
+    role: str
+    step: int
 
 
 class RunModel(BaseModel):
@@ -72,6 +70,8 @@ class RunModel(BaseModel):
     tags: dict[str, str]
     metrics: dict[str, MetricModel]
     datasets: list[DatasetModel]
+    models: list[ModelUseModel]
+    note: str = Field(description="What people wrote about it, in Markdown: the tag `mlflow.note.content`")
 
 
 class NewRun(BaseModel):
@@ -95,6 +95,18 @@ class NewMetric(BaseModel):
     at_ms: int = 0
 
 
+class NewDataset(BaseModel):
+    """A dataset that the run read: a version here (`version`), or any other by name and digest."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str = Field(default="", max_length=250, description="A dataset version here, as name@number")
+    name: str = ""
+    digest: str = ""
+    source: str = ""
+    context: str = Field(default="", max_length=250, description="What it was for, such as training")
+
+
 class RunChange(BaseModel):
     """What to change of a run, or to add to it."""
 
@@ -104,7 +116,10 @@ class RunChange(BaseModel):
     status: RunStatus | None = None
     params: dict[str, str] = Field(default_factory=dict)
     tags: dict[str, str] = Field(default_factory=dict)
+    untag: list[str] = Field(default_factory=list, description="Tags to take away")
     metrics: list[NewMetric] = Field(default_factory=list)
+    note: str | None = Field(default=None, description="Markdown; an empty text takes the note away")
+    datasets: list[NewDataset] = Field(default_factory=list, max_length=100)
 
 
 class Series(BaseModel):
@@ -114,19 +129,6 @@ class Series(BaseModel):
     run: str
     key: str
     points: list[MetricModel]
-
-
-class ArtifactModel(BaseModel):
-    """A file or folder."""
-
-    path: str
-    is_dir: bool
-    size: int
-    sha256: str
-
-
-def _experiment(found: Experiment) -> ExperimentModel:
-    return ExperimentModel.model_validate(found, from_attributes=True)
 
 
 def _metric(found: Metric) -> MetricModel:
@@ -155,62 +157,21 @@ def _run(found: Run) -> RunModel:
         tags=found.tags,
         metrics={key: _metric(metric) for key, metric in found.metrics.items()},
         datasets=[DatasetModel.model_validate(one, from_attributes=True) for one in found.inputs],
+        models=[ModelUseModel.model_validate(one, from_attributes=True) for one in found.models],
+        note=found.tags.get(NOTE_TAG, ""),
     )
 
 
-def _offset(cursor: str | None) -> int:
-    offset = decode_cursor(cursor, 1)[0] if cursor else 0
-    if not isinstance(offset, int) or offset < 0:
-        raise Invalid("The cursor is not valid.", hint="Use the `next` of the page before.")
-    return offset
-
-
-Filter = Annotated[str, Query(description="MLflow's filter language: metrics.loss < 0.1 AND tags.team = 'a'")]
-OrderBy = Annotated[list[str], Query(description="For example metrics.loss ASC; may be given several times")]
-Shown = Annotated[State, Query(description="active, or deleted ones")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
-
-
-@router.get("/experiments")
-def list_experiments(
-    uow: ReadUow,
-    actor: CurrentActor,
-    filter: Filter = "",
-    order_by: OrderBy = [],  # noqa: B006 - FastAPI copies defaults
-    state: Shown = State.ACTIVE,
-    cursor: str | None = None,
-    limit: Limit = 100,
-) -> Page[ExperimentModel]:
-    """List experiments, newest first."""
-    found = service.search_experiments(
-        uow, actor, filter=filter, order_by=order_by, state=state, offset=_offset(cursor), limit=limit
+def _input(given: NewDataset) -> DatasetInput:
+    tags = {"mlflow.data.context": given.context} if given.context else {}
+    if not given.version:
+        return DatasetInput(name=given.name, digest=given.digest, source=given.source, tags=tags)
+    name, _, number = given.version.rpartition("@")
+    if not name or not number.isdecimal():
+        raise Invalid(f"{given.version!r} is not a dataset version.", hint="Write name@number.")
+    return DatasetInput(
+        name=given.name or name, digest=number, source_type=OWN_DATA, source=given.version, tags=tags
     )
-    following = None if found.next is None else encode_cursor(found.next)
-    return Page(items=[_experiment(one) for one in found.items], next=following)
-
-
-@router.post("/experiments", status_code=201)
-def create_experiment(uow: WriteUow, actor: CurrentActor, new: NewExperiment) -> ExperimentModel:
-    """Make an experiment."""
-    return _experiment(service.create_experiment(uow, actor, name=new.name, tags=new.tags))
-
-
-@router.get("/experiments/{id}")
-def get_experiment(uow: ReadUow, actor: CurrentActor, id: str) -> ExperimentModel:
-    """Return an experiment."""
-    return _experiment(service.find_experiment(uow, actor, id=id))
-
-
-@router.delete("/experiments/{id}")
-def delete_experiment(uow: WriteUow, actor: CurrentActor, id: str) -> ExperimentModel:
-    """Delete an experiment with its runs; it can be restored."""
-    return _experiment(service.set_experiment_state(uow, actor, id=id, state=State.DELETED))
-
-
-@router.post("/experiments/{id}/restore")
-def restore_experiment(uow: WriteUow, actor: CurrentActor, id: str) -> ExperimentModel:
-    """Bring a deleted experiment back."""
-    return _experiment(service.set_experiment_state(uow, actor, id=id, state=State.ACTIVE))
 
 
 @router.get("/runs")
@@ -232,7 +193,7 @@ def list_runs(
         filter=filter,
         order_by=order_by,
         state=state,
-        offset=_offset(cursor),
+        offset=offset_of(cursor),
         limit=limit,
     )
     following = None if found.next is None else encode_cursor(found.next)
@@ -279,9 +240,15 @@ def get_run(uow: ReadUow, actor: CurrentActor, id: str) -> RunModel:
 
 @router.patch("/runs/{id}")
 def change_run(uow: WriteUow, actor: CurrentActor, id: str, change: RunChange) -> RunModel:
-    """Rename a run, move its status, or add parameters, tags and metrics."""
+    """Rename a run, move its status, write its note, or add parameters, tags, metrics and datasets."""
     metrics = [Metric(**metric.model_dump()) for metric in change.metrics]
     service.log(uow, actor, run_id=id, metrics=metrics, params=change.params, tags=change.tags)
+    for key in change.untag:
+        service.untag_run(uow, actor, run_id=id, key=key)
+    if change.note is not None:
+        service.set_note(uow, actor, run_id=id, text=change.note)
+    if change.datasets:
+        service.log_inputs(uow, actor, run_id=id, datasets=[_input(one) for one in change.datasets])
     return _run(service.change_run(uow, actor, id=id, name=change.name, status=change.status))
 
 
@@ -316,14 +283,3 @@ def metric_history(
         nan = math.isnan(last.value)
         following = encode_cursor(last.step, last.at_ms, str(0.0 if nan else last.value), nan)
     return Page(items=[_metric(one) for one in found[:limit]], next=following)
-
-
-@router.get("/runs/{id}/artifacts")
-def list_artifacts(uow: ReadUow, actor: CurrentActor, id: str, path: str = "") -> list[ArtifactModel]:
-    """List the files and folders right below `path`."""
-    run = service.find_run(uow, actor, id=id)
-    return [_artifact(one) for one in service.list_artifacts(uow, actor, root=run.id, path=path)]
-
-
-def _artifact(found: Artifact) -> ArtifactModel:
-    return ArtifactModel(path=found.path, is_dir=found.is_dir, size=found.size, sha256=found.sha256)

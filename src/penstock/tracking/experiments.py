@@ -9,16 +9,18 @@ from penstock.core.uow import UnitOfWork
 from penstock.tracking.model import (
     DEFAULT_EXPERIMENT,
     MAX_TAG,
+    Activity,
     Experiment,
     Found,
     LoggedModel,
     Run,
+    RunKeys,
     State,
     check_experiment_name,
     check_pairs,
 )
 from penstock.tracking.search import parse_filter, parse_order
-from penstock.tracking.store import facts, things
+from penstock.tracking.store import counts, facts, things
 
 
 def create_experiment(
@@ -138,6 +140,17 @@ def search_experiments(
         offset=offset,
         limit=limited(limit),
     )
+
+
+def activity_of(uow: UnitOfWork, actor: Actor, found: Sequence[Experiment]) -> dict[str, Activity]:
+    """Return experiment id → how many runs it has, how many go on, and when the newest was started."""
+    uow.may(actor, "experiments.read")
+    return counts.activity(uow.conn, actor.scope, found)
+
+
+def run_keys(uow: UnitOfWork, actor: Actor, *, id: str) -> RunKeys:
+    """Return the names of parameters, metrics and tags that an experiment's runs use; raises NotFound."""
+    return counts.keys_of(uow.conn, actor.scope, find_experiment(uow, actor, id=id))
 
 
 def limited(limit: int) -> int:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from penstock.core import clock, ids
+from penstock.core import clock, ids, lineage
 from penstock.core.errors import Invalid, NotFound
-from penstock.core.scope import Actor
+from penstock.core.lineage import Link
+from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
 from penstock.tracking import experiments
 from penstock.tracking.model import (
@@ -15,12 +16,16 @@ from penstock.tracking.model import (
     LoggedModel,
     Metric,
     ModelStatus,
+    Run,
     State,
     check_key,
     check_pairs,
 )
 from penstock.tracking.search import parse_filter, parse_order
 from penstock.tracking.store import facts, things
+
+LINK_KIND = "logged_model"
+"""The kind of logged models in lineage."""
 
 
 def create_model(
@@ -56,8 +61,15 @@ def create_model(
         updated_at=moment,
     )
     things.insert_model(uow.conn, actor.scope, made)
+    if run_id:
+        lineage.connect(uow.conn, actor.scope, (LINK_KIND, model_id), [Link("run", run_id, "logged")])
     add_model_facts(uow, actor, id=model_id, params=params, tags=tags)
     return find_model(uow, actor, id=model_id)
+
+
+def model_names(uow: UnitOfWork, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
+    """Return id → name of those logged models that there are; for lineage, which has asked for leave."""
+    return things.names_of(uow.conn, scope, "models", ids)
 
 
 def find_model(uow: UnitOfWork, actor: Actor, *, id: str) -> LoggedModel:
@@ -131,6 +143,12 @@ def search_models(
         offset=offset,
         limit=limit,
     )
+
+
+def models_of(uow: UnitOfWork, actor: Actor, run: Run) -> list[LoggedModel]:
+    """Return the logged models that a run made, read or wrote, oldest first."""
+    uow.may(actor, "experiments.read", run.id)
+    return things.models_of(uow.conn, actor.scope, run)
 
 
 def model_history(uow: UnitOfWork, actor: Actor, *, id: str, key: str, limit: int = 1000) -> list[Metric]:

@@ -13,6 +13,11 @@ DEFAULT_EXPERIMENT = "Default"
 MAX_NAME, MAX_KEY, MAX_PARAM, MAX_TAG, MAX_PATH = 500, 250, 8000, 200_000, 1000
 MAX_METRICS, MAX_PAIRS = 10_000, 1000
 """Most metrics, and most parameters or tags, in one batch."""
+NOTE_TAG = "mlflow.note.content"
+"""The tag that holds what people wrote about an experiment or a run, as in MLflow."""
+OWN_DATA = "penstock"
+"""The source type of an input that is a dataset version here: its source is `name@number`."""
+_OWN_VERSION = re.compile(r"[^@\s]+@[0-9]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
@@ -68,6 +73,36 @@ class Experiment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """How much goes on in an experiment."""
+
+    runs: int = 0
+    running: int = 0
+    last_run_at: datetime | None = None
+    """When the newest run was started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunKey:
+    """A name that the runs of an experiment use."""
+
+    key: str
+    runs: int
+    """How many have it."""
+    values: int
+    """How many different values it has; of metrics, among their last values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunKeys:
+    """The names that the runs of an experiment use, by the alphabet."""
+
+    params: tuple[RunKey, ...]
+    metrics: tuple[RunKey, ...]
+    tags: tuple[RunKey, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetInput:
     """A dataset that a run read, as the client describes it."""
 
@@ -78,6 +113,12 @@ class DatasetInput:
     schema: str = ""
     profile: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """The dataset version here (`name@number`) that was read; empty for data from elsewhere."""
+        own = self.source_type == OWN_DATA and _OWN_VERSION.fullmatch(self.source)
+        return self.source if own else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from penstock.core import clock, ids
+from penstock.core import clock, ids, lineage
 from penstock.core.errors import Invalid, NotFound
-from penstock.core.scope import Actor
+from penstock.core.lineage import Link
+from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
 from penstock.tracking.artifacts import (
     children,
@@ -18,12 +19,14 @@ from penstock.tracking.artifacts import (
 )
 from penstock.tracking.events import RunEnded
 from penstock.tracking.experiments import (
+    activity_of,
     create_experiment,
     default_experiment,
     ensure_default,
     find_experiment,
     limited,
     rename_experiment,
+    run_keys,
     search_experiments,
     set_experiment_state,
     tag_experiment,
@@ -37,6 +40,8 @@ from penstock.tracking.logged import (
     delete_model,
     find_model,
     model_history,
+    model_names,
+    models_of,
     search_models,
 )
 from penstock.tracking.model import (
@@ -44,6 +49,7 @@ from penstock.tracking.model import (
     MAX_NAME,
     MAX_PARAM,
     MAX_TAG,
+    NOTE_TAG,
     DatasetInput,
     Found,
     Metric,
@@ -66,6 +72,8 @@ from penstock.tracking.store import facts, things
 from penstock.tracking.store.artifacts import blobs_named
 
 MAX_PAGE = 1000
+LINK_KIND = "run"
+"""The kind of runs in lineage."""
 _ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
 
 
@@ -193,6 +201,15 @@ def log(
     facts.add_metrics(uow.conn, run, [replace(metric, run_id="") for metric in metrics])
 
 
+def set_note(uow: UnitOfWork, actor: Actor, *, run_id: str, text: str) -> None:
+    """Keep what people say about a run, in Markdown; an empty text takes it away."""
+    run = _run_to_write(uow, actor, run_id)
+    if text.strip():
+        facts.set_tags(uow.conn, run, check_pairs("tag", {NOTE_TAG: text}, MAX_TAG))
+    else:
+        facts.delete_tag(uow.conn, run, NOTE_TAG)
+
+
 def untag_run(uow: UnitOfWork, actor: Actor, *, run_id: str, key: str) -> None:
     """Remove a tag; raises NotFound when there is none."""
     untag(uow, _run_to_write(uow, actor, run_id), [key])
@@ -206,13 +223,28 @@ def log_inputs(
     datasets: Sequence[DatasetInput] = (),
     models: Sequence[ModelUse] = (),
 ) -> None:
-    """Remember which datasets a run read, and which logged models it read or wrote."""
+    """Remember which datasets a run read, and which logged models it read or wrote.
+
+    Dataset versions of this project and models that were read are linked in lineage.
+    """
     run = _run_to_write(uow, actor, run_id)
     for dataset in datasets:
         if not dataset.name or len(dataset.name) > MAX_NAME or len(dataset.digest) > 100:
             raise Invalid("A dataset needs a name (500 characters at most) and a digest (100 at most).")
     facts.add_inputs(uow.conn, run, datasets)
+    own = [Link("dataset_version", one.version, _role(one)) for one in datasets if one.version]
     facts.add_uses(uow.conn, run, models)
+    read = [Link("logged_model", use.model_id, "model") for use in models if use.role == "input"]
+    lineage.connect(uow.conn, actor.scope, (LINK_KIND, run.id), [*own, *read])
+
+
+def _role(dataset: DatasetInput) -> str:
+    return dataset.tags.get(facts.CONTEXT_TAG, "")[:64] or "data"
+
+
+def run_names(uow: UnitOfWork, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
+    """Return id → name of those runs that there are; for lineage, which has asked for leave."""
+    return things.names_of(uow.conn, scope, "runs", ids)
 
 
 def search_runs(
@@ -271,6 +303,7 @@ __all__ = [
     "RUN_ENTITIES",
     "Clause",
     "Order",
+    "activity_of",
     "add_model_facts",
     "blobs_named",
     "change_model",
@@ -293,15 +326,20 @@ __all__ = [
     "metric_history",
     "metric_outline",
     "model_history",
+    "model_names",
+    "models_of",
     "parse_filter",
     "parse_order",
     "put_artifact",
     "remove_artifacts",
     "rename_experiment",
+    "run_keys",
+    "run_names",
     "search_experiments",
     "search_models",
     "search_runs",
     "set_experiment_state",
+    "set_note",
     "set_run_state",
     "tag_experiment",
     "tree_of",

@@ -1,15 +1,14 @@
 /** Pieces of a run's page: what went in, what came out, what people wrote about it. */
-import { useEffect, useState } from "react";
 import { api, currentProject, path, query } from "../../api/client.ts";
 import type { Page, RunArtifact, TrainingRun } from "../../api/types.ts";
 import { bytes, figure } from "../../lib/format.ts";
 import { A } from "../../lib/nav.tsx";
-import { useAct, useGet } from "../../lib/query.ts";
+import { useGet } from "../../lib/query.ts";
 import { flat } from "../../lib/runs.ts";
 import { writeYaml } from "../../lib/yaml.ts";
 import { Card, Code, Facts, Table, When } from "../bits.tsx";
 import { hrefOf } from "../lineage.tsx";
-import { Markdown } from "../markdown.tsx";
+import { NoteCard } from "../note.tsx";
 import { Empty, Ready } from "../state.tsx";
 
 export function Reference({ kind, value }: { kind: string; value: string | null | undefined }) {
@@ -109,51 +108,5 @@ export function Artifacts({ run, live }: { run: TrainingRun; live: boolean }) {
 }
 
 export function Note({ run }: { run: TrainingRun }) {
-  const [editing, setEditing] = useState(false);
-  const [text, setText] = useState(run.note ?? "");
-  useEffect(() => {
-    if (!editing) setText(run.note ?? "");
-  }, [run.note, editing]);
-  const save = useAct(
-    () => api.put(path`/training/runs/${run.id}/note`, { text }),
-    () => {
-      setEditing(false);
-      return "Note saved";
-    },
-  );
-  return (
-    <Card
-      title="Note"
-      actions={
-        !editing && (
-          <button type="button" className="button small" onClick={() => setEditing(true)}>
-            {run.note ? "Edit" : "Write a note"}
-          </button>
-        )
-      }
-    >
-      {editing ? (
-        <form
-          onSubmit={(e) => {
-            e.preventDefault();
-            save.mutate(undefined);
-          }}
-        >
-          <textarea aria-label="Note" rows={6} autoFocus value={text} onChange={(e) => setText(e.target.value)} placeholder="What was tried and what came of it (Markdown)" />
-          <div className="actions spaced">
-            <button type="submit" className="button primary" disabled={save.isPending}>
-              Save note
-            </button>
-            <button type="button" className="button" onClick={() => setEditing(false)}>
-              Leave it
-            </button>
-          </div>
-        </form>
-      ) : run.note ? (
-        <Markdown source={run.note} />
-      ) : (
-        <p className="muted">Nothing is noted about this run.</p>
-      )}
-    </Card>
-  );
+  return <NoteCard note={run.note ?? ""} of="run" save={(text) => api.put(path`/training/runs/${run.id}/note`, { text })} />;
 }

@@ -150,6 +150,13 @@ def bare_run(conn: Connection, scope: Scope, run_id: str) -> Run | None:
     )
 
 
+def names_of(conn: Connection, scope: Scope, kind: str, ids: Sequence[str]) -> dict[str, str]:
+    """Return id → name of those `runs` or `models` that there are."""
+    table = runs if kind == "runs" else models
+    query = select(table.c.id, table.c.name).where(_mine(table, scope), table.c.id.in_(list(ids)))
+    return {row.id: row.name for row in conn.execute(query)}
+
+
 def insert_model(conn: Connection, scope: Scope, model: LoggedModel) -> None:
     """Store a logged model."""
     conn.execute(models.insert().values(**_row(scope, model, _MODEL)))
@@ -177,6 +184,15 @@ def _models(conn: Connection, rows: Sequence[Any]) -> list[LoggedModel]:
         )
         for model in found
     ]
+
+
+def models_of(conn: Connection, scope: Scope, run: Run) -> list[LoggedModel]:
+    """Return the logged models that the run made, read or wrote, oldest first."""
+    used = models.c.id.in_([use.model_id for use in run.models])
+    where = (
+        _mine(models, scope) & (models.c.state == str(State.ACTIVE)) & (used | (models.c.run_id == run.id))
+    )
+    return _models(conn, conn.execute(select(models).where(where).order_by(models.c.created_at)).all())
 
 
 def get_model(conn: Connection, scope: Scope, model_id: str) -> LoggedModel | None:

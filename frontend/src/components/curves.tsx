@@ -1,10 +1,10 @@
 /** A run's figures over its steps or its time; several runs lie over each other. */
 import { useMemo } from "react";
-import type { MetricPoint } from "../../api/types.ts";
-import { figure } from "../../lib/format.ts";
-import { useSearch } from "../../lib/nav.tsx";
-import { type Curve, curvesOf, isResource, smoothed, title, writerOf } from "../../lib/runs.ts";
-import { Chart, type Series } from "../chart.tsx";
+import type { MetricPoint } from "../api/types.ts";
+import { figure } from "../lib/format.ts";
+import { useSearch } from "../lib/nav.tsx";
+import { type Curve, curvesOf, isResource, smoothed, title, writerOf } from "../lib/runs.ts";
+import { Chart, type Series } from "./chart.tsx";
 
 export interface Source {
   id: string;
@@ -44,14 +44,14 @@ function Drawing({ name, sources, wide }: { name: string; sources: { label: stri
   );
 }
 
-export function Curves({ sources, show, empty }: { sources: Source[]; show: "learning" | "resources"; empty: string }) {
+export function Curves({ sources, show, names: only, empty }: { sources: Source[]; show: "learning" | "resources"; /** Only these figures. */ names?: string[]; empty: string }) {
   const [search] = useSearch();
   const axis = search.x === "time" ? "time" : "step";
   const made = useMemo(() => sources.map((s) => ({ label: s.label, curves: curvesOf(s.points, axis) })), [sources, axis]);
   const drawings = useMemo(() => {
-    const names = [...new Set(made.flatMap((m) => m.curves.map((c) => c.name)))].filter((n) => isResource(n) === (show === "resources"));
+    const names = [...new Set(made.flatMap((m) => m.curves.map((c) => c.name)))].filter((n) => isResource(n) === (show === "resources") && (!only || only.includes(n)));
     return names.map((name) => ({ name, sources: made.map((m, i) => ({ label: m.label, curve: m.curves.find((c) => c.name === name), color: made.length === 1 ? "--accent" : colorOf(i) })) }));
-  }, [made, show]);
+  }, [made, show, only]);
   if (!drawings.length) return <p className="muted">{empty}</p>;
   return (
     <div className="curves">

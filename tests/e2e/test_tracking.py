@@ -1,0 +1,24 @@
+"""Experiments and their runs in a real browser, on the scripted server."""
+
+from collections.abc import Callable
+
+import pytest
+
+Browse = Callable[[str, str, str], str]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+SCENARIOS = (
+    "tracking_light",
+    "tracking_dark",
+    "tracking_narrow",
+    "tracking_empty",
+    "tracking_error",
+    "experiments",
+    "tracked",
+)
+
+
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scenario(scenario: str, browse: Browse, fake_server: str) -> None:
+    assert browse(scenario, fake_server, "one-time-token") == "passed"
