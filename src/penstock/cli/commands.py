@@ -54,6 +54,7 @@ COMMANDS = (
     Command("feedback", "penstock.feedback.cli", "Feedback: give, list, score configs, turn into datasets."),
     Command("queues", "penstock.feedback.queues.cli", "Annotation queues: make, fill, show, answer, export."),
     Command("train", "penstock.training.cli", "Training: run recipes, watch and cancel runs."),
+    Command("runs", "penstock.cli.runs", "Runs of your own trainers: track a command."),
     Command("models", "penstock.cli.models", "Models: register, list, alias, export, optimise."),
     Command("deploy", "penstock.serving.cli", "Deployments: create, canary, promote, roll back."),
     Command(

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 SOURCE, COMMIT, DIRTY = "mlflow.source.name", "mlflow.source.git.commit", "mlflow.source.git.dirty"
@@ -19,29 +20,46 @@ _TIMEOUT_SECONDS = 10
 _HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
-def tags() -> dict[str, str]:
-    """Return the tags of the program that runs: its path, entry point and commit, as far as they are known."""
-    program = _program()
-    found = {} if program is None else {SOURCE: str(program), ENTRY: entry_point(program)}
-    folder = _folder()
-    commit = "" if folder is None else commit_of(folder)
-    return {**found, COMMIT: commit} if commit else found
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What runs: its path, how it was started, and the folder whose checkout its code is in."""
+
+    path: str = ""
+    entry_point: str = ""
+    folder: Path | None = None
 
 
-def changes() -> dict[str, str]:
+def this_program() -> Program:
+    """Return the program that runs here, as far as it is known."""
+    path = Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
+    try:
+        folder = Path.cwd() if path is None else path.absolute().parent
+    except OSError:
+        folder = None  # the working folder was taken away
+    return Program("" if path is None else str(path), "" if path is None else _entry_point(path), folder)
+
+
+def tags(program: Program) -> dict[str, str]:
+    """Return the tags of a program: its path, entry point and commit, as far as they are known."""
+    commit = "" if program.folder is None else commit_of(program.folder)
+    found = {SOURCE: program.path, ENTRY: program.entry_point, COMMIT: commit}
+    return {name: text for name, text in found.items() if text}
+
+
+def changes(program: Program) -> dict[str, str]:
     """Return the tag that says whether tracked files differ from the commit; none where Git cannot tell.
 
     Calls Git, so that it may take a while in a large checkout.
     """
-    folder, git = _folder(), shutil.which("git")
-    if folder is None or git is None or not commit_of(folder):
+    git = shutil.which("git")
+    if program.folder is None or git is None or not commit_of(program.folder):
         return {}
     # A checkout's own settings could make Git start another program.
     command = [git, "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no"]
     try:
         told = subprocess.run(
             command,
-            cwd=folder,
+            cwd=program.folder,
             capture_output=True,
             timeout=_TIMEOUT_SECONDS,
             check=False,
@@ -52,23 +70,11 @@ def changes() -> dict[str, str]:
     return {DIRTY: "true" if told.stdout.strip() else "false"} if told.returncode == 0 else {}
 
 
-def entry_point(program: Path) -> str:
-    """Return how the program was started: `python -m package.train`, or `python train.py`."""
+def _entry_point(path: Path) -> str:
+    """Return how this program was started: `python -m package.train`, or `python train.py`."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     name = str(getattr(spec, "name", "")).removesuffix(".__main__")
-    return f"python -m {name}" if name else f"python {program.name}"
-
-
-def _program() -> Path | None:
-    return Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
-
-
-def _folder() -> Path | None:
-    program = _program()
-    try:
-        return Path.cwd() if program is None else program.absolute().parent
-    except OSError:
-        return None  # the working folder was taken away
+    return f"python -m {name}" if name else f"python {path.name}"
 
 
 def commit_of(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a run is carried out on: Python, packages and the machine, as `training.environment` tells it of our own runs."""
+"""What a run is carried out on: Python, packages, machine, as `training.environment` tells it of our own runs."""
 
 import json
 import os

@@ -22,7 +22,7 @@ _PLACE = "/mlflow/api/2.0/mlflow-artifacts/artifacts"
 def found_in(source: Path, name: str) -> Iterator[tuple[Path, str]]:
     """Yield (file, path below the run) of a file or of everything in a folder; links out of a folder are left out.
 
-    What is too large or too much is left out with a warning. Raises FileNotFoundError when there is nothing at `source`.
+    What is too large or too much is left out with a warning. Raises FileNotFoundError for nothing at `source`.
     """
     if not source.is_dir():
         if not source.exists():

@@ -29,6 +29,8 @@ LONGEST_PAUSE = 30.0
 FLUSH_PAUSE = 0.2
 EXIT_PATIENCE = 10.0
 """Seconds that the end of a run waits for what is still to be sent."""
+AWAY_PATIENCE = 2.0
+"""The same when the server did not answer lately."""
 
 Later = Callable[[], list[Act]]
 """Acts that take a while to find out; asked for in the thread."""
@@ -67,6 +69,11 @@ class Outbox:
         """Whether something waits already, so that what comes must wait behind it."""
         with self._wake:
             return bool(self._spool or self._waiting or self._busy)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the server did not answer lately."""
+        return self._spool is not None or self._pause > 0
 
     def refuse(self) -> None:
         """Take nothing any more: the server does not want the run."""
@@ -119,7 +126,7 @@ class Outbox:
     def close(self, timeout: float = EXIT_PATIENCE) -> None:
         """Send what waits, for `timeout` seconds at most, and put the rest into the file for the next program."""
         try:
-            sent = self.flush(timeout)
+            sent = self.flush(min(timeout, AWAY_PATIENCE) if self.failing else timeout)
             with self._wake:
                 self._closed = True
                 self._wake.notify_all()
@@ -179,24 +186,25 @@ class Outbox:
                 self._wake.wait(self._nap())
             if not self._closed and not self._flushing and not self._spool and self._held < MOST_SENT:
                 self._wake.wait(LINGER)
-            act = self._waiting.popleft() if self._waiting else None
-            if act is not None:
-                self._held -= _size(act)
-            self._busy = act is not None
             if self._closed:
-                if act is not None:
-                    self._waiting.appendleft(act)
                 return False
+            act = self._waiting.popleft() if self._waiting else None
+            self._busy = act is not None
         if act is not None:
-            self._in_hand = act() if callable(act) else [act]
-            while self._in_hand:
-                one = self._in_hand[0]
-                if self._spool is not None or self._away_now() or not self._tell(one):
-                    self._store(one)
-                self._in_hand = self._in_hand[1:]
+            self._work_off(act)
         elif self._due():
             self._drain()
         return True
+
+    def _work_off(self, act: Act | Later) -> None:
+        """Tell the server an act, or put it where it waits."""
+        self._held -= _size(act)
+        self._in_hand = act() if callable(act) else [act]
+        while self._in_hand:
+            one = self._in_hand[0]
+            if self._spool is not None or self._away_now() or not self._tell(one):
+                self._store(one)
+            self._in_hand = self._in_hand[1:]
 
     def _away_now(self) -> bool:
         return clock.monotonic() < self._resume_at
@@ -284,7 +292,7 @@ class Outbox:
                         self._lose(_size(one), "it could not be sent before the end")
             if self._spool is not None:
                 logger.warning(
-                    "run %s is not whole on the server; what is left waits in %s for the next program that tracks a run",
+                    "run %s is not whole on the server; the rest waits in %s for the next program that tracks a run",
                     self.telling.run_id or self._key,
                     self._spool.path,
                 )

@@ -40,26 +40,24 @@ class Runs:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
         capture: bool = True,
+        program: code.Program | None = None,
     ) -> TrackedRun:
         """Start a run in the experiment of that name, which is made if there is none.
 
         Tags name the program and its Git commit as MLflow's client does; yours come before them. A moment later, from a
         thread, come whether the checkout holds changes that are not committed, and the artifact `environment.json`:
-        Python, packages, machine. `capture=False` leaves all of that out. Never raises: where the server is away the
-        run has no id yet, and everything it logs waits.
+        Python, packages, machine. `capture=False` leaves all of that out, `program` is another one than this.
+
+        Never raises: where the server is away the run has no id yet, and everything it logs waits.
         """
-        own: dict[str, str] = {}
-        if capture:
-            try:
-                own = code.tags()
-            except Exception as error:  # noqa: BLE001 - tracking never raises into the tracked program
-                fault("code", error)
+        program = program or code.this_program()
+        own = _told(program) if capture else {}
         own |= {key: str(value) for key, value in (tags or {}).items()}
         key = ids.new_trace_id()
         act = {"do": "create", "experiment": experiment, "name": name, "tags": {**own, KEY: key}}
         run = TrackedRun(self._begun(act, key), name)
         if capture:
-            run.later(_surroundings)
+            run.later(lambda: _surroundings(program))
         if params:
             run.params(**params)
         return run
@@ -84,10 +82,18 @@ class Runs:
         return outbox
 
 
-def _surroundings() -> "list[Act]":
+def _told(program: code.Program) -> dict[str, str]:
+    try:
+        return code.tags(program)
+    except Exception as error:  # noqa: BLE001 - tracking never raises into the tracked program
+        fault("code", error)
+        return {}
+
+
+def _surroundings(program: code.Program) -> "list[Act]":
     """Return what takes a while to find out: changes in the checkout, and the environment."""
     found = environment.describe()
-    tags = {**code.changes(), **environment.tags_of(found)}
+    tags = {**code.changes(program), **environment.tags_of(found)}
     return [
         {"do": "change", "tags": tags},
         {"do": "text", "path": environment.FILE, "text": environment.text_of(found)},

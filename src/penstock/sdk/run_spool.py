@@ -53,7 +53,7 @@ class RunSpool:
         self._read = 0
 
     def hold(self, *, make: bool) -> bool:
-        """Open and lock the file; returns False when another process has it, or there is none and none is to be made."""
+        """Open and lock the file; returns False when another process has it, or there is none and none is made."""
         if make:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:

@@ -4,7 +4,6 @@ Nothing here raises into the program: what the server refuses is said once in th
 """
 
 import hashlib
-
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,7 +26,7 @@ class TrackedRun:
     """A run that is going on; as a context manager it ends as finished, or failed when the block raises.
 
     Values are sent by a thread, about once a second; files when they are logged. While the server is away all of it
-    waits in a folder (PENSTOCK_SPOOL), and is sent once it is back, at the latest by the next program that tracks a run.
+    waits in a folder (PENSTOCK_SPOOL), and is sent once it is back, if need be by the next program that tracks a run.
     """
 
     def __init__(self, outbox: Outbox, name: str) -> None:
@@ -51,7 +50,7 @@ class TrackedRun:
         return self._outbox.dropped
 
     @harmless
-    def log(self, step: int = 0, **metrics: float) -> "TrackedRun":
+    def log(self, /, step: int = 0, **metrics: float) -> "TrackedRun":
         """Add values of a step."""
         at = clock.now_ns() // _NS_PER_MS
         values = [
@@ -61,12 +60,12 @@ class TrackedRun:
         return self._tell({"do": "change", "metrics": values})
 
     @harmless
-    def params(self, **params: Any) -> "TrackedRun":
+    def params(self, /, **params: Any) -> "TrackedRun":
         """Add parameters; each keeps its first value."""
         return self._tell({"do": "change", "params": {key: str(value) for key, value in params.items()}})
 
     @harmless
-    def tags(self, **tags: Any) -> "TrackedRun":
+    def tags(self, /, **tags: Any) -> "TrackedRun":
         """Set tags."""
         return self._tell({"do": "change", "tags": {key: str(value) for key, value in tags.items()}})
 
@@ -114,9 +113,8 @@ class TrackedRun:
         self.artifact(source, path if source.is_dir() else f"{path}/{source.name}")
         if not name:
             return ""
-        self._outbox.flush(EXIT_PATIENCE)
         act = {"do": "register", "name": name, "path": path}
-        if self.id and not self._outbox.away:
+        if self.id and not self._outbox.failing:
             try:
                 return self._outbox.telling.register(name, path)
             except (ApiError, ConnectionFailed) as error:
@@ -157,7 +155,7 @@ class TrackedRun:
         if self._ended:
             self._tell({})
             return
-        if self.id and (not outbox.away or outbox.flush(EXIT_PATIENCE)):
+        if self.id and not outbox.failing:
             try:
                 outbox.telling.file(path, str(file))
             except (ApiError, ConnectionFailed) as error:
