@@ -3,7 +3,6 @@
 PENSTOCK_URL and PENSTOCK_API_KEY say where the server is: pip install jax flax optax, then python jax_flax.py
 """
 
-import contextlib
 import tempfile
 from pathlib import Path
 
@@ -24,12 +23,10 @@ numbers = np.random.default_rng(0)
 angles, labels = numbers.uniform(0, 2 * np.pi, 256), numbers.integers(0, 2, 256)
 radii = 1 + labels + numbers.normal(0, 0.1, 256)
 ring = np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
-with contextlib.suppress(penstock.ApiError):  # it is there already
-    client.datasets.create("rings")
 version = client.datasets.upload(
     "rings", [{"x": x, "y": y, "label": int(label)} for (x, y), label in zip(ring, labels, strict=True)]
-)
-stored = list(client.datasets.rows("rings", version["number"]))
+)["version"]
+stored = [row["data"] for row in client.datasets.rows("rings", version["number"])]
 inputs = jnp.array([[row["x"], row["y"]] for row in stored])
 wanted = jnp.array([row["label"] for row in stored])
 

@@ -3,7 +3,6 @@
 PENSTOCK_URL and PENSTOCK_API_KEY say where the server is: KERAS_BACKEND=tensorflow python keras_callback.py
 """
 
-import contextlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,10 @@ EPOCHS = 30
 client = penstock.Client()
 numbers = np.random.default_rng(0)
 given = numbers.normal(size=(256, 3))
-with contextlib.suppress(penstock.ApiError):  # it is there already
-    client.datasets.create("sides")
 version = client.datasets.upload(
     "sides", [{"x": point.tolist(), "side": int(point @ [2.0, -1.0, 0.5] > 0)} for point in given]
-)
-stored = list(client.datasets.rows("sides", version["number"]))
+)["version"]
+stored = [row["data"] for row in client.datasets.rows("sides", version["number"])]
 inputs = np.array([row["x"] for row in stored], "float32")
 labels = np.array([row["side"] for row in stored], "float32")
 

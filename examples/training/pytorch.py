@@ -3,7 +3,6 @@
 PENSTOCK_URL and PENSTOCK_API_KEY say where the server is: python pytorch.py
 """
 
-import contextlib
 import json
 import tempfile
 from pathlib import Path
@@ -21,11 +20,9 @@ client = penstock.Client()
 torch.manual_seed(0)
 points = torch.randn(256, 4)
 noisy = points @ SLOPE + 0.1 * torch.randn(256)
-with contextlib.suppress(penstock.ApiError):  # it is there already
-    client.datasets.create("line")
 rows = [{"x": point, "y": value} for point, value in zip(points.tolist(), noisy.tolist(), strict=True)]
 version = client.datasets.upload("line", rows)["version"]
-stored = list(client.datasets.rows("line", version["number"]))
+stored = [row["data"] for row in client.datasets.rows("line", version["number"])]
 inputs = torch.tensor([row["x"] for row in stored])
 wanted = torch.tensor([row["y"] for row in stored])
 

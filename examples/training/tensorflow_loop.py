@@ -3,7 +3,6 @@
 PENSTOCK_URL and PENSTOCK_API_KEY say where the server is: pip install tensorflow-cpu, then python tensorflow_loop.py
 """
 
-import contextlib
 import json
 import tempfile
 
@@ -19,10 +18,8 @@ client = penstock.Client()
 numbers = np.random.default_rng(0)
 given = numbers.normal(size=(256, 4))
 rows = [{"x": point.tolist(), "y": float(point @ SLOPE + numbers.normal(0, 0.1))} for point in given]
-with contextlib.suppress(penstock.ApiError):  # it is there already
-    client.datasets.create("line")
 version = client.datasets.upload("line", rows)["version"]
-stored = list(client.datasets.rows("line", version["number"]))
+stored = [row["data"] for row in client.datasets.rows("line", version["number"])]
 inputs = tf.constant([row["x"] for row in stored], tf.float32)
 wanted = tf.constant([row["y"] for row in stored], tf.float32)
 

@@ -1,6 +1,6 @@
 """kill -9 of the whole server at random moments of a training run, one that waits, and an optimisation.
 
-The seed is PENSTOCK_KILL_SEED, or 6.
+The seed is KILL_SEED, or 6.
 """
 
 import json
@@ -184,7 +184,7 @@ def moment(client: Client, runs: list[str], optimisation: str, dice: random.Rand
 
 
 def test_a_killed_server_goes_on_where_it_was(place: Path, tmp_path: Path) -> None:
-    dice = random.Random(int(os.environ.get("PENSTOCK_KILL_SEED", "6")))
+    dice = random.Random(int(os.environ.get("KILL_SEED", "6")))
     secret, log = (tmp_path / "key").read_text(), tmp_path / "up.log"
     server = Server(place, log)
     try:

@@ -20,7 +20,13 @@ app = console.group("runs", "Runs of your own trainers: track a command.")
 FORMS = ("", "pairs", "json")
 OUTPUT = "output.log"
 _LONGEST_COMMAND = 4000
+_WORDS_LOOKED_AT, _LONGEST_NAME = 20, 255
 _KILLED = 128
+
+
+@app.callback()
+def group() -> None:
+    """Runs of your own trainers: track a command."""
 
 
 def _pairs(given: list[str], what: str) -> dict[str, str]:
@@ -35,7 +41,9 @@ def _pairs(given: list[str], what: str) -> dict[str, str]:
 
 def _program(command: list[str]) -> Program:
     """Return what runs as far as the command's words tell: code is taken to be the working folder's checkout."""
-    files = (word for word in command if Path(word).is_file())
+    files = (
+        word for word in command[:_WORDS_LOOKED_AT] if len(word) < _LONGEST_NAME and Path(word).is_file()
+    )
     return Program(next(files, command[0]), Path(command[0]).name, Path.cwd())
 
 

@@ -67,7 +67,7 @@ class Telling:
     def dataset(self, name: str, digest: str, source: str, kind: str, role: str) -> None:
         """Remember what the run read; a version of ours is looked up, so that its hash is the server's."""
         if kind == DATASET:
-            name, digest, source = self._version(name)
+            name, digest, source = self._version(source)
         given = {"name": name, "digest": digest, "source_type": kind, "source": source}
         tags = [{"key": "mlflow.data.context", "value": role}] if role else []
         self._post("/runs/log-inputs", run_id=self.run_id, datasets=[{"dataset": given, "tags": tags}])

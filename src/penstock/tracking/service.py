@@ -6,6 +6,7 @@ from datetime import datetime
 
 from penstock.core import clock, ids
 from penstock.core.errors import Invalid, NotFound
+from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.tracking.artifacts import (
@@ -66,6 +67,9 @@ from penstock.tracking.store import facts, things
 from penstock.tracking.store.artifacts import blobs_named
 
 MAX_PAGE = 1000
+LINK_KIND = "run"
+OWN_DATASET = "penstock"
+"""Source type of a dataset that is a version of ours; its source is `name@number`."""
 _ENDS = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
 
 
@@ -212,6 +216,9 @@ def log_inputs(
         if not dataset.name or len(dataset.name) > MAX_NAME or len(dataset.digest) > 100:
             raise Invalid("A dataset needs a name (500 characters at most) and a digest (100 at most).")
     facts.add_inputs(uow.conn, run, datasets)
+    own = [Link("dataset_version", one.source, "input") for one in datasets if one.source_type == OWN_DATASET]
+    if own:
+        uow.link(actor.scope, (LINK_KIND, run.id), own)
     facts.add_uses(uow.conn, run, models)
 
 
