@@ -59,7 +59,9 @@ class Outbox:
         self._held = 0
         self._in_hand: list[Act] = []
         self._busy = False
-        self._flushing = self._closed = self._refused = False
+        self._flushing = self._closed = False
+        self.refused = False
+        """Whether the server does not want the run, so that nothing more is kept."""
         self._spool: RunSpool | None = None
         self._resume_at = self._pause = 0.0
         self._thread: threading.Thread | None = None
@@ -77,11 +79,11 @@ class Outbox:
 
     def refuse(self) -> None:
         """Take nothing any more: the server does not want the run."""
-        self._refused = True
+        self.refused = True
 
     def put(self, act: Act | Later) -> None:
         """Queue an act; returns at once."""
-        if self._refused:
+        if self.refused:
             self.dropped += _size(act)
             return
         with self._wake:
@@ -141,7 +143,7 @@ class Outbox:
     def keep(self, source: Path) -> Path | None:
         """Return a copy of an artifact that lives until the server has it; None when there is no place for one."""
         with self._wake, contextlib.suppress(OSError):
-            if self._open() and self._spool is not None:
+            if not self.refused and self._open() and self._spool is not None:
                 return self._spool.copy(source)
         return None
 
@@ -225,6 +227,8 @@ class Outbox:
                 self._rest()
                 return False
             self._lose(_size(act), f"{act['do']} was refused: {error}")
+            if act["do"] == "create":
+                self.refuse()
         self._resume_at = self._pause = 0.0
         return True
 
@@ -321,6 +325,11 @@ def _told(telling: Telling, spool: RunSpool) -> bool:
         except (ApiError, OSError) as error:
             if passing(error):
                 return False
+            if act["do"] == "create":
+                warn_once(
+                    f"left:{spool.path.name}", "a run left behind is not wanted by the server: %s", error
+                )
+                return True
             warn_once(
                 f"left:{spool.path.name}:{act.get('do')}", "a run left behind lacks %s: %s", act["do"], error
             )

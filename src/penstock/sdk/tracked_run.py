@@ -152,8 +152,8 @@ class TrackedRun:
     def _store(self, file: Path, path: str) -> None:
         """Upload a file now, or keep a copy where the server is away."""
         outbox = self._outbox
-        if self._ended:
-            self._tell({})
+        if self._ended or outbox.refused:
+            self._tell({"do": "file", "path": path, "source": str(file)})
             return
         if self.id and not outbox.failing:
             try:
