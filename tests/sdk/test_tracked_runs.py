@@ -147,8 +147,7 @@ def test_what_was_logged_while_the_server_was_away_is_sent_by_the_next_program(
         run.artifact(file)
         file.unlink()
     (left,) = waiting(url)
-    with serving(free_port) as server:
-        scripted(server)
+    with serving(free_port, scripted) as server:
         with begun(url):
             pass
         # Two runs: that of the second program, and the first one's, found by its key before it is made.
@@ -167,8 +166,7 @@ def test_a_run_goes_on_when_the_server_comes_back(free_port: int) -> None:
     run = begun(url)
     run.log(1, loss=1.0)
     assert run.flush(0.2) is False
-    with serving(free_port) as server:
-        scripted(server)
+    with serving(free_port, scripted) as server:
         run.log(2, loss=2.0)
         assert run.flush(60)
         assert run.id == "r1"
@@ -205,8 +203,7 @@ def test_a_program_that_was_killed_leaves_its_run_to_the_next_one(free_port: int
         child.send_signal(signal.SIGKILL)
     with left.open("ab") as torn:
         torn.write(b'{"do": "change", "metr')
-    with serving(free_port) as server:
-        scripted(server)
+    with serving(free_port, scripted) as server:
         with begun(url):
             pass
         assert merged(server)["metrics"] == [("loss", 1, 0.5)]

@@ -172,11 +172,13 @@ def perform(
         with home.read() as uow:
             run = get(uow, actor, run_id=run_id)
         if run.state in ENDED or run.state is RunState.PAUSED:
+            if run.state is RunState.SUCCEEDED:
+                _tidy(home, run)  # it may have been killed before it came to that
             return run
         place = _place(home, actor, run)
         try:
             run = _begin(home, actor, run, place, cancelled)
-            if run.state is RunState.RUNNING:
+            if run.state is RunState.RUNNING and not _ended_before(home, actor, run):
                 _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
         except NoRoom as full:
             place.wait()
@@ -228,6 +230,32 @@ def _workdir(home: Home, run_id: str) -> Path:
     return home.folder("training", run_id)
 
 
+def _ended_before(home: Home, actor: Actor, run: TrainingRun) -> bool:
+    """Whether an earlier attempt was killed after it registered the model; then the run ends with that one.
+
+    Training again need not give the same weights, and a run has one model.
+    """
+    with home.read() as uow:
+        made = registering.registered(uow, actor, run)
+    if made is None:
+        return False
+    digest = artifacts.weights_hash(registry.materialize(home, actor, ref=made.ref))
+    metrics = registering.figures(made)
+    _end(
+        home, actor, run, RunState.SUCCEEDED, model=made.ref, metrics=metrics, weights_hash=digest, wish=None
+    )
+    _tidy(home, run)
+    return True
+
+
+def _tidy(home: Home, run: TrainingRun) -> None:
+    """Remove what a run that succeeded no longer needs."""
+    folder = _workdir(home, run.id)
+    for name in ("checkpoints", "model", "cache", "verdicts"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "train.jsonl").unlink(missing_ok=True)
+
+
 def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
     recipe = parse(run.recipe)
     folder = _workdir(home, run.id)
@@ -274,9 +302,7 @@ def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
     _end(
         home, actor, run, RunState.SUCCEEDED, model=made.ref, metrics=metrics, weights_hash=digest, wish=None
     )
-    for name in ("checkpoints", "model", "cache", "verdicts"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "train.jsonl").unlink(missing_ok=True)
+    _tidy(home, run)
 
 
 def run_trainer(
