@@ -63,14 +63,15 @@ def gone(pid: int) -> bool:
         return True
 
 
-def killed(parent: "subprocess.Popen[str]", child: int) -> None:
-    """Kill a parent, and wait until its child has ended; ends the child if it has not."""
+def killed(parent: "subprocess.Popen[str]", child: int) -> bool:
+    """Kill a parent, and wait until its child has ended; returns whether it did, and ends it if not."""
     parent.kill()
     parent.wait()
     assert parent.stdout is not None
     parent.stdout.close()
     try:
         eventually(lambda: gone(child), "the child outlived its parent")
+        return gone(child)
     finally:
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -82,13 +83,13 @@ def killed(parent: "subprocess.Popen[str]", child: int) -> None:
 def test_a_child_that_ignores_the_signal_ends_all_the_same(bind: str) -> None:
     parent = start(PARENT, STUBBORN.format(bind=bind))
     assert parent.stdout is not None
-    killed(parent, int(parent.stdout.readline()))
+    assert killed(parent, int(parent.stdout.readline()))
 
 
 def test_a_program_that_knows_nothing_of_it_dies_with_the_process_that_started_it() -> None:
     parent = start(BINDING)
     assert parent.stdout is not None
-    killed(parent, int(parent.stdout.readline()))
+    assert killed(parent, int(parent.stdout.readline()))
 
 
 def test_a_child_whose_parent_died_before_it_could_say_so_ends_at_once() -> None:
@@ -132,7 +133,7 @@ def test_code_in_the_sandbox_ends_with_the_one_who_asked_for_it(running: bool) -
 
     if running:
         eventually(printed, "the code was not run")
-    killed(parent, child)
+    assert killed(parent, child)
 
 
 def test_a_program_under_guard_ends_when_nobody_hears_that_it_started() -> None:

@@ -124,7 +124,8 @@ def test_a_program_in_python_is_tracked(
 def test_a_program_is_tracked_through_mlflows_client(server: dict[str, str], client: Client) -> None:
     if find_spec("mlflow") is None:
         pytest.skip("mlflow is not installed")
-    tracked(client, run(server, sys.executable, str(EXAMPLES / "mlflow_numpy.py")), 40)
+    found = tracked(client, run(server, sys.executable, str(EXAMPLES / "mlflow_numpy.py")), 40)
+    assert "weights.txt" in artifacts(client, found["id"])
 
 
 def test_a_command_that_knows_nothing_of_penstock_is_tracked(server: dict[str, str], client: Client) -> None:

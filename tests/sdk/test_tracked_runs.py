@@ -122,7 +122,10 @@ def test_a_file_that_was_read_is_told_by_its_hash(answering: FakeServer, tmp_pat
     assert (dataset["name"], dataset["source_type"], len(dataset["digest"])) == ("rows.csv", "local", 64)
 
 
-def test_code_and_environment_come_by_themselves(answering: FakeServer) -> None:
+def test_code_and_environment_come_by_themselves(
+    answering: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py"])
     with begun(answering.url, capture=True):
         pass
     (made,) = bodies(answering, "POST /api/v1/runs")

@@ -61,14 +61,14 @@ def execute(
             "--metrics", help="Read metrics from the output: pairs (loss=0.25) or json (one per line)."
         ),
     ] = "",
-    param: Annotated[list[str], typer.Option("--param", help="Parameter as name=value; repeatable.")] = [],  # noqa: B006
-    tag: Annotated[list[str], typer.Option("--tag", help="Tag as name=value; repeatable.")] = [],  # noqa: B006
+    param: Annotated[list[str], typer.Option("--param", help="Parameter, name=value; repeatable.")] = [],  # noqa: B006 - Typer copies
+    tag: Annotated[list[str], typer.Option("--tag", help="Tag, name=value; repeatable.")] = [],  # noqa: B006 - Typer copies
     dataset: Annotated[
         list[str], typer.Option("--dataset", help="What it reads: name@version, or a file; repeatable.")
-    ] = [],  # noqa: B006
+    ] = [],  # noqa: B006 - Typer copies
     artifact: Annotated[
         list[Path], typer.Option("--artifact", help="File or folder to store once it has ended; repeatable.")
-    ] = [],  # noqa: B006
+    ] = [],  # noqa: B006 - Typer copies
     model: Annotated[
         Path | None, typer.Option("--model", help="The model's folder, to store when it succeeds.")
     ] = None,

@@ -3,7 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +172,7 @@ def perform(
         with home.read() as uow:
             run = get(uow, actor, run_id=run_id)
         if run.state in ENDED or run.state is RunState.PAUSED:
-            if run.state is RunState.SUCCEEDED:
-                _tidy(home, run)  # it may have been killed before it came to that
-            return run
+            return _tidy(home, run)  # it may have been killed before it came to that
         place = _place(home, actor, run)
         try:
             run = _begin(home, actor, run, place, cancelled)
@@ -240,20 +238,24 @@ def _ended_before(home: Home, actor: Actor, run: TrainingRun) -> bool:
     if made is None:
         return False
     digest = artifacts.weights_hash(registry.materialize(home, actor, ref=made.ref))
-    metrics = registering.figures(made)
-    _end(
-        home, actor, run, RunState.SUCCEEDED, model=made.ref, metrics=metrics, weights_hash=digest, wish=None
-    )
-    _tidy(home, run)
+    _succeed(home, actor, run, model=made.ref, metrics=registering.figures(made), weights_hash=digest)
     return True
 
 
-def _tidy(home: Home, run: TrainingRun) -> None:
-    """Remove what a run that succeeded no longer needs."""
+def _succeed(home: Home, actor: Actor, run: TrainingRun, **values: Any) -> None:
+    _end(home, actor, run, RunState.SUCCEEDED, wish=None, **values)
+    _tidy(home, replace(run, state=RunState.SUCCEEDED))
+
+
+def _tidy(home: Home, run: TrainingRun) -> TrainingRun:
+    """Remove what a run that succeeded no longer needs; returns the run."""
+    if run.state is not RunState.SUCCEEDED:
+        return run
     folder = _workdir(home, run.id)
     for name in ("checkpoints", "model", "cache", "verdicts"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "train.jsonl").unlink(missing_ok=True)
+    return run
 
 
 def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
@@ -299,10 +301,7 @@ def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
     metrics |= listener.totals()
     made = registering.register(home, actor, run, version, result=result, metrics=metrics)
     digest = artifacts.weights_hash(Path(result["folder"]))
-    _end(
-        home, actor, run, RunState.SUCCEEDED, model=made.ref, metrics=metrics, weights_hash=digest, wish=None
-    )
-    _tidy(home, run)
+    _succeed(home, actor, run, model=made.ref, metrics=metrics, weights_hash=digest)
 
 
 def run_trainer(
