@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,8 +69,10 @@ def _plain(attributes: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(port: int = 0) -> Iterator[FakeServer]:
+def serving(port: int = 0, script: Callable[[FakeServer], object] | None = None) -> Iterator[FakeServer]:
     fake = FakeServer()
+    if script is not None:
+        script(fake)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -91,7 +93,7 @@ def serving(port: int = 0) -> Iterator[FakeServer]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = do_DELETE = handle_one
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one
 
         def log_message(self, format: str, *args: Any) -> None:
             """Stay quiet."""

@@ -64,7 +64,24 @@ def test_a_working_folder_that_was_taken_away_stops_nobody(
     monkeypatch.chdir(gone)
     gone.rmdir()
     monkeypatch.setattr(sys, "argv", ["train.py"])
-    assert code.tags() == {"mlflow.source.name": "train.py"}
+    program = code.this_program()
+    assert program.folder is None
+    assert code.tags(program)["mlflow.source.name"] == "train.py"
+    assert code.changes(program) == {}
+
+
+@needs_git
+def test_changes_that_are_not_committed_are_told(checkout: Path, tmp_path: Path) -> None:
+    program = code.Program("train.py", "python train.py", checkout)
+    (checkout / "train.py").write_text("one")
+    assert code.changes(program) == {code.DIRTY: "false"}, "what Git does not track is no change"
+    git(checkout, "add", "train.py")
+    assert code.changes(program) == {code.DIRTY: "true"}
+    git(checkout, "commit", "-q", "-m", "program")
+    assert code.changes(program) == {code.DIRTY: "false"}
+    (checkout / "train.py").write_text("two")
+    assert code.changes(program) == {code.DIRTY: "true"}
+    assert code.changes(code.Program("train.py", "", tmp_path)) == {}
 
 
 @needs_git
@@ -74,14 +91,17 @@ def test_a_tracked_run_says_which_code_it_was(
     program = str(checkout / "train.py")
     monkeypatch.setattr(sys, "argv", [program])
     server.answer("GET /api/v1/experiments", {"items": [{"id": "e1", "name": "Default"}], "next": None})
+    server.answer("GET /api/v1/runs", {"items": [], "next": None})
     server.answer("POST /api/v1/runs", {"id": "r1", "name": "x"}, status=201)
-    runs = Client(server.url, "psk_1").runs
-    runs.start(tags={"team": "mail"})
-    commit = git(checkout, "rev-parse", "HEAD")
-    assert server.asked[-1].json()["tags"] == {
-        "mlflow.source.name": program,
-        "mlflow.source.git.commit": commit,
-        "team": "mail",
-    }
-    runs.start(tags={"mlflow.source.git.commit": "said"})
-    assert server.asked[-1].json()["tags"]["mlflow.source.git.commit"] == "said"
+
+    def told(**tags: str) -> dict[str, str]:
+        Client(server.url, "psk_1").runs.start(tags=tags).end()
+        made = [asked for asked in server.asked if (asked.method, asked.path) == ("POST", "/api/v1/runs")]
+        found: dict[str, str] = made[-1].json()["tags"]
+        return found
+
+    first = told(team="mail")
+    assert first["mlflow.source.name"] == program
+    assert first["mlflow.source.git.commit"] == git(checkout, "rev-parse", "HEAD")
+    assert first["team"] == "mail"
+    assert told(**{"mlflow.source.git.commit": "said"})["mlflow.source.git.commit"] == "said"

@@ -183,3 +183,31 @@ def test_runs_page_newest_first(home: Home, actor: Actor, trainer: Trainer) -> N
         first = service.list_runs(uow, actor, limit=2)
         rest = service.list_runs(uow, actor, before=first[-1].id, limit=2)
     assert [run.id for run in first + rest] == made[::-1]
+
+
+@pytest.mark.parametrize("last", ["nothing", "the record"], ids=["registered only", "recorded, not tidied"])
+def test_a_run_that_was_killed_right_after_it_registered_has_one_model(
+    home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    class Killed(BaseException):
+        """As kill -9 ends it: nothing catches it, nothing is cleaned up."""
+
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    if last == "nothing":
+        monkeypatch.setattr(service, "_end", kill)
+    else:
+        monkeypatch.setattr(service.shutil, "rmtree", kill)
+    with pytest.raises(Killed):
+        service.execute(home, actor, recipe(), key="k")
+    monkeypatch.undo()
+    monkeypatch.setattr(service, "run_child", trainer)
+    ended = service.execute(home, actor, recipe(), key="k")
+    assert (ended.state, ended.model, len(trainer.specs)) == (RunState.SUCCEEDED, "triage@1", 1)
+    assert ended.metrics["loss"] == 0.5
+    assert ended.weights_hash
+    with home.read() as uow:
+        assert [one.number for one in registry.list_versions(uow, actor, name="triage")] == [1]
+    left = {path.name for path in (home.path / "training" / ended.id).iterdir()}
+    assert not left & {"model", "cache", "train.jsonl"}

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from penstock.app.work import background_loops
 from penstock.core import log, metrics, say
-from penstock.core.child import die_with_parent
+from penstock.core.child import die_with_parent, end_after_parent
 from penstock.core.errors import PenstockError
 from penstock.core.home import Home
-from penstock.core.settings import CoreSettings
+from penstock.core.settings import CoreSettings, ServerSettings
 
 logger = log.get("background")
 RETRY_SECONDS = 2.0
@@ -34,7 +34,7 @@ def keep_running(name: str, loop: Loop, stop: threading.Event) -> None:
 def main(plan_json: str) -> int:
     """Work until a signal; returns the exit code."""
     plan = json.loads(plan_json)
-    die_with_parent(plan["parent"])
+    die_with_parent(plan["parent"], signal.SIGTERM)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
@@ -42,6 +42,7 @@ def main(plan_json: str) -> int:
         with Home.open(plan["home"], upgrade=False) as home:
             core = home.settings.section(CoreSettings)
             log.configure(core.log_level, core.log_style)
+            end_after_parent(plan["parent"], home.settings.section(ServerSettings).drain_seconds)
             loops = {**background_loops(home), "metrics": metrics.Publisher(home, "background").run}
             threads = [
                 threading.Thread(target=keep_running, args=(name, loop, stop), name=name)

@@ -56,6 +56,7 @@ COMMANDS = (
     Command("queues", "penstock.feedback.queues.cli", "Annotation queues: make, fill, show, answer, export."),
     Command("train", "penstock.training.cli", "Training: run recipes, watch and cancel runs."),
     Command("pipelines", "penstock.pipelines.cli", "Pipelines: run steps written in YAML, list, show."),
+    Command("runs", "penstock.cli.runs", "Runs of your own trainers: track a command."),
     Command("models", "penstock.cli.models", "Models: register, list, alias, export, optimise."),
     Command("deploy", "penstock.serving.cli", "Deployments: create, canary, promote, roll back."),
     Command(

@@ -14,7 +14,7 @@ from typing import Any
 from penstock.app.server import Penstock
 from penstock.cli.welcome import welcome
 from penstock.core import log, say
-from penstock.core.child import die_with_parent
+from penstock.core.child import die_with_parent, end_after_parent
 from penstock.core.errors import PenstockError
 from penstock.core.home import Home
 from penstock.core.settings import CoreSettings, ServerSettings
@@ -51,12 +51,14 @@ def _raise_file_limit() -> None:
 def main(plan_json: str) -> int:
     """Serve until a signal; returns the exit code."""
     plan = json.loads(plan_json)
-    die_with_parent(plan["parent"])
+    die_with_parent(plan["parent"], signal.SIGTERM)
     _raise_file_limit()
     try:
         with Home.open(plan["home"], upgrade=False) as home:
             core = home.settings.section(CoreSettings)
             log.configure(core.log_level, core.log_style)
+            edge = home.settings.section(ServerSettings)
+            end_after_parent(plan["parent"], edge.drain_seconds + edge.drain_delay_seconds)
             server = Server(home, plan)
             signal.signal(signal.SIGUSR1, server.retire)
             server.run([socket.socket(fileno=plan["fd"])])

@@ -9,7 +9,9 @@ import os
 import resource
 import signal
 import sys
+import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,62 @@ from penstock.core import plugins
 from penstock.core.errors import MissingExtra, PenstockError
 
 _PR_SET_PDEATHSIG = 1
+_LOOK_SECONDS = 1.0
 
 
-def die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int, by: int = signal.SIGKILL) -> None:
     """End this process when the process `parent` dies, at once if it is dead already.
 
-    On Linux the kernel sends SIGTERM; elsewhere the broken pipe or the closed socket does it.
+    On Linux the kernel sends the signal `by`. The usual one cannot be caught: a library's handler (torchrun and Ray
+    have one), or a main thread that sits in foreign code, would keep a process alive whose result nobody waits for.
+    Elsewhere a thread looks now and then.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
+    else:
+        threading.Thread(target=_watch, args=(parent, by), name="parent", daemon=True).start()
     if os.getppid() != parent:
         sys.exit(1)
+
+
+def bound() -> Callable[[], None]:
+    """Return a `preexec_fn` by which a program that this process starts dies with it; on Linux, else it does nothing.
+
+    For a program that knows nothing of `die_with_parent`. The thread that starts it must live as long as it does.
+    """
+    own, linux = os.getpid(), sys.platform == "linux"
+    libc = ctypes.CDLL(None) if linux else None
+
+    def bind() -> None:
+        if libc is not None:
+            libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+            if os.getppid() != own:
+                os._exit(1)
+
+    return bind
+
+
+def end_after_parent(parent: int, seconds: float) -> None:
+    """End this process `seconds` after the process `parent` died, for one that wants to finish what it has in hand.
+
+    Nobody else would end it if it did not come to its end by itself.
+    """
+
+    def look() -> None:
+        pause = threading.Event()
+        while os.getppid() == parent:
+            pause.wait(_LOOK_SECONDS)
+        pause.wait(seconds)
+        os._exit(1)
+
+    threading.Thread(target=look, name="parent", daemon=True).start()
+
+
+def _watch(parent: int, by: int) -> None:
+    pause = threading.Event()
+    while os.getppid() == parent:
+        pause.wait(_LOOK_SECONDS)
+    os.kill(os.getpid(), by)
 
 
 def main(job_file: str, pipe: str) -> int:

@@ -46,3 +46,17 @@ def harmless(method: Callable[Concatenate[S, P], S]) -> Callable[Concatenate[S, 
             return self
 
     return call
+
+
+def unharmed(method: Callable[Concatenate[S, P], str]) -> Callable[Concatenate[S, P], str]:
+    """Let a method that returns a text return an empty one when it fails inside."""
+
+    @functools.wraps(method)
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - tracking never raises into the tracked program
+            fault(getattr(method, "__qualname__", "?"), error)
+            return ""
+
+    return call

@@ -1,69 +1,21 @@
 """The group of a `Client` for experiment runs: any trainer is tracked by a few lines around its loop."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import Any
 
-from penstock.sdk import clock, code
+from penstock.sdk import code, environment, ids
+from penstock.sdk.quiet import fault, warn_once
 from penstock.sdk.resources import Calls, Record, segment
+from penstock.sdk.run_acts import KEY, Telling
+from penstock.sdk.run_files import passing
+from penstock.sdk.run_outbox import Outbox
+from penstock.sdk.run_spool import Act, folder_for
+from penstock.sdk.tracked_run import TrackedRun
+from penstock.sdk.transport import HttpTransport
 
-SEND_SECONDS = 1.0
-"""Metrics are sent at most so often, and at the end."""
-MOST_WAITING = 500
-"""So many values are sent at once, however short the time."""
-_NS_PER_MS = 1_000_000
-
-
-class TrackedRun:
-    """A run that is going on; as a context manager it ends as finished, or failed when the block raises."""
-
-    def __init__(self, client: Calls, record: Record) -> None:
-        self._client = client
-        self.id: str = record["id"]
-        self.name: str = record["name"]
-        self._waiting: list[dict[str, Any]] = []
-        self._sent = clock.monotonic()
-
-    def log(self, step: int = 0, **metrics: float) -> None:
-        """Add values of a step; they are sent together with others about once a second."""
-        at = clock.now_ns() // _NS_PER_MS
-        self._waiting += [
-            {"key": key, "value": float(value), "step": step, "at_ms": at} for key, value in metrics.items()
-        ]
-        if len(self._waiting) >= MOST_WAITING or clock.monotonic() - self._sent >= SEND_SECONDS:
-            self.flush()
-
-    def params(self, **params: Any) -> None:
-        """Add parameters; each keeps its first value."""
-        self._change(params={key: str(value) for key, value in params.items()})
-
-    def tags(self, **tags: Any) -> None:
-        """Set tags."""
-        self._change(tags={key: str(value) for key, value in tags.items()})
-
-    def flush(self) -> None:
-        """Send what is waiting."""
-        waiting, self._waiting = self._waiting, []
-        self._sent = clock.monotonic()
-        if waiting:
-            self._change(metrics=waiting)
-
-    def end(self, status: str = "finished") -> None:
-        """Send what is waiting and end the run: finished, failed or killed."""
-        self.flush()
-        self._change(status=status)
-
-    def _change(self, **fields: Any) -> None:
-        self._client.send("PATCH", f"/runs/{segment(self.id)}", fields)
-
-    def __enter__(self) -> "TrackedRun":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        stopped = kind is not None and not issubclass(kind, Exception)
-        self.end("finished" if kind is None else "killed" if stopped else "failed")
+TIMEOUT = 10.0
+"""Seconds for connecting and for each read of what a tracked run sends; what fails is sent again later."""
 
 
 class Runs:
@@ -87,24 +39,62 @@ class Runs:
         name: str = "",
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
+        capture: bool = True,
+        program: code.Program | None = None,
     ) -> TrackedRun:
         """Start a run in the experiment of that name, which is made if there is none.
 
-        Tags name the program and its Git commit as MLflow's client does; yours come before them.
+        Tags name the program and its Git commit as MLflow's client does; yours come before them. A moment later, from a
+        thread, come whether the checkout holds changes that are not committed, and the artifact `environment.json`:
+        Python, packages, machine. `capture=False` leaves all of that out, `program` is another one than this.
+
+        Never raises: where the server is away the run has no id yet, and everything it logs waits.
         """
-        fields = {
-            "experiment_id": self._experiment(experiment),
-            "name": name,
-            "tags": {**code.tags(), **{key: str(value) for key, value in (tags or {}).items()}},
-        }
-        run = TrackedRun(self._client, self._client.send("POST", "/runs", fields))
+        program = program or code.this_program()
+        own = _told(program) if capture else {}
+        own |= {key: str(value) for key, value in (tags or {}).items()}
+        key = ids.new_trace_id()
+        act = {"do": "create", "experiment": experiment, "name": name, "tags": {**own, KEY: key}}
+        run = TrackedRun(self._begun(act, key), name)
+        if capture:
+            run.later(lambda: _surroundings(program))
         if params:
             run.params(**params)
         return run
 
-    def _experiment(self, name: str) -> str:
-        quoted = name.replace("\\", "\\\\").replace("'", "\\'")
-        for found in self._client.pages("/experiments", filter=f"name = '{quoted}'"):
-            if found["name"] == name:
-                return str(found["id"])
-        return str(self._client.send("POST", "/experiments", {"name": name})["id"])
+    def _begun(self, create: Act, key: str) -> Outbox:
+        """Return the outbox of a run that the server knows now, or will be told of."""
+        server: Any = self._client
+        if type(server.transport) is HttpTransport:
+            quick = dataclasses.replace(server.config, max_retries=0, timeout=TIMEOUT)
+            server = type(server)(config=quick)
+        telling = Telling(server)
+        outbox = Outbox(server, telling, folder_for(server.config), key)
+        try:
+            telling.do(create)
+        except Exception as error:  # noqa: BLE001 - tracking never raises into the tracked program
+            if passing(error):
+                warn_once("run-away", "runs wait for the server: %s", error)
+                outbox.put(create)
+            else:
+                warn_once("run-refused", "the run is not tracked: %s", error)
+                outbox.refuse()
+        return outbox
+
+
+def _told(program: code.Program) -> dict[str, str]:
+    try:
+        return code.tags(program)
+    except Exception as error:  # noqa: BLE001 - tracking never raises into the tracked program
+        fault("code", error)
+        return {}
+
+
+def _surroundings(program: code.Program) -> "list[Act]":
+    """Return what takes a while to find out: changes in the checkout, and the environment."""
+    found = environment.describe()
+    tags = {**code.changes(program), **environment.tags_of(found)}
+    return [
+        {"do": "change", "tags": tags},
+        {"do": "text", "path": environment.FILE, "text": environment.text_of(found)},
+    ]

@@ -200,7 +200,8 @@ class HttpTransport:
         self, method: str, target: str, body: Body | None, headers: dict[str, str], *, safe: bool
     ) -> Answer:
         # A kept connection may have been closed by the server meanwhile; only what may be sent twice goes over it.
-        kept = self._kept() if safe else None
+        # A file is read once: what went into a connection that turns out closed would be missing from the next.
+        kept = self._kept() if safe and (body is None or isinstance(body, bytes)) else None
         if kept is not None:
             with contextlib.suppress(ConnectionError):
                 return self._over(kept, method, target, body, headers)

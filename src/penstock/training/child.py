@@ -21,6 +21,8 @@ from penstock.training.reporting import Reporter
 from penstock.training.running import PauseAtCheckpoint
 
 _EARLIER_RANK = -1
+LAUNCHER = "PENSTOCK_TRAINING_LAUNCHER"
+"""Environment variable with the process id of torchrun, whose children the ranks are."""
 
 
 def launch_command(job_file: str, job: dict[str, Any]) -> list[str]:
@@ -56,9 +58,11 @@ def main(job_file: str) -> int:
         die_with_parent(job["parent"])
         os.nice(int(job["nice"]))
         if command := launch_command(job_file, job):
+            os.environ[LAUNCHER] = str(os.getpid())  # the launcher takes this process's place
             os.execv(command[0], command)
     else:
-        die_with_parent(os.getppid())
+        # The parent's own id would be no help: it may be dead already, and its place taken.
+        die_with_parent(int(os.environ.get(LAUNCHER) or os.getppid()))
     return work(job, max(rank, 0))
 
 

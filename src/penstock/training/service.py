@@ -3,7 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,12 +175,12 @@ def perform(
         with home.read() as uow:
             run = get(uow, actor, run_id=run_id)
         if run.state in ENDED or run.state is RunState.PAUSED:
-            return run
+            return _tidy(home, run)  # it may have been killed before it came to that
         place = _place(home, actor, run)
         try:
             run = bases.begun(home, actor, run, progress, lambda: cancelled() or stopping())
             run = _begin(home, actor, run, place, cancelled)
-            if run.state is RunState.RUNNING:
+            if run.state is RunState.RUNNING and not _ended_before(home, actor, run):
                 with place.kept():
                     _train(home, actor, run, Hooks(progress, lambda: cancelled() or stopping(), place))
         except NoRoom as full:
@@ -237,6 +237,36 @@ def _workdir(home: Home, run_id: str) -> Path:
     return home.folder("training", run_id)
 
 
+def _ended_before(home: Home, actor: Actor, run: TrainingRun) -> bool:
+    """Whether an earlier attempt was killed after it registered the model; then the run ends with that one.
+
+    Training again need not give the same weights, and a run has one model.
+    """
+    with home.read() as uow:
+        made = registering.registered(uow, actor, run)
+    if made is None:
+        return False
+    digest = artifacts.weights_hash(registry.materialize(home, actor, ref=made.ref))
+    _succeed(home, actor, run, model=made.ref, metrics=registering.figures(made), weights_hash=digest)
+    return True
+
+
+def _succeed(home: Home, actor: Actor, run: TrainingRun, **values: Any) -> None:
+    _end(home, actor, run, RunState.SUCCEEDED, wish=None, **values)
+    _tidy(home, replace(run, state=RunState.SUCCEEDED))
+
+
+def _tidy(home: Home, run: TrainingRun) -> TrainingRun:
+    """Remove what a run that succeeded no longer needs; returns the run."""
+    if run.state is not RunState.SUCCEEDED:
+        return run
+    folder = _workdir(home, run.id)
+    for name in ("checkpoints", "model", "cache", "verdicts"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "train.jsonl").unlink(missing_ok=True)
+    return run
+
+
 def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
     recipe = parse(run.recipe)
     folder = _workdir(home, run.id)
@@ -280,12 +310,7 @@ def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:
     metrics |= listener.totals()
     made = registering.register(home, actor, run, version, result=result, metrics=metrics)
     digest = artifacts.weights_hash(Path(result["folder"]))
-    _end(
-        home, actor, run, RunState.SUCCEEDED, model=made.ref, metrics=metrics, weights_hash=digest, wish=None
-    )
-    for name in ("checkpoints", "model", "cache", "verdicts"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "train.jsonl").unlink(missing_ok=True)
+    _succeed(home, actor, run, model=made.ref, metrics=metrics, weights_hash=digest)
 
 
 def run_trainer(

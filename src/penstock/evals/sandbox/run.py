@@ -61,6 +61,7 @@ def run_python(code: str, limits: Limits, stdin: str = "") -> Ran:
         source = folder / "answer.py"
         source.write_text(code, encoding="utf-8", errors="replace")
         asked = {"seconds": limits.seconds, "memory_mb": limits.memory_mb, "allow_weak": limits.allow_weak}
+        asked["parent"] = os.getpid()
         command = [sys.executable, "-I", "-S", "-B", str(INSIDE), str(root), str(source)]
         with (folder / "out").open("w+b") as out, (folder / "err").open("w+b") as err:
             ran = _wait([*command, msgspec.json.encode(asked).decode()], folder, out, err, stdin, limits)

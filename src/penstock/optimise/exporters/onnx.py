@@ -11,6 +11,7 @@ from typing import Any
 
 import onnxruntime_genai
 
+from penstock.core.child import bound
 from penstock.core.children import tail
 from penstock.core.errors import ChildFailed, Invalid
 from penstock.optimise.exporters.texts import Report, copy_texts, read_config
@@ -43,6 +44,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
             stdout=lines,
             stderr=lines,
             check=False,
+            preexec_fn=bound(),
         )
     said = tail(log, 2000)
     if ended.returncode and "NotImplementedError" in said:

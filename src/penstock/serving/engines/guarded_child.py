@@ -5,22 +5,14 @@ Reads one JSON line (`command`, `environment`, `url`), starts the command, write
 command's exit code. On Linux the program also dies when the guard itself is killed.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
 
+from penstock.core.child import bound
 from penstock.serving.engines.parent import read_message, say, wait_for_parent
-
-_DEATH_SIGNAL = 1
-"""PR_SET_PDEATHSIG of prctl(2)."""
-
-
-def _die_with_guard() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _end_with(parent: int) -> None:
@@ -31,20 +23,25 @@ def _end_with(parent: int) -> None:
 def main() -> int:
     """Run the command until it ends or the parent is gone; returns the exit code."""
     parent = os.getppid()
-    spec = read_message()
+    spec, guard = read_message(), os.getpid()
+    # Before the program is there, so that no moment is left in which it could outlive the parent.
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         child = subprocess.Popen(
             spec["command"],
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
             env={**os.environ, **spec["environment"]},
-            preexec_fn=_die_with_guard,
+            preexec_fn=bound(),
         )
     except OSError as error:
         say({"error": f"{spec['command'][0]} could not be started: {error}"})
         return 1
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    say({"url": spec["url"]})
+    try:
+        say({"url": spec["url"]})
+    except OSError:
+        child.kill()  # the parent is dead; what the program has started ends with this process's group
+        os.killpg(guard, signal.SIGKILL)
     code = child.wait()
     return code if code >= 0 else 128 - code
 
