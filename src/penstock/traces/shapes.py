@@ -190,7 +190,7 @@ class TraceQuery(BaseModel):
             environment=self.environment,
             prompt=self.prompt,
             tags=tuple(self.tag),
-            metadata=dict(_pair(item) for item in self.metadata),
+            metadata=dict(pair(item) for item in self.metadata),
             min_latency_ms=self.min_latency_ms,
             q=self.q,
             query=self.query,
@@ -204,7 +204,8 @@ def aware(moment: datetime | None) -> datetime | None:
     return None if moment is None else clock.parse_iso(moment.isoformat())
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """Return the two sides of `name=value`; raises Invalid for anything else."""
     name, equals, value = text.partition("=")
     if not equals:
         raise Invalid(f"{text!r} is not name=value.")

@@ -9,7 +9,7 @@ from penstock.traces import words
 from penstock.traces.model import KINDS
 from penstock.traces.query.nodes import Label, Pattern
 from penstock.traces.store.looking import Looked
-from penstock.traces.store.prepare import clean_label
+from penstock.traces.store.prepare import SERVICE, clean_label
 from penstock.traces.store.terms import (
     All,
     Asking,
@@ -164,6 +164,10 @@ def _metadata(asking: Asking, label: Label) -> Term:
     return _facet(asking, f"metadata.{label.key}", label.pattern)
 
 
+def _service(asking: Asking, label: Label) -> Term:
+    return _facet(asking, f"metadata.{SERVICE}", label.pattern)
+
+
 def _attribute(asking: Asking, label: Label) -> Term:
     key, exact = label.key, label.pattern.exact
 
@@ -199,6 +203,7 @@ _SPECIAL: dict[str, Callable[[Asking, Label], Term]] = {
     "guard": _guard,
     "requested_model": _requested,
     "metadata": _metadata,
+    "service": _service,
     "attributes": _attribute,
     "feedback": _feedback,
 }

@@ -40,6 +40,8 @@ SPAN_COLUMNS = (
     "input_preview",
     "output_preview",
     "response_id",
+    "service",
+    "agent",
 )
 """The order of `Prepared.row`."""
 
@@ -53,6 +55,8 @@ CALL_KINDS = frozenset({KIND_CODES["llm"], KIND_CODES["embedding"]})
 """Kinds that are calls of a model: only these carry tokens and cost."""
 
 ERROR = STATUS_CODES["error"]
+SERVICE = "service.name"
+"""The metadata that says which service sent a span."""
 _CACHE = "gateway.cache"
 """The attribute in which the gateway says what its cache did."""
 _LARGEST = (1 << 63) - 1
@@ -202,6 +206,8 @@ def prepare(scope: Scope, span: SpanRecord) -> Prepared:
         preview(span.input),
         preview(span.output),
         label(span.response_id),
+        label(span.metadata.get(SERVICE)),
+        label(span.agent),
     )
     return Prepared(
         scope,
