@@ -140,6 +140,8 @@ class SpanDetail(SpanModel):
     evaluations: list[EvaluationModel]
     finer_tokens: dict[str, int]
     """Tokens of classes with prices of their own, such as `audio_input`."""
+    never_searched: list[str] = []
+    """Parts that no search looks into, for they are too long or too deep: such as `input` beyond 20,000 characters."""
     messages_in: list[dict[str, Any]] | None = None
     """What a model was asked, as `{role, parts}` of the OpenTelemetry GenAI conventions, whatever the sender's form."""
     messages_out: list[dict[str, Any]] | None = None
