@@ -110,6 +110,9 @@ export default function TracePage() {
         <Popover button="Compare" small end>
           {(shut) => <Compare id={traceId} close={shut} />}
         </Popover>
+        <A href={`/logs${stringifySearch({ trace: traceId })}`} className="button small">
+          Logs
+        </A>
         <a className="button small" download href={exportHref("jsonl", { query: `id:${traceId}` })}>
           Export
         </a>

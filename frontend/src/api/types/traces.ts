@@ -161,6 +161,7 @@ export interface SpanEvent {
   attributes?: Record<string, unknown>;
 }
 export interface SpanDetail extends Span {
+  never_searched?: string[];
   input: unknown;
   output: unknown;
   attributes: Record<string, unknown>;
@@ -193,7 +194,7 @@ export interface TimePoint {
   cost_usd?: number | null;
 }
 export interface Usage {
-  group: string;
+  group: string | null;
   calls: number;
   input_tokens: number;
   output_tokens: number;
