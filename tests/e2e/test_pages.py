@@ -21,6 +21,7 @@ SCENARIOS = (
     "trace",
     "big",
     "dashboards",
+    "signals",
     "people",
     "playground",
     "routing",

@@ -17,6 +17,14 @@ export const TRACE_PAGES = [
   ["user", "/users/user-3", "Latest traces"],
   ["dashboards", "/dashboards", "Time to first token"],
   ["dashboards-by", "/dashboards?by=model&range=7d", "others"],
+  ["dashboards-metadata", "/dashboards?by=metadata.customer&metadata.tier=gold", "By metadata.customer"],
+  ["logs", "/logs", "order 4711 was accepted"],
+  ["logs-none", "/logs?q=unheard-of", "No record matches"],
+  ["metrics", "/metrics", "gen_ai.client.token.usage"],
+  ["metric-histogram", "/metrics?metric=gen_ai.client.operation.duration", "Percentiles"],
+  ["metric-counter", "/metrics?metric=gen_ai.client.token.usage", "Added up by hour"],
+  ["metric-gauge", "/metrics?metric=mcp.sessions.open", "By hour"],
+  ["metric-split", "/metrics?metric=gen_ai.client.operation.duration&by=model", "ticket-triage@2"],
 ];
 
 const params = (page) => new URL(page.url()).searchParams;
@@ -286,6 +294,47 @@ export const traces = {
     const longest = await page.evaluate(() => window.longest);
     console.log(`longest pause ${Math.round(longest)} ms`);
     assert.ok(longest < 5_000, `the page stood still for ${longest} ms`);
+    await browser.close();
+    assert.deepEqual(complaints, []);
+  },
+
+  async signals() {
+    const { browser, page, complaints } = await start("/logs");
+    const table = page.getByRole("region", { name: "Log records" });
+    await table.getByText("order 4711 was accepted").first().waitFor();
+    assert.equal(await table.getByRole("row").count(), 101);
+    await page.getByRole("button", { name: "More records" }).click();
+    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 150);
+    // A record opens where it stands, and a filter narrows the list.
+    await table.getByText("order 4711 was accepted").first().click();
+    await page.getByLabel("Record 1", { exact: true }).waitFor();
+    await shot(page, "logs-open-light");
+    await accessible(page, "an open log record");
+    await page.getByLabel("Severity").selectOption("17");
+    await page.waitForURL(/severity=17/);
+    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 25);
+    await page.getByLabel("Service").fill("desk");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/service=desk/);
+    await page.getByText("No record matches").waitFor();
+    await page.getByRole("link", { name: "Clear filters" }).click();
+    await table.getByRole("link", { name: "gen_ai.user.message" }).first().click();
+    await page.getByRole("button", { name: "Remove filter event gen_ai.user.message" }).waitFor();
+    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 25);
+    await table.getByRole("link", { name: /00005$/ }).first().click();
+    await page.waitForURL(/traces\/0{31}5/);
+    await page.getByRole("link", { name: "Logs", exact: true }).last().click();
+    await page.waitForURL(/logs\?trace=0{31}5/);
+    await page.getByRole("button", { name: /^Remove filter trace/ }).waitFor();
+    // Metrics: from the list to one of them, split, with another measure.
+    await page.getByRole("link", { name: "Metrics", exact: true }).click();
+    await page.getByRole("link", { name: "gen_ai.client.operation.duration" }).click();
+    await page.getByText("Percentiles").waitFor();
+    await page.getByLabel("Split by").selectOption("model");
+    await page.waitForURL(/by=model/);
+    await page.getByLabel("Draw").selectOption("p99");
+    await page.waitForURL(/measure=p99/);
+    await page.getByRole("region", { name: "By model" }).getByText("(none)").waitFor();
     await browser.close();
     assert.deepEqual(complaints, []);
   },

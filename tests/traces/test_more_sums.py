@@ -67,7 +67,14 @@ def stored(request: pytest.FixtureRequest, home: Home, actor: Actor) -> tuple[Ho
     service.ingest(
         home,
         Scope(actor.scope.tenant, "elsewhere"),
-        [call(start_ns=START, session="s1", agent="planner", metadata={"customer": "acme", "service.name": "shop"})],
+        [
+            call(
+                start_ns=START,
+                session="s1",
+                agent="planner",
+                metadata={"customer": "acme", "service.name": "shop"},
+            )
+        ],
     )
     if request.param == "rolled up":
         background.catch_up(home)
@@ -75,9 +82,7 @@ def stored(request: pytest.FixtureRequest, home: Home, actor: Actor) -> tuple[Ho
 
 
 @pytest.mark.parametrize("by", ["service", "agent", "session", "metadata.customer", "metadata:customer"])
-def test_usage_and_series_add_up(
-    stored: tuple[Home, list[list[SpanRecord]]], actor: Actor, by: str
-) -> None:
+def test_usage_and_series_add_up(stored: tuple[Home, list[list[SpanRecord]]], actor: Actor, by: str) -> None:
     home, traces = stored
     tokens: Counter[str | None] = Counter()
     costs: Counter[str | None] = Counter()
@@ -108,16 +113,16 @@ def test_conditions_narrow(stored: tuple[Home, list[list[SpanRecord]]], actor: A
         span
         for root, *calls in traces
         for span in calls
-        if root.session == "s1"
-        and root.metadata.get("customer") == "acme"
-        and span.agent == "planner"
+        if root.session == "s1" and root.metadata.get("customer") == "acme" and span.agent == "planner"
     ]
     assert wanted, "the traffic holds what is asked for"
     with home.read() as uow:
         for by in ("model", "session", "metadata.customer", "agent"):
             rows = service.usage(uow, actor, group_by=by, filters=asked, **ENDS)
             assert sum(row.calls for row in rows) == len(wanted), by
-        by_service = service.usage(uow, actor, group_by="model", filters=SeriesFilters(service="shop"), **ENDS)
+        by_service = service.usage(
+            uow, actor, group_by="model", filters=SeriesFilters(service="shop"), **ENDS
+        )
         points = service.timeseries(uow, actor, filters=asked, by="session", **ENDS)
     assert sum(row.calls for row in by_service) == sum(
         span.metadata.get("service.name") == "shop" for _, *calls in traces for span in calls
@@ -131,7 +136,11 @@ def test_a_replaced_or_erased_span_leaves_the_new_sums(home: Home, actor: Actor)
     service.ingest(home, actor.scope, [kept, gone])
     background.catch_up(home)
     again = call(
-        trace_id=kept.trace_id, span_id=kept.span_id, start_ns=START, agent="editor", metadata={"service.name": "shop"}
+        trace_id=kept.trace_id,
+        span_id=kept.span_id,
+        start_ns=START,
+        agent="editor",
+        metadata={"service.name": "shop"},
     )
     service.ingest(home, actor.scope, [again])
     with home.begin() as uow:
@@ -152,5 +161,3 @@ def test_what_cannot_be_asked(home: Home, actor: Actor) -> None:
         for top, by in ((0, "model"), (1001, "model"), (5, "day"), (5, "kind")):
             with pytest.raises(Invalid, match="top must be"):
                 service.usage(uow, actor, group_by=by, top=top)
-
-

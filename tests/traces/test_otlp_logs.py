@@ -446,9 +446,7 @@ def test_an_evaluation_does_not_leave_its_project(
 ) -> None:
     with home.begin() as uow:
         auth.create_project(uow, actor, name="second")
-        theirs = auth.create_key(
-            uow, actor.within("second"), name="sender", role=Role.GATEWAY
-        )[1]
+        theirs = auth.create_key(uow, actor.within("second"), name="sender", role=Role.GATEWAY)[1]
     assert send(app, {"x-api-key": theirs}, judgement("chatcmpl-7")).status == 200
     made = Call(app, key, attributes={"gen_ai.response.id": "chatcmpl-7"})
     made.send_span()

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { LogLine, MetricPoint } from "../api/types.ts";
+import type { LogLine, SignalPoint } from "../api/types.ts";
 import { formatOf, groupsOf, linesOf, saidOf, severityName, severityTone, valueOf } from "./signals.ts";
 
-const point = (time: string, group: string, more: Partial<MetricPoint> = {}): MetricPoint => ({ time, group, count: 2, sum: 6, low: 1, high: 5, p50: 3, p95: 5, p99: 5, ...more });
+const point = (time: string, group: string, more: Partial<SignalPoint> = {}): SignalPoint => ({ time, group, count: 2, sum: 6, low: 1, high: 5, p50: 3, p95: 5, p99: 5, ...more });
 
 test("severities have the names of their ranges", () => {
   assert.deepEqual([0, 1, 8, 9, 12, 13, 17, 24].map(severityName), ["", "trace", "debug", "info", "info", "warning", "error", "fatal"]);

@@ -1,5 +1,5 @@
 /** How logs and metrics of OpenTelemetry are read by people. */
-import type { LogLine, MetricPoint } from "../api/types.ts";
+import type { LogLine, SignalPoint } from "../api/types.ts";
 import { count, figure, ms, type Num } from "./format.ts";
 
 /** Name → the lowest of OpenTelemetry's numbers, the severest first. */
@@ -41,7 +41,7 @@ export function measuresOf(kind: string): Measure[] {
   return kind === "gauge" ? ["mean", "low", "high"] : ["p95", "p50", "p99", "mean", "count", "sum"];
 }
 
-export function valueOf(point: MetricPoint, measure: Measure): number | null {
+export function valueOf(point: SignalPoint, measure: Measure): number | null {
   return measure === "mean" ? (point.count ? point.sum / point.count : null) : point[measure];
 }
 
@@ -57,7 +57,7 @@ const least = (a: number | null, b: number | null) => (a == null ? b : b == null
 const most = (a: number | null, b: number | null) => (a == null ? b : b == null ? a : Math.max(a, b));
 
 /** Each group over the whole time, the busiest first. */
-export function groupsOf(points: MetricPoint[]): MetricGroup[] {
+export function groupsOf(points: SignalPoint[]): MetricGroup[] {
   const found = new Map<string, MetricGroup>();
   for (const p of points) {
     const g = found.get(p.group);
@@ -70,8 +70,8 @@ export function groupsOf(points: MetricPoint[]): MetricGroup[] {
 const HOUR = 3600;
 
 /** One line for each group over every hour from the first to the last point; null where nothing was reported. */
-export function linesOf(points: MetricPoint[], groups: string[], measure: Measure): { x: number[]; values: (number | null)[][] } {
-  const at = (p: MetricPoint) => Date.parse(p.time) / 1000;
+export function linesOf(points: SignalPoint[], groups: string[], measure: Measure): { x: number[]; values: (number | null)[][] } {
+  const at = (p: SignalPoint) => Date.parse(p.time) / 1000;
   const times = points.map(at);
   const first = Math.min(...times);
   const length = points.length ? (Math.max(...times) - first) / HOUR + 1 : 0;

@@ -1,7 +1,7 @@
 import { useContext, useMemo } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { api, type ApiError } from "../api/client.ts";
-import type { Facet, Key, Page, TimePoint, Usage } from "../api/types.ts";
+import type { Facet, Key, Page, TimePoint, GroupUsage } from "../api/types.ts";
 import { Card, Facts, PageHead, Table } from "../components/bits.tsx";
 import { Chart, type Series } from "../components/chart.tsx";
 import { useBrush, useSeries } from "../components/series.tsx";
@@ -109,7 +109,7 @@ function PanelChart({ panel, items, groups, search, patch, named }: { panel: Pan
 function useUsage(by: string, filters: Record<string, string>) {
   const [search] = useSearch();
   const project = useContext(ProjectContext);
-  return useQuery<Page<Usage>, ApiError>({
+  return useQuery<Page<GroupUsage>, ApiError>({
     queryKey: [project, "/usage", by, filters, search.range ?? "", search.since ?? "", search.until ?? ""],
     queryFn: ({ signal }) => {
       const [url, params] = asked("/usage", filters);
@@ -120,15 +120,15 @@ function useUsage(by: string, filters: Record<string, string>) {
   });
 }
 
-function Groups({ rows, by, named, colors, filters, search }: { rows: Usage[]; by: string; named: (g: string) => string; colors: Map<string, string>; filters: Record<string, string>; search: Search }) {
+function Groups({ rows, by, named, colors, filters, search }: { rows: GroupUsage[]; by: string; named: (g: string) => string; colors: Map<string, string>; filters: Record<string, string>; search: Search }) {
   const sum = total(rows);
   const label = labelOf(by);
-  const traces = (u: Usage) => {
+  const traces = (u: GroupUsage) => {
     const wanted = { ...filters, ...(by === "project" || u.group == null ? {} : { [by]: u.group }) };
     const query = Object.entries(wanted).reduce((text, [field, value]) => withTerm(text, field, value), "");
     return `/traces${stringifySearch({ query, range: search.since || search.until ? undefined : (search.range ?? RANGE), since: search.since, until: search.until, project: by === "project" ? (u.group ?? undefined) : search.project })}`;
   };
-  const narrow = (u: Usage) => (by === "project" ? stringifySearch({ ...search, project: u.group, by: undefined }) : stringifySearch({ ...search, [by]: u.group, by: undefined }));
+  const narrow = (u: GroupUsage) => (by === "project" ? stringifySearch({ ...search, project: u.group, by: undefined }) : stringifySearch({ ...search, [by]: u.group, by: undefined }));
   return (
     <Table
       label={`By ${label.toLowerCase()}`}
@@ -169,7 +169,7 @@ function Groups({ rows, by, named, colors, filters, search }: { rows: Usage[]; b
   );
 }
 
-function download(rows: Usage[], by: string): void {
+function download(rows: GroupUsage[], by: string): void {
   const head = ["calls", "errors", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "cache_hits", "cost_usd", "unpriced", "p50_ms", "p95_ms", "p99_ms", "ttft_p50_ms"] as const;
   save(`${by}.csv`, csv([[by, ...head], ...rows.map((u) => [u.group ?? OTHERS, ...head.map((h) => u[h] ?? null)])]));
 }

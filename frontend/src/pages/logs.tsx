@@ -1,5 +1,5 @@
 import type { LogLine, Page } from "../api/types.ts";
-import { Badge, Card, Code, PageHead, Table, When } from "../components/bits.tsx";
+import { Badge, Card, Code, PageHead, Table } from "../components/bits.tsx";
 import { More } from "../components/more.tsx";
 import { SearchField } from "../components/searchfield.tsx";
 import { Snippets } from "../components/snippets.tsx";
@@ -9,7 +9,7 @@ import { short } from "../lib/format.ts";
 import { A, stringifySearch, useSearch } from "../lib/nav.tsx";
 import { usePages } from "../lib/query.ts";
 import { saidOf, SEVERITIES, severityName, severityTone } from "../lib/signals.ts";
-import { windowOf } from "../lib/time.ts";
+import { clock, utc, windowOf } from "../lib/time.ts";
 
 const RANGE = "24h";
 const CHIPS: [key: string, label: string][] = [
@@ -65,7 +65,7 @@ function Lines({ rows }: { rows: LogLine[] }) {
       rows={rows}
       keyOf={(log) => String(log.id)}
       columns={[
-        { head: "When", cell: (log) => <When at={log.at} />, width: "96px" },
+        { head: "When", cell: (log) => <time dateTime={log.at} title={utc(log.at)}>{clock(log.at, true).slice(5)}</time>, width: "150px" },
         { head: "Severity", cell: (log) => (log.severity ? <Badge value={severityName(log.severity)} tone={severityTone(log.severity)} /> : <span className="muted">–</span>), width: "84px" },
         { head: "Service", cell: (log) => log.service ?? <span className="muted">–</span>, width: "130px" },
         { head: "Event", cell: (log) => (log.event ? <A href={`/logs${stringifySearch({ event: log.event })}`} title="Only these events">{log.event}</A> : <span className="muted">–</span>) },

@@ -1,6 +1,6 @@
 import { useMemo } from "react";
 import { path } from "../api/client.ts";
-import type { MetricName, MetricPoint, Page } from "../api/types.ts";
+import type { MetricName, SignalPoint, Page } from "../api/types.ts";
 import { Card, PageHead, Table } from "../components/bits.tsx";
 import { Chart, type Series } from "../components/chart.tsx";
 import { useBrush } from "../components/series.tsx";
@@ -35,7 +35,7 @@ function Choice({ label, value, options, onPick }: { label: string; value: strin
   );
 }
 
-function Figures({ points, metric, by }: { points: MetricPoint[]; metric: MetricName; by: string }) {
+function Figures({ points, metric, by }: { points: SignalPoint[]; metric: MetricName; by: string }) {
   const [search, patch] = useSearch();
   const brush = useBrush();
   const format = formatOf(metric.unit);
@@ -68,6 +68,7 @@ function Figures({ points, metric, by }: { points: MetricPoint[]; metric: Metric
       {charts.map(([title, x, series]) => (
         <Chart key={title} label={title} sync="metric" x={x} height={by ? 200 : 150} series={series} onBrush={brush} />
       ))}
+      <div className="spaced" />
       <Card title={by ? `By ${by.replace("_", " ")}` : "In this time"} flush>
         <Table
           label={by ? `By ${by}` : "In this time"}
@@ -95,7 +96,7 @@ function Metric({ metric }: { metric: MetricName }) {
     const found = windowOf({ ...search, range });
     return { since: found.since ?? new Date(Date.now() - LONGEST).toISOString(), until: found.until };
   };
-  const points = usePages<Page<MetricPoint>>(path`/metrics/otlp/${metric.name}`, { by, range, since: search.since, until: search.until }, { now: () => ({ range: undefined, ...window() }), every: search.until ? undefined : 30_000 });
+  const points = usePages<Page<SignalPoint>>(path`/metrics/otlp/${metric.name}`, { by, range, since: search.since, until: search.until }, { now: () => ({ range: undefined, ...window() }), every: search.until ? undefined : 30_000 });
   const items = useMemo(() => points.data?.pages.flatMap((p) => p.items) ?? [], [points.data]);
   return (
     <>
@@ -106,9 +107,8 @@ function Metric({ metric }: { metric: MetricName }) {
           options={[["", "nothing"], ...metric.labels.map((l): [string, string] => [l, l.replace("_", " ")])]}
           onPick={(label) => patch({ by: label || undefined, measure: undefined })}
         />
-        <span className="grow muted">
-          {metric.kind}
-          {metric.unit && `, in ${metric.unit}`}, {plural(metric.series, "series", "series")}
+        <span className="row grow muted">
+          {`${metric.kind}${metric.unit && `, in ${metric.unit}`}, ${plural(metric.series, "series", "series")}`}
         </span>
         <TimeRange fallback={RANGE} presets={RANGES} />
       </div>

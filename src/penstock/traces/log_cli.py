@@ -19,7 +19,7 @@ _SAID_CHARS = 120
 
 @app.command("list")
 @console.guarded
-def list_(  # noqa: PLR0913 - one option per filter
+def list_(
     since: SinceOption = None,
     until: UntilOption = None,
     severity: Annotated[

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-
 SEVERITIES = {"trace": 1, "debug": 5, "info": 9, "warning": 13, "error": 17, "fatal": 21}
 """Name of a severity → the lowest of OpenTelemetry's numbers for it."""
 

@@ -39,7 +39,13 @@ def show(
             uow, actor, name=name, by=by, since=moment(since), until=moment(until)
         )
     lines = [
-        [clock.iso(one.time)[:16], one.group, one.count, f"{one.sum:g}", *map(_number, (one.p50, one.p95, one.p99))]
+        [
+            clock.iso(one.time)[:16],
+            one.group,
+            one.count,
+            f"{one.sum:g}",
+            *map(_number, (one.p50, one.p95, one.p99)),
+        ]
         for one in found
     ]
     columns = ["hour", by or "group", "count", "sum", "p50", "p95", "p99"]

@@ -104,7 +104,11 @@ class UsageQuery(ReportQuery):
     group_by: Group = "model"
     top: Annotated[
         int | None,
-        Query(ge=1, le=reports.MAX_TOP, description="Groups told apart; default: all, by session and metadata 100"),
+        Query(
+            ge=1,
+            le=reports.MAX_TOP,
+            description="Groups told apart; default: all, by session and metadata 100",
+        ),
     ] = None
 
 

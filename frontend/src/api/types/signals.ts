@@ -21,7 +21,7 @@ export interface MetricName {
   labels: string[];
 }
 /** What one group reported in one hour. */
-export interface MetricPoint {
+export interface SignalPoint {
   time: string;
   group: string;
   count: number;

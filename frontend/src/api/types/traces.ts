@@ -194,7 +194,7 @@ export interface TimePoint {
   cost_usd?: number | null;
 }
 export interface Usage {
-  group: string | null;
+  group: string;
   calls: number;
   input_tokens: number;
   output_tokens: number;
@@ -253,4 +253,8 @@ export interface StoredPolicies {
   updated_at: string | null;
   updated_by: string | null;
   let_go: { day: string; reason: string; traces: number; spans: number }[];
+}
+/** A group of sums, or with null all others together. */
+export interface GroupUsage extends Omit<Usage, "group"> {
+  group: string | null;
 }

@@ -117,9 +117,7 @@ class Cut:
             if values is not None:
                 names = [f"key{place}_{number}" for number in range(len(values))]
                 condition += f" AND n.value IN ({', '.join(f':{name}' for name in names)})"
-                self.values |= {
-                    name: clean_label(value) for name, value in zip(names, values, strict=True)
-                }
+                self.values |= {name: clean_label(value) for name, value in zip(names, values, strict=True)}
             self.carried.append(condition)
 
     def _joined(self) -> None:

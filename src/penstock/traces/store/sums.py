@@ -116,7 +116,11 @@ def _usage_rest(conn: Connection, cut: Cut, span: Range, totals: dict[Any, _Tota
     times = cut.dimension != DIMENSIONS["user"]
     known = totals.values()
     if keyed(cut.group):
-        known = [_whole(conn, Cut(cut.scopes, cut.group, cut.filters, among=list(totals)), span)] if totals else []
+        known = (
+            [_whole(conn, Cut(cut.scopes, cut.group, cut.filters, among=list(totals)), span)]
+            if totals
+            else []
+        )
     for total in known:
         rest.less(total, times=times)
     return rest
