@@ -51,7 +51,7 @@ def test_log_records(folder: str) -> None:
         return result.output
 
     def said(*words: str) -> list[object]:
-        return [record["content"]["body"] for record in json.loads(run(*words, "--json"))]
+        return [record["body"] for record in json.loads(run(*words, "--json"))]
 
     assert said() == ["it\nbroke", "all is well", {"port": 1}]
     assert said("--severity", "warning") == ["it\nbroke"]

@@ -17,6 +17,11 @@ app = console.group("logs", "Look at the log records that applications sent.")
 _SAID_CHARS = 120
 
 
+@app.callback()
+def logs() -> None:
+    """Look at the log records that applications sent."""
+
+
 @app.command("list")
 @console.guarded
 def list_(
@@ -48,7 +53,15 @@ def list_(
     )
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
         found = log_service.newest(uow, actor, filters=filters, limit=limit)
-    console.emit(found, as_json, lambda: console.rows(_COLUMNS, [_line(record) for record in found]))
+    told = [_plain(record) for record in found]
+    console.emit(told, as_json, lambda: console.rows(_COLUMNS, [_line(record) for record in found]))
+
+
+def _plain(record: LogRecord) -> dict[str, Any]:
+    """Return a record with the names that the API gives its parts."""
+    fields = {name: getattr(record, name) for name in record.__struct_fields__ if name != "content"}
+    parts = {name: getattr(record.content, name) for name in record.content.__struct_fields__}
+    return {"at": clock.iso(clock.from_ns(record.at_ns)), **fields, **parts}
 
 
 _COLUMNS = ["at", "severity", "service", "event", "said", "trace"]
