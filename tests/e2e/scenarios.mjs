@@ -49,6 +49,7 @@ const PAGES = [
   ...QUALITY_PAGES,
   ["settings", "/settings", "keys.create"],
   ["audit", "/settings?tab=audit", "keys.create"],
+  ["correcting", "/settings?tab=correcting", "Price calls anew"],
   ["about", "/settings?tab=about", "OpenTelemetry"],
 ];
 

@@ -22,6 +22,7 @@ SCENARIOS = (
     "big",
     "dashboards",
     "signals",
+    "correcting",
     "people",
     "playground",
     "routing",

@@ -298,6 +298,44 @@ export const traces = {
     assert.deepEqual(complaints, []);
   },
 
+  async correcting() {
+    const { browser, page, complaints } = await start("/settings?tab=correcting");
+    const card = (title) => page.locator("section.card").filter({ has: page.getByRole("heading", { name: title }) });
+    const bring = card("Import traces");
+    await bring.getByLabel("Exported by").selectOption("phoenix");
+    assert.ok(await bring.getByRole("button", { name: "Import" }).isDisabled());
+    await bring.getByLabel("Traces file").setInputFiles({ name: "x.jsonl", mimeType: "application/json", buffer: Buffer.from("{}") });
+    await bring.getByText("x.jsonl, 2 B").waitFor();
+    await bring.getByRole("button", { name: "Import" }).click();
+    await bring.getByText("27 spans of 9 traces, 1 score imported from 10 rows; 1 row could not be read.").waitFor();
+    await bring.getByText("Rows that could not be read").click();
+    await bring.getByText("line 7: it is not JSON").waitFor();
+    // A preview, then a yes, then the job's progress and what came of it.
+    const take = card("Take something out of stored traces");
+    await take.getByLabel("Personal data").uncheck();
+    await take.getByRole("button", { name: "See what would change" }).click();
+    await take.getByText("Say what is to be taken out.").waitFor();
+    await take.getByLabel("Texts that match").fill("T-[0-9]+");
+    await take.getByRole("button", { name: "See what would change" }).click();
+    const sure = page.getByRole("dialog", { name: "Redact these traces?" });
+    await sure.getByText("31 spans of 12 traces would be changed; 40 looked at.").waitFor();
+    await shot(page, "redact-sure-light");
+    await accessible(page, "what a redaction would change");
+    await sure.getByRole("button", { name: "Redact", exact: true }).click();
+    await take.getByText("31 spans of 12 traces changed; 40 looked at.").waitFor();
+    const price = card("Price calls anew");
+    await price.getByLabel("From").fill("2026-01-01");
+    await price.getByRole("button", { name: "See what would change" }).click();
+    const anew = page.getByRole("dialog", { name: "Price these calls anew?" });
+    await anew.getByText(/120 calls of 900 would cost something else: \$1.50 would become \$1.25/).waitFor();
+    await anew.getByRole("button", { name: "Price anew" }).click();
+    await price.getByText(/120 calls of 900 cost something else now/).waitFor();
+    await shot(page, "correcting-done-light");
+    await accessible(page, "what corrections did");
+    await browser.close();
+    assert.deepEqual(complaints, []);
+  },
+
   async signals() {
     const { browser, page, complaints } = await start("/logs");
     const table = page.getByRole("region", { name: "Log records" });

@@ -114,7 +114,7 @@ def _usage_rest(conn: Connection, cut: Cut, span: Range, totals: dict[Any, _Tota
     """Return all calls that are in none of the groups of `totals`."""
     rest = _whole(conn, Cut(cut.scopes, "", cut.filters), span)
     times = cut.dimension != DIMENSIONS["user"]
-    known = totals.values()
+    known: Iterable[_Total] = totals.values()
     if keyed(cut.group):
         known = (
             [_whole(conn, Cut(cut.scopes, cut.group, cut.filters, among=list(totals)), span)]
