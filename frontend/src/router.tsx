@@ -16,6 +16,8 @@ const pages: [string, () => Promise<{ default: RouteComponent }>][] = [
   ["/sessions/$session", () => import("./pages/session.tsx")],
   ["/users", () => import("./pages/users.tsx")],
   ["/users/$user", () => import("./pages/user.tsx")],
+  ["/logs", () => import("./pages/logs.tsx")],
+  ["/metrics", () => import("./pages/metrics.tsx")],
   ["/dashboards", () => import("./pages/dashboards.tsx")],
   ["/prompts", () => import("./pages/prompts.tsx")],
   ["/prompts/$name", () => import("./pages/prompt.tsx")],

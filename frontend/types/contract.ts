@@ -41,7 +41,7 @@ export const contract: [
   Fits<Schemas["ArtifactModel"], ui.TrackedFile>,
   Fits<Schemas["LoggedModelModel"], ui.LoggedModel>,
   Fits<Schemas["RegistryVersionDetail"], ui.ModelVersionDetail>,
-  Fits<Schemas["UsageModel"], ui.Usage>,
+  Fits<Schemas["UsageModel"], ui.GroupUsage>,
   Fits<Schemas["ProbeModel"], ui.Probe>,
   Fits<Schemas["HealthModel"], ui.TargetHealth>,
   Fits<Schemas["LimitsModel"], ui.Limits>,
@@ -79,4 +79,7 @@ export const contract: [
   Fits<Schemas["ReleaseDetail"], ui.ReleaseDetail>,
   Fits<Schemas["ReleaseModel"], ui.Release>,
   Fits<Schemas["PromptSearchModel"], ui.PromptOptimisationDetail>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
+  Fits<Schemas["TracesLogLogModel"], ui.LogLine>,
+  Fits<Schemas["MetricNameModel"], ui.MetricName>,
+  Fits<Schemas["MetricPointModel"], ui.SignalPoint>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];

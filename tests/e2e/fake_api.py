@@ -19,6 +19,7 @@ import uvicorn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 import fake_evals
+import fake_signals
 import fake_traces
 from fake_datasets import Datasets
 from fake_gateway import Gateway
@@ -1013,6 +1014,8 @@ class Fake:
         for made in (self.queues, self.prompts, self.datasets):
             if (found := made.get(parts, q, empty=empty)) is not None:
                 return found
+        if (found := fake_signals.get(parts, q, iso, empty=empty)) is not None:
+            return found
         held = self.policies.get(parts, empty=empty) or self.gateway.get(parts, q, empty=empty)
         return held or observed(parts, q) or improved(parts, q) or kept(parts, q)
 

@@ -49,6 +49,7 @@ class Keeping:
         self._policies = POLICIES
         self._quota: Json = {"replicas": 4, "memory_bytes": 8 << 30, "gpus": None}
         self._training: Json = {"runs": 2}
+        self._asked: dict[str, int] = {}
 
     def _stored(self, *, empty: bool) -> Json:
         told = {"policies": NOTHING if empty else self._policies, "effective": {"days": 90, "traces": 0}}
@@ -66,7 +67,21 @@ class Keeping:
                 return self._quota
             case ["training", "quota"]:
                 return self._training
+            case ["jobs", "job_redact"]:
+                return self._job("traces.redact", {"looked_at": 40, "traces": 12, "spans": 31})
+            case ["jobs", "job_reprice"]:
+                done = {"calls": 900, "changed": 120, "unpriced": 3, "before_usd": 1.5, "after_usd": 1.25}
+                return self._job("traces.reprice", done)
         return None
+
+    def _job(self, kind: str, result: Json) -> Json:
+        """Return a job that is under way when first asked for, and done afterwards."""
+        self._asked[kind] = asked = self._asked.get(kind, 0) + 1
+        told = {"id": kind, "kind": kind, "error": None, "progress": {"looked_at": 20}}
+        return told | {
+            "state": "running" if asked == 1 else "succeeded",
+            "result": None if asked == 1 else result,
+        }
 
     def change(self, method: str, parts: list[str], body: Any) -> Reply | None:
         """Return status and answer, or None for what is not known here."""
@@ -80,4 +95,16 @@ class Keeping:
             case ["PUT", "training", "quota"]:
                 self._training = body
                 return 200, body
+            case ["POST", "traces", "redact"]:
+                counts = {"looked_at": 40, "traces": 12, "spans": 31} if body["dry_run"] else {}
+                return 200, counts | {"dry_run": body["dry_run"], "job": None if counts else "job_redact"}
+            case ["POST", "traces", "reprice"] if body["dry_run"]:
+                money = {"before_usd": 1.5, "after_usd": 1.25}
+                return 202, {"calls": 900, "changed": 120, "unpriced": 3, "job": None} | money
+            case ["POST", "traces", "reprice"]:
+                return 202, {"job": "job_reprice"}
+            case ["POST", "traces", "import"]:
+                problem = {"line": 7, "reason": "it is not JSON", "excerpt": "{"}
+                done = {"rows": 10, "spans": 27, "traces": 9, "scores": 1, "quarantined": 1, "job": None}
+                return 200, done | {"problems": [problem]}
         return None

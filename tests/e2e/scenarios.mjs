@@ -50,6 +50,7 @@ const PAGES = [
   ...QUALITY_PAGES,
   ["settings", "/settings", "keys.create"],
   ["audit", "/settings?tab=audit", "keys.create"],
+  ["correcting", "/settings?tab=correcting", "Price calls anew"],
   ["about", "/settings?tab=about", "OpenTelemetry"],
 ];
 
@@ -120,6 +121,8 @@ export const scenarios = {
       sessions: "No sessions in the last 7 days",
       users: "No users in the last 7 days",
       dashboards: "No calls in the last 24 hours",
+      logs: "No log records in the last 24 hours",
+      metrics: "No metrics yet",
       prompts: "No prompts yet",
       datasets: "No datasets yet",
       training: "No training runs yet",
@@ -143,7 +146,7 @@ export const scenarios = {
   },
 
   async error() {
-    const pages = ["home", "traces", "trace", "sessions", "session", "users", "user", "dashboards", "trace-diff", "prompts", "prompt", "datasets", "dataset", "training", "training-run", "evaluations", "eval-run", "models", "model", "deployments", "deployment", "settings", "routes", "route", "providers", "keys", "budgets", "spend", "prices", "cache", "guardrails", "guardrail", ...QUALITY_BROKEN];
+    const pages = ["home", "traces", "trace", "sessions", "session", "users", "user", "dashboards", "logs", "metrics", "metric-histogram", "trace-diff", "prompts", "prompt", "datasets", "dataset", "training", "training-run", "evaluations", "eval-run", "models", "model", "deployments", "deployment", "settings", "routes", "route", "providers", "keys", "budgets", "spend", "prices", "cache", "guardrails", "guardrail", ...QUALITY_BROKEN];
     const complaints = await states("error", { "*": "The database did not answer" }, pages);
     assert.deepEqual(complaints.filter((c) => !/status of 500/.test(c)), [], "only the failed requests themselves are reported");
   },

@@ -21,6 +21,8 @@ SCENARIOS = (
     "trace",
     "big",
     "dashboards",
+    "signals",
+    "correcting",
     "people",
     "playground",
     "routing",

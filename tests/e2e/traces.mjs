@@ -17,6 +17,14 @@ export const TRACE_PAGES = [
   ["user", "/users/user-3", "Latest traces"],
   ["dashboards", "/dashboards", "Time to first token"],
   ["dashboards-by", "/dashboards?by=model&range=7d", "others"],
+  ["dashboards-metadata", "/dashboards?by=metadata.customer&metadata.tier=gold", "By metadata.customer"],
+  ["logs", "/logs", "order 4711 was accepted"],
+  ["logs-none", "/logs?q=unheard-of", "No record matches"],
+  ["metrics", "/metrics", "gen_ai.client.token.usage"],
+  ["metric-histogram", "/metrics?metric=gen_ai.client.operation.duration", "Percentiles"],
+  ["metric-counter", "/metrics?metric=gen_ai.client.token.usage", "Added up by hour"],
+  ["metric-gauge", "/metrics?metric=mcp.sessions.open", "By hour"],
+  ["metric-split", "/metrics?metric=gen_ai.client.operation.duration&by=model", "ticket-triage@2"],
 ];
 
 const params = (page) => new URL(page.url()).searchParams;
@@ -286,6 +294,85 @@ export const traces = {
     const longest = await page.evaluate(() => window.longest);
     console.log(`longest pause ${Math.round(longest)} ms`);
     assert.ok(longest < 5_000, `the page stood still for ${longest} ms`);
+    await browser.close();
+    assert.deepEqual(complaints, []);
+  },
+
+  async correcting() {
+    const { browser, page, complaints } = await start("/settings?tab=correcting");
+    const card = (title) => page.locator("section.card").filter({ has: page.getByRole("heading", { name: title }) });
+    const bring = card("Import traces");
+    await bring.getByLabel("Exported by").selectOption("phoenix");
+    assert.ok(await bring.getByRole("button", { name: "Import" }).isDisabled());
+    await bring.getByLabel("Traces file").setInputFiles({ name: "x.jsonl", mimeType: "application/json", buffer: Buffer.from("{}") });
+    await bring.getByText("x.jsonl, 2 B").waitFor();
+    await bring.getByRole("button", { name: "Import" }).click();
+    await bring.getByText("27 spans of 9 traces, 1 score imported from 10 rows; 1 row could not be read.").waitFor();
+    await bring.getByText("Rows that could not be read").click();
+    await bring.getByText("line 7: it is not JSON").waitFor();
+    // A preview, then a yes, then the job's progress and what came of it.
+    const take = card("Take something out of stored traces");
+    await take.getByLabel("Personal data").uncheck();
+    await take.getByRole("button", { name: "See what would change" }).click();
+    await take.getByText("Say what is to be taken out.").waitFor();
+    await take.getByLabel("Texts that match").fill("T-[0-9]+");
+    await take.getByRole("button", { name: "See what would change" }).click();
+    const sure = page.getByRole("dialog", { name: "Redact these traces?" });
+    await sure.getByText("31 spans of 12 traces would be changed; 40 looked at.").waitFor();
+    await shot(page, "redact-sure-light");
+    await accessible(page, "what a redaction would change");
+    await sure.getByRole("button", { name: "Redact", exact: true }).click();
+    await take.getByText("31 spans of 12 traces changed; 40 looked at.").waitFor();
+    const price = card("Price calls anew");
+    await price.getByLabel("From").fill("2026-01-01");
+    await price.getByRole("button", { name: "See what would change" }).click();
+    const anew = page.getByRole("dialog", { name: "Price these calls anew?" });
+    await anew.getByText(/120 calls of 900 would cost something else: \$1.50 would become \$1.25/).waitFor();
+    await anew.getByRole("button", { name: "Price anew" }).click();
+    await price.getByText(/120 calls of 900 cost something else now/).waitFor();
+    await shot(page, "correcting-done-light");
+    await accessible(page, "what corrections did");
+    await browser.close();
+    assert.deepEqual(complaints, []);
+  },
+
+  async signals() {
+    const { browser, page, complaints } = await start("/logs");
+    const table = page.getByRole("region", { name: "Log records" });
+    await table.getByText("order 4711 was accepted").first().waitFor();
+    assert.equal(await table.getByRole("row").count(), 101);
+    await page.getByRole("button", { name: "More records" }).click();
+    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 150);
+    // A record opens where it stands, and a filter narrows the list.
+    await table.getByText("order 4711 was accepted").first().click();
+    await page.getByLabel("Record 1", { exact: true }).waitFor();
+    await shot(page, "logs-open-light");
+    await accessible(page, "an open log record");
+    await page.getByLabel("Severity").selectOption("17");
+    await page.waitForURL(/severity=17/);
+    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 25);
+    await page.getByLabel("Service").fill("desk");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/service=desk/);
+    await page.getByText("No record matches").waitFor();
+    await page.getByRole("link", { name: "Clear filters" }).click();
+    await table.getByRole("link", { name: "gen_ai.user.message" }).first().click();
+    await page.getByRole("button", { name: "Remove filter event gen_ai.user.message" }).waitFor();
+    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 25);
+    await table.getByRole("link", { name: /00005$/ }).first().click();
+    await page.waitForURL(/traces\/0{31}5/);
+    await page.getByRole("link", { name: "Logs", exact: true }).last().click();
+    await page.waitForURL(/logs\?trace=0{31}5/);
+    await page.getByRole("button", { name: /^Remove filter trace/ }).waitFor();
+    // Metrics: from the list to one of them, split, with another measure.
+    await page.getByRole("link", { name: "Metrics", exact: true }).click();
+    await page.getByRole("link", { name: "gen_ai.client.operation.duration" }).click();
+    await page.getByText("Percentiles").waitFor();
+    await page.getByLabel("Split by").selectOption("model");
+    await page.waitForURL(/by=model/);
+    await page.getByLabel("Draw").selectOption("p99");
+    await page.waitForURL(/measure=p99/);
+    await page.getByRole("region", { name: "By model" }).getByText("(none)").waitFor();
     await browser.close();
     assert.deepEqual(complaints, []);
   },

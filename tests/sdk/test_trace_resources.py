@@ -116,6 +116,20 @@ def test_sessions_users_usage_and_views(client: Client, server: FakeServer) -> N
     assert put.json() == {"query": "latency>2s", "columns": ["model"], "shared": True}
 
 
+def test_logs_and_metrics(client: Client, server: FakeServer) -> None:
+    server.answer("GET /api/v1/logs", {"items": [{"id": 2}], "next": "n"})
+    server.answer("GET /api/v1/logs", {"items": [{"id": 1}], "next": None})
+    server.answer("GET /api/v1/metrics/otlp", {"items": [{"name": "a/b"}], "next": None})
+    server.answer("GET /api/v1/metrics/otlp/a%2Fb", {"items": [{"sum": 3}], "next": None})
+    server.answer("POST /api/v1/traces/reprice", {"job": "job_1"})
+    assert [one["id"] for one in client.logs.list(min_severity=17, q="boom")] == [2, 1]
+    assert [one["name"] for one in client.metrics.list()] == ["a/b"]
+    assert list(client.metrics.get("a/b", by="model")) == [{"sum": 3}]
+    assert client.traces.reprice(since="2026-11-01T00:00:00Z", model="m") == {"job": "job_1"}
+    put = next(asked for asked in server.asked if asked.method == "POST")
+    assert put.json() == {"since": "2026-11-01T00:00:00Z", "dry_run": False, "model": "m"}
+
+
 def test_letting_go_and_bringing_in(client: Client, server: FakeServer, tmp_path: Path) -> None:
     server.answer("POST /api/v1/traces/erase", {"traces": 2})
     server.answer("POST /api/v1/traces/redact", {"spans": 2})

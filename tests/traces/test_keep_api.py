@@ -119,6 +119,7 @@ def test_redact(client: TestClient, home: Home, actor: Actor) -> None:
         "traces": 1,
         "spans": 1,
         "dry_run": True,
+        "job": None,
     }
     assert client.post(url, json=pii | {"query": "route:a"}).json()["spans"] == 1
     assert client.post(url, json={"fields": ["output"], "filters": {"route": "b"}}).json()["spans"] == 1
@@ -128,6 +129,28 @@ def test_redact(client: TestClient, home: Home, actor: Actor) -> None:
     assert shown == ["[EMAIL]", "[MASKED]"]
     for wrong in ({}, pii, pii | {"query": "route:("}, pii | {"filters": {"colour": 1}}):
         assert client.post(url, json=wrong).status_code == 400, wrong
+
+
+def test_redacting_in_the_background(client: TestClient, home: Home, actor: Actor, member: dict[str, str]) -> None:
+    spans = [call(route="a", output=b'"ada@example.com"') for _ in range(120)]
+    kept = call(route="b", output=b'"bob@example.com"')
+    service.ingest(home, actor.scope, [*spans, kept])
+    url = "/api/v1/traces/redact"
+    asked = {"detectors": {"pii": {}}, "query": "route:a", "background": True}
+    for wrong in ({"detectors": {}}, {"query": None}, {"query": "route:("}):
+        assert client.post(url, json=asked | wrong).status_code == 400, wrong
+    assert client.post(url, json=asked, headers=member).status_code == 403
+    assert client.post(url, json=asked | {"dry_run": True}).json()["traces"] == 120
+    answer = client.post(url, json=asked).json()
+    assert (answer["traces"], answer["dry_run"]) == (0, False)
+    with home.read() as uow:
+        before = service.get_span_body(uow, actor, trace_id=spans[0].trace_id, span_id=spans[0].span_id)
+    assert before.output == b'"ada@example.com"'
+    ended = jobs.run_inline(home, answer["job"], traces_jobs.HANDLERS)
+    assert ended.result == {"looked_at": 120, "traces": 120, "spans": 120}
+    assert ended.progress is not None and ended.progress["looked_at"] == 100
+    outputs = {record.route: record.output for record in service.export_spans(home, actor)}
+    assert outputs == {"a": b'"[EMAIL]"', "b": b'"bob@example.com"'}
 
 
 def test_members_may_import_and_not_administrate(client: TestClient, member: dict[str, str]) -> None:

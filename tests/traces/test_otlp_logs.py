@@ -383,3 +383,73 @@ def test_http(client: TestClient, home: Home, actor: Actor) -> None:
     assert (one["body"], one["trace_id"], one["severity"]) == ("line 3", trace_id, 9)
     assert client.get("/api/v1/logs", params={"trace_id": "x"}).status_code == 400
     assert client.get("/api/v1/logs", params={"cursor": "W10"}).status_code == 400
+
+
+def judgement(response: str, **fields: Any) -> dict[str, Any]:
+    attributes = {
+        "gen_ai.evaluation.name": "relevance",
+        "gen_ai.evaluation.score.value": 0.75,
+        "gen_ai.response.id": response,
+    }
+    return {"event": "gen_ai.evaluation.result", "attributes": attributes, "at_ns": clock.now_ns(), **fields}
+
+
+@pytest.mark.parametrize("order", ["event first", "span first"])
+def test_an_evaluation_that_names_only_the_response_finds_its_span(
+    app: OtlpApp, home: Home, actor: Actor, key: dict[str, str], order: str
+) -> None:
+    made = Call(app, key, attributes={"gen_ai.response.id": "chatcmpl-7"})
+    other = Call(app, key, attributes={"gen_ai.response.id": "chatcmpl-8"})
+    other.send_span()
+    if order == "span first":
+        made.send_span()
+    assert send(app, key, judgement("chatcmpl-7")).status == 200
+    assert send(app, key, judgement("chatcmpl-7", at_ns=5_000_000_000 + made.at)).status == 200
+    if order == "event first":
+        assert log_events(home, actor)[0].span_id is None
+        made.send_span()
+    stored = made.stored(home, actor)
+    assert [(one.name, one.score) for one in stored.evaluations] == [("relevance", 0.75)]
+    assert stored.metadata["evaluation.relevance"] == "0.75"
+    assert not other.stored(home, actor).evaluations
+    assert [(one.trace_id, one.span_id) for one in log_events(home, actor)] == [tuple(made.ids.values())] * 2
+    with home.read() as uow:
+        assert {one.value for one in service.scores_of(uow, actor, trace_id=made.ids["trace_id"])} == {0.75}
+        found = service.list_traces(uow, actor, filters=TraceFilters(query="score.relevance>0.7"))
+    assert [one.trace_id for one in found.items] == [made.ids["trace_id"]]
+
+
+def log_events(home: Home, actor: Actor) -> list[LogRecord]:
+    with home.read() as uow:
+        return list(log_service.list_logs(uow, actor).items)
+
+
+def test_an_evaluation_sent_again_or_after_its_span_was_replaced_changes_nothing(
+    app: OtlpApp, home: Home, actor: Actor, key: dict[str, str]
+) -> None:
+    event = judgement("msg_1")
+    made = Call(app, key, attributes={"gen_ai.response.id": "msg_1"})
+    assert send(app, key, event).status == 200
+    made.send_span()
+    once = made.stored(home, actor)
+    later = Call(app, key, attributes={"gen_ai.response.id": "msg_1"})
+    later.send_span()
+    assert send(app, key, event).status == 200
+    made.send_span()
+    assert made.stored(home, actor) == once
+    assert len(once.evaluations) == 1
+    assert not later.stored(home, actor).evaluations
+
+
+def test_an_evaluation_does_not_leave_its_project(
+    app: OtlpApp, home: Home, actor: Actor, key: dict[str, str]
+) -> None:
+    with home.begin() as uow:
+        auth.create_project(uow, actor, name="second")
+        theirs = auth.create_key(uow, actor.within("second"), name="sender", role=Role.GATEWAY)[1]
+    assert send(app, {"x-api-key": theirs}, judgement("chatcmpl-7")).status == 200
+    made = Call(app, key, attributes={"gen_ai.response.id": "chatcmpl-7"})
+    made.send_span()
+    assert send(app, {"x-api-key": theirs}, judgement("chatcmpl-7", at_ns=made.at + 9)).status == 200
+    assert not made.stored(home, actor).evaluations
+    assert [one.span_id for one in log_events(home, actor.within("second"))] == [None, None]

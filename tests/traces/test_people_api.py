@@ -252,7 +252,7 @@ def test_series_by_group_add_up_to_the_whole(client: TestClient, home: Home, act
         assert sum(item["calls"] for item in single) == 3
         background.catch_up(home)
     assert client.get("/api/v1/timeseries", params={"by": "day"}).status_code == 400
-    assert client.get("/api/v1/timeseries", params={"by": "session"}).status_code == 422
+    assert client.get("/api/v1/timeseries", params={"by": "colour"}).status_code == 422
 
 
 def test_a_tail_tells_what_arrives_and_what_it_was_asked_for(home: Home, actor: Actor) -> None:

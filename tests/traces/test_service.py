@@ -43,6 +43,8 @@ def expected_usage(spans: list[SpanRecord], group_by: str) -> dict[str, tuple[in
             "user": span.user,
             "key": span.key_id or "",
             "route": span.route or "",
+            "service": span.metadata.get("service.name", ""),
+            "agent": span.agent or "",
             "day": clock.iso(clock.from_ns(span.start_ns))[:10],
         }[group_by]
         if group is None:
@@ -103,7 +105,7 @@ def test_the_summary_is_the_root_s_and_sums_model_calls_only(home: Home, actor: 
     assert summary.errors == sum(span.status == "error" for span in spans)
 
 
-GROUPS = ("model", "kind", "provider", "user", "key", "route", "day")
+GROUPS = ("model", "kind", "provider", "user", "key", "route", "service", "agent", "day")
 
 
 def check_usage(home: Home, actor: Actor, spans: list[SpanRecord], **within: object) -> None:

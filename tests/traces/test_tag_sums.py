@@ -62,13 +62,21 @@ def test_usage_of_one_tag(tagged: Home, actor: Actor) -> None:
     assert nothing == []
 
 
-def test_a_series_by_tag_has_no_group_of_others(tagged: Home, actor: Actor) -> None:
+def test_a_series_by_tag_has_others_without_any(tagged: Home, actor: Actor) -> None:
     with tagged.read() as uow:
         for bucket in (timedelta(hours=1), timedelta(minutes=30)):
             points = service.timeseries(uow, actor, **ENDS, bucket=bucket, by="tag")
             sums = {(point.group, point.time): point.calls for point in points if point.calls}
             later = clock.from_ns(START + HOUR_NS)
-            assert sums == {("prod", ENDS["since"]): 1, ("prod", later): 2, ("beta", ENDS["since"]): 1}
+            assert sums == {
+                ("prod", ENDS["since"]): 1,
+                ("prod", later): 2,
+                ("beta", ENDS["since"]): 1,
+                (None, later): 1,
+            }
+            one = service.timeseries(uow, actor, **ENDS, bucket=bucket, by="tag", top=1)
+            sums = {(point.group, point.time): point.calls for point in one if point.calls}
+            assert sums == {("prod", ENDS["since"]): 1, ("prod", later): 2, (None, later): 1}
         narrowed = service.timeseries(
             uow, actor, **ENDS, bucket=timedelta(hours=1), filters=SeriesFilters(tag="beta")
         )

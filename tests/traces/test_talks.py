@@ -246,7 +246,7 @@ def _as_before(home: Home) -> None:
     with home.begin() as uow:
         for statement in (
             "DELETE FROM traces_people",
-            "DELETE FROM traces_sums WHERE dimension > 6",
+            "DELETE FROM traces_sums WHERE dimension BETWEEN 7 AND 9",
             "UPDATE traces_sums SET cache_hits = 0",
             "UPDATE traces_marks SET value = 0 WHERE name = 'gathered'",
         ):

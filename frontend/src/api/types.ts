@@ -1,6 +1,7 @@
 /** What the management API answers. Times are ISO-8601 UTC; `_ns` are epoch nanoseconds. */
 export * from "./types/account.ts";
 export * from "./types/traces.ts";
+export * from "./types/signals.ts";
 export * from "./types/prompts.ts";
 export * from "./types/datasets.ts";
 export * from "./types/training.ts";

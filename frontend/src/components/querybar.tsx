@@ -28,6 +28,7 @@ export const FIELDS: [string, string][] = [
   ["prompt", "prompt, or name@version"],
   ["key", "id of the API key"],
   ["agent", "name of an agent"],
+  ["service", "service that sent a span"],
   ["tool", "name of a tool that was called"],
   ["environment", "environment"],
   ["guard", "verdict of a guardrail, as in guard:deny"],

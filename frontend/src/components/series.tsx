@@ -13,15 +13,15 @@ const NOTHING: TimePoint[] = [];
 const QUARTER = 90 * 86_400_000;
 
 /** A relative range stays relative in the query's key; the window is taken when the question is asked. */
-export function useSeries(params: Params, fallback?: string) {
+export function useSeries(params: Params, fallback?: string, url = "/timeseries") {
   const [search] = useSearch();
   const project = useContext(ProjectContext);
   return useQuery<Page<TimePoint>, ApiError>({
-    queryKey: [project, "/timeseries", params, search.range ?? "", search.since ?? "", search.until ?? ""],
+    queryKey: [project, url, params, search.range ?? "", search.since ?? "", search.until ?? ""],
     queryFn: ({ signal }) => {
       const window = windowOf(fallback && !search.range ? { ...search, range: fallback } : search);
       // "All time" has no beginning that a series could start at: the last quarter is drawn.
-      return api.get("/timeseries", { ...params, ...window, since: window.since ?? new Date(Date.now() - QUARTER).toISOString() }, signal);
+      return api.get(url, { ...params, ...window, since: window.since ?? new Date(Date.now() - QUARTER).toISOString() }, signal);
     },
     placeholderData: (old) => old,
     refetchInterval: search.until ? false : 15_000,

@@ -106,6 +106,11 @@ function Bodies({ traceId, span }: { traceId: string; span: SpanDetail }) {
           {span.error}
         </div>
       )}
+      {span.never_searched?.length ? (
+        <div className="note" role="note">
+          No search looks into {span.never_searched.map((part) => (part === "input" || part === "output" ? `${part} beyond its first 20,000 characters` : part)).join(", ")}.
+        </div>
+      ) : null}
       <Handling span={span} />
       <Guarded span={span} />
       {span.parameters && Object.keys(span.parameters).length > 0 && <Facts items={Object.entries(span.parameters).map(([name, v]): [string, string] => [name, asText(v)])} />}

@@ -4,8 +4,8 @@ import type { Cell } from "./csv.ts";
 
 export const GROUPS: [key: string, label: string][] = [["model", "Model"], ["provider", "Provider"], ["route", "Route"], ["key", "Key"], ["user", "User"], ["kind", "Kind"], ["project", "Project"], ["day", "Day"]];
 
-export function total(rows: Usage[]): Usage {
-  const sum = (pick: (u: Usage) => number | null) => rows.reduce((all, u) => all + (pick(u) ?? 0), 0);
+export function total(rows: Omit<Usage, "group">[]): Usage {
+  const sum = (pick: (u: Omit<Usage, "group">) => number | null) => rows.reduce((all, u) => all + (pick(u) ?? 0), 0);
   const calls = sum((u) => u.calls);
   return {
     group: "",

@@ -1,7 +1,7 @@
 import { useContext, useMemo } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { api, type ApiError } from "../api/client.ts";
-import type { Key, Page, TimePoint, Usage } from "../api/types.ts";
+import type { Facet, Key, Page, TimePoint, GroupUsage } from "../api/types.ts";
 import { Card, Facts, PageHead, Table } from "../components/bits.tsx";
 import { Chart, type Series } from "../components/chart.tsx";
 import { useBrush, useSeries } from "../components/series.tsx";
@@ -31,11 +31,24 @@ const DIMENSIONS: [key: string, label: string][] = [
   ["environment", "Environment"],
   ["prompt", "Prompt"],
   ["status", "Status"],
+  ["service", "Service"],
+  ["agent", "Agent"],
+  ["session", "Session"],
   ["tag", "Tag"],
   ["kind", "Kind"],
   ["project", "Project"],
 ];
 const FILTERS = DIMENSIONS.map(([key]) => key).filter((key) => key !== "project");
+const METADATA = "metadata.";
+const labelOf = (by: string) => DIMENSIONS.find(([key]) => key === by)?.[1] ?? by;
+
+/** Conditions as the API takes them: metadata as `name=value`, more than one of it repeated. */
+function asked(url: string, filters: Record<string, string>): [url: string, params: Record<string, string>] {
+  const metadata = Object.entries(filters).filter(([field]) => field.startsWith(METADATA));
+  const rest = Object.fromEntries(Object.entries(filters).filter(([field]) => !field.startsWith(METADATA)));
+  const pairs = metadata.map(([field, value]) => ["metadata", `${field.slice(METADATA.length)}=${value}`]);
+  return [pairs.length ? `${url}?${new URLSearchParams(pairs)}` : url, rest];
+}
 const NOTHING: TimePoint[] = [];
 
 interface Panel {
@@ -96,35 +109,40 @@ function PanelChart({ panel, items, groups, search, patch, named }: { panel: Pan
 function useUsage(by: string, filters: Record<string, string>) {
   const [search] = useSearch();
   const project = useContext(ProjectContext);
-  return useQuery<Page<Usage>, ApiError>({
+  return useQuery<Page<GroupUsage>, ApiError>({
     queryKey: [project, "/usage", by, filters, search.range ?? "", search.since ?? "", search.until ?? ""],
-    queryFn: ({ signal }) => api.get("/usage", { group_by: by, ...filters, ...windowOf(search.range ? search : { ...search, range: RANGE }) }, signal),
+    queryFn: ({ signal }) => {
+      const [url, params] = asked("/usage", filters);
+      return api.get(url, { group_by: by, ...params, ...windowOf(search.range ? search : { ...search, range: RANGE }) }, signal);
+    },
     placeholderData: (old, query) => (query?.queryKey[2] === by ? old : undefined),
     refetchInterval: search.until ? false : 15_000,
   });
 }
 
-function Groups({ rows, by, named, colors, filters, search }: { rows: Usage[]; by: string; named: (g: string) => string; colors: Map<string, string>; filters: Record<string, string>; search: Search }) {
+function Groups({ rows, by, named, colors, filters, search }: { rows: GroupUsage[]; by: string; named: (g: string) => string; colors: Map<string, string>; filters: Record<string, string>; search: Search }) {
   const sum = total(rows);
-  const label = DIMENSIONS.find(([key]) => key === by)?.[1] ?? by;
-  const traces = (u: Usage) => {
-    const asked = { ...filters, ...(by === "project" ? {} : { [by]: u.group }) };
-    const query = Object.entries(asked).reduce((text, [field, value]) => withTerm(text, field, value), "");
-    return `/traces${stringifySearch({ query, range: search.since || search.until ? undefined : (search.range ?? RANGE), since: search.since, until: search.until, project: by === "project" ? u.group : search.project })}`;
+  const label = labelOf(by);
+  const traces = (u: GroupUsage) => {
+    const wanted = { ...filters, ...(by === "project" || u.group == null ? {} : { [by]: u.group }) };
+    const query = Object.entries(wanted).reduce((text, [field, value]) => withTerm(text, field, value), "");
+    return `/traces${stringifySearch({ query, range: search.since || search.until ? undefined : (search.range ?? RANGE), since: search.since, until: search.until, project: by === "project" ? (u.group ?? undefined) : search.project })}`;
   };
-  const narrow = (u: Usage) => (by === "project" ? stringifySearch({ ...search, project: u.group, by: undefined }) : stringifySearch({ ...search, [by]: u.group, by: undefined }));
+  const narrow = (u: GroupUsage) => (by === "project" ? stringifySearch({ ...search, project: u.group, by: undefined }) : stringifySearch({ ...search, [by]: u.group, by: undefined }));
   return (
     <Table
       label={`By ${label.toLowerCase()}`}
       rows={rows}
-      keyOf={(u) => u.group}
+      keyOf={(u) => u.group ?? "\n"}
       columns={[
         {
           head: label,
           cell: (u) => (
             <span className="row">
-              <i className="swatch" style={{ background: `var(${colors.get(u.group) ?? "--line-2"})` }} />
-              {u.group ? (
+              <i className="swatch" style={{ background: `var(${colors.get(u.group ?? OTHERS) ?? "--line-2"})` }} />
+              {u.group == null ? (
+                <span className="muted">others</span>
+              ) : u.group ? (
                 <A href={`/dashboards${narrow(u)}`} className="cut ellipsis" title={`Only ${named(u.group)}`}>
                   {named(u.group)}
                 </A>
@@ -134,7 +152,7 @@ function Groups({ rows, by, named, colors, filters, search }: { rows: Usage[]; b
             </span>
           ),
         },
-        { head: "Calls", cell: (u) => <A href={traces(u)} title="These traces">{full(u.calls)}</A>, num: true },
+        { head: "Calls", cell: (u) => (u.group == null ? full(u.calls) : <A href={traces(u)} title="These traces">{full(u.calls)}</A>), num: true },
         { head: "Errors", cell: (u) => (u.errors ? <span title={full(u.errors)} className="bad-ink">{percent(share(u.errors, u.calls))}</span> : "0"), num: true },
         { head: "p50", cell: (u) => ms(u.p50_ms ?? null), num: true },
         { head: "p95", cell: (u) => ms(u.p95_ms ?? null), num: true },
@@ -151,12 +169,12 @@ function Groups({ rows, by, named, colors, filters, search }: { rows: Usage[]; b
   );
 }
 
-function download(rows: Usage[], by: string): void {
+function download(rows: GroupUsage[], by: string): void {
   const head = ["calls", "errors", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "cache_hits", "cost_usd", "unpriced", "p50_ms", "p95_ms", "p99_ms", "ttft_p50_ms"] as const;
-  save(`${by}.csv`, csv([[by, ...head], ...rows.map((u) => [u.group, ...head.map((h) => u[h] ?? null)])]));
+  save(`${by}.csv`, csv([[by, ...head], ...rows.map((u) => [u.group ?? OTHERS, ...head.map((h) => u[h] ?? null)])]));
 }
 
-function Controls({ search, patch, filters, named }: { search: Search; patch: ReturnType<typeof useSearch>[1]; filters: Record<string, string>; named: (field: string, value: string) => string }) {
+function Controls({ search, patch, filters, keys, named }: { search: Search; keys: string[]; patch: ReturnType<typeof useSearch>[1]; filters: Record<string, string>; named: (field: string, value: string) => string }) {
   return (
     <div className="filters">
       <label className="row">
@@ -168,11 +186,16 @@ function Controls({ search, patch, filters, named }: { search: Search; patch: Re
               {label.toLowerCase()}
             </option>
           ))}
+          {keys.filter((key) => !filters[key]).map((key) => (
+            <option key={key} value={key}>
+              {key}
+            </option>
+          ))}
         </select>
       </label>
       {Object.entries(filters).map(([field, value]) => (
         <button key={field} type="button" className="chip" aria-label={`Remove filter ${field} ${value}`} onClick={() => patch({ [field]: undefined })}>
-          {DIMENSIONS.find(([key]) => key === field)?.[1]} <b>{named(field, value)}</b> <span aria-hidden="true">×</span>
+          {labelOf(field)} <b>{named(field, value)}</b> <span aria-hidden="true">×</span>
         </button>
       ))}
       <span className="grow" />
@@ -183,9 +206,12 @@ function Controls({ search, patch, filters, named }: { search: Search; patch: Re
 
 export default function Dashboards() {
   const [search, patch] = useSearch();
-  const by = DIMENSIONS.some(([key]) => key === search.by) ? search.by! : "";
-  const filters: Record<string, string> = useMemo(() => Object.fromEntries(FILTERS.filter((f) => search[f]).map((f) => [f, search[f]!])), [search]);
-  const points = useSeries({ ...filters, ...(by ? { by, top: TOP } : {}) }, RANGE);
+  const by = search.by && (search.by.startsWith(METADATA) || DIMENSIONS.some(([key]) => key === search.by)) ? search.by : "";
+  const filters: Record<string, string> = useMemo(() => Object.fromEntries(Object.entries(search).filter(([f, value]) => value && (FILTERS.includes(f) || f.startsWith(METADATA)))), [search]);
+  const [series, narrowed] = asked("/timeseries", filters);
+  const points = useSeries({ ...narrowed, ...(by ? { by, top: TOP } : {}) }, RANGE, series);
+  const known = useGet<Page<Facet>>("/traces/facets", { prefix: METADATA, limit: 50 }, { staleTime: 60_000 });
+  const metadata = [...new Set([...(by.startsWith(METADATA) ? [by] : []), ...(known.data?.items ?? []).map((f) => f.value)])];
   const table = by || FILTERS.find((f) => !filters[f]) || "model";
   const usage = useUsage(table, filters);
   const keys = useGet<Page<Key>>("/keys", undefined, { enabled: by === "key" || !!filters.key, staleTime: 60_000 });
@@ -202,7 +228,7 @@ export default function Dashboards() {
   return (
     <div className="page">
       <PageHead title="Dashboards" note={<span className="muted">Calls of models; draw a range on any chart</span>} />
-      <Controls search={search} patch={patch} filters={filters} named={(field, value) => (field === "key" ? (names.get(value) ?? value) : value)} />
+      <Controls search={search} patch={patch} filters={filters} keys={metadata} named={(field, value) => (field === "key" ? (names.get(value) ?? value) : value)} />
       {error && !(points.data && usage.data) ? (
         <Failure
           error={error}
@@ -251,7 +277,7 @@ export default function Dashboards() {
             ))}
           </div>
           <Card
-            title={`By ${(DIMENSIONS.find(([key]) => key === table)?.[1] ?? table).toLowerCase()}`}
+            title={`By ${DIMENSIONS.some(([key]) => key === table) ? labelOf(table).toLowerCase() : table}`}
             flush
             actions={
               rows.length > 0 && (

@@ -1,11 +1,12 @@
 import type { Audit, Me, Page } from "../api/types.ts";
 import { Card, Facts, PageHead, Table, Tabs, When } from "../components/bits.tsx";
+import { Correcting } from "../components/correcting.tsx";
 import { Keeping } from "../components/keeping.tsx";
 import { Empty, Ready } from "../components/state.tsx";
 import { useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
 
-const TABS: [string, string][] = [["audit", "Audit log"], ["keeping", "Traces that are kept"], ["about", "About"]];
+const TABS: [string, string][] = [["audit", "Audit log"], ["keeping", "Traces that are kept"], ["correcting", "Import & correct"], ["about", "About"]];
 
 function AuditLog() {
   const audit = useGet<Page<Audit>>("/audit", { limit: 100 });
@@ -61,6 +62,7 @@ export default function Settings() {
       <Tabs label="Settings" current={tab} items={TABS} hrefOf={(k) => `/settings?tab=${k}`} />
       {tab === "audit" && <AuditLog />}
       {tab === "keeping" && <Keeping />}
+      {tab === "correcting" && <Correcting />}
       {tab === "about" && <About />}
     </div>
   );

@@ -10,7 +10,7 @@ import { exportHref } from "../lib/gather.ts";
 import { full } from "../lib/format.ts";
 import { useKeys } from "../lib/keys.ts";
 import { type Place, placeOf } from "../lib/listing.ts";
-import { A, useGo } from "../lib/nav.tsx";
+import { A, stringifySearch, useGo } from "../lib/nav.tsx";
 import { useAct } from "../lib/query.ts";
 
 /** To the neighbours in the list the trace was opened from. */
@@ -110,6 +110,9 @@ export default function TracePage() {
         <Popover button="Compare" small end>
           {(shut) => <Compare id={traceId} close={shut} />}
         </Popover>
+        <A href={`/logs${stringifySearch({ trace: traceId })}`} className="button small">
+          Logs
+        </A>
         <a className="button small" download href={exportHref("jsonl", { query: `id:${traceId}` })}>
           Export
         </a>

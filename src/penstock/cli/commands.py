@@ -50,6 +50,8 @@ COMMANDS = (
     Command(
         "subjects", "penstock.cli.subjects", "People and sessions: erase or export everything about one."
     ),
+    Command("logs", "penstock.traces.log_cli", "Logs: list what applications sent."),
+    Command("metrics", "penstock.traces.metric_cli", "Metrics: list and show what applications sent."),
     Command("prices", "penstock.traces.price_cli", "Prices: the book, the project's own, history, import."),
     Command("evals", "penstock.evals.cli", "Evaluations: run suites, compare runs, decide gates."),
     Command("feedback", "penstock.feedback.cli", "Feedback: give, list, score configs, turn into datasets."),

@@ -47,6 +47,8 @@ class Client:
         self.users = trace_resources.Users(self)
         self.usage = trace_resources.Usage(self)
         self.views = trace_resources.Views(self)
+        self.logs = trace_resources.Logs(self)
+        self.metrics = trace_resources.Metrics(self)
         self.datasets = resources.Datasets(self)
         self.evals = eval_resources.Evals(self)
         self.feedback = feedback_resources.Feedback(self)

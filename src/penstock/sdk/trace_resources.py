@@ -150,6 +150,11 @@ class Traces(_Group):
         body = {"query": query, "trace_ids": list_of(trace_ids), **what}
         return self._client.send("POST", "/traces/redact", body)
 
+    def reprice(self, *, since: str, dry_run: bool = False, **what: Any) -> Record:
+        """Price the calls since a time (ISO 8601) by the prices that hold now; returns the job, with `dry_run` what
+        would change. `what` as in `POST /traces/reprice`: until, model, given."""
+        return self._client.send("POST", "/traces/reprice", {"since": since, "dry_run": dry_run, **what})
+
     def policies(self) -> Record:
         """Return the project's rules of retention, sampling and masking."""
         return self._client.get("/traces/policies")
@@ -199,6 +204,28 @@ class Usage(_Group):
     def over_time(self, **filters: Any) -> Iterator[Record]:
         """Yield calls, errors, latencies, tokens and cost per bucket; filters as in `GET /timeseries`."""
         return self._client.pages("/timeseries", **filters)
+
+
+class Logs(_Group):
+    """Log records that applications sent by OpenTelemetry."""
+
+    def list(self, **filters: Any) -> Iterator[Record]:
+        """Yield records, newest first; filters as in `GET /logs`: since, until, service, event, trace_id, span_id,
+        min_severity (9 info, 13 warning, 17 error) and q. Pages are fetched as they are needed."""
+        return self._client.pages("/logs", **filters)
+
+
+class Metrics(_Group):
+    """Metrics that applications sent by OpenTelemetry, added up by hour."""
+
+    def list(self) -> Iterator[Record]:
+        """Yield the metrics that were reported: name, unit, kind, series and the labels to group by."""
+        return self._client.pages("/metrics/otlp")
+
+    def get(self, name: str, *, by: str = "", **range_: Any) -> Iterator[Record]:
+        """Yield count, sum, low, high, p50, p95 and p99 of each hour between `since` and `until`, per value of the
+        label `by`."""
+        return self._client.pages(f"/metrics/otlp/{segment(name)}", by=by or None, **range_)
 
 
 class Views(_Group):

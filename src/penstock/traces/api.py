@@ -28,6 +28,7 @@ from penstock.traces import (
     reprice_api,
     service,
     trees,
+    unindexed,
 )
 from penstock.traces.lines import as_object
 from penstock.traces.shapes import SpanDetail, SpanModel, TraceModel, TraceQuery, TraceTree, trace_fields
@@ -112,4 +113,5 @@ def get_span(
     asked = said = None
     if span.kind in ("llm", "agent"):
         asked, said = messages.of_document(span.input, "user"), messages.of_document(span.output, "assistant")
-    return SpanDetail(**as_object(span), messages_in=asked, messages_out=said)
+    skipped = unindexed.never_searched(span)
+    return SpanDetail(**as_object(span), never_searched=skipped, messages_in=asked, messages_out=said)

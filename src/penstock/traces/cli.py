@@ -13,7 +13,7 @@ from penstock.core.errors import Invalid
 from penstock.core.jobs import run_inline
 from penstock.traces import jobs, keep_cli, people_cli, reprice, service, view_cli, view_service
 from penstock.traces.keep_cli import SinceOption, UntilOption, moment
-from penstock.traces.model import SpanRow, TraceFilters, TraceSummary
+from penstock.traces.model import METADATA, SeriesFilters, SpanRow, TraceFilters, TraceSummary
 from penstock.traces.outline import outline
 
 app = console.group("traces", "Look at traces, at what they cost, and decide what is kept.")
@@ -119,6 +119,23 @@ def _tree(spans: tuple[SpanRow, ...]) -> list[str]:
     return lines
 
 
+def _only(pairs: Sequence[str]) -> SeriesFilters:
+    """Return name=value pairs as conditions; raises Invalid for what sums cannot be narrowed by."""
+    found: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    for item in pairs:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise Invalid(f"{item!r} is not name=value.")
+        if (group := service.group_named(name)).startswith(METADATA):
+            metadata[group.removeprefix(METADATA)] = value
+        elif group in SeriesFilters.__struct_fields__:
+            found[group] = value
+        else:
+            raise Invalid(f"Sums cannot be narrowed by {name!r}.")
+    return msgspec.convert(found | {"metadata": metadata}, SeriesFilters)
+
+
 @app.command()
 @console.guarded
 def usage(
@@ -126,10 +143,17 @@ def usage(
         str,
         typer.Option(
             "--by",
-            help="model, requested_model, kind, provider, user, key, route, environment, prompt, status, tag, "
-            "project or day.",
+            help="model, requested_model, kind, provider, user, key, route, environment, prompt, status, service, "
+            "agent, session, tag, project, day or metadata.KEY.",
         ),
     ] = "model",
+    top: Annotated[
+        int | None, typer.Option("--top", help="Only the costliest, and all others together.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Only calls with this, as in service=shop or metadata.customer=acme."),
+    ] = None,
     since: SinceOption = None,
     until: UntilOption = None,
     home: HomeOption = None,
@@ -137,12 +161,26 @@ def usage(
     as_json: JsonOption = False,
 ) -> None:
     """Sum calls, tokens and cost."""
+    filters = _only(only or [])
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
         rows = service.usage(
-            uow, actor, group_by=service.group_named(by), since=moment(since), until=moment(until)
+            uow,
+            actor,
+            group_by=service.group_named(by),
+            since=moment(since),
+            until=moment(until),
+            filters=filters,
+            top=top,
         )
     lines = [
-        [row.group, row.calls, row.errors, row.input_tokens, row.output_tokens, f"${row.cost_usd:.6f}"]
+        [
+            "(others)" if row.group is None else row.group,
+            row.calls,
+            row.errors,
+            row.input_tokens,
+            row.output_tokens,
+            f"${row.cost_usd:.6f}",
+        ]
         for row in rows
     ]
     columns = [by, "calls", "errors", "input tokens", "output tokens", "cost"]

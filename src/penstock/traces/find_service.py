@@ -16,9 +16,10 @@ from penstock.traces.settings import TracesSettings
 from penstock.traces.store import counting
 from penstock.traces.store import scores as score_store
 from penstock.traces.store.deadline import limited
+from penstock.traces.store.prepare import SERVICE
 
 MAX_BUCKETS, MAX_VALUES = 500, 100
-_STORED = {"guard": ("tag", "guard:")}
+_STORED = {"guard": ("tag", "guard:"), "service": (f"metadata.{SERVICE}", "")}
 """Fields whose values are kept under another key, with a beginning."""
 
 

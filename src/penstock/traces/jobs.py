@@ -1,4 +1,4 @@
-"""Durable work on traces: pricing history anew, importing uploaded files."""
+"""Durable work on traces: pricing history anew, importing uploaded files, redacting."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from penstock.core.jobs.model import Handler, JobContext
-from penstock.traces import reprice, uploads
+from penstock.traces import redaction, reprice, uploads
 
 
 def run_reprice(ctx: JobContext) -> dict[str, Any]:
@@ -36,4 +36,18 @@ def run_import(ctx: JobContext) -> dict[str, Any]:
         (uploads.folder(ctx.home) / Path(upload.file).name).unlink(missing_ok=True)
 
 
-HANDLERS: dict[str, Handler] = {reprice.JOB_KIND: run_reprice, uploads.IMPORT: run_import}
+def run_redact(ctx: JobContext) -> dict[str, Any]:
+    """Redact traces; after a crash it begins again, and what is redacted stays as it is."""
+
+    def watch(report: dict[str, Any]) -> None:
+        ctx.check_cancelled()
+        ctx.progress(report)
+
+    return ctx.step("redact", lambda: redaction.run(ctx.home, ctx.actor, ctx.spec, watch)._asdict())
+
+
+HANDLERS: dict[str, Handler] = {
+    reprice.JOB_KIND: run_reprice,
+    uploads.IMPORT: run_import,
+    redaction.JOB_KIND: run_redact,
+}

@@ -19,7 +19,7 @@ from penstock.core.http import CurrentActor, HomeDep, ReadUow, WriteUow
 from penstock.core.http.upload import save_upload
 from penstock.core.scope import Actor
 from penstock.core.settings import ServerSettings
-from penstock.traces import exporter, policy_service, service, uploads
+from penstock.traces import exporter, policy_service, redaction, service, uploads
 from penstock.traces.exporter import MEDIA_TYPES, ExportFormat
 from penstock.traces.model import TraceFilters
 from penstock.traces.policy import Stored
@@ -151,15 +151,17 @@ class RedactModel(Strict):
     patterns: list[PatternModel] = []
     keys: list[KeyModel] = []
     dry_run: bool = False
+    background: bool = Field(default=False, description="As a job, whose result has the counts")
 
 
 class RedactedModel(BaseModel):
     """What was looked at and changed, or would be."""
 
-    looked_at: int = Field(description="Traces")
-    traces: int
-    spans: int
+    looked_at: int = Field(default=0, description="Traces")
+    traces: int = 0
+    spans: int = 0
     dry_run: bool
+    job: str | None = Field(default=None, description="The job to follow; null when all is done")
 
 
 class ProblemModel(BaseModel):
@@ -244,14 +246,14 @@ def erase(home: HomeDep, actor: CurrentActor, given: EraseModel, response: Respo
 def redact(home: HomeDep, actor: CurrentActor, given: RedactModel) -> RedactedModel:
     """Take something out of stored traces, for good."""
     keys = [*given.keys, *(KeyModel(key=key, action="mask") for key in given.fields)]
-    masking = MaskingModel(detectors=given.detectors, patterns=given.patterns, keys=keys)
+    masking = MaskingModel(detectors=given.detectors, patterns=given.patterns, keys=keys).model_dump()
+    filters = _filters(given.filters, given.query)
+    if given.background and not given.dry_run:
+        with home.begin() as uow:
+            job = redaction.start(uow, actor, masking=masking, filters=filters, trace_ids=given.trace_ids)
+        return RedactedModel(dry_run=False, job=job.id)
     done = service.redact_traces(
-        home,
-        actor,
-        masking=masking.model_dump(),
-        filters=_filters(given.filters, given.query),
-        trace_ids=given.trace_ids,
-        dry_run=given.dry_run,
+        home, actor, masking=masking, filters=filters, trace_ids=given.trace_ids, dry_run=given.dry_run
     )
     return RedactedModel(
         looked_at=done.looked_at, traces=done.traces, spans=done.spans, dry_run=given.dry_run

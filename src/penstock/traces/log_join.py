@@ -13,6 +13,7 @@ from penstock.traces import dialects, documents, settled
 from penstock.traces.body import SpanBody
 from penstock.traces.log_model import LogContent, LogRecord
 from penstock.traces.model import Evaluation, SpanEvent
+from penstock.traces.otlp_logs import OtlpLog
 
 EVALUATION = "gen_ai.evaluation.result"
 EXCEPTIONS = frozenset({"gen_ai.client.operation.exception", "exception"})
@@ -50,6 +51,15 @@ def joined(held: SpanBody, logs: Iterable[LogRecord]) -> SpanBody:
         metadata=held.metadata | _scores(events),
         evaluations=_evaluations(held.evaluations, events),
     )
+
+
+def response_of(log: OtlpLog) -> str | None:
+    """Return the id of the answer that an evaluation is about, as its sender gives it where it knows no span."""
+    if log.event != EVALUATION:
+        return None
+    values = log.attributes | documents.as_object(log.body)
+    name = values.get("gen_ai.response.id")
+    return name if isinstance(name, str) and name else None
 
 
 def error_of(logs: Iterable[LogRecord]) -> str | None:

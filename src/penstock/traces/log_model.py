@@ -5,6 +5,14 @@ from typing import Any
 
 import msgspec
 
+SEVERITIES = {"trace": 1, "debug": 5, "info": 9, "warning": 13, "error": 17, "fatal": 21}
+"""Name of a severity → the lowest of OpenTelemetry's numbers for it."""
+
+
+def severity_name(number: int) -> str:
+    """Return the name of OpenTelemetry's number; "" for 0, which says nothing."""
+    return next((name for name, lowest in reversed(SEVERITIES.items()) if number >= lowest), "")
+
 
 class LogContent(
     msgspec.Struct,

@@ -6,7 +6,7 @@ from penstock.core import clock
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.traces.log_model import LogFilters, LogPage
+from penstock.traces.log_model import LogFilters, LogPage, LogRecord
 from penstock.traces.metric_model import MetricName, MetricPoint
 from penstock.traces.store import logs, metrics
 
@@ -27,6 +27,23 @@ def list_logs(
     if not 1 <= limit <= MAX_LOGS:
         raise Invalid(f"limit must be 1 to {MAX_LOGS}, not {limit}.")
     return logs.list_logs(uow.conn, actor.scope, filters or LogFilters(), after=after, limit=limit)
+
+
+def newest(
+    uow: UnitOfWork, actor: Actor, *, filters: LogFilters | None = None, limit: int = 50
+) -> list[LogRecord]:
+    """Return the newest `limit` records that meet `filters`, however many pages they are on."""
+    if limit < 1:
+        raise Invalid(f"limit must be 1 or more, not {limit}.")
+    found: list[LogRecord] = []
+    after = None
+    while True:
+        asked = min(MAX_LOGS, limit - len(found))
+        page = list_logs(uow, actor, filters=filters, after=after, limit=asked)
+        found += page.items
+        after = page.next
+        if after is None or len(found) >= limit:
+            return found
 
 
 def metric_names(uow: UnitOfWork, actor: Actor) -> list[MetricName]:

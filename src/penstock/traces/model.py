@@ -245,10 +245,15 @@ GroupBy = Literal[
     "environment",
     "prompt",
     "status",
+    "service",
+    "agent",
+    "session",
     "tag",
     "day",
     "project",
 ]
+METADATA = "metadata."
+"""Beginning of what sums are grouped by where it is the metadata of a key, as in `metadata.customer`."""
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -257,8 +262,8 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     Latencies are accurate to 2 %; None beyond the 200 costliest groups and where only users are told apart.
     """
 
-    group: str
-    """The model, provider, … ("" when there is none), or the day as YYYY-MM-DD (UTC)."""
+    group: str | None
+    """The model, provider, … ("" when there is none), or the day as YYYY-MM-DD (UTC); None for all others together."""
     calls: int
     errors: int
     input_tokens: int
@@ -292,8 +297,14 @@ class SeriesFilters(msgspec.Struct, frozen=True, kw_only=True):
     environment: str | None = None
     prompt: str | None = None
     status: Status | None = None
+    service: str | None = None
+    agent: str | None = None
+    session: str | None = None
+    """Calls of traces that carry this session on any of their spans."""
     tag: str | None = None
     """Calls of traces that carry this tag on any of their spans."""
+    metadata: dict[str, str] = {}
+    """Calls of traces that carry this metadata on any of their spans."""
 
 
 class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,12 +1,16 @@
 """Redacting after the fact: stored spans are written anew without what must not be known any more."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
+from penstock.core.jobs import Job, enqueue
 from penstock.core.scope import Actor
+from penstock.core.uow import UnitOfWork
 from penstock.traces import policy
 from penstock.traces.erasure import MAX_IDS, PAUSE_SECONDS, trace_key
 from penstock.traces.exporter import listed
@@ -19,6 +23,8 @@ from penstock.traces.store.prepare import facets_of, prepare
 from penstock.traces.store.write import ScopeIds, Writing
 
 _PAGE, _BATCH = 100, 50
+JOB_KIND = "traces.redact"
+"""Spec: `masking`, `filters`, `trace_ids`; progress and result: the fields of `Redacted`."""
 
 
 class Redacted(NamedTuple):
@@ -38,11 +44,13 @@ def redact_traces(
     filters: TraceFilters | None = None,
     trace_ids: Sequence[str] = (),
     dry_run: bool = False,
+    progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Redacted:
     """Apply `masking` (as in a project's policies) to the traces that are named or that `filters` select.
 
     Rows, previews, bodies, facets, sums by user and the text index hold only what is left; there is no way back. What
-    is left can be searched once the background has indexed it. Steps are short transactions. Raises Invalid for rules
+    is left can be searched once the background has indexed it. Steps are short transactions; `progress` hears
+    `looked_at`, `traces` and `spans` about every hundred traces, and may raise to end it. Raises Invalid for rules
     that do nothing; NotFound for what is no trace id.
     """
     wanted = policy.parse({"masking": masking}).masking
@@ -62,6 +70,8 @@ def redact_traces(
             uow.audit(actor, "traces.redact", "traces", detectors=sorted(wanted.detectors), **rules)
     looked_at = traces = spans = 0
     for row, trace_id in _selected(home, actor, filters, trace_ids):
+        if progress is not None and looked_at % _PAGE == 0:
+            progress(Redacted(looked_at, traces, spans)._asdict())
         looked_at += 1
         with home.read() as uow:
             found = ((record, masker.apply(record)) for record in read.records(uow.conn, row, trace_id))
@@ -76,6 +86,39 @@ def redact_traces(
             keeping.move(uow.conn, keeping.SCRUB, 1)
             uow.audit(actor, "traces.redacted", "traces", traces=traces, spans=spans)
     return Redacted(looked_at, traces, spans)
+
+
+def start(
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    masking: dict[str, Any],
+    filters: TraceFilters | None = None,
+    trace_ids: Sequence[str] = (),
+) -> Job:
+    """Queue what `redact_traces` does; after a crash it begins again, and what is redacted stays as it is."""
+    uow.may(actor, "traces.admin", "redact")
+    if policy.parse({"masking": masking}).masking == Masking():
+        raise Invalid("There is nothing to redact.", hint="Give detectors, patterns or keys.")
+    if (filters is None) == (not trace_ids):
+        raise Invalid("Say which traces to redact: by filters or by ids.")
+    wanted = None if filters is None else msgspec.to_builtins(filters)
+    return enqueue(
+        uow, actor, JOB_KIND, {"masking": masking, "filters": wanted, "trace_ids": list(trace_ids)}
+    )
+
+
+def run(home: Home, actor: Actor, spec: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> Redacted:
+    """Do what `start` queued."""
+    filters = None if spec["filters"] is None else msgspec.convert(spec["filters"], TraceFilters)
+    return redact_traces(
+        home,
+        actor,
+        masking=spec["masking"],
+        filters=filters,
+        trace_ids=spec["trace_ids"],
+        progress=progress,
+    )
 
 
 def _selected(

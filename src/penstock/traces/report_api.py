@@ -1,7 +1,7 @@
 """HTTP of reports, under /api/v1: usage and time series."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -11,8 +11,17 @@ from penstock.core import clock
 from penstock.core.http import CurrentActor, Page, PatientRead
 from penstock.traces import reports
 from penstock.traces.model import GroupBy, Kind, SeriesFilters, Status
+from penstock.traces.shapes import pair
 
 router = APIRouter()
+Group = Annotated[
+    str,
+    Query(
+        description=f"{', '.join(get_args(GroupBy))}, or `metadata.KEY`",
+        pattern=rf"^({'|'.join(get_args(GroupBy))}|metadata[.:].+)$",
+        max_length=300,
+    ),
+]
 
 
 class SumsModel(BaseModel):
@@ -42,7 +51,8 @@ class SumsModel(BaseModel):
 class UsageModel(SumsModel):
     """Sums of one group."""
 
-    group: str
+    group: str | None
+    """Null for all other groups together."""
 
 
 class PointModel(SumsModel):
@@ -71,13 +81,17 @@ class ReportQuery(BaseModel):
     environment: str | None = None
     prompt: str | None = None
     status: Status | None = None
+    service: str | None = None
+    agent: str | None = None
+    session: str | None = None
     tag: str | None = None
+    metadata: Annotated[list[str], Query(description="`name=value`, may be repeated")] = []
     project: str | None = None
 
     def filters(self) -> SeriesFilters:
-        """Return the conditions as the verbs take them."""
+        """Return the conditions as the verbs take them; raises Invalid for metadata that is not name=value."""
         given = self.model_dump(include=set(SeriesFilters.__struct_fields__))
-        return SeriesFilters(**given)
+        return SeriesFilters(**given | {"metadata": dict(pair(item) for item in self.metadata)})
 
     def range(self) -> tuple[datetime | None, datetime | None]:
         """Return since and until, in UTC unless they said otherwise."""
@@ -87,14 +101,22 @@ class ReportQuery(BaseModel):
 class UsageQuery(ReportQuery):
     """What to sum, and by what."""
 
-    group_by: GroupBy = "model"
+    group_by: Group = "model"
+    top: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=reports.MAX_TOP,
+            description="Groups told apart; default: all, by session and metadata 100",
+        ),
+    ] = None
 
 
 class SeriesQuery(ReportQuery):
     """What to draw."""
 
     bucket: Annotated[int | None, Query(ge=1, description="Seconds per point; default: fitting")] = None
-    by: GroupBy | None = None
+    by: Group | None = None
     top: Annotated[int, Query(ge=1, le=reports.MAX_GROUPS, description="Groups told apart, with `by`")] = 10
 
 
@@ -116,6 +138,7 @@ async def usage(
             since=since,
             until=until,
             filters=query.filters(),
+            top=query.top,
             stop=stop,
         )
     )

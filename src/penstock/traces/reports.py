@@ -1,7 +1,7 @@
 """The verbs of reports: what calls cost, how many there were, how long they took."""
 
 from datetime import datetime, timedelta
-from typing import cast, get_args
+from typing import get_args
 
 from penstock.core import clock
 from penstock.core.auth import service as auth
@@ -9,23 +9,37 @@ from penstock.core.errors import Invalid
 from penstock.core.scope import Actor, Scope
 from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
-from penstock.traces.model import GroupBy, SeriesFilters, SeriesPoint, UsageRow
+from penstock.traces.model import METADATA, GroupBy, SeriesFilters, SeriesPoint, UsageRow
+from penstock.traces.settings import TracesSettings
 from penstock.traces.store import sums
 
 MAX_POINTS = 3000
 MAX_GROUPS = 50
+MAX_TOP = 1000
 
 
-def group_named(name: str) -> GroupBy:
-    """Return `name` as a GroupBy; raises Invalid for anything that usage cannot be grouped by."""
-    for known in get_args(GroupBy):
-        if name == known:
-            return cast(GroupBy, known)
-    *most, last = get_args(GroupBy)
-    raise Invalid(f"Cannot group by {name!r}.", hint=f"Use {', '.join(most)} or {last}.")
+OPEN_GROUPS = 100
+"""Groups told apart where there may be any number of them, unless more or fewer are asked for."""
 
 
-def _scopes(uow: UnitOfWork, actor: Actor, group_by: GroupBy | None) -> list[Scope]:
+def group_named(name: str) -> str:
+    """Return what to group by, `metadata:KEY` as `metadata.KEY`; raises Invalid for what usage cannot be grouped by."""
+    if name.startswith((METADATA, "metadata:")) and len(name) > len(METADATA):
+        return METADATA + name[len(METADATA) :]
+    if name in get_args(GroupBy):
+        return name
+    raise Invalid(f"Cannot group by {name!r}.", hint=f"Use {', '.join(get_args(GroupBy))} or metadata.KEY.")
+
+
+def _open(group_by: str) -> bool:
+    return group_by == "session" or group_by.startswith(METADATA)
+
+
+def _seconds(uow: UnitOfWork) -> float:
+    return uow.home.settings.section(TracesSettings).query_seconds
+
+
+def _scopes(uow: UnitOfWork, actor: Actor, group_by: str | None) -> list[Scope]:
     """Return whose sums are asked for: by project those of every project the actor may enter, else its own."""
     if group_by != "project":
         return [actor.scope]
@@ -37,19 +51,24 @@ def usage(
     uow: UnitOfWork,
     actor: Actor,
     *,
-    group_by: GroupBy = "model",
+    group_by: str = "model",
     since: datetime | None = None,
     until: datetime | None = None,
     filters: SeriesFilters | None = None,
+    top: int | None = None,
     stop: Stop | None = None,
 ) -> list[UsageRow]:
     """Return exact sums per group over spans that started in [since, until), the costliest first (days in order).
 
     Grouped by kind every span counts, otherwise only calls of models (kinds llm and embedding). By project: every
-    project that the actor may enter. Raises Unprocessable when single spans must be read and are too many, Cancelled
-    when `stop` was asked.
+    project that the actor may enter. `top` keeps the costliest groups and sums up all other calls as the group None; by
+    session and by metadata it is 100 unless given. Raises Unprocessable when single spans must be read and that takes
+    longer than `[traces] query_seconds`, Cancelled when `stop` was asked.
     """
     uow.may(actor, "traces.read")
+    group_by = group_named(group_by)
+    if top is not None and (group_by in ("day", "kind") or not 1 <= top <= MAX_TOP):
+        raise Invalid(f"top must be 1 to {MAX_TOP}, and cannot be used by day or kind.")
     return sums.usage(
         uow.conn,
         _scopes(uow, actor, group_by),
@@ -57,6 +76,8 @@ def usage(
         filters or SeriesFilters(),
         since_ns=None if since is None else clock.to_ns(since),
         until_ns=None if until is None else clock.to_ns(until),
+        seconds=_seconds(uow),
+        top=OPEN_GROUPS if top is None and _open(group_by) else top,
         stop=stop,
     )
 
@@ -69,7 +90,7 @@ def timeseries(
     until: datetime,
     bucket: timedelta | None = None,
     filters: SeriesFilters | None = None,
-    by: GroupBy | None = None,
+    by: str | None = None,
     top: int = 10,
     stop: Stop | None = None,
 ) -> list[SeriesPoint]:
@@ -82,6 +103,7 @@ def timeseries(
     """
     uow.may(actor, "traces.read")
     first, last, step = _steps(since, until, bucket)
+    by = None if by is None else group_named(by)
     if by == "day":
         raise Invalid("A time series cannot be split by day.", hint="Give a bucket of 86400 seconds.")
     if not 1 <= top <= MAX_GROUPS:
@@ -93,6 +115,7 @@ def timeseries(
         since_s=first,
         until_s=last,
         step=step,
+        seconds=_seconds(uow),
         by=by,
         top=top,
         stop=stop,

@@ -140,6 +140,8 @@ class SpanDetail(SpanModel):
     evaluations: list[EvaluationModel]
     finer_tokens: dict[str, int]
     """Tokens of classes with prices of their own, such as `audio_input`."""
+    never_searched: list[str] = []
+    """Parts that no search looks into, for they are too long or too deep: such as `input` beyond 20,000 characters."""
     messages_in: list[dict[str, Any]] | None = None
     """What a model was asked, as `{role, parts}` of the OpenTelemetry GenAI conventions, whatever the sender's form."""
     messages_out: list[dict[str, Any]] | None = None
@@ -190,7 +192,7 @@ class TraceQuery(BaseModel):
             environment=self.environment,
             prompt=self.prompt,
             tags=tuple(self.tag),
-            metadata=dict(_pair(item) for item in self.metadata),
+            metadata=dict(pair(item) for item in self.metadata),
             min_latency_ms=self.min_latency_ms,
             q=self.q,
             query=self.query,
@@ -204,7 +206,8 @@ def aware(moment: datetime | None) -> datetime | None:
     return None if moment is None else clock.parse_iso(moment.isoformat())
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """Return the two sides of `name=value`; raises Invalid for anything else."""
     name, equals, value = text.partition("=")
     if not equals:
         raise Invalid(f"{text!r} is not name=value.")

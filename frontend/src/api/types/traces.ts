@@ -161,6 +161,7 @@ export interface SpanEvent {
   attributes?: Record<string, unknown>;
 }
 export interface SpanDetail extends Span {
+  never_searched?: string[];
   input: unknown;
   output: unknown;
   attributes: Record<string, unknown>;
@@ -252,4 +253,8 @@ export interface StoredPolicies {
   updated_at: string | null;
   updated_by: string | null;
   let_go: { day: string; reason: string; traces: number; spans: number }[];
+}
+/** A group of sums, or with null all others together. */
+export interface GroupUsage extends Omit<Usage, "group"> {
+  group: string | null;
 }

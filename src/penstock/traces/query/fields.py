@@ -30,6 +30,7 @@ _ALL = (
     Field("name", "label", "name of a span", "name:checkout"),
     Field("kind", "label", "kind of a span", "kind:tool", values=KINDS),
     Field("agent", "label", "name of an agent", "agent:researcher"),
+    Field("service", "label", "service that sent a span", "service:checkout"),
     Field("tool", "label", "name of a tool that was called", "tool:get_weather"),
     Field("model", "label", "model that answered or was asked for", "model:gpt-*"),
     Field("requested_model", "label", "model that was asked for", "requested_model:chat"),

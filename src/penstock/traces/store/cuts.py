@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.traces.model import STATUSES, SeriesFilters
+from penstock.traces.model import METADATA, STATUSES, SeriesFilters
 from penstock.traces.store.folding import CACHE, DAY, DIMENSIONS, HOUR, OLD, SUMS
-from penstock.traces.store.prepare import CALL_KINDS, ERROR, KIND_CODES, STATUS_CODES
+from penstock.traces.store.prepare import CALL_KINDS, ERROR, KIND_CODES, STATUS_CODES, clean_label
 
 NS = 1_000_000_000
 _CALLS = ", ".join(str(code) for code in sorted(CALL_KINDS))
@@ -23,6 +23,12 @@ ROW_SUMS = (
 """A span as one row of sums."""
 
 FOREVER = 1 << 62
+_ENTRIES = "traces_facet_names n JOIN traces_facets g ON g.facet = n.id"
+
+
+def keyed(group: str) -> bool:
+    """Whether calls are grouped by what their traces carry: those groups overlap, and no roll-up has them."""
+    return group in ("tag", "session") or group.startswith(METADATA)
 
 
 def _single_group(group: str) -> str:
@@ -32,7 +38,7 @@ def _single_group(group: str) -> str:
         return "s.scope_id"
     if group == "day":
         return f"s.start_ns / {NS} - s.start_ns / {NS} % {DAY}"
-    if group == "tag":
+    if keyed(group):
         return "n.value"
     return f"coalesce(s.{_COLUMNS[group]}, '')" if group else "''"
 
@@ -52,8 +58,12 @@ class Cut:
     """Condition on rows of that roll-up (r)."""
     single: str = ""
     """Condition on spans (s)."""
-    tags: str = ""
-    """Where spans are found by the tags of their traces: the tables before theirs, and the end of the join."""
+    among: Sequence[str] | None = None
+    """Of a `keyed` group only the calls of traces that carry one of these, each once and all together."""
+    carried: list[str] = field(default_factory=list)
+    """Conditions on entries `n` of the side table, each of which the trace of a span must meet."""
+    tables: str = ""
+    """What stands before the spans where they are found by what their traces carry."""
 
     def __post_init__(self) -> None:
         named = {
@@ -62,12 +72,12 @@ class Cut:
             if name and (value := getattr(self.filters, name, None)) is not None
         }
         needed = set(named) | ({self.group} & set(DIMENSIONS) - {""})
-        tagged = self.group == "tag" or self.filters.tag is not None
-        if len(needed) <= 1 and not tagged:
+        scopes = ", ".join(str(int(number)) for number in self.scopes) or "-1"
+        self._carried(scopes)
+        if len(needed) <= 1 and not self.carried:
             self.dimension = DIMENSIONS[next(iter(needed), "")]
         if self.dimension == DIMENSIONS["user"] and self.filters.kind not in (None, "llm", "embedding"):
             self.dimension = None
-        scopes = ", ".join(str(int(number)) for number in self.scopes) or "-1"
         self.rolled = f"r.scope_id IN ({scopes})"
         # The plus keeps the planner on the row number or the time, whichever the source names.
         self.single = f"+s.scope_id IN ({scopes}) AND s.duplicate_of IS NULL"
@@ -79,8 +89,8 @@ class Cut:
         if "status" in named:
             self.single = self.single.replace(":status", ":status_code")
             self.values["status_code"] = STATUS_CODES[named["status"]]
-        if tagged:
-            self._tagged(scopes)
+        if self.carried:
+            self._joined()
         if self.group == "user":
             self.single += ' AND s."user" IS NOT NULL'
 
@@ -93,13 +103,34 @@ class Cut:
             self.rolled += f" AND r.kind IN ({_CALLS})"
             self.single += f" AND s.kind IN ({_CALLS})"
 
-    def _tagged(self, scopes: str) -> None:
-        condition = f"n.scope_id IN ({scopes}) AND n.key = 'tag'"
-        if self.filters.tag is not None:
-            condition += " AND n.value = :tag"
-            self.values["tag"] = self.filters.tag
-        self.single += f" AND {condition}"
-        self.tags = "traces_facet_names n JOIN traces_facets g ON g.facet = n.id"
+    def _carried(self, scopes: str) -> None:
+        wanted: dict[str, list[str] | None] = {}
+        if keyed(self.group):
+            wanted[self.group] = None if self.among is None else list(self.among)
+        for key in ("tag", "session"):
+            if (value := getattr(self.filters, key)) is not None:
+                wanted[key] = [value]
+        wanted |= {METADATA + key: [value] for key, value in self.filters.metadata.items()}
+        for place, (key, values) in enumerate(wanted.items()):
+            condition = f"n.scope_id IN ({scopes}) AND n.key = :key{place}"
+            self.values[f"key{place}"] = clean_label(key)
+            if values is not None:
+                names = [f"key{place}_{number}" for number in range(len(values))]
+                condition += f" AND n.value IN ({', '.join(f':{name}' for name in names)})"
+                self.values |= {name: clean_label(value) for name, value in zip(names, values, strict=True)}
+            self.carried.append(condition)
+
+    def _joined(self) -> None:
+        """Find spans by the first of what their traces must carry, and try the others."""
+        first, *others = self.carried
+        if keyed(self.group) and self.among is None:
+            self.tables = _ENTRIES
+            self.single += f" AND {first}"
+        else:
+            # A trace that carries several of them counts once.
+            self.tables = f"(SELECT DISTINCT g.at_ms, g.trace FROM {_ENTRIES} WHERE {first}) g"
+        for condition in others:
+            self.single += f" AND s.trace IN (SELECT g.trace FROM {_ENTRIES} WHERE {condition})"
 
     @property
     def mark(self) -> str:
@@ -117,7 +148,7 @@ class Cut:
     @property
     def single_group(self) -> str:
         """How a span is grouped, as SQL."""
-        return _single_group(self.group)
+        return "''" if self.among is not None else _single_group(self.group)
 
     def from_rollup(self, columns: str, grain: int, low: str, high: str) -> str:
         """Return a SELECT of the roll-up's rows of a grain, from bucket :low to before :high."""
@@ -128,10 +159,10 @@ class Cut:
 
     def from_time(self, columns: str, low: str, high: str) -> str:
         """Return a SELECT of spans that started from :low to before :high, found by time."""
-        if self.tags:
+        if self.tables:
             # A trace begins before its spans do; how long before is not known.
             times = f"g.at_ms < :{high} / 1000000 + 1 AND +s.start_ns >= :{low} AND +s.start_ns < :{high}"
-            tables = f"{self.tags} JOIN traces_spans s ON s.trace = g.trace"
+            tables = f"{self.tables} JOIN traces_spans s ON s.trace = g.trace"
             return f"SELECT {columns} FROM {tables} WHERE {self.single} AND {times}"
         condition = self.single.replace("+s.scope_id", "s.scope_id", 1)
         times = f"s.start_ns >= :{low} AND s.start_ns < :{high}"

@@ -23,11 +23,13 @@ DIMENSIONS = {
     "requested_model": 7,
     "prompt": 8,
     "status": 9,
+    "service": 10,
+    "agent": 11,
 }
 """What sums are kept by; "" is all together. Numbers are stored: they never change."""
 
-OLD = frozenset(range(7))
-"""The dimensions that the mark `rolled` answers for; `gathered` answers for the younger ones."""
+OLD = frozenset({*range(7), 10, 11})
+"""The dimensions that the mark `rolled` answers for; `gathered` answers for the others, which came with it."""
 
 KEYS = ("scope_id", "dimension", "grain", "bucket", "kind", "value")
 SUMS = (
@@ -72,6 +74,8 @@ COLUMNS = (
     "reasoning_tokens",
     "cost_nano",
     "duplicate_of",
+    "service",
+    "agent",
 )
 """What is read of a span."""
 
@@ -160,6 +164,8 @@ def _leaves(rows: Iterable[Any], sign: int) -> tuple[dict[Key, Sums], dict[Key, 
             row.requested_model,
             row.prompt,
             row.status,
+            row.service,
+            row.agent,
         )
         leaf = leaves.get(key)
         if leaf is None:
@@ -190,7 +196,7 @@ def fold(rows: Iterable[Any], sign: int, dimensions: frozenset[int]) -> Groups:
     for key, leaf in leaves.items():
         scope_id, hour, kind = key[:3]
         # In the order of DIMENSIONS, which has the user, who is not here, between environment and requested model.
-        values = ("", *key[3:8], None, *key[8:10], STATUSES[key[10]])
+        values = ("", *key[3:8], None, *key[8:10], STATUSES[key[10]], *key[11:13])
         for dimension in wanted:
             group = (scope_id, dimension, HOUR, hour, kind, values[dimension] or "")
             parts.setdefault(group, []).append(leaf)

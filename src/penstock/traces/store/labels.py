@@ -9,7 +9,7 @@ from penstock.traces import words
 from penstock.traces.model import KINDS
 from penstock.traces.query.nodes import Label, Pattern
 from penstock.traces.store.looking import Looked
-from penstock.traces.store.prepare import clean_label
+from penstock.traces.store.prepare import MORE_ATTRIBUTES, MORE_LABELS, SERVICE, clean_label
 from penstock.traces.store.terms import (
     All,
     Asking,
@@ -93,11 +93,23 @@ def _facet(asking: Asking, key: str, *patterns: Pattern) -> Term:
     condition = f"n.scope_id = :scope AND n.key = {asking.bind(clean_label(key))} AND ({either})"
     query = f"SELECT n.id FROM traces_facet_names n WHERE {condition} LIMIT {_FEW_NAMES + 1}"
     ids = tuple(row[0] for row in asking.conn.execute(text(query), asking.values))
-    if not ids:
-        return Constant(met=False)
-    if len(ids) <= _FEW_NAMES:
-        return Facets(ids)
-    return Names(condition, _of_spans(asking, key, patterns))
+    if len(ids) > _FEW_NAMES:
+        found: Term = Names(condition, _of_spans(asking, key, patterns))
+    else:
+        found = Facets(ids) if ids else Constant(met=False)
+    if key == "tag" or key.startswith("metadata."):
+        return _or_in_spans(asking, found, MORE_LABELS, lambda: _of_spans(asking, key, patterns))
+    return found
+
+
+def _or_in_spans(asking: Asking, found: Term, more: tuple[str, str], told: Callable[[], Term]) -> Term:
+    """Return `found`, or what `told` tells of the traces that the entry `more` says hold more than is indexed."""
+    query = f"SELECT id FROM traces_facet_names WHERE scope_id = :scope AND key = {asking.bind(more[0])} AND value = "
+    marked = asking.conn.execute(text(query + asking.bind(more[1])), asking.values).scalar()
+    if marked is None:
+        return found
+    looked_into = All((Facets((int(marked),)), told()))
+    return looked_into if isinstance(found, Constant) else Either((found, looked_into))
 
 
 def _of_spans(asking: Asking, key: str, patterns: tuple[Pattern, ...]) -> Term:
@@ -164,15 +176,22 @@ def _metadata(asking: Asking, label: Label) -> Term:
     return _facet(asking, f"metadata.{label.key}", label.pattern)
 
 
-def _attribute(asking: Asking, label: Label) -> Term:
-    key, exact = label.key, label.pattern.exact
+def _service(asking: Asking, label: Label) -> Term:
+    return _facet(asking, f"metadata.{SERVICE}", label.pattern)
 
+
+def _attribute(asking: Asking, label: Label) -> Term:
     def told(span: Looked) -> bool:
         pairs = words.attribute_pairs(words.searched(span.attributes, span.parameters))
-        return any(name == key and label.pattern.matches(value) for name, value in pairs)
+        return any(name == label.key and label.pattern.matches(value) for name, value in pairs)
 
     if asking.fresh:
         return Body(told)
+    return _or_in_spans(asking, _indexed(asking, label, told), MORE_ATTRIBUTES, lambda: Body(told))
+
+
+def _indexed(asking: Asking, label: Label, told: Callable[[Looked], bool]) -> Term:
+    key, exact = label.key, label.pattern.exact
     if exact is not None:
         return Text((((words.of_attribute(key, exact, asking.scope_id), False),),))
     named = Text((((words.of_attribute_key(key, asking.scope_id), False),),))
@@ -199,6 +218,7 @@ _SPECIAL: dict[str, Callable[[Asking, Label], Term]] = {
     "guard": _guard,
     "requested_model": _requested,
     "metadata": _metadata,
+    "service": _service,
     "attributes": _attribute,
     "feedback": _feedback,
 }

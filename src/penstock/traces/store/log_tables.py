@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from penstock.core.db import metadata
@@ -29,15 +30,25 @@ logs = Table(
     Column("joins", Boolean, nullable=False),
     Column("event", Text),
     Column("service", Text),
+    Column("response_id", Text),
     Column("preview", Text, nullable=False),
     Column("digest", LargeBinary(16), nullable=False),
     Column("data", LargeBinary, nullable=False),
     UniqueConstraint("scope_id", "digest"),
     Index("ix_traces_logs_at", "scope_id", "at_ns", "id"),
     Index("ix_traces_logs_trace", "scope_id", "trace_id", "span_id"),
+    Index(
+        "ix_traces_logs_response",
+        "scope_id",
+        "response_id",
+        sqlite_where=text("response_id IS NOT NULL AND span_id IS NULL"),
+        postgresql_where=text("response_id IS NOT NULL AND span_id IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )
-"""`joins`: an event that is joined to its span, also when that arrives later. `digest` knows a record sent again."""
+"""`joins`: an event that is joined to its span, also when that arrives later. `digest` knows a record sent again.
+
+`response_id`: the answer that an event without a span is about; it is given the span once there is one."""
 
 metric_series = Table(
     "traces_metric_series",

@@ -48,6 +48,7 @@ class PreparedLog:
     trace_id: bytes | None
     span_id: bytes | None
     joins: bool
+    response_id: str | None
     row: tuple[Any, ...]
 
 
@@ -57,7 +58,9 @@ def prepare_log(scope: Scope, log: OtlpLog) -> PreparedLog:
     span_id = identifier(log.span_id, 8, "span id") if log.span_id else None
     if span_id is not None and trace_id is None:
         raise Invalid(f"The log record names the span {log.span_id!r} but no trace.")
-    joins = log.event in log_join.EVENTS and span_id is not None
+    about = log_join.response_of(log) if trace_id is None else None
+    response_id = label(about)
+    joins = log.event in log_join.EVENTS and (span_id is not None or response_id is not None)
     content = LogContent(
         body=log.body, attributes=log.attributes, resource=dict(log.resource), scope=dict(log.scope)
     )
@@ -76,11 +79,12 @@ def prepare_log(scope: Scope, log: OtlpLog) -> PreparedLog:
         joins,
         label(log.event),
         label(documents.as_text(service)) if service else None,
+        response_id,
         clean(said, _PREVIEW_CHARS),
         digest.digest(),
         data,
     )
-    return PreparedLog(scope, trace_id, span_id, joins, row)
+    return PreparedLog(scope, trace_id, span_id, joins, response_id, row)
 
 
 def _moment(log: OtlpLog) -> int:

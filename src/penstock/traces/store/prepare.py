@@ -7,7 +7,7 @@ from typing import Any
 
 from penstock.core.errors import Invalid
 from penstock.core.scope import Scope
-from penstock.traces import body
+from penstock.traces import body, unindexed
 from penstock.traces.model import KINDS, PREVIEW_CHARS, STATUSES, Evaluation, SpanRecord
 
 SPAN_COLUMNS = (
@@ -40,6 +40,8 @@ SPAN_COLUMNS = (
     "input_preview",
     "output_preview",
     "response_id",
+    "service",
+    "agent",
 )
 """The order of `Prepared.row`."""
 
@@ -53,11 +55,15 @@ CALL_KINDS = frozenset({KIND_CODES["llm"], KIND_CODES["embedding"]})
 """Kinds that are calls of a model: only these carry tokens and cost."""
 
 ERROR = STATUS_CODES["error"]
+SERVICE = "service.name"
+"""The metadata that says which service sent a span."""
 _CACHE = "gateway.cache"
 """The attribute in which the gateway says what its cache did."""
 _LARGEST = (1 << 63) - 1
 _TOKENS = (1 << 40) - 1
-_NAME_CHARS, _LABEL_CHARS, _ERROR_CHARS, MAX_FACETS = 300, 200, 2000, 64
+_NAME_CHARS, _LABEL_CHARS, _ERROR_CHARS, MAX_FACETS = 300, 200, 2000, 128
+MORE_LABELS, MORE_ATTRIBUTES = ("more", "labels"), ("more", "attributes")
+"""Entries of traces with a span that holds more than the side table, or the full-text index, is told of it."""
 
 
 @dataclass(slots=True)
@@ -161,7 +167,18 @@ def _facets(span: SpanRecord, labels: dict[str, str | None]) -> tuple[tuple[str,
         for key, value in span.metadata.items()
         if value
     )
-    return tuple(found[:MAX_FACETS])
+    more = [MORE_LABELS] if len(found) > MAX_FACETS or _long(span) else []
+    if unindexed.attributes(span.attributes, span.parameters):
+        more.append(MORE_ATTRIBUTES)
+    return (*found[:MAX_FACETS], *more)
+
+
+def _long(span: SpanRecord) -> bool:
+    """Whether a tag, or the key or value of metadata, is cut in its entry."""
+    longest = _LABEL_CHARS - len("metadata.")
+    return any(len(tag) > _LABEL_CHARS for tag in span.tags) or any(
+        len(key) > longest or len(value) > _LABEL_CHARS for key, value in span.metadata.items()
+    )
 
 
 def prepare(scope: Scope, span: SpanRecord) -> Prepared:
@@ -202,6 +219,8 @@ def prepare(scope: Scope, span: SpanRecord) -> Prepared:
         preview(span.input),
         preview(span.output),
         label(span.response_id),
+        label(span.metadata.get(SERVICE)),
+        label(span.agent),
     )
     return Prepared(
         scope,

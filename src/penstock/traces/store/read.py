@@ -74,8 +74,11 @@ def summary(row: Any) -> TraceSummary:
     )
 
 
+_NOT_FIELDS = frozenset({"cost_nano", "service", "agent"})
+
+
 def _span_fields(row: Any) -> dict[str, Any]:
-    fields = {name: getattr(row, name) for name in READ_COLUMNS if name != "cost_nano"}
+    fields = {name: getattr(row, name) for name in READ_COLUMNS if name not in _NOT_FIELDS}
     fields["span_id"] = bytes(row.span_id).hex()
     fields["parent_id"] = None if row.parent_id is None else bytes(row.parent_id).hex()
     fields["kind"], fields["status"] = KINDS[row.kind], STATUSES[row.status]

@@ -14,8 +14,8 @@ from penstock.core.scope import Scope
 from penstock.core.stopping import Stop
 from penstock.traces import histogram
 from penstock.traces.histogram import Counts
-from penstock.traces.model import GroupBy, SeriesFilters, SeriesPoint, UsageRow
-from penstock.traces.store.cuts import NS, ROLLED_SUMS, ROW_SUMS, Cut, Range
+from penstock.traces.model import SeriesFilters, SeriesPoint, UsageRow
+from penstock.traces.store.cuts import NS, ROLLED_SUMS, ROW_SUMS, Cut, Range, keyed
 from penstock.traces.store.deadline import limited
 from penstock.traces.store.folding import DAY, DIMENSIONS, HOUR, SUMS
 from penstock.traces.store.prepare import KIND_CODES
@@ -24,7 +24,6 @@ from penstock.traces.store.read import scope_id
 _KIND_NAMES = {code: name for name, code in KIND_CODES.items()}
 _WITH_TIMES = 200
 """Groups of a usage report for which latencies are told: the costliest."""
-_SECONDS = 20.0
 
 
 def _scopes(conn: Connection, scopes: Sequence[Scope]) -> dict[int, str]:
@@ -86,39 +85,68 @@ def _ms(value_ns: float | None) -> float | None:
 def usage(
     conn: Connection,
     scopes: Sequence[Scope],
-    group_by: GroupBy,
+    group_by: str,
     filters: SeriesFilters,
     *,
     since_ns: int | None,
     until_ns: int | None,
+    seconds: float,
+    top: int | None = None,
     stop: Stop | None = None,
 ) -> list[UsageRow]:
-    """Return the sums per group for spans that started in [since, until), the costliest first (days in order)."""
+    """Return the sums per group for spans that started in [since, until), the costliest first (days in order).
+
+    With `top` only the costliest groups, then all other calls together (their group is None).
+    """
     projects = _scopes(conn, scopes)
     cut = Cut(tuple(projects), group_by, filters)
     span = Range(since_ns, until_ns)
-    with limited(conn, _SECONDS, stop):
-        totals = _usage_totals(conn, cut, span)
-        order = sorted(
-            totals, key=lambda key: (-totals[key].sums["cost_nano"], -totals[key].sums["calls"], key)
+    with limited(conn, seconds, stop):
+        totals = _usage_totals(conn, cut, span, top)
+        _usage_times(conn, cut, span, {key: totals[key] for key in list(totals)[:_WITH_TIMES]})
+        rest = None if top is None else _usage_rest(conn, cut, span, totals)
+    order = sorted(totals) if group_by == "day" else totals
+    found = [UsageRow(group=_label(group_by, key, projects), **totals[key].fields()) for key in order]
+    return found + ([UsageRow(group=None, **rest.fields())] if rest and rest.sums["calls"] else [])
+
+
+def _usage_rest(conn: Connection, cut: Cut, span: Range, totals: dict[Any, _Total]) -> _Total:
+    """Return all calls that are in none of the groups of `totals`."""
+    rest = _whole(conn, Cut(cut.scopes, "", cut.filters), span)
+    times = cut.dimension != DIMENSIONS["user"]
+    known: Iterable[_Total] = totals.values()
+    if keyed(cut.group):
+        known = (
+            [_whole(conn, Cut(cut.scopes, cut.group, cut.filters, among=list(totals)), span)]
+            if totals
+            else []
         )
-        _usage_times(conn, cut, span, {key: totals[key] for key in order[:_WITH_TIMES]})
-    if group_by == "day":
-        order.sort()
-    return [UsageRow(group=_label(group_by, key, projects), **totals[key].fields()) for key in order]
+    for total in known:
+        rest.less(total, times=times)
+    return rest
 
 
-def _usage_totals(conn: Connection, cut: Cut, span: Range) -> dict[Any, _Total]:
+def _whole(conn: Connection, cut: Cut, span: Range) -> _Total:
+    """Return everything that `cut`, which tells nothing apart, is about."""
+    totals = _usage_totals(conn, cut, span)
+    _usage_times(conn, cut, span, totals)
+    return totals.get("", _Total())
+
+
+def _usage_totals(conn: Connection, cut: Cut, span: Range, top: int | None = None) -> dict[Any, _Total]:
+    """Return the groups, the costliest first, `top` of them at most."""
     parts = span.sources(
         cut, f"{cut.rolled_group} AS grp, {ROLLED_SUMS}", f"{cut.single_group} AS grp, {ROW_SUMS}"
     )
     sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
-    query = text(f"SELECT grp, {sums} FROM ({' UNION ALL '.join(parts)}) AS parts GROUP BY grp")
+    query = text(
+        f"SELECT * FROM (SELECT grp, {sums} FROM ({' UNION ALL '.join(parts)}) AS parts GROUP BY grp) AS summed "
+        f"WHERE calls > 0 ORDER BY cost_nano DESC, calls DESC, grp {'' if top is None else f'LIMIT {int(top)}'}"
+    )
     totals: dict[Any, _Total] = {}
     for row in conn.execute(query, span.values | cut.values):
-        if row.calls:
-            total = totals[row.grp] = _Total()
-            total.sums = {name: int(getattr(row, name)) for name in SUMS}
+        total = totals[row.grp] = _Total()
+        total.sums = {name: int(getattr(row, name)) for name in SUMS}
     return totals
 
 
@@ -161,7 +189,8 @@ def timeseries(
     since_s: int,
     until_s: int,
     step: int,
-    by: GroupBy | None = None,
+    seconds: float,
+    by: str | None = None,
     top: int = 10,
     stop: Stop | None = None,
 ) -> list[SeriesPoint]:
@@ -172,24 +201,22 @@ def timeseries(
     """
     projects = _scopes(conn, scopes)
     steps = range(since_s, until_s, step)
-    with limited(conn, _SECONDS, stop):
+    with limited(conn, seconds, stop):
         everything = _points(conn, Cut(tuple(projects), "", filters), steps)[""]
         if by is None:
             return _series(None, everything)
         cut = Cut(tuple(projects), by, filters)
         span = Range(since_s * NS, until_s * NS)
-        totals = _usage_totals(conn, cut, span)
-        order = sorted(
-            totals, key=lambda key: (-totals[key].sums["cost_nano"], -totals[key].sums["calls"], key)
-        )
-        series = _points(conn, cut, steps, order[:top])
-    found: list[SeriesPoint] = []
-    for key in order[:top]:
-        found += _series(_label(by, key, projects), series[key])
-        for at, total in series[key].items():
+        series = _points(conn, cut, steps, _usage_totals(conn, cut, span, top))
+        told = list(series.values())
+        if keyed(by) and series:
+            told = [_points(conn, Cut(cut.scopes, by, filters, among=list(series)), steps)[""]]
+    for points in told:
+        for at, total in points.items():
             everything[at].less(total, times=cut.dimension != DIMENSIONS["user"])
-    # By kind every kind counts, all together only those of model calls; a trace may have many tags: no others then.
-    others = by not in ("kind", "tag") and any(total.sums["calls"] for total in everything.values())
+    found = [point for key, points in series.items() for point in _series(_label(by, key, projects), points)]
+    # By kind every kind counts, all together only those of model calls.
+    others = by != "kind" and any(total.sums["calls"] for total in everything.values())
     return found + (_series(None, everything) if others else [])
 
 

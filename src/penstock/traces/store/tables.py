@@ -100,6 +100,8 @@ spans = Table(
     Column("output_preview", Text),
     Column("response_id", Text),
     Column("duplicate_of", Text),
+    Column("service", Text),
+    Column("agent", Text),
     UniqueConstraint("trace", "span_id"),
     Index("ix_traces_spans_start", "scope_id", "start_ns"),
     Index(

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.store import logs, read, rollup, scores
+from penstock.traces.store import logs, read, responses, rollup, scores
 from penstock.traces.store.logs import PreparedLog
 from penstock.traces.store.prepare import (
     AT,
@@ -146,7 +146,8 @@ class Writing:
             self.scope_id(scope)
         logs.insert(self._conn, self._scopes, events)
         self._write_spans(batch)
-        changed = logs.join_stored(self._conn, self._scopes, events)
+        found = responses.given_spans(self._conn, self._scopes, events)
+        changed = logs.join_stored(self._conn, self._scopes, found)
         if changed:
             self._write_facets(changed, self._homes(changed))
             scores.put_told(self._conn, changed)
@@ -174,6 +175,7 @@ class Writing:
         self._known.check(conn)
         for scope in {span.scope for span in ordered}:
             self.scope_id(scope)
+        responses.take(conn, self._scopes, ordered)
         ordered = logs.with_logs(conn, self._scopes, ordered)
         homes = self._upsert_traces(ordered)
         ids = _allocate(conn, len(ordered))
