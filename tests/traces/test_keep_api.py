@@ -131,7 +131,9 @@ def test_redact(client: TestClient, home: Home, actor: Actor) -> None:
         assert client.post(url, json=wrong).status_code == 400, wrong
 
 
-def test_redacting_in_the_background(client: TestClient, home: Home, actor: Actor, member: dict[str, str]) -> None:
+def test_redacting_in_the_background(
+    client: TestClient, home: Home, actor: Actor, member: dict[str, str]
+) -> None:
     spans = [call(route="a", output=b'"ada@example.com"') for _ in range(120)]
     kept = call(route="b", output=b'"bob@example.com"')
     service.ingest(home, actor.scope, [*spans, kept])
