@@ -32,7 +32,7 @@ FILES = {
 def run(iso: Iso, n: int) -> Json:
     started = 9000 - 600 * n
     last = {key: value(key, n, 99) for key in KEYS} | {"test_f1": 0.8 + 0.03 * n}
-    tags = {"team": "mail", "mlflow.source.name": "/home/ada/spam/train.py", "mlflow.source.type": "LOCAL"}
+    tags = {"team": "mail", "mlflow.source.name": "spam/train.py", "mlflow.source.type": "LOCAL"}
     if n == 1:
         tags["mlflow.source.git.commit"] = "0f3c1d2e4b5a69788796a5b4c3d2e1f00112233f"
         tags["mlflow.source.git.repoURL"] = "https://git.example.org/ada/spam.git"
