@@ -108,7 +108,9 @@ def start(
     )
 
 
-def run(home: Home, actor: Actor, spec: dict[str, Any], progress: Callable[[dict[str, Any]], None]) -> Redacted:
+def run(
+    home: Home, actor: Actor, spec: dict[str, Any], progress: Callable[[dict[str, Any]], None]
+) -> Redacted:
     """Do what `start` queued."""
     filters = None if spec["filters"] is None else msgspec.convert(spec["filters"], TraceFilters)
     return redact_traces(
