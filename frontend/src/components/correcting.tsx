@@ -189,7 +189,7 @@ function Redact() {
           </Field>
         </div>
       </DraftForm>
-      {correction.job && <Following<Redacted> key={correction.job} id={correction.job} said={(done) => redactedSaid(done, false)} />}
+      <div className="spaced">{correction.job && <Following<Redacted> key={correction.job} id={correction.job} said={(done) => redactedSaid(done, false)} />}</div>
       <Sure correction={correction as never} title="Redact these traces?" warning="What is taken out is gone from spans, logs and the index. This cannot be undone." yes="Redact" />
     </Card>
   );
@@ -216,7 +216,7 @@ function Reprice() {
           <input type="checkbox" checked={draft.given} onChange={(e) => put({ given: e.target.checked })} /> Also costs that came with their spans
         </label>
       </DraftForm>
-      {correction.job && <Following<Repriced> key={correction.job} id={correction.job} said={(done) => repricedSaid(done, false)} />}
+      <div className="spaced">{correction.job && <Following<Repriced> key={correction.job} id={correction.job} said={(done) => repricedSaid(done, false)} />}</div>
       <Sure correction={correction as never} title="Price these calls anew?" warning="Dashboards, budgets of the past and every sum follow; pricing anew with other prices is possible again." yes="Price anew" />
     </Card>
   );

@@ -11,7 +11,7 @@ from penstock.core.home import Home
 from penstock.core.jobs import Job, enqueue
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.traces import policy
+from penstock.traces import policy, query
 from penstock.traces.erasure import MAX_IDS, PAUSE_SECONDS, trace_key
 from penstock.traces.exporter import listed
 from penstock.traces.masking import SpanMasker
@@ -96,12 +96,17 @@ def start(
     filters: TraceFilters | None = None,
     trace_ids: Sequence[str] = (),
 ) -> Job:
-    """Queue what `redact_traces` does; after a crash it begins again, and what is redacted stays as it is."""
+    """Queue what `redact_traces` does; after a crash it begins again, and what is redacted stays as it is.
+
+    Raises Invalid for rules that do nothing and for a query that cannot be read.
+    """
     uow.may(actor, "traces.admin", "redact")
     if policy.parse({"masking": masking}).masking == Masking():
         raise Invalid("There is nothing to redact.", hint="Give detectors, patterns or keys.")
     if (filters is None) == (not trace_ids):
         raise Invalid("Say which traces to redact: by filters or by ids.")
+    if filters is not None:
+        query.of_filters(filters)
     wanted = None if filters is None else msgspec.to_builtins(filters)
     return enqueue(
         uow, actor, JOB_KIND, {"masking": masking, "filters": wanted, "trace_ids": list(trace_ids)}
