@@ -146,7 +146,8 @@ def test_a_server_that_stops_ends_the_preview(
     assert isinstance(server, Penstock)
     wanted: list[bool] = []
 
-    def render(_name: str, _spec: dict[str, Any], *, cancelled: Any) -> dict[str, Any]:
+    def render(_name: str, _spec: dict[str, Any], *, cancelled: Any, visible: Any) -> dict[str, Any]:
+        assert visible == {"CUDA_VISIBLE_DEVICES": ""}, "a tokenizer takes no GPU from a run"
         wanted.append(cancelled())
         for retiring in (True, False):
             server.begin_drain(retiring=retiring)

@@ -45,15 +45,13 @@ def run_child(
     """Run plug-in `name` of `penstock.<group>` on `spec` in a child; returns its JSON result.
 
     `stdin` is a descriptor that the child reads as its standard input; it is closed here. `memory_mb` is the most
-    memory it may take, in MiB; 0 sets no limit. Output goes to `workdir/child.log`. Raises ChildFailed with the log's
-    tail when the child crashes or is killed, Cancelled when `cancelled()` turns true, and the child's own PenstockError
-    otherwise.
+    memory it may take, in MiB; 0: all. Output goes to `workdir/child.log`. Raises ChildFailed with the log's tail when
+    the child crashes or is killed, Cancelled when `cancelled()` turns true, else the child's own PenstockError.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     job_file, log_file = workdir / "child.json", workdir / "child.log"
-    job = {"group": group, "name": name, "spec": spec, "nice": nice, "parent": os.getpid()}
-    job["memory_mb"] = memory_mb
-    job_file.write_text(json.dumps(job))
+    job = {"group": group, "name": name, "spec": spec, "nice": nice, "memory_mb": memory_mb}
+    job_file.write_text(json.dumps({**job, "parent": os.getpid()}))
     read_end, write_end = os.pipe()
     with log_file.open("ab") as log:
         try:

@@ -15,7 +15,7 @@ from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.datasets import service as datasets
 from penstock.optimise import methods
-from penstock.optimise.model import Variant
+from penstock.optimise.model import Trial, Variant
 from penstock.registry import service as registry
 from penstock.registry.model import Kind, ModelVersion
 from penstock.training.service import Share
@@ -31,17 +31,15 @@ class Workshop:
     actor: Actor
     parent: ModelVersion
     work: Path
-    threads: int
+    trial: Trial
     progress: Progress
     cancelled: Callable[[], bool]
     place: Share
     """On the machine; it says which GPUs children may see."""
-    memory_mb: int = 0
-    """Most memory of a child, in MiB; 0: no limit."""
 
     def child(self, group: str, name: str, spec: dict[str, Any], folder: str) -> dict[str, Any]:
         """Run a plug-in in a child process, offline, with its log in the work folder's `folder`."""
-        threads = str(self.threads)
+        threads = str(self.trial.threads)
         return run_child(
             group,
             name,
@@ -49,7 +47,7 @@ class Workshop:
             workdir=self.work / folder,
             on_progress=self.progress,
             cancelled=self.cancelled,
-            memory_mb=self.memory_mb,
+            memory_mb=self.trial.memory_mb,
             environment={
                 **self.place.visible(),
                 "OMP_NUM_THREADS": threads,
@@ -73,7 +71,12 @@ class Workshop:
             self.child(
                 "exporters",
                 "merge",
-                {"base": str(base), "adapter": str(folder), "output": str(merged), "threads": self.threads},
+                {
+                    "base": str(base),
+                    "adapter": str(folder),
+                    "output": str(merged),
+                    "threads": self.trial.threads,
+                },
                 "merge",
             )
             done.touch()
@@ -100,7 +103,7 @@ def make(shop: Workshop, variant: Variant) -> ModelVersion:
             "source": str(shop.source()),
             "output": str(output),
             "name": shop.parent.model,
-            "threads": shop.threads,
+            "threads": shop.trial.threads,
         }
         if variant.options.get("dataset"):
             spec["rows"] = str(_write_rows(shop, variant))

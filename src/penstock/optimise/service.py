@@ -94,13 +94,7 @@ def _open(uow: UnitOfWork, actor: Actor, request: Request, *, as_job: bool) -> O
         trial=request.trial,
         state=OptimiseState.QUEUED,
         job_id=job.id if job else None,
-        baseline=Variant(
-            position=0,
-            method=PARENT,
-            options={},
-            version=parent.ref,
-            runner=methods.RUNNERS[parent.kind],
-        ),
+        baseline=_baseline(parent),
         variants=tuple(
             Variant(
                 position=place,
@@ -119,6 +113,11 @@ def _open(uow: UnitOfWork, actor: Actor, request: Request, *, as_job: bool) -> O
     store.insert(uow.conn, actor.scope, made)
     uow.audit(actor, "optimise.start", made.id, parent=made.parent, methods=[s.method for s in steps])
     return made
+
+
+def _baseline(parent: ModelVersion) -> Variant:
+    runner = methods.RUNNERS[parent.kind]
+    return Variant(position=0, method=PARENT, options={}, version=parent.ref, runner=runner)
 
 
 def _queued(uow: UnitOfWork, actor: Actor, run_id: str, trial: Trial) -> jobs.Job:
@@ -192,11 +191,10 @@ def perform(
             actor=actor,
             parent=parent,
             work=home.folder("work", "optimise", run_id),
-            threads=found.trial.threads,
+            trial=found.trial,
             progress=progress,
             cancelled=cancelled,
             place=place,
-            memory_mb=found.trial.memory_mb,
         )
         try:
             if cancelled():
@@ -207,9 +205,7 @@ def perform(
                 _work(shop, found)
         except NoRoom as full:
             place.wait()
-            with home.begin() as uow:
-                waiting = {"state": OptimiseState.QUEUED, "reason": full.message}
-                store.change(uow.conn, actor.scope, run_id, **waiting)
+            _waits(shop, found, full.message)
             raise
         except BaseException as error:
             place.leave()
@@ -225,6 +221,12 @@ def _begin(shop: Workshop, found: Optimisation) -> None:
     began = {"state": OptimiseState.RUNNING, "started_at": found.started_at or clock.now(), "reason": ""}
     with shop.home.begin() as uow:
         store.change(uow.conn, shop.actor.scope, found.id, **began)
+
+
+def _waits(shop: Workshop, found: Optimisation, reason: str) -> None:
+    with shop.home.begin() as uow:
+        values = {"state": OptimiseState.QUEUED, "reason": reason}
+        store.change(uow.conn, shop.actor.scope, found.id, **values)
 
 
 def _broken(shop: Workshop, found: Optimisation, error: BaseException) -> None:
