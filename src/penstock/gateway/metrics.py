@@ -78,8 +78,8 @@ TARGET_LATENCY = metrics.gauge(
     ("project", "target"),
     merge="max",
 )
-_READ_AND_THOUGHT = ("cached", "reasoning")
-_MEDIA = ("audio_input", "image_input", "audio_output", "image_output")
+_WRITTEN = ("cache_write", "cache_write_1h")
+_RARER = (*_WRITTEN, "audio_input", "image_input", "audio_output", "image_output")
 IN_FLIGHT = metrics.gauge("penstock_gateway_calls_in_flight", "Calls being carried now.")
 
 
@@ -110,17 +110,24 @@ def spent(project: str, route: str, target: str, usage: Usage, cost_usd: float |
         TOKENS.inc(project, route, target, "input", by=usage.input)
     if usage.output:
         TOKENS.inc(project, route, target, "output", by=usage.output)
-    if usage.cached or usage.reasoning:
-        _count(usage, _READ_AND_THOUGHT, project, route, target)
-    if usage.cache_write or usage.cache_write_1h:
-        TOKENS.inc(project, route, target, "cache_write", by=usage.written)
-    if usage.audio_input or usage.image_input or usage.audio_output or usage.image_output:
-        _count(usage, _MEDIA, project, route, target)
+    if usage.cached:
+        TOKENS.inc(project, route, target, "cached", by=usage.cached)
+    if usage.reasoning:
+        TOKENS.inc(project, route, target, "reasoning", by=usage.reasoning)
+    if (
+        usage.cache_write
+        or usage.cache_write_1h
+        or usage.audio_input
+        or usage.image_input
+        or usage.audio_output
+        or usage.image_output
+    ):
+        _count_rarer(usage, project, route, target)
     if cost_usd:
         COST.inc(project, route, target, by=cost_usd)
 
 
-def _count(usage: Usage, kinds: tuple[str, ...], *labels: str) -> None:
-    for kind in kinds:
+def _count_rarer(usage: Usage, *labels: str) -> None:
+    for kind in _RARER:
         if tokens := getattr(usage, kind):
-            TOKENS.inc(*labels, kind, by=tokens)
+            TOKENS.inc(*labels, "cache_write" if kind in _WRITTEN else kind, by=tokens)

@@ -103,7 +103,7 @@ def test_a_provider_s_model_measures_when_the_policy_says_so(home: Home, actor: 
     keep(home, actor, mode="semantic", embedder=Embedder(provider="p", model="e"))
     calls: list[tuple[Scope, str, str]] = []
 
-    async def measure(scope: Scope, embedder: Embedder, text: str) -> list[float]:
+    async def measure(scope: Scope, _route: str, embedder: Embedder, text: str) -> list[float]:
         calls.append((scope, embedder.model, text))
         if "fail" in text:
             raise Upstream("No.")

@@ -1,0 +1,42 @@
+"""What the gateway counts of tokens and targets."""
+
+from penstock.core.home import Home
+from penstock.core.scope import Scope
+from penstock.gateway import metrics
+from penstock.gateway.model import Usage
+from penstock.gateway.routing.health import HealthRegistry
+from penstock.gateway.routing.publisher import HealthPublisher
+
+
+def test_every_class_of_token_is_counted() -> None:
+    usage = Usage(
+        input=100, output=90, cached=1, cache_write=2, cache_write_1h=3, reasoning=4,
+        audio_input=5, image_input=6, audio_output=7, image_output=8,
+    )  # fmt: skip
+    metrics.spent("p", "r", "all classes", usage, 0.5)
+    found = {
+        labels[3]: values[0]
+        for labels, values in metrics.TOKENS.family().series
+        if labels[2] == "all classes"
+    }
+    assert found == {
+        "input": 100, "output": 90, "cached": 1, "cache_write": 5, "reasoning": 4,
+        "audio_input": 5, "image_input": 6, "audio_output": 7, "image_output": 8,
+    }  # fmt: skip
+
+
+def test_targets_tell_calls_in_flight_and_latency_until_they_are_gone(sqlite_home: Home) -> None:
+    registry = HealthRegistry()
+    health = registry.health(Scope(), "metered", "m")
+    health.requests, health.in_flight = 5, 2
+    health.observe(0.25, registry.monotonic())
+    publisher = HealthPublisher(sqlite_home, registry)
+    publisher.publish()
+    labels = ("default", "metered/m")
+    assert metrics.TARGET_IN_FLIGHT.value(*labels) == 2
+    assert metrics.TARGET_LATENCY.value(*labels) == 0.25
+    health.in_flight = 0
+    registry.sweep()
+    registry.sweep()
+    publisher.publish()
+    assert metrics.TARGET_IN_FLIGHT.value(*labels) is None
