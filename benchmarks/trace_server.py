@@ -28,6 +28,7 @@ from trace_queries import questions
 
 from penstock.core.auth import service as auth
 from penstock.core.home import Home
+from penstock.core.scope import Role
 from penstock.traces import service
 
 DAY = 86_400
@@ -149,7 +150,7 @@ def main() -> None:
     with Home.open(args.home) as home:
         with home.begin() as uow:
             owner, _ = auth.ensure_owner(uow)
-            key = auth.create_key(uow, owner.actor(), name="bench")[1]
+            key = auth.create_key(uow, owner.actor(), name="bench", role=Role.ADMIN)[1]
         with home.read() as uow:
             sample = list(service.list_traces(uow, owner.actor(), limit=1000).items)
     port = free_port()

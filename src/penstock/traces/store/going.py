@@ -63,7 +63,7 @@ def hide(conn: Connection, scope: Scope, rows: Sequence[int]) -> tuple[int, int]
 
 
 def forget_named(conn: Connection, keys: Sequence[tuple[int, bytes]]) -> None:
-    """Delete the log records and scores of traces, known by (scope number, trace id)."""
+    """Delete the log records and scores of traces of every scope, known by (scope number, trace id)."""
     mark = placeholder(conn)
     for table in ("traces_logs", "traces_scores"):
         conn.exec_driver_sql(f"DELETE FROM {table} WHERE scope_id = {mark} AND trace_id = {mark}", list(keys))
