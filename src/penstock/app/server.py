@@ -32,8 +32,6 @@ from penstock.traces.intake import Intake
 from penstock.traces.otlp_app import OtlpApp, grpc_door
 from penstock.traces.recorder import Recorder
 from penstock.tracking import api as tracking_api
-from penstock.tracking import experiments_api
-from penstock.tracking import files_api as tracking_files_api
 from penstock.training import api as training_api
 from penstock.training import recipes_api as training_recipes_api
 from penstock.version import __version__
@@ -56,9 +54,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     datasets_api.router,
     registry_api.router,
     traces_api.router,
-    experiments_api.router,
     tracking_api.router,
-    tracking_files_api.router,
     gateway_api.router,
     guardrails_api.router,
     feedback_api.router,

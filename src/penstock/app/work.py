@@ -21,7 +21,6 @@ from penstock.feedback import background as feedback_background
 from penstock.feedback import jobs as feedback_jobs
 from penstock.feedback.events import FeedbackGiven
 from penstock.gateway import jobs as gateway_jobs
-from penstock.gateway.limits.events import BudgetAlerted, BudgetExhausted
 from penstock.optimise import jobs as optimise_jobs
 from penstock.pipelines import jobs as pipelines_jobs
 from penstock.registry import jobs as registry_jobs
@@ -50,8 +49,7 @@ JOB_HANDLERS: dict[str, Handler] = {
 """Job kind → handler, of every slice."""
 
 SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {
-    BudgetAlerted.name: (gateway_jobs.take_alert,),
-    BudgetExhausted.name: (gateway_jobs.take_alert,),
+    **gateway_jobs.SUBSCRIBERS,
     FeedbackGiven.name: (release_jobs.take_feedback,),
     RunFinished.name: (release_jobs.take_evaluation,),
     VersionRegistered.name: (training_jobs.take_version,),

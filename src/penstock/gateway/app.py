@@ -29,7 +29,6 @@ from penstock.gateway.billing import Billing
 from penstock.gateway.cache.cache import Cache
 from penstock.gateway.call import Call, Headers, Receive, Send
 from penstock.gateway.credentials import check_origin, key_parameter, scope_of, secret_of
-from penstock.gateway.dialects.envelope import Envelope, members
 from penstock.gateway.dividing.choosing import enter, with_members
 from penstock.gateway.dividing.copying import Copier
 from penstock.gateway.dividing.journal import ArmJournal
@@ -247,15 +246,9 @@ class GatewayApp:
             raise _WrongMethod(f"{call.path} does not take {method}.", hint="Use POST.")
         call.operation = operation
         await self._admit(call)
-        sent = await self._body(call)
-        fields = members(sent)
-        body = await self._prompting.expand(call, sent, fields, operation)
-        envelope = call.envelope = Envelope(
-            body,
-            fields=fields if body is sent else None,
-            model=place.model,
-            stream=place.stream,
-            default=DEFAULT_MODELS.get(operation, ""),
+        default = DEFAULT_MODELS.get(operation, "")
+        envelope = call.envelope = await self._prompting.read(
+            call, await self._body(call), operation, model=place.model, stream=place.stream, default=default
         )
         require_members(operation, envelope)
         call.user = user_of(call.headers, envelope)

@@ -14,6 +14,7 @@ from penstock.gateway.alerting import jobs as alerting_jobs
 from penstock.gateway.alerting import service as alerts
 from penstock.gateway.batches import calling, jobs, service
 from penstock.gateway.batches.calling import Answer, RunCall
+from penstock.gateway.limits.events import BudgetAlerted, BudgetExhausted
 from penstock.gateway.responses import service as responses
 from penstock.gateway.settings import GatewaySettings
 from penstock.traces.model import SpanRecord
@@ -26,7 +27,8 @@ else:  # loads the web framework, which the background process needs for batches
 SWEEP_SECONDS = 60.0
 HANDLERS = alerting_jobs.HANDLERS
 """Job kind → handler, but for batches, which have workers of their own."""
-take_alert = alerts.take
+SUBSCRIBERS = {BudgetAlerted.name: (alerts.take,), BudgetExhausted.name: (alerts.take,)}
+"""Event name → what the gateway does about it."""
 
 
 class ClosingRecorder(Protocol):

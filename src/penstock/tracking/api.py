@@ -1,4 +1,4 @@
-"""HTTP of tracked runs, under /api/v1/runs."""
+"""HTTP of tracking; here of runs, under /api/v1/runs."""
 
 import math
 from datetime import datetime
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core.errors import Invalid
 from penstock.core.http import CurrentActor, Page, ReadUow, WriteUow, decode_cursor, encode_cursor
-from penstock.tracking import service
+from penstock.tracking import experiments_api, files_api, service
 from penstock.tracking.experiments_api import Filter, Limit, OrderBy, Shown, offset_of
 from penstock.tracking.model import (
     NOTE_TAG,
@@ -22,6 +22,8 @@ from penstock.tracking.model import (
 )
 
 router = APIRouter(tags=["experiments"])
+router.include_router(experiments_api.router)
+router.include_router(files_api.router)
 
 MAX_COMPARED = 50
 

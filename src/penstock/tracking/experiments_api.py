@@ -11,7 +11,7 @@ from penstock.core.http import CurrentActor, Page, ReadUow, WriteUow, decode_cur
 from penstock.tracking import service
 from penstock.tracking.model import NOTE_TAG, Activity, Experiment, State
 
-router = APIRouter(tags=["experiments"])
+router = APIRouter()
 
 Filter = Annotated[str, Query(description="MLflow's filter language: metrics.loss < 0.1 AND tags.team = 'a'")]
 OrderBy = Annotated[list[str], Query(description="For example metrics.loss ASC; may be given several times")]

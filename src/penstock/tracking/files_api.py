@@ -12,7 +12,7 @@ from penstock.core.http import CurrentActor, HomeDep, ReadUow
 from penstock.tracking import service
 from penstock.tracking.model import Artifact, LoggedModel, ModelStatus
 
-router = APIRouter(tags=["experiments"])
+router = APIRouter()
 
 BYTES = "application/octet-stream"
 """Whatever a file claims to be, browsers are told to save it, never to show it."""

@@ -1,6 +1,7 @@
 """Files that a run leaves: its log and the weights of its last checkpoints."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,13 @@ def weights_hash(folder: Path) -> str:
             while chunk := file.read(_CHUNK):
                 whole.update(chunk)
     return whole.hexdigest()
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a run that succeeded no longer needs."""
+    for name in ("checkpoints", "model", "cache", "verdicts"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "train.jsonl").unlink(missing_ok=True)
 
 
 def _checkpoints(folder: Path) -> list[tuple[int, Path]]:

@@ -1,9 +1,8 @@
 """The verbs of training: the only door into this slice."""
 
-import shutil
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +174,9 @@ def perform(
         with home.read() as uow:
             run = get(uow, actor, run_id=run_id)
         if run.state in ENDED or run.state is RunState.PAUSED:
-            return _tidy(home, run)  # it may have been killed before it came to that
+            if run.state is RunState.SUCCEEDED:
+                artifacts.tidy(_workdir(home, run_id))  # it may have been killed before it came to that
+            return run
         place = _place(home, actor, run)
         try:
             run = bases.begun(home, actor, run, progress, lambda: cancelled() or stopping())
@@ -253,18 +254,7 @@ def _ended_before(home: Home, actor: Actor, run: TrainingRun) -> bool:
 
 def _succeed(home: Home, actor: Actor, run: TrainingRun, **values: Any) -> None:
     _end(home, actor, run, RunState.SUCCEEDED, wish=None, **values)
-    _tidy(home, replace(run, state=RunState.SUCCEEDED))
-
-
-def _tidy(home: Home, run: TrainingRun) -> TrainingRun:
-    """Remove what a run that succeeded no longer needs; returns the run."""
-    if run.state is not RunState.SUCCEEDED:
-        return run
-    folder = _workdir(home, run.id)
-    for name in ("checkpoints", "model", "cache", "verdicts"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "train.jsonl").unlink(missing_ok=True)
-    return run
+    artifacts.tidy(_workdir(home, run.id))
 
 
 def _train(home: Home, actor: Actor, run: TrainingRun, hooks: Hooks) -> None:

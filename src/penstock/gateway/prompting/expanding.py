@@ -11,6 +11,7 @@ from penstock.core.scope import Scope
 from penstock.gateway.asking import user_of
 from penstock.gateway.call import Call, Rewritten
 from penstock.gateway.dialects.envelope import Envelope, Fields
+from penstock.gateway.dialects.envelope import members as members_of
 from penstock.gateway.dividing.choosing import place
 from penstock.gateway.model import Operation
 from penstock.gateway.prompting.shelf import Shelf, Wanted
@@ -86,7 +87,24 @@ class Prompting:
         self._shelf = shelf
         self._splits = splits
 
-    async def expand(self, call: Call, body: bytes, fields: Fields, operation: Operation) -> bytes:
+    async def read(
+        self,
+        call: Call,
+        body: bytes,
+        operation: Operation,
+        *,
+        model: str | None,
+        stream: bool | None,
+        default: str,
+    ) -> Envelope:
+        """Open a request, with the prompt that it names filled in; raises as Envelope and `_expand` do."""
+        fields = members_of(body)
+        whole = await self._expand(call, body, fields, operation)
+        return Envelope(
+            whole, fields=fields if whole is body else None, model=model, stream=stream, default=default
+        )
+
+    async def _expand(self, call: Call, body: bytes, fields: Fields, operation: Operation) -> bytes:
         """Return the request, whose members are `fields`, with its prompt filled in, and note which version that was.
 
         Whatever the caller says himself wins over the prompt's settings, tools and format; his messages follow the
@@ -94,7 +112,7 @@ class Prompting:
         """
         if operation not in WRITERS or MEMBER not in fields:
             return body
-        asked, fields = _read(fields)
+        asked, fields = _asked_in(fields)
         if asked is None or (asked.id or "").startswith(HOSTED):
             return body
         assert call.scope is not None
@@ -130,9 +148,9 @@ class Prompting:
         return _merged(fields, compiled.render(values), operation), compiled.version.ref
 
 
-def _read(members: Fields) -> tuple[Asked | None, Fields]:
+def _asked_in(given: Fields) -> tuple[Asked | None, Fields]:
     """Return the member `prompt` and all others; None when there is none."""
-    fields = dict(members)
+    fields = dict(given)
     raw = fields.pop(MEMBER)
     if bytes(raw) == _NULL:
         return None, fields
