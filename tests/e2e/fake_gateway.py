@@ -25,7 +25,14 @@ def route(name: str, targets: list[dict[str, Any]], **more: Any) -> dict[str, An
     return {"name": name, "targets": targets, **none, **usual, "breaker": BREAKER, "arms": [], **more}
 
 
-SHADOW = {"provider": "mock", "model": "gpt-next", "share": 0.05, "max_in_flight": 10, "usd_per_day": 2.0}
+SHADOW = {
+    "provider": "mock",
+    "model": "gpt-next",
+    "share": 0.05,
+    "max_in_flight": 10,
+    "usd_per_day": 2.0,
+    "bill_key": False,
+}
 ROUTES = (
     route("ticket-triage", [target("local", "ticket-triage", 8), target("mock", "gpt-mock", 2)], shadow=SHADOW),
     route(

@@ -3,6 +3,7 @@
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
@@ -330,3 +331,39 @@ def test_two_that_finish_what_is_hidden_take_it_away_once(home: Home, actor: Act
         assert [_count(uow.conn, f"traces_{table}") for table in ("spans", "bodies", "going")] == [1, 1, 0]
         (session,) = talks.list_sessions(uow, actor).items
     assert (session.name, session.traces, session.calls) == ("s1", 1, 1)
+
+
+def test_steps_that_take_long_let_other_writers_in(
+    sqlite_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for SQLite's lock looks for it every 0.1 seconds: pauses shorter than that are mostly slept through."""
+    home, actor = sqlite_home, _owner(sqlite_home)
+    service.ingest(home, actor.scope, [call(user="ada") for _ in range(100)])
+    background.roll_up(home)
+    with home.read() as uow:
+        rows = erase.of_subject(uow.conn, actor.scope, "user", "ada", limit=1000)
+    step, over = erasure._step, threading.Event()
+    steps, writes = [], []
+
+    def slow(*given: Any) -> int:
+        steps.append(len(writes))
+        threading.Event().wait(0.3)
+        return step(*given)
+
+    def write_beside() -> None:
+        while not over.is_set():
+            with home.begin() as uow:
+                uow.audit(actor, "beside", "erasing")
+            writes.append(len(steps))
+            over.wait(0.13)
+
+    monkeypatch.setattr(erasure, "_step", slow)
+    monkeypatch.setattr(erasure, "_MOST", 5)
+    monkeypatch.setattr(erasure, "_FIRST", 5)
+    writer = threading.Thread(target=write_beside)
+    writer.start()
+    erasure.remove(home, actor, rows, Removed())
+    over.set()
+    writer.join()
+    assert len(steps) == 20
+    assert len({at for at in writes if 0 < at < 20}) >= 14

@@ -66,6 +66,7 @@ function Copies({ draft, set, choices }: { draft: RouteDraft; set: Set; choices:
       <Field label="Part of the calls">{(id) => <input id={id} type="number" min={0} max={1} step="any" placeholder="1" value={value("share")} onChange={change("share")} />}</Field>
       <Field label="Copies at once">{(id) => <input id={id} type="number" min={1} placeholder="10" value={value("max_in_flight")} onChange={change("max_in_flight")} />}</Field>
       <Field label="US dollars a day">{(id) => <input id={id} type="number" min={0} step="any" placeholder="no limit" value={value("usd_per_day")} onChange={change("usd_per_day")} />}</Field>
+      <Check label="Copies count on the budgets of the caller's key" on={value("bill_key") === "yes"} onChange={(on) => set({ shadow: { ...draft.shadow, bill_key: on ? "yes" : "" } })} />
     </div>
   );
 }

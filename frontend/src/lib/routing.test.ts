@@ -33,7 +33,7 @@ test("a circle or a missing route ends in a leaf without provider", () => {
 test("a form gives back the route it was made from", () => {
   const whole = route("whole", {
     strategy: "sticky", sticky_by: "session", targets: [target("a", "x", 2), { ...target("", ""), route: "inner" }], retries: 0, timeout: 12.5, queue: 4, max_concurrent: 2,
-    breaker: { failures: 0, error_rate: 0.1, min_calls: 5, window: 60, seconds: 3, probes: 2 }, shadow: { provider: "b", model: "y", share: 0.05, max_in_flight: 10, usd_per_day: 2 },
+    breaker: { failures: 0, error_rate: 0.1, min_calls: 5, window: 60, seconds: 3, probes: 2 }, shadow: { provider: "b", model: "y", share: 0.05, max_in_flight: 10, usd_per_day: 2, bill_key: true },
   });
   const { name, ...plan } = whole;
   assert.equal(draftOf(whole).name, name);

@@ -130,6 +130,7 @@ export function draftOf(route: GatewayRoute | undefined): RouteDraft {
       share: typed(route?.shadow?.share ?? 1, 1),
       max_in_flight: typed(route?.shadow?.max_in_flight ?? 10, 10),
       usd_per_day: typed(route?.shadow?.usd_per_day ?? null, null),
+      bill_key: route?.shadow?.bill_key ? "yes" : "",
     },
   };
 }
@@ -144,8 +145,8 @@ function targetOf(d: TargetDraft): RouteTarget {
 
 function shadowOf(d: RouteDraft): Shadow | null {
   if (!d.copies) return null;
-  const { provider = "", model = "", share, max_in_flight, usd_per_day } = d.shadow;
-  return { provider, model: model.trim(), share: amount(share, 1), max_in_flight: amount(max_in_flight, 10), usd_per_day: maybe(usd_per_day) };
+  const { provider = "", model = "", share, max_in_flight, usd_per_day, bill_key } = d.shadow;
+  return { provider, model: model.trim(), share: amount(share, 1), max_in_flight: amount(max_in_flight, 10), usd_per_day: maybe(usd_per_day), bill_key: bill_key === "yes" };
 }
 
 /** What is sent to the server: the whole plan. */

@@ -15,6 +15,8 @@ from penstock.traces.store.erase import Known, Removed, Subject
 
 STEP_SECONDS, PAUSE_SECONDS = 0.1, 0.02
 """How long a transaction that deletes may take, and how long it leaves the lock to others afterwards at least."""
+LONG_PAUSE_SECONDS = 0.12
+"""The pause after one that took longer: who waits for SQLite's lock looks for it every 0.1 seconds."""
 _LOOK = 500
 _FIRST, _FEWEST, _MOST = 20, 5, 100
 """Traces of the first step, and of any: a fast machine takes more of them at once."""
@@ -81,6 +83,15 @@ def erase_traces(
     return Erased(traces, spans, lines, left)
 
 
+def breathe(took: float) -> None:
+    """Leave the lock to others, after a transaction of `took` seconds: a writer that waits for it gets it now."""
+    threading.Event().wait(_pause(took))
+
+
+def _pause(took: float) -> float:
+    return PAUSE_SECONDS if took <= STEP_SECONDS else LONG_PAUSE_SECONDS
+
+
 def hide(home: Home, actor: Actor, rows: Sequence[int]) -> tuple[int, int]:
     """Let nobody find the traces with these row numbers any more; returns how many, and how many spans they have."""
     waits, traces, spans, together = list(rows), 0, 0, _FIRST
@@ -99,9 +110,8 @@ def hide(home: Home, actor: Actor, rows: Sequence[int]) -> tuple[int, int]:
             traces, spans = traces + count, spans + size
             del waits[: len(batch)]
             together = min(_LOOK, 2 * together, max(_FEWEST, int(len(batch) * STEP_SECONDS / took)))
-            threading.Event().wait(
-                PAUSE_SECONDS if waits else 0
-            )  # a writer that waits for the lock gets it now
+            if waits:
+                breathe(clock.monotonic() - began)
         waits = late
     return traces, spans
 
@@ -211,8 +221,9 @@ def remove(
         # What a trace holds has to be in the roll-ups before it goes: the project's sums keep it.
         background.roll_up(home)
         late: list[int] = []
+        held = 0.0
         while left and not over():
-            rest = clock.monotonic() + PAUSE_SECONDS  # a writer that waits for the lock gets it now
+            rest = clock.monotonic() + _pause(held)  # a writer that waits for the lock gets it now
             batch = left[:together]
             with home.read() as uow:
                 known = erase.known(uow.conn, actor.scope, batch)
@@ -221,6 +232,7 @@ def remove(
                 began = clock.monotonic()
                 gone = _step(uow, actor, batch, late, done, known)
                 took = max(clock.monotonic() - began, 1e-3)
+            held = clock.monotonic() - began
             del left[:gone]
             together = min(_MOST, 2 * together, max(_FEWEST, int(len(batch) * STEP_SECONDS / took)))
         left = late if not left else []

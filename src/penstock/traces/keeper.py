@@ -190,12 +190,13 @@ def _scrub(home: Home) -> None:
     if state in (_MERGE_FIRST, _MERGE_ON):
         for _ in range(_SCRUB_STEPS):
             with home.begin() as uow:
+                began = clock.monotonic()
                 done = erase.merge_words(uow.conn, first=state == _MERGE_FIRST)
                 state = _EMPTY_LOG if done else _MERGE_ON
                 keeping.move(uow.conn, keeping.SCRUB, state)
             if done:
                 break
-            threading.Event().wait(erasure.PAUSE_SECONDS)
+            erasure.breathe(clock.monotonic() - began)
     if state == _EMPTY_LOG and home.db.scrub(erase.SCRUBBED):
         with home.begin() as uow:
             # Only if nobody erased more meanwhile.

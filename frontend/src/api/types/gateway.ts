@@ -34,6 +34,7 @@ export interface Shadow {
   share: number;
   max_in_flight: number;
   usd_per_day: number | null;
+  bill_key: boolean;
 }
 export interface Arm {
   name: string;
