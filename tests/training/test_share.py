@@ -120,7 +120,7 @@ def trainer(home: Home, actor: Actor, tmp_path: Path, monkeypatch: pytest.Monkey
     policies.install()
     monkeypatch.setattr("penstock.serving.sharing.hardware.memory_bytes", lambda: 100 * MIB)
     monkeypatch.setattr(share, "_LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(service, "_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(share, "_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(handlers, "RETRY_SECONDS", 0.0)
     furnish(home, actor, tmp_path)
     scripted = Trainer()

@@ -1,9 +1,12 @@
 /** Parallel coordinates: every line is a run, every axis one thing it was given or reached. */
 import { useMemo, useRef, useState, type PointerEvent } from "react";
-import { type Ranges, within } from "../lib/ranges.ts";
+import { useSearch } from "../lib/nav.tsx";
+import { type Ranges, readRanges, within, writeRanges } from "../lib/ranges.ts";
 import { axesOf, heightOn, type Line, title } from "../lib/runs.ts";
 import { ticks } from "../lib/plot.ts";
 import { useWidth } from "../lib/width.ts";
+import { Card } from "./bits.tsx";
+import { colorOf } from "./curves.tsx";
 
 const HEIGHT = 260;
 const TOP = 40;
@@ -89,5 +92,25 @@ export function Parallel({ label, lines, names, ranges, onRanges, picked, onPick
         })}
       </svg>
     </figure>
+  );
+}
+
+/** The runs that are compared, each in its colour; what is marked on the axes is kept in the page's address. */
+export function Coordinates({ lines, names }: { lines: Line[]; names: string[] }) {
+  const [search, patch] = useSearch();
+  const ranges = readRanges(search.only);
+  const kept = within(lines, axesOf(lines, names), ranges);
+  return (
+    <Card title="What they were given, and what they reached">
+      <Parallel label="Runs" lines={lines} names={names} ranges={ranges} onRanges={(r) => patch({ only: writeRanges(r) }, { replace: true })} best={kept} colors={Object.fromEntries(lines.map((l, i) => [l.id, `var(${colorOf(i)})`]))} />
+      {Object.keys(ranges).length > 0 && (
+        <div className="actions">
+          <span className="muted">{`Inside what is marked: ${lines.filter((l) => kept.has(l.id)).map((l) => l.label).join(", ") || "none"}`}</span>
+          <button type="button" className="button small" onClick={() => patch({ only: undefined }, { replace: true })}>
+            Unmark
+          </button>
+        </div>
+      )}
+    </Card>
   );
 }

@@ -5,14 +5,13 @@ import type { Experiment, Page, TrackedRun } from "../api/types.ts";
 import { Badge, Card, PageHead, Tabs } from "../components/bits.tsx";
 import { Beside } from "../components/beside.tsx";
 import { colorOf, Curves, CurveTools } from "../components/curves.tsx";
-import { Parallel } from "../components/parallel.tsx";
+import { Coordinates } from "../components/parallel.tsx";
 import { Empty, Failure, Loading, Ready } from "../components/state.tsx";
 import { MOST, namesOf, useHistories } from "../components/tracking/histories.ts";
 import { figure, ms, short } from "../lib/format.ts";
 import { A, ProjectContext, stringifySearch, useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
-import { readRanges, within, writeRanges } from "../lib/ranges.ts";
-import { axesOf, beside, type Compared, varying } from "../lib/runs.ts";
+import { beside, type Compared, varying } from "../lib/runs.ts";
 import { axisOf, codeOf, going, kindOf, linesOf, nameOf, ownTags } from "../lib/tracking.ts";
 import { between } from "../lib/time.ts";
 import "../loop.css";
@@ -92,8 +91,7 @@ function Tables({ runs, labels }: { runs: TrackedRun[]; labels: string[] }) {
   );
 }
 
-function Coordinates({ runs, labels }: { runs: TrackedRun[]; labels: string[] }) {
-  const [search, patch] = useSearch();
+function Given({ runs, labels }: { runs: TrackedRun[]; labels: string[] }) {
   const { lines, names } = useMemo(() => {
     const columns = [...new Set(runs.flatMap((r) => [...Object.keys(r.params).map((k) => `p:${k}`), ...Object.keys(r.metrics).map((k) => `m:${k}`)]))];
     const metrics = new Set(columns.filter((c) => kindOf(c) === "m").map(nameOf));
@@ -101,21 +99,7 @@ function Coordinates({ runs, labels }: { runs: TrackedRun[]; labels: string[] })
     const differ = new Set(varying(drawn));
     return { lines: drawn, names: columns.map((c) => axisOf(c, metrics)).filter((n) => differ.has(n)).slice(0, MOST_AXES) };
   }, [runs, labels.join()]);
-  const ranges = readRanges(search.only);
-  const kept = within(lines, axesOf(lines, names), ranges);
-  return (
-    <Card title="What they were given, and what they reached">
-      <Parallel label="Runs" lines={lines} names={names} ranges={ranges} onRanges={(r) => patch({ only: writeRanges(r) }, { replace: true })} best={kept} colors={Object.fromEntries(lines.map((l, i) => [l.id, `var(${colorOf(i)})`]))} />
-      {Object.keys(ranges).length > 0 && (
-        <div className="actions">
-          <span className="muted">{`Inside what is marked: ${lines.filter((l) => kept.has(l.id)).map((l) => l.label).join(", ") || "none"}`}</span>
-          <button type="button" className="button small" onClick={() => patch({ only: undefined }, { replace: true })}>
-            Unmark
-          </button>
-        </div>
-      )}
-    </Card>
-  );
+  return <Coordinates lines={lines} names={names} />;
 }
 
 function Drawn({ runs }: { runs: TrackedRun[] }) {
@@ -180,7 +164,7 @@ export default function TrackedCompare() {
           />
           {tab === "table" && <Tables runs={runs} labels={labels} />}
           {tab === "curves" && <Drawn runs={runs} />}
-          {tab === "coordinates" && <Coordinates runs={runs} labels={labels} />}
+          {tab === "coordinates" && <Given runs={runs} labels={labels} />}
         </>
       )}
     </div>

@@ -5,13 +5,12 @@ import type { MetricPoint, Page, TrainingRun } from "../api/types.ts";
 import { Badge, Card, PageHead, Tabs } from "../components/bits.tsx";
 import { Beside } from "../components/beside.tsx";
 import { colorOf, Curves, CurveTools } from "../components/curves.tsx";
-import { Parallel } from "../components/parallel.tsx";
+import { Coordinates } from "../components/parallel.tsx";
 import { Empty, Failure, Loading } from "../components/state.tsx";
 import { ms, short } from "../lib/format.ts";
 import { A, ProjectContext, useSearch } from "../lib/nav.tsx";
 import { useGet } from "../lib/query.ts";
-import { readRanges, within, writeRanges } from "../lib/ranges.ts";
-import { axesOf, beside, busy, type Compared, flat, isResource, labelsOf, type Line, outcome, varying } from "../lib/runs.ts";
+import { beside, busy, type Compared, flat, isResource, labelsOf, type Line, outcome, varying } from "../lib/runs.ts";
 import { between } from "../lib/time.ts";
 import "../loop.css";
 
@@ -64,8 +63,7 @@ function Runs({ loaded, ids, onIds }: { loaded: Loaded[]; ids: string[]; onIds: 
   );
 }
 
-function Coordinates({ loaded }: { loaded: Loaded[] }) {
-  const [search, patch] = useSearch();
+function Given({ loaded }: { loaded: Loaded[] }) {
   const lines = useMemo(
     () =>
       loaded.map(({ run, label, points }): Line => {
@@ -75,21 +73,7 @@ function Coordinates({ loaded }: { loaded: Loaded[] }) {
     [loaded],
   );
   const names = useMemo(() => varying(lines).filter((n) => !isResource(n)).slice(0, 9), [lines]);
-  const ranges = readRanges(search.only);
-  const kept = within(lines, axesOf(lines, names), ranges);
-  return (
-    <Card title="What they were given, and what they reached">
-      <Parallel label="Runs" lines={lines} names={names} ranges={ranges} onRanges={(r) => patch({ only: writeRanges(r) }, { replace: true })} best={kept} colors={Object.fromEntries(lines.map((l, i) => [l.id, `var(${colorOf(i)})`]))} />
-      {Object.keys(ranges).length > 0 && (
-        <div className="actions">
-          <span className="muted">{`Inside what is marked: ${lines.filter((l) => kept.has(l.id)).map((l) => l.label).join(", ") || "none"}`}</span>
-          <button type="button" className="button small" onClick={() => patch({ only: undefined }, { replace: true })}>
-            Unmark
-          </button>
-        </div>
-      )}
-    </Card>
-  );
+  return <Coordinates lines={lines} names={names} />;
 }
 
 function factsOf({ run }: Loaded): Record<string, string | number> {
@@ -139,7 +123,7 @@ export default function TrainingCompare() {
               <Curves sources={sources} show={tab === "curves" ? "learning" : "resources"} empty="These runs recorded none." />
             </Card>
           )}
-          {tab === "coordinates" && <Coordinates loaded={loaded} />}
+          {tab === "coordinates" && <Given loaded={loaded} />}
           {tab === "table" && (
             <>
               <label className="row check">

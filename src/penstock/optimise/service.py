@@ -1,9 +1,9 @@
 """The verbs of optimisation: the only door into this slice."""
 
 import shutil
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from penstock.core import clock, ids, jobs
@@ -39,7 +39,6 @@ from penstock.training.model import NoRoom
 JOB_KIND = "optimise.run"
 LINK_KIND = "optimisation"
 MOST_VARIANTS = 32
-_WAIT_SECONDS = 2.0
 
 
 def _silent(_report: dict[str, Any]) -> None:
@@ -156,13 +155,8 @@ def carry_out(
     cancelled: Callable[[], bool] = _never,
 ) -> Optimisation:
     """Do the work of an optimisation in the foreground: waits for room on the machine. Raises like `perform`."""
-    pause = threading.Event()
-    while True:
-        try:
-            return perform(home, actor, run_id=run_id, progress=progress, cancelled=cancelled)
-        except NoRoom as full:
-            progress({"stage": "waiting", "reason": full.message})
-        pause.wait(_WAIT_SECONDS)
+    work = partial(perform, home, actor, run_id=run_id, progress=progress, cancelled=cancelled)
+    return training.once_there_is_room(work, progress)
 
 
 def perform(

@@ -1,8 +1,8 @@
 """The verbs of training: the only door into this slice."""
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from penstock.training.share.service import Share as Share
 from penstock.training.share.service import claim_of
 from penstock.training.share.service import drop_claim as drop_claim
 from penstock.training.share.service import give_gpus as give_gpus
+from penstock.training.share.service import once_there_is_room as once_there_is_room
 from penstock.training.share.service import standing as standing
 from penstock.training.store import blobs_named as blobs_named
 from penstock.training.supervisor import Control, run_child
@@ -32,7 +33,6 @@ JOB_KIND = steering.JOB_KIND
 LINK_KIND = registering.LINK_KIND
 
 Progress = Callable[[dict[str, Any]], None]
-_WAIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +145,8 @@ def carry_out(
     cancelled: Callable[[], bool] = _never,
 ) -> TrainingRun:
     """Do the work of a run that was opened, in the foreground: waits for room on the machine. Raises like `perform`."""
-    pause = threading.Event()
-    while True:
-        try:
-            return perform(home, actor, run_id=run_id, progress=progress, cancelled=cancelled)
-        except NoRoom as full:
-            progress({"stage": "waiting", "reason": full.message})
-        pause.wait(_WAIT_SECONDS)
+    work = partial(perform, home, actor, run_id=run_id, progress=progress, cancelled=cancelled)
+    return once_there_is_room(work, progress)
 
 
 def perform(

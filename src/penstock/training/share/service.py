@@ -4,9 +4,10 @@ Who may go on is decided by the slice that also knows the deployments: it answer
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, TypeVar
 
 from penstock.core import clock, log, policy
 from penstock.core.home import Home
@@ -14,23 +15,35 @@ from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.training.running import Running
 from penstock.training.share import store
-from penstock.training.share.model import Claim, Claims, TrainingQuota
+from penstock.training.share.model import Claim, Claims, NoRoom, TrainingQuota
 
 ROOM = "training.room.read"
 """Asked in core.policy with a run's id: a refusal says why the run has to wait."""
 SEEN_SECONDS = 60.0
 """A claim that nobody stood by for so long belongs to a run whose process is gone."""
 RENEW_SECONDS = 15.0
-_LOOK_SECONDS = 2.0
+_LOOK_SECONDS, _WAIT_SECONDS = 2.0, 2.0
 _MIB = 1 << 20
 
 logger = log.get("training.share")
+Done = TypeVar("Done")
 
 
 def standing(uow: UnitOfWork) -> Claims:
     """Return every scope's claims and quotas: for who plans the machine, not for people."""
     alive = clock.now() - timedelta(seconds=SEEN_SECONDS)
     return Claims(claims=store.list_claims(uow.conn, alive), quotas=store.list_quotas(uow.conn))
+
+
+def once_there_is_room(attempt: Callable[[], Done], progress: Callable[[dict[str, Any]], None]) -> Done:
+    """Return what `attempt` returns; while it raises NoRoom, tell `progress` why and try again."""
+    pause = threading.Event()
+    while True:
+        try:
+            return attempt()
+        except NoRoom as full:
+            progress({"stage": "waiting", "reason": full.message})
+        pause.wait(_WAIT_SECONDS)
 
 
 def give_gpus(uow: UnitOfWork, claim: Claim, gpus: tuple[int, ...] | None) -> None:
