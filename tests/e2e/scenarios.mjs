@@ -156,12 +156,12 @@ export const scenarios = {
     const { browser, page, complaints } = await open();
     await page.goto(`${base}/traces?status=error`);
     await page.waitForURL(/\/signin/);
-    await page.getByLabel("One-time link or API key").fill("wrong");
+    await page.getByLabel("One-time link").fill("wrong");
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByText("used up or too old").waitFor();
     await shot(page, "signin-light");
     await accessible(page, "sign-in");
-    await page.getByLabel("One-time link or API key").fill(`${base}/signin?token=${/[?&]token=([^&\s]+)/.exec(process.env.PENSTOCK_E2E_SIGNIN)?.[1] ?? process.env.PENSTOCK_E2E_SIGNIN}`);
+    await page.getByLabel("One-time link").fill(`${base}/signin?token=${/[?&]token=([^&\s]+)/.exec(process.env.PENSTOCK_E2E_SIGNIN)?.[1] ?? process.env.PENSTOCK_E2E_SIGNIN}`);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.waitForURL(/\/traces\?query=status%3Aerror/);
     await page.getByRole("table", { name: "Traces" }).waitFor();

@@ -47,7 +47,7 @@ export default function SignIn() {
           <h1>Sign in to Penstock</h1>
         </div>
         <Field
-          label="One-time link or API key"
+          label="One-time link"
           hint={
             <>
               Get a link with <code>penstock signin</code> on the machine that runs Penstock; <code>penstock up</code> prints one at the first start.
@@ -58,7 +58,7 @@ export default function SignIn() {
         </Field>
         {error && (
           <div className="note bad" role="alert">
-            {error.status === 401 || error.status === 404 ? "This link is used up or too old. Ask for a new one." : error.message}
+            {error.status === 401 || error.status === 404 ? "This link is used up or too old, or it is none: API keys are for programs. Ask for a new one." : error.message}
           </div>
         )}
         <button type="submit" className="button primary" disabled={busy}>
