@@ -82,4 +82,6 @@ export const contract: [
   Fits<Schemas["TracesLogLogModel"], ui.LogLine>,
   Fits<Schemas["MetricNameModel"], ui.MetricName>,
   Fits<Schemas["MetricPointModel"], ui.SignalPoint>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
+  Fits<Schemas["AlertModel"], ui.BudgetAlert>,
+  Fits<Schemas["WebhookModel"], ui.Webhook>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];

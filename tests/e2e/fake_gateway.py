@@ -46,6 +46,21 @@ ROUTES = (
 )  # fmt: skip
 
 
+def alerts(iso: Iso) -> list[dict[str, Any]]:
+    def one(number: int, text: str, fraction: float, delivery: str, error: str | None = None) -> dict[str, Any]:
+        return {
+            "id": f"alr_{number}", "at": iso(600 * number), "text": text, "budget": "project", "kind": "project",
+            "subject": "default", "period": "2026-01", "fraction": fraction, "spent_usd": 200 * fraction,
+            "limit_usd": 200.0, "delivery": delivery, "error": error,
+        }  # fmt: skip
+
+    whose = "The budget 'project' (project default, 2026-01)"
+    return [
+        one(1, f"{whose} is used up: $200.00 of $200.", 1.0, "waiting", "The webhook answered with HTTP 500."),
+        one(2, f"{whose} has reached 80%: $160.00 of $200.", 0.8, "delivered"),
+    ]
+
+
 def providers() -> list[dict[str, Any]]:
     def one(name: str, kind: str, url: str = "", **more: Any) -> dict[str, Any]:
         usual = {"has_key": True, "key_env": "", "options": {}}
@@ -99,6 +114,7 @@ def spend(subject: str, spent: float, reserved: float, usd: float) -> dict[str, 
         "subject": subject,
         "period": month,
         "spent_usd": spent,
+        "aside_usd": {"copy": round(spent / 10, 2)} if spent else {},
         "reserved_usd": reserved,
         "left_usd": left,
     }
@@ -204,6 +220,7 @@ class Gateway:
             },
             "limits": {},
         }  # fmt: skip
+        self._webhook: dict[str, Any] = {"url": None, "updated_at": None}
         self._limit("key", "key_1", limits(600, 2_000_000, 40))
         self._own = [
             {**price("gpt-mock", "mock", (0.2, 1.5)), "version": "own-1", "since": iso(9000), "until": None}
@@ -238,6 +255,10 @@ class Gateway:
             case ["prices", "book"]:
                 found = [p for p in LISTED if q.get("q", "") in p["model"]]
                 return {"version": "2026-01-05", "about": "List prices.", "items": found}
+            case ["alerts"]:
+                return {"items": [] if empty else alerts(self._iso), "next": None}
+            case ["alerts", "webhook"]:
+                return self._webhook
             case ["budgets", name, "subjects"] if name in self._held["budgets"]:
                 items = [] if empty else [spend("user-1", 5.0, 0.0, 5.0), spend("user-2", 1.25, 0.5, 5.0)]
                 return {"items": items, "next": None}
@@ -267,6 +288,12 @@ class Gateway:
             case ["PUT", "budgets", name]:
                 self._held["budgets"][name] = budget(name, body["usd"], 0.0, self._iso) | body
                 return 200, self._held["budgets"][name]
+            case ["PUT", "alerts", "webhook"]:
+                self._webhook = {"url": body["url"], "updated_at": self._iso(0)}
+                return 200, {**self._webhook, "secret": SECRET}
+            case ["DELETE", "alerts", "webhook"]:
+                self._webhook = {"url": None, "updated_at": None}
+                return 200, {}
             case ["PUT", "prices"]:
                 own = {**price(body["model"], body["provider"], (0, 0)), **body, "until": None}
                 self._own.append({**own, "version": f"own-{len(self._own) + 1}", "since": self._iso(0)})

@@ -165,6 +165,13 @@ export const gateway = {
     await dialog.getByLabel("Requests a minute").fill("90");
     await dialog.getByRole("button", { name: "Save limits" }).click();
     await page.getByText("90 req/min").waitFor();
+    await page.getByText("is used up: $200.00 of $200").waitFor();
+    await page.getByLabel("Webhook for alerts").fill("https://hooks.example.com/penstock");
+    await page.getByRole("button", { name: "Send alerts to it" }).click();
+    await page.getByText("shown this once").waitFor();
+    await accessible(page, "a webhook for alerts");
+    await page.getByRole("button", { name: "Delete webhook" }).click();
+    await page.getByText("Webhook deleted").waitFor();
     await browser.close();
     assert.deepEqual(complaints, []);
   },

@@ -150,7 +150,7 @@ export default function BudgetsPage() {
   const [search, patch] = useSearch();
   const budgets = useGet<Page<Budget>>("/budgets", undefined, { every: 5_000 });
   const limits = useGet<Page<NamedLimits>>("/limits", undefined, { every: 15_000 });
-  const alerts = useGet<Page<BudgetAlert>>("/alerts?limit=20", undefined, { every: 15_000 });
+  const alerts = useGet<Page<BudgetAlert>>("/alerts", { limit: 20 }, { every: 15_000 });
   const named = useNames();
   const close = () => patch({ new: undefined, edit: undefined, show: undefined, limit: undefined, subject: undefined }, { replace: true });
   const find = (name: string | undefined) => budgets.data?.items.find((b) => b.name === name);
