@@ -126,6 +126,25 @@ def test_a_command_that_is_interrupted_is_over(
     assert not list(home.folder("work", "optimise").iterdir())
 
 
+def test_what_a_killed_command_left_can_be_cancelled(
+    home: Home, actor: Actor, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(group: str, name: str, spec: dict[str, Any]) -> None:
+        with home.begin() as uow, pytest.raises(Conflict, match="belongs to the command"):
+            (mine,) = service.list_optimisations(uow, actor)
+            service.cancel(uow, actor, run_id=mine.id)
+        raise SystemExit
+
+    monkeypatch.setattr("penstock.optimise.making.run_child", Children(die))
+    monkeypatch.setattr(service, "_broken", lambda *_: None)  # as after kill -9
+    with pytest.raises(SystemExit):
+        service.execute(home, actor, request("gguf:q8_0"))
+    with home.begin() as uow:
+        (left,) = service.list_optimisations(uow, actor)
+        assert left.state == "running"
+        assert service.cancel(uow, actor, run_id=left.id).state == "cancelled"
+
+
 def test_cancelling(home: Home, actor: Actor, suite: Suite, children: Children) -> None:
     stop: list[bool] = []
     queued = service.start(home, actor, request("gguf:q8_0", "gguf:q4_0", suite=suite))
