@@ -179,8 +179,7 @@ def perform(
     being measured, Cancelled, Busy when another process is at it, and NoRoom when the machine has no room for it or,
     before a variant, others need it more: then it waits, to be performed again.
     """
-    home.folder("optimise")
-    with exclusive(taking.lock_of(home.path, run_id)):
+    with exclusive(taking.lock_in(home.folder("optimise"), run_id)):
         with home.read() as uow:
             found = get(uow, actor, run_id=run_id)
             if found.state in ENDED:

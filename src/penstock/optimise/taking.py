@@ -34,14 +34,14 @@ def require(place: training.Share) -> None:
         raise NoRoom(f"Waiting for room on the machine: {why}")
 
 
-def lock_of(home: Path, run_id: str) -> Path:
+def lock_in(folder: Path, run_id: str) -> Path:
     """Return the file that whoever carries out an optimisation holds."""
-    return home / "optimise" / f"{run_id}.lock"
+    return folder / f"{run_id}.lock"
 
 
 def is_abandoned(home: Path, run_id: str) -> bool:
     """Whether the command that carried it out on this machine is gone, or only waits for its turn."""
-    lock = lock_of(home, run_id)
+    lock = lock_in(home / "optimise", run_id)
     if not lock.exists():
         return False
     try:

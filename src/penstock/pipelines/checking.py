@@ -5,7 +5,7 @@ from typing import Any
 
 from penstock.core.errors import Invalid
 from penstock.datasets import recipe as cleaning
-from penstock.evals.gating import parse_rule
+from penstock.evals import service as evals
 from penstock.feedback.model import DatasetKind
 from penstock.registry import service as registry
 from penstock.registry.export import FORMATS
@@ -54,7 +54,7 @@ def _gate(value: Any) -> None:
     if not isinstance(value, list):
         raise Invalid("gate is a list of rules.", hint="Write gate: [{metric: exact, min: 0.8}].")
     for rule in value:
-        parse_rule(rule)
+        evals.parse_rule(rule)
 
 
 def _one_of(what: str, known: tuple[str, ...]) -> Callable[[Any], None]:
