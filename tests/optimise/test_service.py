@@ -1,10 +1,12 @@
 """Optimisations: every variant made, measured, judged beside its parent; one chosen; nothing done twice."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from penstock.core import jobs, lineage
 from penstock.core.errors import Cancelled, Conflict, Invalid, NotFound
@@ -13,8 +15,8 @@ from penstock.core.scope import Actor
 from penstock.datasets import service as datasets
 from penstock.evals import service as evals
 from penstock.evals.suite import Suite
+from penstock.optimise import cli, service
 from penstock.optimise import jobs as handlers
-from penstock.optimise import service
 from penstock.optimise.model import Choice, OptimiseState
 from penstock.registry import service as registry
 from tests.optimise.shop import Children, request
@@ -124,6 +126,29 @@ def test_a_command_that_is_interrupted_is_over(
     assert (found.state, found.error) == ("cancelled", "Cancelled.")
     assert service.perform(home, actor, run_id=found.id) == found
     assert not list(home.folder("work", "optimise").iterdir())
+
+
+def test_what_a_killed_command_left_can_be_cancelled(
+    home: Home, actor: Actor, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(group: str, name: str, spec: dict[str, Any]) -> None:
+        with home.begin() as uow, pytest.raises(Conflict, match="belongs to the command"):
+            (mine,) = service.list_optimisations(uow, actor)
+            service.cancel(uow, actor, run_id=mine.id)
+        raise SystemExit
+
+    monkeypatch.setattr("penstock.optimise.making.run_child", Children(die))
+    monkeypatch.setattr(service, "_broken", lambda *_: None)  # as after kill -9
+    with pytest.raises(SystemExit):
+        service.execute(home, actor, request("gguf:q8_0"))
+    with home.read() as uow:
+        (left,) = service.list_optimisations(uow, actor)
+        assert left.state == "running"
+    where = ["--cancel", "--json", "--home", str(home.path)]
+    said = CliRunner().invoke(cli.app, ["optimisation", left.id, *where])
+    assert json.loads(said.stdout)["state"] == "cancelled", said.output
+    both = CliRunner().invoke(cli.app, ["optimisation", left.id, "--resume", *where])
+    assert both.exit_code == 1
 
 
 def test_cancelling(home: Home, actor: Actor, suite: Suite, children: Children) -> None:

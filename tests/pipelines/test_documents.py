@@ -151,6 +151,21 @@ def test_a_cancelled_pipeline_stops_before_its_next_step(home: Home, actor: Acto
         ([{"alias": {"model": "m@1", "alias": "x", "to": 1}}], "has no 'to'"),
         ([{"alias": {"model": "${train.model}", "alias": "x"}}], "names no earlier step"),
         ([{"train": {"recipe": {"name": "x"}}}], "recipe lacks"),
+        ([{"train": {"recipe": [1]}}], "Step 'train': recipe is a table"),
+        ([{"train": {"recipe": "sft-lora", "values": [1]}}], "values is a table"),
+        ([{"train": {"recipe": "sft-lora", "values": {"source": 1}}}], "Unknown recipe key source"),
+        ([{"train": {"recipe": "sft-lora", "values": {1: 2}}}], "Unknown recipe key 1"),
+        ([{"train": {"recipe": {**RECIPE, "preference": 3}, "values": {"preference.beta": 1}}}], "a table"),
+        ([{"evaluate": {"suite": ["x"]}}], "suite is a text"),
+        ([{"name": "judge", "evaluate": {"suite": "x", "gate": {"min": 1}}}], "Step 'judge': gate is a list"),
+        ([{"evaluate": {"suite": "x", "gate": [{"metric": "exact", "least": 1}]}}], "Unknown key 'least'"),
+        ([{"dataset": {"name": "t", "file": "/t", "seed": "one"}}], "seed is a whole number"),
+        ([{"dataset": {"name": "t", "file": "/t", "splits": "train"}}], "splits gives each split"),
+        ([{"dataset": {"name": "t", "file": "/t", "recipe": [{"step": "none"}]}}], "Step 1 of the recipe"),
+        ([{"feedback": {"name": "t", "kind": "stars"}}], "not a kind of feedback dataset"),
+        ([{"export": {"model": "m@1", "format": "onyx"}}], "not an export format"),
+        ([{"alias": {"model": "m@1", "alias": "Not one"}}], "alias"),
+        ([{"stage": {"model": "m@1", "stage": "prod"}}], "not a stage"),
         ([{"dataset": {"name": "t", "file": "t.jsonl"}}], "not an absolute path"),
         ([{"name": "A B", "alias": {"model": "m", "alias": "x"}}], "not a name of a step"),
         ([{"alias": {"model": "m", "alias": "x"}}, {"alias": {"model": "m", "alias": "y"}}], "Two steps"),
@@ -190,8 +205,8 @@ def test_over_http(client: TestClient, home: Home, actor: Actor, file: Path) -> 
     assert jobs.run_inline(home, started.json()["job"], handlers.HANDLERS).state is jobs.JobState.SUCCEEDED
     shown = client.get(f"/api/v1/pipelines/runs/{started.json()['run']['id']}").json()
     assert (shown["state"], len(shown["steps"])) == ("succeeded", 6)
-    refused = client.post("/api/v1/pipelines/runs", json={"document": {"name": "p"}})
-    assert refused.status_code == 400
+    for wrong in ({"name": "p"}, {"name": "p", "steps": [{"train": {"recipe": 5}}]}):
+        assert client.post("/api/v1/pipelines/runs", json={"document": wrong}).status_code == 400
 
 
 def test_on_the_command_line(

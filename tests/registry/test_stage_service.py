@@ -155,6 +155,11 @@ def test_others_must_approve(home: Home, actor: Actor, versions: list[ModelVersi
     assert (done.state, done.decided_by, done.reason) == (StageRequestState.APPROVED, "eve", "measured")
     assert (entry.actor, entry.approved_by, entry.comment) == ("ann", ("bob", "eve"), "better")
     assert stage_of(home, actor, "triage@1") is Stage.PRODUCTION
+    with home.begin() as uow:
+        assert (
+            service.set_alias(uow, ann, name="triage", alias="production", version=1).aliases["production"]
+            == 1
+        )
 
 
 def test_nobody_gets_around_approvals(home: Home, actor: Actor, versions: list[ModelVersion]) -> None:
@@ -165,6 +170,10 @@ def test_nobody_gets_around_approvals(home: Home, actor: Actor, versions: list[M
     move(home, ann, "triage@1", "staging")
     with home.begin() as uow, pytest.raises(Denied, match="approval of 1 other"):
         service.set_stage(uow, actor, ref="triage@1", stage="production")
+    with home.begin() as uow, pytest.raises(Denied, match="It is in staging; move it into production first"):
+        service.set_alias(uow, ann, name="triage", alias="production", version=1)
+    with home.begin() as uow:
+        service.set_alias(uow, ann, name="triage", alias="candidate", version=1)
     request = asked(home, ann, "triage@1", "production")
     with home.begin() as uow:
         with pytest.raises(Denied, match="Only the role admin"):

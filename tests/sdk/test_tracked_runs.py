@@ -231,6 +231,7 @@ Breaks = Callable[[TrackedRun], object]
     "breaks",
     [
         lambda run: run.log(loss="no number"),
+        lambda run: run.log(**{"a\\b": 1.0}),
         lambda run: run.artifact("/no/such/file"),
         lambda run: run.model("/no/such/folder", "x"),
         lambda run: run.dataset(Path("/no/such/file")),
@@ -287,6 +288,58 @@ def test_memory_is_bounded_and_what_goes_is_counted(free_port: int, monkeypatch:
     assert run.dropped >= 890
     run.end()
     assert run.dropped >= 990
+
+
+def test_the_run_itself_is_never_what_goes(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_SPOOL", "off")
+    monkeypatch.setattr(run_outbox, "CAPACITY", 100)
+    monkeypatch.setattr(run_outbox, "MOST_SENT", 10)
+    run = begun(away(free_port), name="patient")
+    for step in range(1000):
+        run.log(step, loss=1.0)
+    with serving(free_port, scripted) as server:
+        assert run.flush(60)
+        run.end()
+        assert [made["name"] for made in bodies(server, "POST /api/v1/runs")] == ["patient"]
+        steps = [step for _, step, _ in merged(server)["metrics"]]
+    assert steps[-1] == 999
+    assert len(steps) + run.dropped == 1000
+
+
+def test_long_texts_that_wait_are_bounded_as_well(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_SPOOL", "off")
+    monkeypatch.setattr(run_outbox, "AWAY_PATIENCE", 0.2)
+    run = begun(away(free_port))
+    for number in range(100):
+        run.text("x" * 1_000_000, f"{number}.txt")
+    assert run.dropped >= 70
+    run.end()
+
+
+def test_one_bad_name_does_not_cost_the_values_beside_it(answering: FakeServer) -> None:
+    with begun(answering.url) as run:
+        run.log(1, loss=0.5).log(2, **{"line\nbreak": 1.0}).log(3, loss=0.25)
+    assert merged(answering)["metrics"] == [("loss", 1, 0.5), ("loss", 3, 0.25)]
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_a_model_of_which_a_file_is_lost_is_not_registered(
+    answering: FakeServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    large: bool,
+) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "weights.bin").write_bytes(b"w" * 100)
+    (tmp_path / "made" / "refused.json").write_text("{}")
+    answering.answer(f"PUT {ARTIFACTS}/model/refused.json", {"detail": "No."}, status=200 if large else 403)
+    if large:
+        monkeypatch.setattr(run_files, "LARGEST_FILE", 10)
+    with begun(answering.url) as run:
+        assert run.model(tmp_path / "made", "triage") == ""
+    assert bodies(answering, f"POST {MLFLOW}/model-versions/create") == []
+    assert "is not registered as triage: not all of it could be stored" in caplog.text
 
 
 def test_a_broken_answer_is_asked_again(answering: FakeServer, pauses: list[float], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 
 from penstock.core.home import Home
@@ -48,6 +49,24 @@ def test_a_long_history_is_drawn_to_its_end(client: TestClient) -> None:
     assert [point["step"] for point in few[0]["points"]] == [25, 50, 75, 100]
     whole = client.get("/api/v1/runs/compare", params={"run": [run["id"]]}).json()
     assert [point["step"] for point in whole[0]["points"]] == list(range(1, 101))
+
+
+def test_histories_of_very_many_metrics_are_thinned_together(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.tracking.api.MOST_DRAWN", 40)
+    experiment = client.post("/api/v1/experiments", json={"name": "layers"}).json()
+    run = client.post("/api/v1/runs", json={"experiment_id": experiment["id"], "name": "r"}).json()
+    metrics = [
+        {"key": f"layer/{layer}", "value": step, "step": step} for layer in range(10) for step in range(1, 51)
+    ]
+    client.patch(f"/api/v1/runs/{run['id']}", json={"metrics": metrics})
+    drawn = client.get("/api/v1/runs/compare", params={"run": [run["id"]]}).json()
+    assert len(drawn) == 10
+    assert sum(len(series["points"]) for series in drawn) <= 50
+    assert {series["points"][-1]["step"] for series in drawn} == {50}
+    one = client.get("/api/v1/runs/compare", params={"run": [run["id"]], "key": "layer/3"}).json()
+    assert len(one[0]["points"]) > 20
 
 
 def test_delete_restore_and_pages_over_http(client: TestClient) -> None:

@@ -109,6 +109,12 @@ def test_a_run_on_a_hubs_repository(home: Home, actor: Actor, trainer: Trainer, 
     assert len(hub.asked) == pinned, "a known commit needs no hub"
     hub.repositories["acme/small"].commit(files(9))
     assert service.execute(home, actor, recipe(base="acme/small", seed=3)).base == "acme-small@2"
+    with home.read() as uow:
+        looked = {
+            at: adopting.here(uow, actor, place_of(f"acme/small{at}"))
+            for at in ("", f"@{commit}", f"@{'0' * 40}")
+        }
+    assert [one and one.ref for one in looked.values()] == ["acme-small@2", "acme-small@1", None]
 
 
 def test_a_queued_run_imports_its_base_when_its_turn_comes(

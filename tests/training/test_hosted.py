@@ -216,6 +216,15 @@ def test_mistakes_are_found_before_anything_is_sent(home: Home, actor: Actor, tu
     assert tuner.keys == set()
 
 
+def test_more_than_a_provider_takes_is_refused_at_once(
+    home: Home, actor: Actor, tuner: Tuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MOST_BYTES", 500)
+    with pytest.raises(Invalid, match="takes 0 MiB at most"):
+        service.start(home, actor, PLAN)
+    assert tuner.files == []
+
+
 def test_hosted_jobs_over_http(client: TestClient, home: Home, actor: Actor, tuner: Tuner) -> None:
     new = {
         "provider": "tuner",

@@ -137,6 +137,15 @@ def test_what_has_no_suite_is_not_judged(home: Home, actor: Actor, judged: Recip
         service.start(home, actor, replace(judged, method="reward"))
 
 
+def test_what_is_exported_from_a_trial_is_judged_though_the_trial_is_not(
+    home: Home, actor: Actor, judged: Recipe
+) -> None:
+    trial = service.execute(home, actor, judged, search="hps_1")
+    assert waiting(home, actor) == []
+    export(home, actor, ref=str(trial.model), quantization="q8_0")
+    assert waiting(home, actor) == ["triage-gguf@1"]
+
+
 def test_early_stopping_names_the_suite_as_well() -> None:
     assert recipe(early_stop={"suite": "held-out"}).judged_by() == "held-out"
     assert recipe(early_stop={"suite": "held-out"}, suite="triage").judged_by() == "triage"

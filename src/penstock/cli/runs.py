@@ -21,7 +21,7 @@ FORMS = ("", "pairs", "json")
 OUTPUT = "output.log"
 _LONGEST_COMMAND = 4000
 _WORDS_LOOKED_AT, _LONGEST_NAME = 20, 255
-_KILLED = 128
+_KILLED, _MOST_SIGNALS = 128, 64
 
 
 @app.callback()
@@ -95,7 +95,8 @@ def execute(
     for path in artifact:
         run.artifact(path)
     made = run.model(model, register) if model is not None and code == 0 else ""
-    run.end("finished" if code == 0 else "killed" if code > _KILLED else "failed")
+    killed = _KILLED < code <= _KILLED + _MOST_SIGNALS
+    run.end("finished" if code == 0 else "killed" if killed else "failed")
     sys.stderr.write(f"penstock: run {run.id or 'waits for the server'}{f', model {made}' if made else ''}\n")
     raise typer.Exit(code)
 

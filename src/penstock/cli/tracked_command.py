@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from penstock.core import clock
 from penstock.core.errors import Invalid
+from penstock.sdk.quiet import warn_once
 from penstock.sdk.tracked_run import TrackedRun
 
 KEPT_BYTES = 64 << 20
@@ -23,6 +24,8 @@ LONGEST_LINE = 64 << 10
 """Bytes that are read for metrics of a line."""
 MOST_METRICS = 100
 """Of one line."""
+LINGER = 5.0
+"""Seconds that output is waited for once the command has ended: what it started may hold it open for ever."""
 _PAIR = re.compile(
     r"(?<![\w.])([A-Za-z_][\w./-]{0,199})=([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf|nan)(?=[\s,;)\]]|$)"
 )
@@ -36,12 +39,16 @@ def metrics_of(line: str, form: str) -> dict[str, float]:
     else:
         try:
             told = json.loads(line) if line.lstrip().startswith("{") else None
-        except ValueError:
+            given = told.items() if isinstance(told, dict) else ()
+            found = {
+                name: float(v) for name, v in given if isinstance(v, int | float) and not isinstance(v, bool)
+            }
+        except (
+            ValueError,
+            RecursionError,
+            OverflowError,
+        ):  # no JSON, too deep, or a number beyond all bounds
             return {}
-        given = told.items() if isinstance(told, dict) else ()
-        found = {
-            name: float(v) for name, v in given if isinstance(v, int | float) and not isinstance(v, bool)
-        }
     return dict(list(found.items())[:MOST_METRICS])
 
 
@@ -72,24 +79,52 @@ class Output:
         self._reading = reading
         self._lock = threading.Lock()
         self._left = KEPT_BYTES
+        self._closed = False
 
     def follow(self, source: IO[bytes], shown: IO[bytes]) -> None:
-        """Pass lines on until there are no more; runs in a thread of its own."""
-        for line in iter(lambda: source.readline(LONGEST_LINE + 1), b""):
-            with suppress(OSError, ValueError):  # nobody reads what is shown any more: the command goes on
-                shown.write(line)
-                shown.flush()
-            with self._lock:
+        """Pass on what comes as it comes, and take it line by line; runs in a thread of its own.
+
+        `source` is unbuffered, and closed at its end.
+        """
+        begun = b""
+        with source:
+            while piece := source.read(LONGEST_LINE):
+                with suppress(
+                    OSError, ValueError
+                ):  # nobody reads what is shown any more: the command goes on
+                    shown.write(piece)
+                    shown.flush()
+                *whole, begun = (begun + piece).split(b"\n")
+                for line in whole:
+                    self._take(line + b"\n")
+                if len(begun) > LONGEST_LINE:
+                    self._take(begun)
+                    begun = b""
+        if begun:
+            self._take(begun)
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        with self._lock:
+            self._closed = True
+
+    def _take(self, line: bytes) -> None:
+        with self._lock:
+            if not self._closed:
                 self._keep(line)
                 self._reading.hear(line)
 
     def _keep(self, line: bytes) -> None:
         if self._left <= 0:
             return
-        self._file.write(line[: self._left])
-        self._left -= len(line)
-        if self._left <= 0:
-            self._file.write(b"\n[the rest is left out]\n")
+        try:
+            self._file.write(line[: self._left])
+            self._left -= len(line)
+            if self._left <= 0:
+                self._file.write(b"\n[the rest is left out]\n")
+        except OSError as error:
+            self._left = 0
+            warn_once("output", "the rest of the output is not kept: %s", error)
 
 
 @contextmanager
@@ -116,27 +151,33 @@ def carry_out(command: Sequence[str], run: TrackedRun, *, form: str, output: Pat
     """
     began = clock.monotonic()
     environment = {**os.environ, "PENSTOCK_RUN_ID": run.id}
-    with output.open("wb") as file:
+    with output.open("wb", buffering=0) as file:
         try:
-            child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+            child = subprocess.Popen(
+                command, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+            )
         except OSError as error:
             raise Invalid(
                 f"{command[0]!r} cannot be started: {error.strerror}.", hint="Is it installed?"
             ) from error
-        into = Output(file, Reading(run, form))
         with _forwarding(child):
-            pairs: list[tuple[Any, Any]] = [
-                (child.stdout, sys.stdout.buffer),
-                (child.stderr, sys.stderr.buffer),
-            ]
-            threads = [threading.Thread(target=into.follow, args=pair, daemon=True) for pair in pairs]
-            for thread in threads:
-                thread.start()
-            code = child.wait()
-            for thread in threads:
-                thread.join()
-        for source, _ in pairs:
-            source.close()
+            code = _followed(child, Output(file, Reading(run, form)))
     run.log(seconds=clock.monotonic() - began)
     run.tags(exit_code=code if code >= 0 else 128 - code)
     return code if code >= 0 else 128 - code
+
+
+def _followed(child: "subprocess.Popen[bytes]", into: Output) -> int:
+    """Follow a command to its end; returns its exit code."""
+    pairs: list[tuple[Any, Any]] = [(child.stdout, sys.stdout.buffer), (child.stderr, sys.stderr.buffer)]
+    threads = [threading.Thread(target=into.follow, args=pair, daemon=True) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    code = child.wait()
+    until = clock.monotonic() + LINGER
+    for thread in threads:
+        thread.join(max(0.0, until - clock.monotonic()))
+    if any(thread.is_alive() for thread in threads):
+        warn_once("held", "what the command started still holds its output; it is not followed any more")
+    into.close()
+    return code

@@ -19,6 +19,7 @@ from penstock.evals.calls.model import Spent
 from penstock.evals.engine import Engine
 from penstock.evals.epochs import measuring
 from penstock.evals.events import RunFinished
+from penstock.evals.gating import parse_rule as parse_rule
 from penstock.evals.live import LiveScorers
 from penstock.evals.live_judges import LiveJudges, check_live, parted
 from penstock.evals.live_judges import judge_models as judge_models

@@ -156,13 +156,19 @@ def optimisation(
         bool,
         typer.Option("--resume", help="Go on with one whose process was killed, making what is missing."),
     ] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Ask it to stop; what is measured stays.")] = False,
     home: HomeOption = None,
     project: ProjectOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Show an optimisation: every variant's figures, its quality, and which was chosen."""
+    if resume and cancel:
+        raise Invalid("An optimisation can go on or be cancelled, not both.")
     with console.open_home(home, project) as (opened, actor):
-        if resume:
+        if cancel:
+            with opened.begin() as uow:
+                found = service.cancel(uow, actor, run_id=id)
+        elif resume:
             found = service.carry_out(opened, actor, run_id=id, progress=_say)
         else:
             with opened.read() as uow:

@@ -173,7 +173,7 @@ def perform(
     being measured, Cancelled, Busy when another process is at it, and NoRoom when the machine has no room for it or,
     before a variant, others need it more: then it waits, to be performed again.
     """
-    with exclusive(home.folder("optimise") / f"{run_id}.lock"):
+    with exclusive(taking.lock_in(home.folder("optimise"), run_id)):
         with home.read() as uow:
             found = get(uow, actor, run_id=run_id)
             if found.state in ENDED:
@@ -364,17 +364,17 @@ def list_optimisations(
 
 
 def cancel(uow: UnitOfWork, actor: Actor, *, run_id: str) -> Optimisation:
-    """Ask an optimisation to stop; raises NotFound, or Conflict when it has ended or was not started as a job."""
+    """Ask an optimisation to stop; raises NotFound, or Conflict when it has ended or a command is at work on it."""
     uow.may(actor, "models.write", run_id)
     found = get(uow, actor, run_id=run_id)
     if found.state in ENDED:
         raise Conflict(f"The optimisation has ended already ({found.state}).")
-    if found.job_id is None:
+    if found.job_id is None and not taking.is_abandoned(uow.home.path, run_id):
         raise Conflict(
             "The optimisation belongs to the command that started it.", hint="Stop that command (Ctrl-C)."
         )
-    job = jobs.cancel(uow, actor, found.job_id)
-    if job.state is jobs.JobState.CANCELLED:
+    job = jobs.cancel(uow, actor, found.job_id) if found.job_id else None
+    if job is None or job.state is jobs.JobState.CANCELLED:
         training.drop_claim(uow, actor, run_id)
         values = {"state": OptimiseState.CANCELLED, "error": "Cancelled.", "ended_at": clock.now()}
         store.change(uow.conn, actor.scope, run_id, **values)

@@ -1,7 +1,10 @@
 """An optimisation's place on the machine, which it shares with training runs and deployments."""
 
+from pathlib import Path
+
 from penstock.core import clock
-from penstock.core.home import Home
+from penstock.core.errors import Busy
+from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor
 from penstock.optimise.model import Optimisation
 from penstock.training import service as training
@@ -29,3 +32,20 @@ def require(place: training.Share) -> None:
     """Raise NoRoom when the machine has no room for it, or others need it more."""
     if why := place.obstacle():
         raise NoRoom(f"Waiting for room on the machine: {why}")
+
+
+def lock_in(folder: Path, run_id: str) -> Path:
+    """Return the file that whoever carries out an optimisation holds."""
+    return folder / f"{run_id}.lock"
+
+
+def is_abandoned(home: Path, run_id: str) -> bool:
+    """Whether the command that carried it out on this machine is gone, or only waits for its turn."""
+    lock = lock_in(home / "optimise", run_id)
+    if not lock.exists():
+        return False
+    try:
+        with exclusive(lock):
+            return True
+    except Busy:
+        return False

@@ -14,6 +14,7 @@ from penstock.evals import service as evals
 from penstock.evals.model import EvalRun
 from penstock.evals.suites import service as suites
 from penstock.feedback import service as feedback
+from penstock.pipelines.checking import check_values
 from penstock.pipelines.model import StepContext
 from penstock.registry import service as registry
 from penstock.registry.export import export
@@ -44,8 +45,12 @@ def check(name: str, kind: str, options: Options) -> None:
     missing = [key for key in KINDS[kind].needs if options.get(key) in (None, "", {})]
     if missing:
         raise Invalid(f"Step {name!r}: {kind} needs {', '.join(missing)}.")
-    if kind == "train":
-        _recipe(options)
+    try:
+        check_values(kind, options)
+        if kind == "train":
+            _recipe(options)
+    except Invalid as error:
+        raise Invalid(f"Step {name!r}: {error.message}", hint=error.hint) from error
     if kind == "dataset" and not str(options["file"]).startswith(("/", "$")):
         raise Invalid(
             f"Step {name!r}: {options['file']!r} is not an absolute path.",
@@ -81,9 +86,14 @@ def _feedback(context: StepContext, _name: str, options: Options) -> dict[str, A
 
 def _recipe(options: Options) -> training_recipes.Recipe:
     given, values = options["recipe"], options.get("values") or {}
-    if isinstance(given, str):
-        return training_recipes.load(given, **values)
-    return training_recipes.parse(training_recipes.merge(given, values))
+    if not isinstance(given, str | Mapping):
+        raise Invalid(
+            f"recipe is a table of keys or the name of a ready recipe, not {given!r}.",
+            hint=f"Ready recipes: {', '.join(training_recipes.ready())}.",
+        )
+    if not isinstance(values, Mapping):
+        raise Invalid(f"values is a table of keys, not {values!r}.", hint="Write values: {seed: 1}.")
+    return training_recipes.combined(given, values)
 
 
 def _train(context: StepContext, name: str, options: Options) -> dict[str, Any]:
@@ -129,8 +139,6 @@ def _evaluate(context: StepContext, name: str, options: Options) -> dict[str, An
 
 def _gate(context: StepContext, run: EvalRun, rules: Any) -> str:
     """Return the decision's id; raises Unprocessable when the gate refuses."""
-    if not isinstance(rules, list):
-        raise Invalid("gate is a list of rules.", hint="Write gate: [{metric: exact, min: 0.8}].")
     relative = any("baseline" in (rule or {}).values() for rule in rules if isinstance(rule, Mapping))
     decision = evals.decide(
         context.home,

@@ -24,6 +24,7 @@ IMPORTED = "imported from"
 LONGEST_PLACE = 200
 """Characters, so that lineage can name it."""
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,99}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _FOLDERS = ("/", "./", "../", "~/")
 _LOOKED_AT = 50
 
@@ -79,7 +80,10 @@ def may_adopt(uow: UnitOfWork, actor: Actor, place: Place) -> None:
 
 
 def here(uow: UnitOfWork, actor: Actor, place: Place) -> ModelVersion | None:
-    """Return the newest version that came from the place, or None; nothing is looked at but the registry."""
+    """Return the newest version that came from the place, or None; nothing is looked at but the registry.
+
+    Of a commit it is that one's; of a branch or tag the newest of the repository, since only the hub knows where it is.
+    """
     prefix = f"{place.where}@" if place.kind == "hub" else place.where
     found = children(uow.conn, actor.scope, place.kind, prefix, role=IMPORTED)
     refs = [ref for kind, ref, parent in found if kind == service.LINK_KIND and _is(place, parent)]
@@ -89,7 +93,9 @@ def here(uow: UnitOfWork, actor: Actor, place: Place) -> ModelVersion | None:
 
 
 def _is(place: Place, parent: str) -> bool:
-    return place.kind == "hub" or parent == place.where
+    if place.kind == "hub":
+        return not _COMMIT.fullmatch(place.revision) or parent == f"{place.where}@{place.revision}"
+    return parent == place.where
 
 
 def adopt(home: Home, actor: Actor, place: Place, *, watch: Watch = QUIET) -> ModelVersion:

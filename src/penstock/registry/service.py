@@ -280,7 +280,7 @@ def list_versions(
 def set_alias(uow: UnitOfWork, actor: Actor, *, name: str, alias: str, version: int) -> Model:
     """Point `alias` at `version`; doing it twice changes nothing.
 
-    Raises NotFound, Invalid, Denied where it is called like a stage whose rule wants evaluations that are not there.
+    Raises NotFound, Invalid, Denied where it is called like a stage whose rule wants what is not there.
     """
     uow.may(actor, "models.alias.write", f"{name}:{alias}")
     check_alias(alias)

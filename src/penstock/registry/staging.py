@@ -75,11 +75,19 @@ def reasons(
 
 
 def require_for_alias(uow: UnitOfWork, actor: Actor, version: ModelVersion, alias: str) -> None:
-    """Raise Denied when an alias called like a stage lacks the evaluations that this stage's rule wants."""
+    """Raise Denied when an alias called like a stage lacks what this stage's rule wants.
+
+    Evaluations are looked for; where the rule wants approvals, papers or an order too, the version must stand in the
+    stage, since only moving it there asks for these.
+    """
     if alias not in list(Stage):
         return
     rule = rule_of(uow, actor, version, Stage(alias))
-    found = _unevaluated(uow, actor, f"{version.ref}:{alias}") if rule and rule.evaluations else []
+    if rule is None:
+        return
+    found = _unevaluated(uow, actor, f"{version.ref}:{alias}") if rule.evaluations else []
+    if (rule.approvals or rule.papers or rule.after) and version.stage is not Stage(alias):
+        found.append(f"It is in {version.stage}; move it into {alias} first.")
     if found:
         raise Denied(
             f"The alias {alias!r} may not point at {version.ref}: {' '.join(found)}",

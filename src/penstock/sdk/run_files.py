@@ -19,15 +19,16 @@ _PAUSE_SECONDS = 0.5
 _PLACE = "/mlflow/api/2.0/mlflow-artifacts/artifacts"
 
 
-def found_in(source: Path, name: str) -> Iterator[tuple[Path, str]]:
-    """Yield (file, path below the run) of a file or of everything in a folder; links out of a folder are left out.
+def found_in(source: Path, name: str, left_out: list[Path] | None = None) -> Iterator[tuple[Path, str]]:
+    """Yield (file, path below the run) of a file or of everything in a folder; links in a folder are left out.
 
-    What is too large or too much is left out with a warning. Raises FileNotFoundError for nothing at `source`.
+    What is too large or too much is left out with a warning, and added to `left_out`. Raises FileNotFoundError for
+    nothing at `source`.
     """
     if not source.is_dir():
         if not source.exists():
             raise FileNotFoundError(f"There is no file {str(source)!r} to log as an artifact.")
-        yield from _fit(source, name or source.name)
+        yield from _fit(source, name or source.name, left_out)
         return
     start = name.strip("/") or source.resolve().name
     files = sorted(path for path in source.rglob("*") if path.is_file() and not path.is_symlink())
@@ -38,11 +39,13 @@ def found_in(source: Path, name: str) -> Iterator[tuple[Path, str]]:
             len(files),
             MOST_FILES,
         )
+        if left_out is not None:
+            left_out.extend(files[MOST_FILES:])
     for path in files[:MOST_FILES]:
-        yield from _fit(path, f"{start}/{path.relative_to(source).as_posix()}")
+        yield from _fit(path, f"{start}/{path.relative_to(source).as_posix()}", left_out)
 
 
-def _fit(path: Path, name: str) -> Iterator[tuple[Path, str]]:
+def _fit(path: Path, name: str, left_out: list[Path] | None) -> Iterator[tuple[Path, str]]:
     size = path.stat().st_size
     if size > LARGEST_FILE:
         logger.warning(
@@ -51,6 +54,8 @@ def _fit(path: Path, name: str) -> Iterator[tuple[Path, str]]:
             size / 2**30,
             LARGEST_FILE >> 30,
         )
+        if left_out is not None:
+            left_out.append(path)
         return
     yield path, name
 

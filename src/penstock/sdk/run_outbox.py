@@ -20,6 +20,8 @@ from penstock.sdk.run_spool import Act, RunSpool, left_behind
 
 CAPACITY = 50_000
 """Values that wait in memory at most."""
+VALUE_CHARACTERS = 500
+"""Of a text, that wait like one value."""
 MOST_SENT = 1000
 """Metrics of one request."""
 LINGER = 0.5
@@ -37,7 +39,16 @@ Later = Callable[[], list[Act]]
 
 
 def _size(act: Act | Later) -> int:
+    """Return how many values an act holds."""
     return len(act.get("metrics", ())) or 1 if isinstance(act, dict) else 1
+
+
+def _weight(act: Act | Later) -> int:
+    """Return how much memory an act takes, as so many values: a long text counts for what it is."""
+    if not isinstance(act, dict):
+        return 1
+    said = (act.get("text"), *act.get("tags", {}).values(), *act.get("params", {}).values())
+    return _size(act) + sum(len(text) for text in said if isinstance(text, str)) // VALUE_CHARACTERS
 
 
 class Outbox:
@@ -87,18 +98,25 @@ class Outbox:
             self.dropped += _size(act)
             return
         with self._wake:
-            while self._waiting and self._held + _size(act) > CAPACITY:
-                lost = self._waiting.popleft()
-                self._held -= _size(lost)
-                self._lose(_size(lost), "too much waits for the server: the oldest goes")
-            if isinstance(act, dict) and self._joined(act):
-                self._held += _size(act)
-            else:
+            self._make_room(_weight(act))
+            if not (isinstance(act, dict) and self._joined(act)):
                 self._waiting.append(act)
-                self._held += _size(act)
+            self._held += _weight(act)
             if self._thread is None and not self._closed:
                 self._start()
             self._wake.notify_all()
+
+    def _make_room(self, weight: int) -> None:
+        """Lose the oldest acts, but never the first, which makes the run: without it nothing could be told."""
+        while self._waiting and self._held + weight > CAPACITY:
+            oldest = self._waiting[0]
+            place = 1 if isinstance(oldest, dict) and oldest["do"] == "create" else 0
+            if place == len(self._waiting):
+                return
+            lost = self._waiting[place]
+            del self._waiting[place]
+            self._held -= _weight(lost)
+            self._lose(_size(lost), "too much waits for the server: the oldest goes")
 
     def _joined(self, act: Act) -> bool:
         """Whether metrics found place in the last act that waits."""
@@ -191,6 +209,7 @@ class Outbox:
             if self._closed:
                 return False
             act = self._waiting.popleft() if self._waiting else None
+            self._held -= _weight(act) if act is not None else 0
             self._busy = act is not None
         if act is not None:
             self._work_off(act)
@@ -200,7 +219,6 @@ class Outbox:
 
     def _work_off(self, act: Act | Later) -> None:
         """Tell the server an act, or put it where it waits."""
-        self._held -= _size(act)
         self._in_hand = act() if callable(act) else [act]
         while self._in_hand:
             one = self._in_hand[0]
@@ -265,7 +283,7 @@ class Outbox:
                 warn_once("run-spool", "runs cannot wait on disk, they wait in memory: %s", error)
                 self._folder = None
             self._waiting.appendleft(act)
-            self._held += _size(act)
+            self._held += _weight(act)
             if not self._closed:
                 self._wake.wait(max(0.01, self._resume_at - clock.monotonic()))
 

@@ -4,6 +4,7 @@ Nothing here raises into the program: what the server refuses is said once in th
 """
 
 import hashlib
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +19,9 @@ from penstock.sdk.run_spool import Act
 
 NOTE = "mlflow.note.content"
 """The tag that holds a run's note, as MLflow's client knows it."""
+LONGEST_NAME = 250
+"""Characters of a metric's name."""
+_NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f\\]")
 _NS_PER_MS = 1_000_000
 _CHUNK = 1 << 20
 
@@ -54,7 +58,7 @@ class TrackedRun:
         """Add values of a step."""
         at = clock.now_ns() // _NS_PER_MS
         values = [
-            {"key": key, "value": float(value), "step": int(step), "at_ms": at}
+            {"key": _name(key), "value": float(value), "step": int(step), "at_ms": at}
             for key, value in metrics.items()
         ]
         return self._tell({"do": "change", "metrics": values})
@@ -94,8 +98,7 @@ class TrackedRun:
     @harmless
     def artifact(self, source: str | Path, name: str = "") -> "TrackedRun":
         """Store a file or everything in a folder below the run; `name` is its path there (the source's own name)."""
-        for file, path in found_in(Path(source), name):
-            self._store(file, path)
+        self._stored(Path(source), name)
         return self
 
     @harmless
@@ -107,11 +110,15 @@ class TrackedRun:
     def model(self, folder: str | Path, name: str = "", *, path: str = "model") -> str:
         """Store a model's folder (or file) as the artifact `path` and, with a `name`, register it as a version of that.
 
-        Returns the version, such as `triage@3`; empty without a name, and where the server has yet to be told.
+        Returns the version, such as `triage@3`; empty without a name, and where the server has yet to be told. A model
+        of which a file could not be stored is not registered.
         """
         source = Path(folder)
-        self.artifact(source, path if source.is_dir() else f"{path}/{source.name}")
+        whole = self._stored(source, path if source.is_dir() else f"{path}/{source.name}")
         if not name:
+            return ""
+        if not whole:
+            logger.warning("%s is not registered as %s: not all of it could be stored", source, name)
             return ""
         act = {"do": "register", "name": name, "path": path}
         if self.id and not self._outbox.failing:
@@ -149,28 +156,35 @@ class TrackedRun:
             self._outbox.put(act)
         return self
 
-    def _store(self, file: Path, path: str) -> None:
-        """Upload a file now, or keep a copy where the server is away."""
+    def _stored(self, source: Path, name: str) -> bool:
+        """Store a file or folder; returns False when something of it is lost."""
+        left_out: list[Path] = []
+        kept = [self._store(file, path) for file, path in found_in(source, name, left_out)]
+        return all(kept) and not left_out
+
+    def _store(self, file: Path, path: str) -> bool:
+        """Upload a file now, or keep a copy where the server is away; returns False when it is lost."""
         outbox = self._outbox
         if self._ended or outbox.refused:
             self._tell({"do": "file", "path": path, "source": str(file)})
-            return
+            return False
         if self.id and not outbox.failing:
             try:
                 outbox.telling.file(path, str(file))
             except (ApiError, ConnectionFailed) as error:
                 if not passing(error):
                     logger.warning("%s is not logged with run %s: %s", file, self.id, error)
-                    return
+                    return False
             else:
-                return
+                return True
         kept = outbox.keep(file)
         if kept is None:
             logger.warning(
                 "%s is not logged: the server is away, and there is no room to keep a copy of it", file
             )
-            return
+            return False
         self._tell({"do": "file", "path": path, "source": str(kept)})
+        return True
 
     def __enter__(self) -> "TrackedRun":
         return self
@@ -180,6 +194,15 @@ class TrackedRun:
     ) -> None:
         stopped = kind is not None and not issubclass(kind, Exception)
         self.end("finished" if kind is None else "killed" if stopped else "failed")
+
+
+def _name(key: str) -> str:
+    """Return a metric's name; raises ValueError for one that the server would refuse, with all that is sent beside."""
+    if not 1 <= len(key) <= LONGEST_NAME or _NOT_IN_NAMES.search(key):
+        raise ValueError(
+            f"{key[:60]!r} is not a name for a metric: use 1 to {LONGEST_NAME} plain characters."
+        )
+    return key
 
 
 def _digest(file: Path) -> str:

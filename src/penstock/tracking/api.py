@@ -26,6 +26,8 @@ router.include_router(experiments_api.router)
 router.include_router(files_api.router)
 
 MAX_COMPARED = 50
+MOST_DRAWN = 200_000
+"""Values of all the histories of one answer: of very many histories there are fewer of each."""
 
 
 class MetricModel(BaseModel):
@@ -222,15 +224,15 @@ def compare_runs(
     ] = 1000,
 ) -> list[Series]:
     """Return the histories of metrics of several runs, for drawing them together."""
+    nouns = [service.find_run(uow, actor, id=run_id) for run_id in run]
+    wanted = [
+        (noun, name) for noun in nouns for name in (key or sorted(noun.metrics)) if name in noun.metrics
+    ]
+    most = min(points, max(2, MOST_DRAWN // max(1, len(wanted))))
     found = []
-    for run_id in run:
-        noun = service.find_run(uow, actor, id=run_id)
-        for name in key or sorted(noun.metrics):
-            if name in noun.metrics:
-                values = service.metric_outline(uow, actor, run_id=run_id, key=name, most=points)
-                found.append(
-                    Series(run_id=run_id, run=noun.name, key=name, points=[_metric(v) for v in values])
-                )
+    for noun, name in wanted:
+        values = service.metric_outline(uow, actor, run_id=noun.id, key=name, most=most)
+        found.append(Series(run_id=noun.id, run=noun.name, key=name, points=[_metric(v) for v in values]))
     return found
 
 

@@ -219,12 +219,18 @@ def parse(values: Mapping[str, Any]) -> Recipe:
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` with `changes` put on top; a dotted key such as `preference.beta` reaches inside a table."""
+    """Return `values` with `changes` put on top; a dotted key such as `preference.beta` reaches inside a table.
+
+    Raises Invalid for one that reaches into what is no table.
+    """
     merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     for key, value in changes.items():
-        table, _, inner = key.partition(".")
+        table, _, inner = str(key).partition(".")
         if inner:
-            merged[table] = {**(merged.get(table) or {}), inner: value}
+            within = merged.get(table) or {}
+            if not isinstance(within, Mapping):
+                raise Invalid(f"{table} must be a table of keys, not {within!r}.")
+            merged[table] = {**within, inner: value}
         else:
             merged[key] = value
     return merged
@@ -237,6 +243,14 @@ def load(source: str | Path, **changes: Any) -> Recipe:
     name or file that does not exist, Invalid for anything wrong inside.
     """
     return parse(merge(_read(source), changes))
+
+
+def combined(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> Recipe:
+    """Return a ready recipe by name, or the recipe of the keys themselves, with `changes` put on top.
+
+    Raises as `load` does.
+    """
+    return parse(merge(source if isinstance(source, Mapping) else _read(source), changes))
 
 
 def load_unnamed(source: str | Path | Mapping[str, Any], changes: Mapping[str, Any]) -> Recipe:

@@ -28,12 +28,15 @@ _UNJUDGED = (Kind.MLFLOW,)
 def take_version(uow: UnitOfWork, envelope: Envelope) -> None:
     """Queue the evaluation of a new version by the suite of the recipe that it comes from, if there is one.
 
-    Subscribed to `registry.version_registered`. Trials of searches are judged by their search.
+    Subscribed to `registry.version_registered`. Trials of searches are judged by their search; what is exported from
+    one is not.
     """
     actor = system_actor(envelope.scope)
     version = registry.get(uow, actor, ref=f"{envelope.data['model']}@{envelope.data['number']}")
     run = origin(uow, actor, version)
-    if run is None or run.search is not None or version.kind in _UNJUDGED:
+    if run is None or version.kind in _UNJUDGED:
+        return
+    if run.search is not None and any(link.kind == LINK_KIND for link in version.lineage):
         return
     suite = parse(run.recipe).judged_by()
     if suite:

@@ -11,7 +11,15 @@ from typing import Any
 import msgspec
 
 from penstock.core import clock, ids
-from penstock.core.errors import Conflict, NotFound, PenstockError, Unavailable, Upstream, UpstreamTimeout
+from penstock.core.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    PenstockError,
+    Unavailable,
+    Upstream,
+    UpstreamTimeout,
+)
 from penstock.core.home import Home
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor
@@ -24,6 +32,8 @@ from penstock.training.hosted import store
 from penstock.training.hosted.model import HOSTED_ENDED, HostedJob, HostedPlan, HostedState
 
 LINK_KIND = "hosted_training"
+MOST_BYTES = 512 << 20
+"""Of one file: what OpenAI takes, and what is held in memory while it is sent."""
 _LOOKED_AT = 100
 CANCELLING = "cancelling"
 _STATUS = {
@@ -37,15 +47,22 @@ _STATUS = {
 def start(home: Home, actor: Actor, plan: HostedPlan) -> HostedJob:
     """Take a job on; the background uploads its rows, starts it and follows it.
 
-    Every row is checked first: raises Invalid that names the bad ones, NotFound for a provider or dataset.
+    Every row is checked first: raises Invalid that names the bad ones, or for too many of them, NotFound for a provider
+    or dataset.
     """
     with home.read() as uow:
         uow.may(actor, "training.write", plan.provider)
         gateway.get_provider(uow, actor, plan.provider)
         dataset = datasets.resolve(uow, actor, plan.dataset).ref
     for split in filter(None, (plan.split or "*", plan.validation_split)):
-        for _ in _lines(home, actor, plan, dataset, "" if split == "*" else split):
-            pass  # each is checked as it is read, and none is kept
+        size = 0
+        for line in _lines(home, actor, plan, dataset, "" if split == "*" else split):
+            size += len(line)  # each is checked as it is read, and none is kept
+        if size > MOST_BYTES:
+            raise Invalid(
+                f"The file of {dataset} would hold {size >> 20} MiB; a provider takes {MOST_BYTES >> 20} MiB at most.",
+                hint="Train on a part of it: name a split, or make a smaller dataset version.",
+            )
     job = HostedJob(
         id=ids.new_id("hft"),
         plan=plan,
