@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import msgspec
 
-from penstock.core import clock, jobs, log, net
+from penstock.core import clock, ids, jobs, log, net
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.events import Envelope
 from penstock.core.home import Home
@@ -129,7 +129,7 @@ def try_webhook(home: Home, actor: Actor) -> Alert:
     with home.read() as uow:
         uow.may(actor, "budgets.admin", "webhook")
     trial = Alert(
-        id="trial",
+        id=ids.new_id("trial"),
         at=clock.now(),
         budget="trial",
         kind="project",
