@@ -199,8 +199,8 @@ class Work:
         call = self._call
         if won and self._owed is not None and self._spare is not None:
             # The answer is paid for by what the call has reserved, so the one lost before it by the rival's.
-            spare, self._spare = self._spare, None
-            self._beside.lost(call, self._owed, spare, kind=Aside.HEDGE)
+            self._beside.lost(call, self._owed, self._spare, kind=Aside.HEDGE)
+            self._spare = None
         taken = won or self._owed is not None
         for task, target in running.items():
             call.untold = False

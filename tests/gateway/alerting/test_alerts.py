@@ -15,7 +15,7 @@ from penstock.core.errors import Denied, Invalid, NotFound
 from penstock.core.events import Dispatcher
 from penstock.core.home import Home
 from penstock.core.jobs import Worker
-from penstock.core.scope import Actor
+from penstock.core.scope import Actor, Role
 from penstock.gateway.alerting import jobs, sending, service
 from penstock.gateway.alerting.model import Alert, Delivery
 from penstock.gateway.limits.limiter import Limiter
@@ -188,12 +188,26 @@ def test_without_a_webhook_alerts_are_listed(home: Home, actor: Actor, told: Any
 def test_a_trial_says_so(home: Home, actor: Actor, hook: Hook) -> None:
     with home.begin() as uow:
         service.put_webhook(uow, actor, hook.url)
-    service.try_webhook(home, actor)
+    for _ in range(2):
+        service.try_webhook(home, actor)
     assert json.loads(hook.got[0][1])["data"]["budget"] == "trial"
+    assert len({headers["webhook-id"] for headers, _ in hook.got}) == 2, "receivers drop what they had before"
     with home.begin() as uow:
         service.delete_webhook(uow, actor)
     with pytest.raises(NotFound):
         service.try_webhook(home, actor)
+
+
+def test_only_administrators_see_the_whole_address(home: Home, actor: Actor) -> None:
+    with home.begin() as uow:
+        service.put_webhook(uow, actor, "https://hooks.example.com:8443/services/T0/B0/secret?token=x")
+    with home.read() as uow:
+        assert service.get_webhook(uow, actor).url.endswith("/secret?token=x")
+        for role in (Role.VIEWER, Role.MEMBER):
+            reader = Actor(id="r", name="reader", role=role)
+            assert service.get_webhook(uow, reader).url == "https://hooks.example.com:8443/…"
+            found = service.find_webhook(uow, reader)
+            assert found is not None and "secret" not in found.url
 
 
 def test_alerts_over_http(client: TestClient, home: Home, told: Any, hook: Hook) -> None:
