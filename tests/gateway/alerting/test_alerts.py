@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from penstock.app.work import JOB_HANDLERS, SUBSCRIBERS
+from penstock.app.work import JOB_HANDLERS, JOB_WORKERS, SUBSCRIBERS, background_loops
+from penstock.core import jobs as core_jobs
 from penstock.core.errors import Denied, Invalid, NotFound
 from penstock.core.events import Dispatcher
 from penstock.core.home import Home
@@ -147,6 +148,39 @@ def test_a_webhook_that_fails_is_tried_again(
     assert alerts(home, actor)[0].delivery is Delivery.DELIVERED
     ids = {headers["webhook-id"] for headers, _ in hook.got}
     assert (len(hook.got), ids) == (3, {alert.id})
+
+
+def test_alerts_wait_for_no_other_work(
+    home: Home, actor: Actor, told: Any, hook: Hook, monkeypatch: pytest.MonkeyPatch, eventually: Any
+) -> None:
+    busy, done, stop = threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def long(_: Any) -> dict[str, Any]:
+        busy.release()
+        done.wait(120)
+        return {}
+
+    monkeypatch.setitem(JOB_HANDLERS, "test.long", long)
+    with home.begin() as uow:
+        service.put_webhook(uow, actor, hook.url)
+        for number in range(JOB_WORKERS):
+            core_jobs.enqueue(uow, actor, "test.long", {}, key=str(number))
+    loops = background_loops(home)
+    names = ["alerts", *(f"jobs {number}" for number in range(1, JOB_WORKERS + 1))]
+    threads = [threading.Thread(target=loops[name], args=(stop,), daemon=True) for name in names]
+    try:
+        for thread in threads:
+            thread.start()
+        assert all(busy.acquire(timeout=60) for _ in range(JOB_WORKERS))
+        told()
+        while Dispatcher(home, SUBSCRIBERS).tick():
+            pass
+        eventually(lambda: len(hook.got) == 1)
+    finally:
+        done.set()
+        stop.set()
+        for thread in threads:
+            thread.join(60)
 
 
 def test_a_webhook_that_is_gone_is_given_up(
