@@ -11,6 +11,8 @@ Mood = Callable[[Received], Iterable[Step]]
 
 def good(request: Received) -> Iterable[Step]:
     """Answer well."""
+    if request.path.endswith("/embeddings"):
+        return openai._embeddings(request)
     return openai._chat(request, "good")
 
 

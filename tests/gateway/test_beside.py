@@ -10,6 +10,8 @@ from penstock.core.home import Home
 from penstock.core.metrics import REGISTRY
 from penstock.core.scope import Actor
 from penstock.gateway import service
+from penstock.gateway.cache import service as cache
+from penstock.gateway.cache.model import CachePolicy, Embedder
 from penstock.gateway.limits import service as limits
 from penstock.gateway.limits.leasing import TOPIC
 from penstock.gateway.limits.model import Budget, Period, Spend, SubjectKind
@@ -233,3 +235,55 @@ def test_two_attempts_lost_are_two_booked(
     moody.moods |= {"slow": hanging(20.0), "late": hanging(20.0)}
     assert call(gateway, CHAT)[0] == 504
     settled(eventually, spent, "cap", 2 * EACH, hedge=EACH)
+
+
+def keep(gateway: Running, model: str) -> None:
+    """Let the route keep answers by meaning, measured by `model`."""
+    policy = CachePolicy(mode="semantic", embedder=Embedder(provider="mo", model=model))
+    with gateway.home.begin() as uow:
+        cache.put_policy(uow, gateway.actor, "r", policy)
+
+
+def measuring(gateway: Running, eventually: Waiter, usd: float) -> None:
+    """Let the cache measure texts at so many dollars a token, and wait until the gateway knows both."""
+    with gateway.home.begin() as uow:
+        traces.set_price(uow, gateway.actor, model="measure", price=Price(input=usd * 1e6, output=0.0))
+    keep(gateway, "measure")
+    prices, scope = gateway.app._billing._prices, gateway.actor.scope
+
+    def known() -> bool:
+        cost = prices.cost(scope, "measure", "mo", Usage(input=1))
+        return cost is not None and cost.usd == pytest.approx(usd)
+
+    eventually(known)
+    eventually(lambda: gateway.app.cache.policy(scope, "r") is not None)
+
+
+def test_measurements_of_the_cache_count_on_the_projects_budget_and_not_on_the_keys(
+    gateway: Running, moody: MoodyUpstream, eventually: Waiter, spent: Spent
+) -> None:
+    budget(gateway, 100)
+    budget(gateway, 100, "route", kind=SubjectKind.ROUTE, subject="r")
+    budget(gateway, 100, "keys", kind=SubjectKind.KEY, subject="*")
+    budget(gateway, 100, "ann", kind=SubjectKind.USER, subject="ann")
+    route(gateway, "a")
+    measuring(gateway, eventually, 0.1)
+    assert call(gateway, CHAT, x_penstock_user="ann")[0] == 200
+    cost = 5 * 0.1  # the five tokens that the fake counts
+    for name in ("cap", "route"):
+        settled(eventually, spent, name, EACH + cost, embedder=cost)
+    for name in ("keys", "ann"):
+        settled(eventually, spent, name, EACH)
+    assert asked(moody) == {"measure": 1, "a": 1}
+
+
+def test_without_room_for_a_measurement_nothing_is_measured_and_the_call_goes_on(
+    gateway: Running, moody: MoodyUpstream, eventually: Waiter, spent: Spent
+) -> None:
+    budget(gateway, 10)
+    route(gateway, "a")
+    measuring(gateway, eventually, 1.0)
+    assert call(gateway, CHAT)[1]["x-penstock-cache"] == "miss"
+    settled(eventually, spent, "cap", EACH)
+    assert asked(moody) == {"a": 1}
+    assert call(gateway, CHAT)[1]["x-penstock-cache"] == "hit", "exact matches go on"

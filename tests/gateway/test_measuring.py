@@ -61,3 +61,12 @@ def test_an_embedder_that_fails_leaves_exact_matches(gateway: Running, embedder:
     assert ask(gateway, "Hello there")["x-penstock-cache"] == "miss"
     assert ask(gateway, "Hello there")["x-penstock-cache"] == "hit"
     assert ask(gateway, "Hello, you there")["x-penstock-cache"] == "miss"
+
+
+def test_nobody_waits_for_an_embedder_that_hangs(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.gateway.measuring.LONGEST_SECONDS", 0.3)
+    ask(gateway, "warm up")
+    keep(gateway, Embedder(provider="oa", model="hang"))
+    assert ask(gateway, "Hello there")["x-penstock-cache"] == "miss"
+    (span,) = (span for _, span in gateway.recorder.spans if span.kind == "embedding")
+    assert span.status == "error" and "took too long" in str(span.error)

@@ -1,5 +1,7 @@
 """What the gateway counts of tokens and targets."""
 
+import asyncio
+
 from penstock.core.home import Home
 from penstock.core.scope import Scope
 from penstock.gateway import metrics
@@ -40,3 +42,19 @@ def test_targets_tell_calls_in_flight_and_latency_until_they_are_gone(sqlite_hom
     registry.sweep()
     publisher.publish()
     assert metrics.TARGET_IN_FLIGHT.value(*labels) is None
+
+
+def test_a_gateway_that_stops_takes_its_targets_figures_back(sqlite_home: Home) -> None:
+    registry = HealthRegistry()
+    health = registry.health(Scope(), "stopped", "m")
+    health.requests, health.in_flight = 5, 2
+
+    async def play() -> None:
+        publisher = HealthPublisher(sqlite_home, registry, seconds=600.0)
+        await publisher.start()
+        publisher.publish()
+        assert metrics.TARGET_IN_FLIGHT.value("default", "stopped/m") == 2
+        await publisher.stop()
+        assert metrics.TARGET_IN_FLIGHT.value("default", "stopped/m") is None
+
+    asyncio.run(play())

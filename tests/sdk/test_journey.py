@@ -56,6 +56,11 @@ def test_keys_are_made_used_and_revoked(client: Client) -> None:
     made = client.keys.create("robot", role="viewer")
     robot = Client(client.config.url, made["key"])
     assert robot.me()
+    made = client.keys.rotate(made["id"])
+    with pytest.raises(penstock.ApiError):
+        robot.me()
+    robot = Client(client.config.url, made["key"])
+    assert robot.me()
     with pytest.raises(penstock.ApiError) as denied:
         robot.prompts.create("not-allowed")
     assert denied.value.status == 403
@@ -157,3 +162,23 @@ def test_spans_recorded_while_the_server_was_away_arrive_later(tracing: Client, 
         trace = _trace(tracing, span.trace_id, 1)
         assert [one["name"] for one in trace["spans"]] == ["while away"]
         assert not moved.exists()
+
+
+def test_limits_budgets_and_alerts(client: Client) -> None:
+    client.limits.put("user", "*", requests_per_minute=600, concurrent=3)
+    (found,) = (each for each in client.limits.list() if (each["kind"], each["subject"]) == ("user", "*"))
+    assert (found["limits"]["requests_per_minute"], found["limits"]["concurrent"]) == (600, 3)
+    client.limits.put("user", "*")
+    assert not [each for each in client.limits.list() if each["kind"] == "user"]
+    client.budgets.put("sdk", 5.0, kind="user", subject="*", period="day", soft=[0.5], hard=False)
+    assert client.budgets.get("sdk")["usd"] == 5.0
+    assert [each["name"] for each in client.budgets.list()] == ["sdk"]
+    assert list(client.budgets.subjects("sdk")) == []
+    client.budgets.delete("sdk")
+    assert list(client.alerts.list(limit=10)) == []
+    assert client.alerts.put_webhook("http://127.0.0.1:9/hook")["secret"].startswith("whsec_")
+    assert client.alerts.webhook()["url"] == "http://127.0.0.1:9/hook"
+    with pytest.raises(penstock.ApiError, match="cannot be reached"):
+        client.alerts.try_webhook()
+    client.alerts.delete_webhook()
+    assert client.alerts.webhook()["url"] is None

@@ -57,6 +57,8 @@ SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {
 """Event name → what upper slices do about it."""
 
 JOB_WORKERS = 2
+ALERT_SECONDS = 2.0
+"""How often the worker of alerts looks for one."""
 TRACES_SECONDS = 1.0
 
 Loop = Callable[[threading.Event], None]
@@ -91,6 +93,9 @@ def background_loops(home: Home) -> dict[str, Loop]:
     batches = gateway_jobs.batch_handlers(Recorder)
     for number in range(1, gateway_jobs.batch_workers(home) + 1):
         loops[f"batches {number}"] = Worker(home, batches).run
+    # Alerts wait for no training run, and what is trained for no webhook that hangs.
+    loops["alerts"] = partial(Worker(home, gateway_jobs.HANDLERS).run, idle_seconds=ALERT_SECONDS)
+    others = {kind: each for kind, each in JOB_HANDLERS.items() if kind not in gateway_jobs.HANDLERS}
     for number in range(1, JOB_WORKERS + 1):
-        loops[f"jobs {number}"] = Worker(home, JOB_HANDLERS).run
+        loops[f"jobs {number}"] = Worker(home, others).run
     return loops

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from penstock.core import clock
 from penstock.core.deferred import deferred
 from penstock.core.home import Home
 from penstock.core.jobs import Handler
@@ -14,6 +15,7 @@ from penstock.gateway.alerting import jobs as alerting_jobs
 from penstock.gateway.alerting import service as alerts
 from penstock.gateway.batches import calling, jobs, service
 from penstock.gateway.batches.calling import Answer, RunCall
+from penstock.gateway.limits import sweeping
 from penstock.gateway.limits.events import BudgetAlerted, BudgetExhausted
 from penstock.gateway.responses import service as responses
 from penstock.gateway.settings import GatewaySettings
@@ -25,6 +27,7 @@ else:  # loads the web framework, which the background process needs for batches
     app = deferred("penstock.gateway.app")
 
 SWEEP_SECONDS = 60.0
+LEDGER_SECONDS = 3600.0
 HANDLERS = alerting_jobs.HANDLERS
 """Job kind → handler, but for batches, which have workers of their own."""
 SUBSCRIBERS = {BudgetAlerted.name: (alerts.take,), BudgetExhausted.name: (alerts.take,)}
@@ -81,8 +84,13 @@ def batch_workers(home: Home) -> int:
 
 
 def sweep(home: Home, stop: threading.Event) -> None:
-    """Remove expired files and responses, every minute until `stop`."""
+    """Remove expired files and responses every minute, and what limits need no more every hour, until `stop`."""
+    swept_at = clock.monotonic()
     while not stop.wait(SWEEP_SECONDS):
+        if clock.monotonic() - swept_at > LEDGER_SECONDS:
+            swept_at = clock.monotonic()
+            while sweeping.sweep(home) and not stop.is_set():
+                pass
         while service.sweep(home):
             pass
         while any(responses.sweep(home)):

@@ -1,6 +1,7 @@
 """Vectors of texts from a provider's embedding model, for the cache: calls of the gateway's own, traced like others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 
@@ -15,8 +16,11 @@ from penstock.gateway.limits.model import Aside
 from penstock.gateway.model import Operation
 from penstock.gateway.opening import Opened, Opener
 from penstock.gateway.routing import build
+from penstock.gateway.routing.live import LiveTarget
 from penstock.gateway.watch import SnapshotWatch
 
+LONGEST_SECONDS = 5.0
+"""Longest silence of an embedding model: a caller waits for his answer meanwhile."""
 OfCall = Callable[[Call], None]
 
 
@@ -55,7 +59,7 @@ class Measurer:
         body = msgspec.json.encode({"model": embedder.model, "input": text, "encoding_format": "float"})
         envelope = Envelope(body)
         call = _call(scope, envelope)
-        target, call.route = route.picker.order()[0], named
+        target, call.route = _impatient(route.picker.order()[0]), named
         await self._beside.measurement(call, target, envelope)
         call.target, call.attempts = target, 1
         failure: PenstockError | None = None
@@ -81,6 +85,19 @@ def _call(scope: Scope, envelope: Envelope) -> Call:
     call = Call("/v1/embeddings", "openai", {b"x-penstock-tags": b"cache"}, _nothing, _discard)
     call.scope, call.envelope, call.operation = scope, envelope, Operation.EMBEDDINGS
     return call
+
+
+def _impatient(target: LiveTarget) -> LiveTarget:
+    known = target.timeouts
+    return target._replace(
+        timeouts=replace(
+            known,
+            connect=min(known.connect, LONGEST_SECONDS),
+            first_byte=min(known.first_byte, LONGEST_SECONDS),
+            idle=min(known.idle, LONGEST_SECONDS),
+            pool=min(known.pool, LONGEST_SECONDS),
+        )
+    )
 
 
 async def _nothing() -> Message:

@@ -31,7 +31,7 @@ class NoMoney(Unavailable):
 class Work:
     """The attempts of one call."""
 
-    __slots__ = ("_asked", "_beside", "_call", "_opener", "_route", "_spare", "_tries", "last")
+    __slots__ = ("_asked", "_beside", "_call", "_opener", "_owed", "_route", "_spare", "_tries", "last")
 
     def __init__(
         self, opener: Opener, beside: Beside, call: Call, route: LiveRoute, asked: Asked, tries: Attempts
@@ -44,6 +44,8 @@ class Work:
         self._tries = tries
         self._spare: Ticket | None = None
         """The reservation of a rival, while two attempts run that may both cost money."""
+        self._owed: LiveTarget | None = None
+        """Who was lost while two attempts ran and no second reservation was there: the call's own is for that."""
         self.last: PenstockError | None = None
 
     def _next(self) -> LiveTarget:
@@ -76,7 +78,7 @@ class Work:
             call.notes["retry_refused"] = str(refused)
             raise self.last or refused from refused
         self._beside.lost(call, call.target, ticket, kind=Aside.RETRY)
-        call.untold = False
+        call.untold, self._owed = False, None
 
     async def _reserve(self, target: LiveTarget, kind: Aside) -> Ticket:
         try:
@@ -172,7 +174,7 @@ class Work:
                 del self._call.notes["hedged"]
                 continue
             self._call.target = target
-            self._call.untold = self._lost(target, UNTOLD in getattr(error, "__notes__", ()))
+            self._call.untold = self._lost(target, _untold(error))
             if not isinstance(error, PenstockError) or not self._tries.failed(target, error):
                 raise error
             self.last = error
@@ -182,12 +184,12 @@ class Work:
         """Take note that one of two attempts failed; returns whether what the call has reserved is for it."""
         spare, self._spare = self._spare, None
         if spare is None:
-            return untold or self._call.untold
-        if untold:
+            self._owed = target if untold else self._owed
+        elif untold:
             self._beside.lost(self._call, target, spare, kind=Aside.HEDGE)
         else:
             spare.cancel()
-        return False
+        return self._owed is not None
 
     async def _cut(self, running: "dict[asyncio.Task[Opened], LiveTarget]", *, won: bool) -> None:
         """Cancel what is still running, at the provider too, and book what it may have cost.
@@ -195,7 +197,11 @@ class Work:
         The call's own reservation is for the answer or, without one, for one of those cut.
         """
         call = self._call
-        taken = won or call.untold
+        if won and self._owed is not None and self._spare is not None:
+            # The answer is paid for by what the call has reserved, so the one lost before it by the rival's.
+            self._beside.lost(call, self._owed, self._spare, kind=Aside.HEDGE)
+            self._spare = None
+        taken = won or self._owed is not None
         for task, target in running.items():
             call.untold = False
             task.cancel()
@@ -205,7 +211,7 @@ class Work:
                 outcome.close(asyncio.CancelledError())
                 if outcome.answer is not None:
                     usage, model = outcome.answer.usage, outcome.answer.model
-            elif not call.untold:
+            elif not call.untold and not _untold(outcome):
                 continue
             spare, self._spare = self._spare, None
             if taken and spare is not None:
@@ -217,3 +223,8 @@ class Work:
         if self._spare is not None:
             self._spare.cancel()
             self._spare = None
+
+
+def _untold(error: BaseException) -> bool:
+    """Return whether the provider may have worked on a failed attempt without having said what came of it."""
+    return UNTOLD in getattr(error, "__notes__", ())

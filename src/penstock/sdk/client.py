@@ -11,6 +11,7 @@ from typing import Any
 from penstock.sdk import (
     eval_resources,
     feedback_resources,
+    limit_resources,
     model_resources,
     release_resources,
     resources,
@@ -63,6 +64,9 @@ class Client:
         self.keys = resources.Keys(self)
         self.jobs = resources.Jobs(self)
         self.gateway = resources.Gateway(self)
+        self.limits = limit_resources.Limits(self)
+        self.budgets = limit_resources.Budgets(self)
+        self.alerts = limit_resources.Alerts(self)
 
     def __repr__(self) -> str:
         return f"Client({self.config!r})"

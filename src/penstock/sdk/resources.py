@@ -236,6 +236,10 @@ class Keys(_Group):
         """Make a key; `key` in the answer is shown this once."""
         return self._client.send("POST", "/keys", {"name": name, **fields})
 
+    def rotate(self, key_id: str, grace_seconds: int = 0) -> Record:
+        """Give a key a new secret, `key` in the answer, shown this once; the old one works for `grace_seconds`."""
+        return self._client.send("POST", f"/keys/{segment(key_id)}/rotate", {"grace_seconds": grace_seconds})
+
     def revoke(self, key_id: str) -> None:
         """Make a key useless."""
         self._client.send("DELETE", f"/keys/{segment(key_id)}")

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from penstock.app.work import JOB_HANDLERS, SUBSCRIBERS
+from penstock.app.work import JOB_HANDLERS, JOB_WORKERS, SUBSCRIBERS, background_loops
+from penstock.core import jobs as core_jobs
 from penstock.core.errors import Denied, Invalid, NotFound
 from penstock.core.events import Dispatcher
 from penstock.core.home import Home
 from penstock.core.jobs import Worker
-from penstock.core.scope import Actor
+from penstock.core.scope import Actor, Role
 from penstock.gateway.alerting import jobs, sending, service
 from penstock.gateway.alerting.model import Alert, Delivery
 from penstock.gateway.limits.limiter import Limiter
@@ -149,6 +150,39 @@ def test_a_webhook_that_fails_is_tried_again(
     assert (len(hook.got), ids) == (3, {alert.id})
 
 
+def test_alerts_wait_for_no_other_work(
+    home: Home, actor: Actor, told: Any, hook: Hook, monkeypatch: pytest.MonkeyPatch, eventually: Any
+) -> None:
+    busy, done, stop = threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def long(_: Any) -> dict[str, Any]:
+        busy.release()
+        done.wait(120)
+        return {}
+
+    monkeypatch.setitem(JOB_HANDLERS, "test.long", long)
+    with home.begin() as uow:
+        service.put_webhook(uow, actor, hook.url)
+        for number in range(JOB_WORKERS):
+            core_jobs.enqueue(uow, actor, "test.long", {}, key=str(number))
+    loops = background_loops(home)
+    names = ["alerts", *(f"jobs {number}" for number in range(1, JOB_WORKERS + 1))]
+    threads = [threading.Thread(target=loops[name], args=(stop,), daemon=True) for name in names]
+    try:
+        for thread in threads:
+            thread.start()
+        assert all(busy.acquire(timeout=60) for _ in range(JOB_WORKERS))
+        told()
+        while Dispatcher(home, SUBSCRIBERS).tick():
+            pass
+        eventually(lambda: len(hook.got) == 1)
+    finally:
+        done.set()
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+
+
 def test_a_webhook_that_is_gone_is_given_up(
     home: Home, actor: Actor, told: Any, hook: Hook, at_once: None
 ) -> None:
@@ -188,12 +222,26 @@ def test_without_a_webhook_alerts_are_listed(home: Home, actor: Actor, told: Any
 def test_a_trial_says_so(home: Home, actor: Actor, hook: Hook) -> None:
     with home.begin() as uow:
         service.put_webhook(uow, actor, hook.url)
-    service.try_webhook(home, actor)
+    for _ in range(2):
+        service.try_webhook(home, actor)
     assert json.loads(hook.got[0][1])["data"]["budget"] == "trial"
+    assert len({headers["webhook-id"] for headers, _ in hook.got}) == 2, "receivers drop what they had before"
     with home.begin() as uow:
         service.delete_webhook(uow, actor)
     with pytest.raises(NotFound):
         service.try_webhook(home, actor)
+
+
+def test_only_administrators_see_the_whole_address(home: Home, actor: Actor) -> None:
+    with home.begin() as uow:
+        service.put_webhook(uow, actor, "https://hooks.example.com:8443/services/T0/B0/secret?token=x")
+    with home.read() as uow:
+        assert service.get_webhook(uow, actor).url.endswith("/secret?token=x")
+        for role in (Role.VIEWER, Role.MEMBER):
+            reader = Actor(id="r", name="reader", role=role)
+            assert service.get_webhook(uow, reader).url == "https://hooks.example.com:8443/…"
+            found = service.find_webhook(uow, reader)
+            assert found is not None and "secret" not in found.url
 
 
 def test_alerts_over_http(client: TestClient, home: Home, told: Any, hook: Hook) -> None:

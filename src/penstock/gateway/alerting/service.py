@@ -2,12 +2,14 @@
 
 import base64
 import os
+from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import msgspec
 
-from penstock.core import clock, jobs, log, net
-from penstock.core.errors import Invalid, NotFound
+from penstock.core import clock, ids, jobs, log, net
+from penstock.core.errors import Denied, Invalid, NotFound
 from penstock.core.events import Envelope
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope, system_actor
@@ -59,16 +61,28 @@ def list_alerts(uow: UnitOfWork, actor: Actor, *, limit: int = MOST) -> list[Ale
 
 
 def get_webhook(uow: UnitOfWork, actor: Actor) -> Webhook:
-    """Return where the project's alerts are sent; raises NotFound when nowhere."""
+    """Return where the project's alerts are sent, as `find_webhook` does; raises NotFound when nowhere."""
     uow.may(actor, "budgets.read")
-    return _webhook(uow, actor.scope)[0]
+    return _as_seen_by(uow, actor, _webhook(uow, actor.scope)[0])
 
 
 def find_webhook(uow: UnitOfWork, actor: Actor) -> Webhook | None:
-    """Return where the project's alerts are sent; None when nowhere."""
+    """Return where the project's alerts are sent; None when nowhere.
+
+    Only those who may change it see the whole address: whoever has a chat's webhook can write into the chat.
+    """
     uow.may(actor, "budgets.read")
     found = store.get_webhook(uow.conn, actor.scope)
-    return None if found is None else found[0]
+    return None if found is None else _as_seen_by(uow, actor, found[0])
+
+
+def _as_seen_by(uow: UnitOfWork, actor: Actor, webhook: Webhook) -> Webhook:
+    try:
+        uow.may(actor, "budgets.admin", "webhook")
+    except Denied:
+        parts = urlsplit(webhook.url)
+        return replace(webhook, url=f"{parts.scheme}://{parts.netloc}/…")
+    return webhook
 
 
 def _webhook(uow: UnitOfWork, scope: Scope) -> tuple[Webhook, str]:
@@ -129,7 +143,7 @@ def try_webhook(home: Home, actor: Actor) -> Alert:
     with home.read() as uow:
         uow.may(actor, "budgets.admin", "webhook")
     trial = Alert(
-        id="trial",
+        id=ids.new_id("trial"),
         at=clock.now(),
         budget="trial",
         kind="project",

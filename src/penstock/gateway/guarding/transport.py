@@ -46,7 +46,7 @@ class GuardTransport:
             async with asyncio.timeout(timeout):
                 return await self._post(Request(origin, _clean(target).encode(), block, body))
         except TimeoutError as error:
-            raise Unavailable(f"The guard did not answer in {timeout:g} seconds.", retry_after=1) from error
+            raise Unavailable(f"{origin} did not answer in {timeout:g} seconds.", retry_after=1) from error
 
     async def _post(self, request: Request) -> tuple[int, bytes]:
         if self.client is None:

@@ -4,9 +4,9 @@ from penstock.core.errors import LimitExceeded
 from penstock.core.uow import UnitOfWork
 from penstock.gateway.limits.meter import Errand
 from penstock.gateway.limits.purse import Purse
-from penstock.gateway.limits.store.ledger import AccountRow
+from penstock.gateway.limits.store.ledger import CAPS, AccountRow
 
-PREFIX = "cap_"
+PREFIX = CAPS
 """How the ids of such rules begin."""
 
 

@@ -87,7 +87,9 @@ class Lessor:
             for meter in self._meters.all.values():
                 meter.giving = True
                 self._meters.busy.add(meter)
-        if not self.flush() or not self._known:
+        arrived = self.flush()
+        self._meters.hide()
+        if not arrived or not self._known:
             return
         with self._meters.lock:
             in_use = any(meter.calls for meter in self._meters.all.values())

@@ -73,6 +73,12 @@ class Meters:
         for wake in waiters:
             wake()
 
+    def hide(self) -> None:
+        """Let no meter show itself any more: the process may go on without them."""
+        with self.lock:
+            for meter in self.all.values():
+                meter.gone()
+
     def tidy(self) -> bool:
         """Mark what was not used since the last time to be given back, drop what is idle (under the lock).
 

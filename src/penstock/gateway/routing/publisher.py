@@ -56,6 +56,7 @@ class HealthPublisher:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await asyncio.to_thread(self._guarded, self._forget)
+        self._drop(self._counted)
 
     async def _run(self) -> None:
         while True:
@@ -83,9 +84,7 @@ class HealthPublisher:
             metrics.BREAKER.set(state, *labels)
             metrics.TARGET_IN_FLIGHT.set(float(target.in_flight), *labels)
             metrics.TARGET_LATENCY.set(target.ewma_ms / 1000, *labels)
-        for labels in self._counted - known:
-            for gauge in _GAUGES:
-                gauge.drop(*labels)
+        self._drop(self._counted - known)
         self._counted = known
         now = self._registry.monotonic()
         if not found or (found == self._said and now - self._said_at < REPEAT_SECONDS):
@@ -93,6 +92,12 @@ class HealthPublisher:
         with self._home.begin() as uow:
             store.put_health(uow.conn, self._worker, found, clock.now())
         self._said, self._said_at = found, now
+
+    @staticmethod
+    def _drop(counted: set[tuple[str, str]]) -> None:
+        for labels in counted:
+            for gauge in _GAUGES:
+                gauge.drop(*labels)
 
     def _forget(self) -> None:
         with self._home.begin() as uow:

@@ -76,6 +76,8 @@ aside = Table(
     Column("kind", String(16), primary_key=True),
     Column("spent", BigInteger, nullable=False),
 )
+CAPS = "cap_"
+"""How the ids of caps that the gateway sets itself begin."""
 RECALLS = "limits.recalls"
 """The revision topic that tells processes to give back what they do not need of some accounts."""
 _KEYS = ["rule", "subject", "period"]
@@ -175,6 +177,35 @@ def recalled(conn: Connection, lessee: str) -> list[AccountKey]:
     """Return the accounts (of every scope) that this process is asked to give back."""
     query = select(leases).where(leases.c.lessee == lessee, leases.c.recalled.is_(True))
     return [AccountKey(row.rule, row.subject, row.period) for row in conn.execute(query)]
+
+
+def ended(conn: Connection, before: str, caps_before: str, limit: int) -> list[AccountKey]:
+    """Return accounts (of every scope) of which no process holds anything, not even a dead one, and that are over.
+
+    Over are days and months before the month `before` (`2025-10`), those of caps before the day `caps_before`, and
+    calls at once when there are none.
+    """
+    key = accounts.c.rule, accounts.c.subject, accounts.c.period
+    place = (leases.c.rule == key[0]) & (leases.c.subject == key[1]) & (leases.c.period == key[2])
+    cap = key[0].startswith(CAPS, autoescape=True) & (key[2] < caps_before)
+    over = (key[2] < before) | cap | (key[2] == SLOTS)
+    query = select(*key).where(over, accounts.c.leased == 0, ~select(leases.c.rule).where(place).exists())
+    return [AccountKey(*row) for row in conn.execute(query.order_by(*key).limit(limit))]
+
+
+def forget(conn: Connection, keys: Sequence[AccountKey]) -> None:
+    """Delete ended accounts (of every scope), unless somebody holds something of them by now."""
+    for key in keys:
+        if conn.execute(delete(accounts).where(_at(accounts, key), accounts.c.leased == 0)).rowcount:
+            conn.execute(delete(aside).where(_at(aside, key)))
+
+
+def forget_full(conn: Connection, before: float) -> int:
+    """Delete the buckets (of every scope) that nobody took from since then, by the clock that fills them.
+
+    They are full, as one that is not there.
+    """
+    return conn.execute(delete(buckets).where(buckets.c.at < before)).rowcount
 
 
 # -- processes ---------------------------------------------------------------------------------------------
