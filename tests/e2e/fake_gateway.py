@@ -47,7 +47,9 @@ ROUTES = (
 
 
 def alerts(iso: Iso) -> list[dict[str, Any]]:
-    def one(number: int, text: str, fraction: float, delivery: str, error: str | None = None) -> dict[str, Any]:
+    def one(
+        number: int, text: str, fraction: float, delivery: str, error: str | None = None
+    ) -> dict[str, Any]:
         return {
             "id": f"alr_{number}", "at": iso(600 * number), "text": text, "budget": "project", "kind": "project",
             "subject": "default", "period": "2026-01", "fraction": fraction, "spent_usd": 200 * fraction,
@@ -56,7 +58,9 @@ def alerts(iso: Iso) -> list[dict[str, Any]]:
 
     whose = "The budget 'project' (project default, 2026-01)"
     return [
-        one(1, f"{whose} is used up: $200.00 of $200.", 1.0, "waiting", "The webhook answered with HTTP 500."),
+        one(
+            1, f"{whose} is used up: $200.00 of $200.", 1.0, "waiting", "The webhook answered with HTTP 500."
+        ),
         one(2, f"{whose} has reached 80%: $160.00 of $200.", 0.8, "delivered"),
     ]
 
@@ -255,10 +259,8 @@ class Gateway:
             case ["prices", "book"]:
                 found = [p for p in LISTED if q.get("q", "") in p["model"]]
                 return {"version": "2026-01-05", "about": "List prices.", "items": found}
-            case ["alerts"]:
-                return {"items": [] if empty else alerts(self._iso), "next": None}
-            case ["alerts", "webhook"]:
-                return self._webhook
+            case ["alerts", *rest]:
+                return self._webhook if rest else {"items": [] if empty else alerts(self._iso), "next": None}
             case ["budgets", name, "subjects"] if name in self._held["budgets"]:
                 items = [] if empty else [spend("user-1", 5.0, 0.0, 5.0), spend("user-2", 1.25, 0.5, 5.0)]
                 return {"items": items, "next": None}
@@ -288,12 +290,6 @@ class Gateway:
             case ["PUT", "budgets", name]:
                 self._held["budgets"][name] = budget(name, body["usd"], 0.0, self._iso) | body
                 return 200, self._held["budgets"][name]
-            case ["PUT", "alerts", "webhook"]:
-                self._webhook = {"url": body["url"], "updated_at": self._iso(0)}
-                return 200, {**self._webhook, "secret": SECRET}
-            case ["DELETE", "alerts", "webhook"]:
-                self._webhook = {"url": None, "updated_at": None}
-                return 200, {}
             case ["PUT", "prices"]:
                 own = {**price(body["model"], body["provider"], (0, 0)), **body, "until": None}
                 self._own.append({**own, "version": f"own-{len(self._own) + 1}", "since": self._iso(0)})
@@ -323,6 +319,12 @@ class Gateway:
                 ok = name != "azure-europe"
                 message = "" if ok else "The provider answered 401: the key is not valid."
                 return 200, {"ok": ok, "status": 200 if ok else 401, "latency_ms": 42.0, "message": message}
+            case ["PUT", "alerts", "webhook"]:
+                self._webhook = {"url": body["url"], "updated_at": self._iso(0)}
+                return 200, {**self._webhook, "secret": SECRET}
+            case ["DELETE", "alerts", "webhook"]:
+                self._webhook = {"url": None, "updated_at": None}
+                return 200, {}
             case ["DELETE", "prices"]:
                 self._own.pop()
                 return 200, {}
