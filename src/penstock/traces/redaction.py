@@ -74,6 +74,8 @@ def redact_traces(
             progress(Redacted(looked_at, traces, spans)._asdict())
         looked_at += 1
         with home.read() as uow:
+            if read.trace_row(uow.conn, actor.scope, bytes.fromhex(trace_id)) != row:
+                continue  # erased meanwhile
             found = ((record, masker.apply(record)) for record in read.records(uow.conn, row, trace_id))
             changed = [old for old, new in found if new != old]
         said = _logs(home, actor, trace_id, masker, dry_run)
@@ -168,6 +170,8 @@ def _rewrite(home: Home, actor: Actor, row: int, spans: Sequence[SpanRecord], ma
     for start in range(0, len(spans), _BATCH):
         batch = spans[start : start + _BATCH]
         with home.begin() as uow:
+            if not redact.hold(uow.conn, actor.scope, row):
+                return  # written anew, what was erased would be there again
             # Read again: another version may have come meanwhile, and must not be lost.
             current = [
                 record
