@@ -8,9 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event
 
+from penstock.core.errors import NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor
-from penstock.traces import service
+from penstock.traces import background, erasure, service
 from tests.traces.build import call
 
 SPANS, FEW = 50_000, 50
@@ -49,6 +50,27 @@ def asked(home: Home) -> Iterator[list[str]]:
     event.listen(engine, "before_cursor_execute", heard)
     yield statements
     event.remove(engine, "before_cursor_execute", heard)
+
+
+def test_deleting_a_large_trace_lets_others_write_between(
+    home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one transaction the lock would be held for as long as all of the spans take."""
+    put(home, actor, "7" * 32, 1000)
+    put(home, actor, "8" * 32, 1)
+    background.catch_up(home)
+    monkeypatch.setattr(erasure, "STEP_SECONDS", 0.0)
+    breathed = []
+    monkeypatch.setattr(erasure, "breathe", breathed.append)
+    service.delete_trace(home, actor, trace_id="7" * 32)
+    assert len(breathed) == 4  # 200 spans at a time
+    background.catch_up(home)
+    with home.read() as uow:
+        assert [found.trace_id for found in service.list_traces(uow, actor).items] == ["8" * 32]
+        assert [row.calls for row in service.usage(uow, actor, group_by="model")] == [1]
+        assert uow.conn.exec_driver_sql("SELECT count(*) FROM traces_spans").scalar_one() == 1
+    with pytest.raises(NotFound):
+        service.delete_trace(home, actor, trace_id="7" * 32)
 
 
 def test_a_trace_of_50_000_spans_is_answered_in_bounded_pieces(

@@ -13,7 +13,6 @@ from penstock.core.http import (
     Page,
     PatientRead,
     ReadUow,
-    WriteUow,
     decode_cursor,
     encode_cursor,
 )
@@ -100,9 +99,9 @@ def get_trace(
 
 
 @router.delete("/traces/{trace_id}", status_code=204)
-def delete_trace(uow: WriteUow, actor: CurrentActor, trace_id: Annotated[str, Path()]) -> None:
+def delete_trace(home: HomeDep, actor: CurrentActor, trace_id: Annotated[str, Path()]) -> None:
     """Delete a trace; it leaves all sums too."""
-    service.delete_trace(uow, actor, trace_id=trace_id)
+    service.delete_trace(home, actor, trace_id=trace_id)
 
 
 @router.get("/traces/{trace_id}/spans/{span_id}")

@@ -134,9 +134,7 @@ def _sample(home: Home, policies: Mapping[Scope, Policies]) -> int:
     return gone + _ask_again(home, rules, now_ms, until)
 
 
-def _ask_again(
-    home: Home, rules: Mapping[Scope, tuple[SamplingRule, ...]], now_ms: int, until: float
-) -> int:
+def _ask_again(home: Home, rules: Mapping[Scope, tuple[SamplingRule, ...]], now_ms: int, until: float) -> int:
     """Decide about traces that waited for their root."""
     gone = 0
     while clock.monotonic() < until:
@@ -201,7 +199,9 @@ def _waited_for(candidate: sample.Candidate, since_ms: int, now_ms: int) -> bool
 
 def _rest(candidate: sample.Candidate) -> TraceScore:
     trace_id = candidate.trace_id.hex()
-    return TraceScore(trace_id=trace_id, ref=scores.PARTIAL, origin="sampling", name=scores.PARTIAL, value=1.0)
+    return TraceScore(
+        trace_id=trace_id, ref=scores.PARTIAL, origin="sampling", name=scores.PARTIAL, value=1.0
+    )
 
 
 def _dropped_by(uow: UnitOfWork, rules: tuple[SamplingRule, ...], candidate: sample.Candidate) -> str | None:

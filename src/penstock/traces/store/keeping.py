@@ -70,7 +70,7 @@ waiting = Table(
     Column("due_ms", BigInteger, nullable=False),
     Index("ix_traces_waiting_due", "due_ms"),
 )
-"""Traces whose root has not come yet: sampling asks again. A negative `trace` is no row but stands for the id of a trace
+"""Traces whose root has not come yet: sampling asks again. A negative `trace` is no row but stands for the id of one
 that sampling let go of at `since_ms`; until `due_ms` spans that come later are known by it."""
 
 

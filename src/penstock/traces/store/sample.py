@@ -10,7 +10,8 @@ from penstock.traces.store import read
 from penstock.traces.store.prepare import clean
 
 _COLUMNS = (
-    "t.id, t.trace_id, t.at_ms, t.end_ns, t.root, t.errors, t.duration_ns, t.cost_nano, t.scope_id, n.tenant, n.project "
+    "t.id, t.trace_id, t.at_ms, t.end_ns, t.root, t.errors, t.duration_ns, t.cost_nano, t.scope_id, n.tenant, "
+    "n.project "
     "FROM traces_traces t JOIN traces_scopes n ON n.id = t.scope_id"
 )
 _FACET_OF = {"service": "metadata.service.name"}
