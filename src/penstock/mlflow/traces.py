@@ -47,7 +47,7 @@ def start(call: Call) -> Answer:
 
 def _summary(uow: UnitOfWork, call: Call, trace_id: str) -> TraceSummary | None:
     try:
-        return traces.get_trace(uow, call.actor, trace_id=trace_id).summary
+        return traces.get_summary(uow, call.actor, trace_id=trace_id)
     except NotFound:
         return None
 

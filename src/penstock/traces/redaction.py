@@ -24,7 +24,8 @@ from penstock.traces.store.write import ScopeIds, Writing
 
 _PAGE, _BATCH = 100, 50
 JOB_KIND = "traces.redact"
-"""Spec: `masking`, `filters`, `trace_ids`; progress and result: the fields of `Redacted`."""
+"""Spec: `sealed`, a JSON object of `masking`, `filters`, `trace_ids` that the vault sealed, for rules may say what must
+not be known any more, and jobs stay on record. Progress and result: the fields of `Redacted`."""
 
 
 class Redacted(NamedTuple):
@@ -110,22 +111,22 @@ def start(
     if filters is not None:
         query.of_filters(filters)
     wanted = None if filters is None else msgspec.to_builtins(filters)
-    return enqueue(
-        uow, actor, JOB_KIND, {"masking": masking, "filters": wanted, "trace_ids": list(trace_ids)}
-    )
+    asked = msgspec.json.encode({"masking": masking, "filters": wanted, "trace_ids": list(trace_ids)})
+    return enqueue(uow, actor, JOB_KIND, {"sealed": uow.home.vault.seal(asked, purpose=JOB_KIND)})
 
 
 def run(
     home: Home, actor: Actor, spec: dict[str, Any], progress: Callable[[dict[str, Any]], None]
 ) -> Redacted:
     """Do what `start` queued."""
-    filters = None if spec["filters"] is None else msgspec.convert(spec["filters"], TraceFilters)
+    asked = msgspec.json.decode(home.vault.open(spec["sealed"], purpose=JOB_KIND))
+    filters = None if asked["filters"] is None else msgspec.convert(asked["filters"], TraceFilters)
     return redact_traces(
         home,
         actor,
-        masking=spec["masking"],
+        masking=asked["masking"],
         filters=filters,
-        trace_ids=spec["trace_ids"],
+        trace_ids=asked["trace_ids"],
         progress=progress,
     )
 

@@ -47,6 +47,7 @@ from penstock.traces.store import read, search, snippets
 from penstock.traces.store.deadline import limited
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
+from penstock.traces.trees import get_summary
 
 MAX_PAGE = 1000
 _INGEST_GROUP = 2000
@@ -199,6 +200,7 @@ __all__ = [
     "facets",
     "get_policies",
     "get_span_body",
+    "get_summary",
     "get_trace",
     "group_named",
     "histogram",

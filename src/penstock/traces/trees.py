@@ -57,6 +57,11 @@ def _found(uow: UnitOfWork, actor: Actor, trace_id: str) -> tuple[int, TraceSumm
     return found
 
 
+def get_summary(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> TraceSummary:
+    """Return what a list shows of a trace, however many spans it has; raises NotFound."""
+    return _found(uow, actor, trace_id)[1]
+
+
 def is_partial(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> bool:
     """Return whether sampling let go of spans of the trace that came earlier; False for what is no trace."""
     uow.may(actor, "traces.read", trace_id)
