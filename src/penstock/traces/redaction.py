@@ -74,11 +74,7 @@ def redact_traces(
         if progress is not None and looked_at % _PAGE == 0:
             progress(Redacted(looked_at, traces, spans)._asdict())
         looked_at += 1
-        with home.read() as uow:
-            if read.trace_row(uow.conn, actor.scope, bytes.fromhex(trace_id)) != row:
-                continue  # erased meanwhile
-            found = ((record, masker.apply(record)) for record in read.records(uow.conn, row, trace_id))
-            changed = [old for old, new in found if new != old]
+        changed = _changed(home, actor, row, trace_id, masker)
         said = _logs(home, actor, trace_id, masker, dry_run)
         traces += bool(changed or said)
         spans += len(changed)
@@ -89,6 +85,15 @@ def redact_traces(
             keeping.move(uow.conn, keeping.SCRUB, 1)
             uow.audit(actor, "traces.redacted", "traces", traces=traces, spans=spans)
     return Redacted(looked_at, traces, spans)
+
+
+def _changed(home: Home, actor: Actor, row: int, trace_id: str, masker: SpanMasker) -> list[SpanRecord]:
+    """Return the spans that hold something to take out; none of a trace that was erased meanwhile."""
+    with home.read() as uow:
+        if read.trace_row(uow.conn, actor.scope, bytes.fromhex(trace_id)) != row:
+            return []
+        found = ((record, masker.apply(record)) for record in read.records(uow.conn, row, trace_id))
+        return [old for old, new in found if new != old]
 
 
 def start(

@@ -237,7 +237,7 @@ def remember(conn: Connection, keys: Iterable[tuple[int, bytes]], *, at_ms: int,
 
 
 def remembered(conn: Connection, scope_id: int, trace_id: bytes) -> bool:
-    """Return whether sampling let go of spans of this trace before."""
+    """Return whether sampling let go of spans of this trace, of every scope by its number, before."""
     return waiting_since(conn, _standing_for(scope_id, trace_id)) is not None
 
 
@@ -247,7 +247,7 @@ def forget_remembered(conn: Connection, at_ms: int, limit: int) -> None:
 
 
 def outdated(conn: Connection, at_ms: int) -> bool:
-    """Return whether there is something to drop, of any scope, that was to be known until now."""
+    """Return whether there is something to drop, of every scope, that was to be known until now."""
     return conn.execute(_outdated(at_ms).limit(1)).first() is not None
 
 
