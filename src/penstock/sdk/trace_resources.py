@@ -147,8 +147,8 @@ class Traces(_Group):
         When it returns nobody finds them any more. `left` in the answer is how many traces' rows are still being
         deleted after `wait_seconds` (at most 600; give the client a longer timeout): 0 means that all is erased.
         """
-        body = {"user": user, "session": session, "trace_ids": list_of(trace_ids), "dry_run": dry_run}
-        body["wait_seconds"] = wait_seconds
+        body: dict[str, Any] = {"user": user, "session": session, "trace_ids": list_of(trace_ids)}
+        body |= {"dry_run": dry_run, "wait_seconds": wait_seconds}
         return self._client.send("POST", "/traces/erase", body)
 
     def redact(self, *, query: str | None = None, trace_ids: Iterable[str] = (), **what: Any) -> Record:
