@@ -205,6 +205,7 @@ def outline(trace: Trace) -> dict[str, Any]:
         "trace_id": trace["trace_id"],
         "start_ns": trace["start_ns"],
         "spans": len(spans),
+        "partial": False,
         **lists,
         **columns,
         "span_id": [s["span_id"] for s in spans],

@@ -136,14 +136,14 @@ def test_letting_go_and_bringing_in(client: Client, server: FakeServer, tmp_path
     server.answer("POST /api/v1/traces/import", {"spans": 1})
     server.answer("GET /api/v1/traces/policies", {"retention": {}})
     server.answer("PUT /api/v1/traces/policies", {"retention": {"days": 30}})
-    assert client.traces.erase(user="ada", dry_run=True) == {"traces": 2}
+    assert client.traces.erase(user="ada", dry_run=True, wait_seconds=60) == {"traces": 2}
     assert client.traces.redact(query="user:ada", fields=["email"]) == {"spans": 2}
     (tmp_path / "export.jsonl").write_text("{}\n")
     assert client.traces.upload(tmp_path / "export.jsonl", format="langfuse") == {"spans": 1}
     client.traces.set_policies(client.traces.policies() | {"retention": {"days": 30}})
     bodies = [json.loads(asked.body) for asked in server.asked[:2]]
     assert bodies == [
-        {"user": "ada", "trace_ids": [], "dry_run": True},
+        {"user": "ada", "trace_ids": [], "dry_run": True, "wait_seconds": 60},
         {"query": "user:ada", "trace_ids": [], "fields": ["email"]},
     ]
     assert server.asked[2].body == b"{}\n"

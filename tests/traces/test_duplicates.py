@@ -242,12 +242,10 @@ def test_deleting_the_report_that_counts_lets_the_other_one_count(home: Home, ac
     two = told("other", response_id="msg_1", parent_id=ids.new_span_id())
     service.ingest(home, SCOPE, [one, two])
     background.catch_up(home)
-    with home.begin() as uow:
-        service.delete_trace(uow, actor, trace_id=two.trace_id)
+    service.delete_trace(home, actor, trace_id=two.trace_id)
     assert figures(home, actor)[0] == (1, 100, 20, 0.000027)
     assert marked(home, actor, [one]) == {one.span_id: None}
-    with home.begin() as uow:
-        service.delete_trace(uow, actor, trace_id=one.trace_id)
+    service.delete_trace(home, actor, trace_id=one.trace_id)
     with home.read() as uow:
         assert service.usage(uow, actor) == []
 

@@ -140,9 +140,12 @@ def test_redacting_in_the_background(client: TestClient, home: Home, actor: Acto
     for wrong in ({"detectors": {}}, {"query": None}, {"query": "route:("}):
         assert client.post(url, json=asked | wrong).status_code == 400, wrong
     assert client.post(url, json=asked | {"dry_run": True}).json()["traces"] == 120
-    answer = client.post(url, json=asked).json()
+    named = {"patterns": [{"name": "her", "pattern": "Ada Lovelace"}]}
+    answer = client.post(url, json=asked | named).json()
     assert (answer["traces"], answer["dry_run"]) == (0, False)
     with home.read() as uow:
+        spec = uow.conn.exec_driver_sql("SELECT CAST(spec AS TEXT) FROM core_jobs").scalar_one()
+        assert "Lovelace" not in spec  # jobs stay on record
         before = service.get_span_body(uow, actor, trace_id=spans[0].trace_id, span_id=spans[0].span_id)
     assert before.output == b'"ada@example.com"'
     ended = jobs.run_inline(home, answer["job"], traces_jobs.HANDLERS)

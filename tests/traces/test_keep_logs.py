@@ -126,7 +126,7 @@ def test_records_of_no_trace_that_name_whom_is_erased_go_as_well(sender: Sender)
     assert service.erase_traces(sender.home, other, user="ada") == (0, 0, 0, 0)
     for dry_run in (True, False):
         done = service.erase_traces(sender.home, sender.actor, user="ada", dry_run=dry_run)
-        assert done == (0, 0, 3)
+        assert done == (0, 0, 3, 0)
     assert {record.content.body for record in sender.listed()} == {"ada is in the text only", "four"}
     assert service.erase_traces(sender.home, sender.actor, session="ada") == (0, 0, 1, 0)
 
@@ -136,5 +136,5 @@ def test_records_of_the_users_traces_are_not_counted_twice(sender: Sender) -> No
     sender.logs({"body": "one", "attributes": {"user.id": "ada"}})
     for dry_run in (True, False):
         done = service.erase_traces(sender.home, sender.actor, user="ada", dry_run=dry_run)
-        assert done == (1, 1, 0)
+        assert done == (1, 1, 0, 0)
     assert sender.listed() == []

@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from penstock.core import clock
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.traces import background, keeper, policy, service
+from penstock.traces import background, keeper, policy, service, trees
 from penstock.traces.model import SpanEvent, SpanRecord, TraceFilters, TraceScore
 from penstock.traces.store import keeping
 from tests.traces.build import HOUR_NS, call
@@ -44,10 +45,15 @@ def give(uow: UnitOfWork, actor: Actor, trace_id: str, name: str, value: float |
 
 
 def left_over(home: Home) -> dict[str, int]:
-    tables = ("traces_spans", "traces_bodies", "traces_facets", "traces_waiting", "traces_scores")
+    tables = ("traces_spans", "traces_bodies", "traces_facets", "traces_scores")
     with home.read() as uow:
         return {
             table: uow.conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() for table in tables
+        } | {
+            name: uow.conn.exec_driver_sql(
+                f"SELECT count(*) FROM traces_waiting WHERE trace {sign} 0"
+            ).scalar_one()
+            for name, sign in (("traces_waiting", ">"), ("remembered", "<"))
         }
 
 
@@ -224,6 +230,91 @@ def test_a_root_that_never_comes_is_not_waited_for_longer_than_an_hour(home: Hom
     later(home, seconds=4000)
     assert listed(home, actor) == []
     assert left_over(home)["traces_waiting"] == 0
+
+
+def test_a_trace_that_goes_on_for_hours_is_waited_for(home: Home, actor: Actor) -> None:
+    """What comes within an hour of the span before keeps its trace, so that a slow one is kept whole."""
+    start, trace_id = clock.now_ns(), "7" * 32
+    put(home, actor, sampling=[{"name": "tail", "rate": 0, "keep": {"slower_than_ms": 1000 * 7200}}])
+    for step in range(4):
+        at = start + step * HOUR_NS // 2
+        child = call(trace_id=trace_id, parent_id="ab" * 8, start_ns=at - 10**9, end_ns=at)
+        with clock.frozen(clock.from_ns(at)):
+            service.ingest(home, actor.scope, [child])
+            later(home)
+    late = start + 9 * HOUR_NS // 4
+    with clock.frozen(clock.from_ns(late)):
+        later(home)
+        assert listed(home, actor) == [trace_id]
+        service.ingest(
+            home, actor.scope, [call(trace_id=trace_id, span_id="ab" * 8, start_ns=start, end_ns=late)]
+        )
+        later(home)
+    with home.read() as uow:
+        assert len(service.get_trace(uow, actor, trace_id=trace_id).spans) == 5
+        assert not trees.is_partial(uow, actor, trace_id=trace_id)
+
+
+def test_a_root_is_waited_for_a_day_at_most(home: Home, actor: Actor) -> None:
+    put(home, actor, sampling=[{"name": "all", "rate": 0}])
+    ahead = clock.now_ns() + 30 * DAY_NS
+    service.ingest(home, actor.scope, [call(parent_id="ab" * 8, end_ns=ahead)])
+    later(home)
+    later(home, seconds=20 * 3600)
+    assert len(listed(home, actor)) == 1
+    later(home, seconds=25 * 3600)
+    assert listed(home, actor) == []
+
+
+@pytest.mark.parametrize("first", ["root", "child"])
+def test_what_comes_after_its_trace_was_let_go_of_goes_as_well(home: Home, actor: Actor, first: str) -> None:
+    """A child without its root is not waited for then: no hour of half a trace."""
+    spans = {"root": call(span_id="ab" * 8)}
+    spans["child"] = call(trace_id=spans["root"].trace_id, parent_id="ab" * 8)
+    put(home, actor, sampling=[{"name": "tail", "rate": 0, "keep": {"errors": True}}])
+    service.ingest(home, actor.scope, [spans.pop(first)])
+    later(home)
+    later(home, seconds=4000)
+    assert listed(home, actor) == []
+    assert left_over(home)["remembered"] == 1
+    service.ingest(home, actor.scope, spans.values())
+    later(home)
+    assert listed(home, actor) == []
+    assert gone(home, actor) == {"sampling: tail": (2, 2)}
+    assert spent(home, actor) == (2, 200)
+    assert left_over(home)["traces_waiting"] == 0
+
+
+@pytest.mark.parametrize("late", ["root", "child"])
+def test_what_stays_of_a_trace_that_was_let_go_of_is_marked(home: Home, actor: Actor, late: str) -> None:
+    above = {"root": None, "child": "ab" * 8}
+    spans = {name: call(trace_id="7" * 32, parent_id=parent) for name, parent in above.items()}
+    put(home, actor, sampling=[{"name": "tail", "rate": 0, "keep": {"errors": True}}])
+    rest = msgspec.structs.replace(spans.pop(late), status="error")
+    service.ingest(home, actor.scope, spans.values())
+    later(home)
+    later(home, seconds=4000)
+    service.ingest(home, actor.scope, [rest, call(trace_id="8" * 32, status="error")])
+    later(home)
+    assert set(listed(home, actor)) == {"7" * 32, "8" * 32}
+    assert listed(home, actor, query="score.partial>0") == ["7" * 32]
+    with home.read() as uow:
+        assert trees.is_partial(uow, actor, trace_id="7" * 32)
+        assert trees.get_outline(uow, actor, trace_id="7" * 32).partial
+        assert not trees.get_outline(uow, actor, trace_id="8" * 32).partial
+
+
+def test_which_traces_were_let_go_of_is_forgotten_after_a_day(home: Home, actor: Actor) -> None:
+    put(home, actor, sampling=[{"name": "all", "rate": 0}])
+    service.ingest(home, actor.scope, [call(), call()])
+    later(home)
+    assert left_over(home)["remembered"] == 2
+    later(home, seconds=23 * 3600)
+    assert left_over(home)["remembered"] == 2
+    put(home, actor, sampling=[])
+    service.ingest(home, actor.scope, [call()])
+    later(home, seconds=25 * 3600)
+    assert left_over(home)["remembered"] == 0
 
 
 def test_other_projects_are_left_alone(home: Home, actor: Actor) -> None:

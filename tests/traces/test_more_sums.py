@@ -143,8 +143,7 @@ def test_a_replaced_or_erased_span_leaves_the_new_sums(home: Home, actor: Actor)
         metadata={"service.name": "shop"},
     )
     service.ingest(home, actor.scope, [again])
-    with home.begin() as uow:
-        service.delete_trace(uow, actor, trace_id=gone.trace_id)
+    service.delete_trace(home, actor, trace_id=gone.trace_id)
     background.catch_up(home)
     with home.read() as uow:
         agents = service.usage(uow, actor, group_by="agent", **ENDS)

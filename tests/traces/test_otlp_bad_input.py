@@ -201,8 +201,7 @@ def test_the_same_ids_in_two_projects(app: OtlpApp, home: Home, actor: Actor) ->
         assert post(app, body, PROTOBUF | {"x-api-key": secret}).status == 200
     for name in secrets:
         assert one(home, actor.within(name), **ids).name == name
-    with home.begin() as uow:
-        service.delete_trace(uow, actor.within("other"), trace_id=ids["trace_id"])
+    service.delete_trace(home, actor.within("other"), trace_id=ids["trace_id"])
     assert one(home, actor, **ids).name == "default"
 
 

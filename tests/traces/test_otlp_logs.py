@@ -356,8 +356,7 @@ def test_logs_go_with_their_trace(app: OtlpApp, home: Home, actor: Actor, key: d
     call = Call(app, key)
     call.send_span()
     call.send_logs(call.record(0, **MESSAGES[1]), {"body": "other"})
-    with home.begin() as uow:
-        service.delete_trace(uow, actor, trace_id=call.ids["trace_id"])
+    service.delete_trace(home, actor, trace_id=call.ids["trace_id"])
     assert [record.content.body for record in listed(home, actor)] == ["other"]
 
 

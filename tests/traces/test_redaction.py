@@ -10,7 +10,8 @@ from penstock.core.errors import Denied, Invalid
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Role
 from penstock.traces import background, keeper, service
-from penstock.traces.model import TraceFilters
+from penstock.traces.masking import SpanMasker
+from penstock.traces.model import SpanRecord, TraceFilters
 from tests.traces.build import agent_trace, call
 
 MAIL = {"detectors": {"pii": {"kinds": ["email"]}}}
@@ -111,6 +112,33 @@ def test_trees_and_sums_stay_as_they_were(home: Home, actor: Actor) -> None:
         tree = service.get_trace(uow, actor, trace_id=spans[0].trace_id)
     assert {span.span_id: span.parent_id for span in tree.spans} == {s.span_id: s.parent_id for s in spans}
     assert tree.summary.name == "agent" and tree.summary.session == "chat with [EMAIL]"
+
+
+@pytest.mark.parametrize("moment", ["before it is read", "before it is written"])
+def test_what_is_erased_meanwhile_does_not_come_back(
+    home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The rows of a hidden trace are still there, and must not be written anew as a trace of its own."""
+    span = call(user="ada", output=b'"write to ada@example.com please"')
+    service.ingest(home, actor.scope, [span])
+    applied = SpanMasker.apply
+
+    def erase(_done: object = None) -> None:
+        assert service.erase_traces(home, actor, user="ada", seconds=0).left == 1
+
+    def late(masker: SpanMasker, record: SpanRecord) -> SpanRecord:
+        monkeypatch.setattr(SpanMasker, "apply", applied)
+        erase()
+        return applied(masker, record)
+
+    if moment == "before it is written":
+        monkeypatch.setattr(SpanMasker, "apply", late)
+    first = erase if moment == "before it is read" else None
+    service.redact_traces(home, actor, masking=MAIL, trace_ids=[span.trace_id], progress=first)
+    assert listed(home, actor) == []
+    keeper.sweep(home)
+    with home.read() as uow:
+        assert uow.conn.exec_driver_sql("SELECT count(*) FROM traces_spans").scalar_one() == 0
 
 
 def test_nothing_redacted_is_left_in_the_files(sqlite_home: Home) -> None:

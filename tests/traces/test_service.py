@@ -353,8 +353,7 @@ def test_deleting_takes_a_trace_out_of_everything(home: Home, actor: Actor) -> N
     keep, gone = call(user="ada"), call(user="ada", output=b'"unicorn"', metadata={"a": "b"})
     service.ingest(home, actor.scope, [keep, gone])
     background.catch_up(home)
-    with home.begin() as uow:
-        service.delete_trace(uow, actor, trace_id=gone.trace_id)
+    service.delete_trace(home, actor, trace_id=gone.trace_id)
     assert listed(home, actor) == listed(home, actor, user="ada") == [keep.trace_id]
     assert listed(home, actor, q="unicorn") == listed(home, actor, metadata={"a": "b"}) == []
     assert usage_of(home, actor, "user") == expected_usage([keep], "user")

@@ -105,17 +105,15 @@ def test_totals_hold_whatever_is_sent_again_changed_split_or_deleted(home: Home,
     assert _both_agree(home, actor, now)
 
     gone = {traces[0][0].trace_id, traces[-1][0].trace_id, traces[3][0].trace_id}
-    with home.begin() as uow:
-        for trace_id in gone:
-            service.delete_trace(uow, actor, trace_id=trace_id)
+    for trace_id in gone:
+        service.delete_trace(home, actor, trace_id=trace_id)
     assert _both_agree(home, actor, [span for span in now if span.trace_id not in gone])
 
 
 def test_spans_deleted_before_they_were_gathered_leave_nothing(home: Home, actor: Actor) -> None:
     one, two = call(user="ada", session="s"), call(user="ada", session="s", start_ns=BASE)
     service.ingest(home, actor.scope, [one])
-    with home.begin() as uow:
-        service.delete_trace(uow, actor, trace_id=one.trace_id)
+    service.delete_trace(home, actor, trace_id=one.trace_id)
     service.ingest(home, actor.scope, [two])
     assert _both_agree(home, actor, [two])
 
@@ -232,9 +230,8 @@ def test_what_was_rolled_up_before_there_were_people_is_gathered(home: Home, act
     assert sum(row.cache_hits for row in wanted["model"]) == 3
     _as_before(home)
     service.ingest(home, actor.scope, more := [call(user="ada", session="s1", start_ns=BASE)])
-    with home.begin() as uow:
-        service.delete_trace(uow, actor, trace_id=more[0].trace_id)
-        service.delete_trace(uow, actor, trace_id=spans[0].trace_id)
+    service.delete_trace(home, actor, trace_id=more[0].trace_id)
+    service.delete_trace(home, actor, trace_id=spans[0].trace_id)
     service.ingest(home, actor.scope, spans[:4])
     assert _both_agree(home, actor, [*spans, *cached])
     with home.read() as uow:
@@ -269,8 +266,7 @@ def test_a_call_told_twice_counts_once_and_both_traces_count(home: Home, actor: 
     with home.read() as uow:
         (row,) = service.usage(uow, actor, group_by="status")
     assert row.calls == 1
-    with home.begin() as uow:
-        service.delete_trace(uow, actor, trace_id=told[0].trace_id)
+    service.delete_trace(home, actor, trace_id=told[0].trace_id)
     background.catch_up(home)
     for verb in (talks.list_users, talks.list_sessions):
         with home.read() as uow:

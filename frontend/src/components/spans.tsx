@@ -132,6 +132,7 @@ function Summary({ trace, current, from, to }: { trace: Read; current: Span; fro
         ["Started", clock(from / 1e6, true)],
         ["Took", ms((to - from) / 1e6)],
         ["Spans", trace.of ? `the first ${full(trace.spans.length)} of ${full(trace.of)}` : full(trace.spans.length)],
+        ["Sampling", trace.partial && <span title="Sampling had let go of this trace when these spans came.">the rest of a trace</span>],
         ["Tokens", `${count(trace.input_tokens)} in · ${count(trace.output_tokens)} out${trace.spans.some((s) => s.tokens_estimated) ? " (estimated)" : ""}`],
         ["Cost", usd(trace.cost_usd)],
         ["Errors", trace.errors ? <span className="bad-ink">{full(trace.errors)}</span> : null],

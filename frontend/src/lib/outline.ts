@@ -32,13 +32,15 @@ export interface Read extends TraceDetail {
   of?: number;
   /** Spans came as columns: tokens are in and out together. */
   columns?: boolean;
+  /** Sampling let go of spans that came earlier. */
+  partial?: boolean;
 }
 
 export async function readTrace(id: string, signal: AbortSignal): Promise<Read> {
   const outline = await api.get<Outline>(path`/traces/${id}/outline`, undefined, signal);
-  if (outline.spans <= WHOLE) return api.get<TraceDetail>(path`/traces/${id}`, undefined, signal);
+  if (outline.spans <= WHOLE) return api.get<Read>(path`/traces/${id}`, undefined, signal);
   const found = await api.get<Page<TraceRow>>("/traces", { query: `id:${id}`, limit: 1 }, signal);
   const summary = found.items[0];
   if (!summary) return api.get<TraceDetail>(path`/traces/${id}`, undefined, signal);
-  return { ...summary, spans: spansOf(outline), columns: true, of: outline.spans > outline.span_id.length ? outline.spans : undefined };
+  return { ...summary, spans: spansOf(outline), columns: true, partial: outline.partial, of: outline.spans > outline.span_id.length ? outline.spans : undefined };
 }

@@ -256,7 +256,7 @@ class Search:
         found = []
         for trace_id in ids:
             try:
-                found.append(traces.get_trace(uow, self._actor, trace_id=trace_id).summary)
+                found.append(traces.get_summary(uow, self._actor, trace_id=trace_id))
             except NotFound:
                 continue  # deleted, or its spans have not arrived
         return found

@@ -47,7 +47,7 @@ def start(call: Call) -> Answer:
 
 def _summary(uow: UnitOfWork, call: Call, trace_id: str) -> TraceSummary | None:
     try:
-        return traces.get_trace(uow, call.actor, trace_id=trace_id).summary
+        return traces.get_summary(uow, call.actor, trace_id=trace_id)
     except NotFound:
         return None
 
@@ -226,18 +226,21 @@ def delete(call: Call) -> Answer:
     until = call.number("max_timestamp_millis", 0)
     if not ids and not until:
         raise Invalid("Name the traces to delete, or `max_timestamp_millis`.")
-    with call.home.begin() as uow:
+    with call.home.read() as uow:
         uow.may(call.actor, "traces.admin", experiment)
         most = call.number("max_traces", _MOST_DELETED)
         scope = call.actor.scope
         found = ids or notes.trace_ids(uow.conn, scope, experiment_id=experiment, until_ms=until, limit=most)
-        return {"traces_deleted": sum(_delete(uow, call, one) for one in found)}
+    return {"traces_deleted": sum(_delete(call, one) for one in found)}
 
 
-def _delete(uow: UnitOfWork, call: Call, trace_id: str) -> int:
-    noted = notes.remove_note(uow.conn, call.actor.scope, trace_id)
+def _delete(call: Call, trace_id: str) -> int:
+    """Delete a trace and then its note, by which it is found again when this was interrupted."""
     try:
-        traces.delete_trace(uow, call.actor, trace_id=trace_id)
+        traces.delete_trace(call.home, call.actor, trace_id=trace_id)
+        deleted = True
     except NotFound:
-        return int(noted)
-    return 1
+        deleted = False
+    with call.home.begin() as uow:
+        noted = notes.remove_note(uow.conn, call.actor.scope, trace_id)
+    return int(deleted or noted)

@@ -140,9 +140,15 @@ class Traces(_Group):
         session: str | None = None,
         trace_ids: Iterable[str] = (),
         dry_run: bool = False,
+        wait_seconds: float = 5.0,
     ) -> Record:
-        """Erase the traces of a user or session, or by id, everywhere; `dry_run` only counts them."""
-        body = {"user": user, "session": session, "trace_ids": list_of(trace_ids), "dry_run": dry_run}
+        """Erase the traces of a user or session, or by id, everywhere; `dry_run` only counts them.
+
+        When it returns nobody finds them any more. `left` in the answer is how many traces' rows are still being
+        deleted after `wait_seconds` (at most 600; give the client a longer timeout): 0 means that all is erased.
+        """
+        body: dict[str, Any] = {"user": user, "session": session, "trace_ids": list_of(trace_ids)}
+        body |= {"dry_run": dry_run, "wait_seconds": wait_seconds}
         return self._client.send("POST", "/traces/erase", body)
 
     def redact(self, *, query: str | None = None, trace_ids: Iterable[str] = (), **what: Any) -> Record:

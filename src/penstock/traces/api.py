@@ -13,7 +13,6 @@ from penstock.core.http import (
     Page,
     PatientRead,
     ReadUow,
-    WriteUow,
     decode_cursor,
     encode_cursor,
 )
@@ -94,14 +93,15 @@ def get_trace(
     after = None if cursor is None else _cursor(cursor)
     summary, found, following = trees.page_of_spans(uow, actor, trace_id=trace_id, after=after, limit=limit)
     spans = [SpanModel(**msgspec.structs.asdict(span)) for span in found]
+    partial = trees.is_partial(uow, actor, trace_id=summary.trace_id)
     page = {"spans": spans, "next": None if following is None else encode_cursor(*following)}
-    return TraceTree(**(trace_fields(summary) | page))
+    return TraceTree(**(trace_fields(summary) | page), partial=partial)
 
 
 @router.delete("/traces/{trace_id}", status_code=204)
-def delete_trace(uow: WriteUow, actor: CurrentActor, trace_id: Annotated[str, Path()]) -> None:
+def delete_trace(home: HomeDep, actor: CurrentActor, trace_id: Annotated[str, Path()]) -> None:
     """Delete a trace; it leaves all sums too."""
-    service.delete_trace(uow, actor, trace_id=trace_id)
+    service.delete_trace(home, actor, trace_id=trace_id)
 
 
 @router.get("/traces/{trace_id}/spans/{span_id}")

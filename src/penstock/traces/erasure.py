@@ -83,6 +83,26 @@ def erase_traces(
     return Erased(traces, spans, lines, left)
 
 
+def delete_trace(home: Home, actor: Actor, *, trace_id: str) -> None:
+    """Delete a trace and take it out of all sums, a large one in short transactions; raises NotFound.
+
+    One that was interrupted half-way is finished by asking again.
+    """
+    with home.begin() as uow:
+        uow.may(actor, "traces.admin", trace_id)
+        row = read.trace_row(uow.conn, actor.scope, trace_key(trace_id))
+        if row is None:
+            raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
+        uow.audit(actor, "traces.delete", trace_id)
+        began = clock.monotonic()
+        gone = _gone(uow, actor, row, Removed(), began + STEP_SECONDS, keep_sums=False)
+    while not gone:
+        breathe(clock.monotonic() - began)
+        with home.begin() as uow:
+            began = clock.monotonic()
+            gone = _gone(uow, actor, row, Removed(), began + STEP_SECONDS, keep_sums=False)
+
+
 def breathe(took: float) -> None:
     """Leave the lock to others, after a transaction of `took` seconds: a writer that waits for it gets it now."""
     threading.Event().wait(_pause(took))
@@ -262,9 +282,11 @@ def _step(
     return len(batch)
 
 
-def _gone(uow: UnitOfWork, actor: Actor, row: int, done: Removed, until: float) -> bool:
+def _gone(
+    uow: UnitOfWork, actor: Actor, row: int, done: Removed, until: float, *, keep_sums: bool = True
+) -> bool:
     """Delete a trace as far as there is time; returns whether all of it is gone."""
-    while not erase.remove_some(uow.conn, actor.scope, row, done, keep_sums=True):
+    while not erase.remove_some(uow.conn, actor.scope, row, done, keep_sums=keep_sums):
         if clock.monotonic() > until:
             return False
     return True

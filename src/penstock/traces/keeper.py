@@ -8,9 +8,10 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope, system_actor
 from penstock.core.uow import UnitOfWork
 from penstock.traces import erasure, policy_service
+from penstock.traces.model import TraceScore
 from penstock.traces.policy import Facts, Policies, SamplingRule, kept
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import erase, going, keeping, sample
+from penstock.traces.store import erase, going, keeping, sample, scores
 from penstock.traces.store.erase import Removed
 
 logger = log.get("traces.keeper")
@@ -19,8 +20,12 @@ SECONDS = 5.0
 _ROUND_SECONDS = 4.0
 """What one round may take of each job; the rest is for the next."""
 _BATCH = 200
-_LATEST_ROOT_MS = 3_600_000
-"""How long sampling waits for the root of a trace."""
+_QUIET_MS, _LATEST_ROOT_MS = 3_600_000, 86_400_000
+"""How long sampling waits for the root of a trace: since its last span ended, and at most."""
+_REMEMBERED_MS = 86_400_000
+"""How long it is known which traces sampling let go of."""
+_FORGOTTEN = 20_000
+"""Of them, what one round forgets."""
 _SCRUB_STEPS = 20
 _MERGE_FIRST, _MERGE_ON, _EMPTY_LOG = 1, 2, 3
 
@@ -39,7 +44,12 @@ def sweep(home: Home) -> int:
     with home.read() as uow:
         scopes = list(keeping.scopes(uow.conn).values())
         policies = keeping.everybodys(uow.conn)
+        now_ms = clock.now_ns() // 1_000_000
+        outdated = keeping.outdated(uow.conn, now_ms)
     gone = _sample(home, policies)
+    if outdated:
+        with home.begin() as uow:
+            keeping.forget_remembered(uow.conn, now_ms, _FORGOTTEN)
     for scope in scopes:
         gone += _finish(home, system_actor(scope))
         gone += _retain(home, system_actor(scope), policies.get(scope, Policies()))
@@ -121,9 +131,23 @@ def _sample(home: Home, policies: Mapping[Scope, Policies]) -> int:
         gone += _decide(home, rules, found, now_ms)
         with home.begin() as uow:
             keeping.move(uow.conn, keeping.SAMPLED, reached)
-    with home.read() as uow:
-        again = sample.named(uow.conn, keeping.due(uow.conn, now_ms, _BATCH))
-    return gone + _decide(home, rules, again, now_ms)
+    return gone + _ask_again(home, rules, now_ms, until)
+
+
+def _ask_again(home: Home, rules: Mapping[Scope, tuple[SamplingRule, ...]], now_ms: int, until: float) -> int:
+    """Decide about traces that waited for their root."""
+    gone = 0
+    while clock.monotonic() < until:
+        with home.read() as uow:
+            rows = keeping.due(uow.conn, now_ms, _BATCH)
+            again = sample.named(uow.conn, rows)
+        if not rows:
+            break
+        if vanished := set(rows) - {candidate.row for candidate in again}:
+            with home.begin() as uow:
+                keeping.waited_of(uow.conn, vanished)
+        gone += _decide(home, rules, again, now_ms)
+    return gone
 
 
 def _decide(
@@ -132,28 +156,52 @@ def _decide(
     found: list[sample.Candidate],
     now_ms: int,
 ) -> int:
-    """Remove those of the traces that no rule keeps, and wait for those that are not complete."""
-    going: dict[tuple[Scope, str], list[int]] = {}
+    """Remove those of the traces that no rule keeps, and wait for those that are not complete.
+
+    What comes of a trace after it was let go of is decided about by itself, at once; what stays of it is marked.
+    """
+    going: dict[tuple[Scope, str], list[sample.Candidate]] = {}
     for candidate in found:
         with home.read() as uow:
             since = keeping.waiting_since(uow.conn, candidate.row)
+            late = keeping.remembered(uow.conn, candidate.scope_id, candidate.trace_id)
             dropped = _dropped_by(uow, rules.get(candidate.scope, ()), candidate)
-        if dropped and not candidate.complete and now_ms - (since or now_ms) < _LATEST_ROOT_MS:
+        if dropped and not late and _waited_for(candidate, since or now_ms, now_ms):
             with home.begin() as uow:
                 keeping.wait(uow.conn, candidate.row, since_ms=since or now_ms, due_ms=now_ms + 60_000)
         elif dropped:
-            going.setdefault((candidate.scope, dropped), []).append(candidate.row)
-        elif since is not None:
+            going.setdefault((candidate.scope, dropped), []).append(candidate)
+        elif late or since is not None:
             with home.begin() as uow:
                 keeping.waited(uow.conn, candidate.scope, [candidate.row])
+                if late:
+                    scores.put(uow.conn, candidate.scope, [_rest(candidate)])
     gone = 0
-    for (scope, rule), rows in going.items():
-        done = Removed()
-        erasure.remove(home, system_actor(scope), rows, done)
+    for (scope, rule), candidates in going.items():
         with home.begin() as uow:
+            # First: after a crash they are decided about once more.
+            keys = [(one.scope_id, one.trace_id) for one in candidates]
+            keeping.remember(uow.conn, keys, at_ms=now_ms, until_ms=now_ms + _REMEMBERED_MS)
+        done = Removed()
+        erasure.remove(home, system_actor(scope), [one.row for one in candidates], done)
+        with home.begin() as uow:
+            keeping.waited(uow.conn, scope, [one.row for one in candidates])
             keeping.count(uow.conn, scope, f"sampling: {rule}", traces=done.traces, spans=done.spans)
         gone += done.traces
     return gone
+
+
+def _waited_for(candidate: sample.Candidate, since_ms: int, now_ms: int) -> bool:
+    """Return whether the root of a trace that would go may still come."""
+    quiet = now_ms - max(since_ms, candidate.end_ms)
+    return not candidate.complete and quiet < _QUIET_MS and now_ms - since_ms < _LATEST_ROOT_MS
+
+
+def _rest(candidate: sample.Candidate) -> TraceScore:
+    trace_id = candidate.trace_id.hex()
+    return TraceScore(
+        trace_id=trace_id, ref=scores.PARTIAL, origin="sampling", name=scores.PARTIAL, value=1.0
+    )
 
 
 def _dropped_by(uow: UnitOfWork, rules: tuple[SamplingRule, ...], candidate: sample.Candidate) -> str | None:

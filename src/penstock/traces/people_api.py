@@ -115,6 +115,8 @@ class OutlineModel(BaseModel):
     start_ns: int
     spans: int
     """How many spans the trace has; the columns hold the first 200,000."""
+    partial: bool
+    """Sampling let go of spans of it that came earlier."""
     names: list[str]
     kinds: list[str]
     statuses: list[str]

@@ -24,7 +24,8 @@ from penstock.traces.store.write import ScopeIds, Writing
 
 _PAGE, _BATCH = 100, 50
 JOB_KIND = "traces.redact"
-"""Spec: `masking`, `filters`, `trace_ids`; progress and result: the fields of `Redacted`."""
+"""Spec: `sealed`, a JSON object of `masking`, `filters`, `trace_ids` that the vault sealed, for rules may say what must
+not be known any more, and jobs stay on record. Progress and result: the fields of `Redacted`."""
 
 
 class Redacted(NamedTuple):
@@ -73,9 +74,7 @@ def redact_traces(
         if progress is not None and looked_at % _PAGE == 0:
             progress(Redacted(looked_at, traces, spans)._asdict())
         looked_at += 1
-        with home.read() as uow:
-            found = ((record, masker.apply(record)) for record in read.records(uow.conn, row, trace_id))
-            changed = [old for old, new in found if new != old]
+        changed = _changed(home, actor, row, trace_id, masker)
         said = _logs(home, actor, trace_id, masker, dry_run)
         traces += bool(changed or said)
         spans += len(changed)
@@ -86,6 +85,15 @@ def redact_traces(
             keeping.move(uow.conn, keeping.SCRUB, 1)
             uow.audit(actor, "traces.redacted", "traces", traces=traces, spans=spans)
     return Redacted(looked_at, traces, spans)
+
+
+def _changed(home: Home, actor: Actor, row: int, trace_id: str, masker: SpanMasker) -> list[SpanRecord]:
+    """Return the spans that hold something to take out; none of a trace that was erased meanwhile."""
+    with home.read() as uow:
+        if read.trace_row(uow.conn, actor.scope, bytes.fromhex(trace_id)) != row:
+            return []
+        found = ((record, masker.apply(record)) for record in read.records(uow.conn, row, trace_id))
+        return [old for old, new in found if new != old]
 
 
 def start(
@@ -108,22 +116,22 @@ def start(
     if filters is not None:
         query.of_filters(filters)
     wanted = None if filters is None else msgspec.to_builtins(filters)
-    return enqueue(
-        uow, actor, JOB_KIND, {"masking": masking, "filters": wanted, "trace_ids": list(trace_ids)}
-    )
+    asked = msgspec.json.encode({"masking": masking, "filters": wanted, "trace_ids": list(trace_ids)})
+    return enqueue(uow, actor, JOB_KIND, {"sealed": uow.home.vault.seal(asked, purpose=JOB_KIND)})
 
 
 def run(
     home: Home, actor: Actor, spec: dict[str, Any], progress: Callable[[dict[str, Any]], None]
 ) -> Redacted:
     """Do what `start` queued."""
-    filters = None if spec["filters"] is None else msgspec.convert(spec["filters"], TraceFilters)
+    asked = msgspec.json.decode(home.vault.open(spec["sealed"], purpose=JOB_KIND))
+    filters = None if asked["filters"] is None else msgspec.convert(asked["filters"], TraceFilters)
     return redact_traces(
         home,
         actor,
-        masking=spec["masking"],
+        masking=asked["masking"],
         filters=filters,
-        trace_ids=spec["trace_ids"],
+        trace_ids=asked["trace_ids"],
         progress=progress,
     )
 
@@ -168,6 +176,8 @@ def _rewrite(home: Home, actor: Actor, row: int, spans: Sequence[SpanRecord], ma
     for start in range(0, len(spans), _BATCH):
         batch = spans[start : start + _BATCH]
         with home.begin() as uow:
+            if not redact.hold(uow.conn, actor.scope, row):
+                return  # written anew, what was erased would be there again
             # Read again: another version may have come meanwhile, and must not be lost.
             current = [
                 record

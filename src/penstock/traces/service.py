@@ -10,7 +10,7 @@ from penstock.core.settings import CoreSettings
 from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
 from penstock.traces import exporter, query, writer
-from penstock.traces.erasure import erase_traces, trace_key
+from penstock.traces.erasure import delete_trace, erase_traces, trace_key
 from penstock.traces.find_service import (
     facets,
     histogram,
@@ -43,11 +43,11 @@ from penstock.traces.redaction import redact_traces
 from penstock.traces.replay import Replayed, replay
 from penstock.traces.reports import group_named, timeseries, usage
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import erase as erasing
 from penstock.traces.store import read, search, snippets
 from penstock.traces.store.deadline import limited
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
+from penstock.traces.trees import get_summary
 
 MAX_PAGE = 1000
 _INGEST_GROUP = 2000
@@ -175,14 +175,6 @@ def put_price(
     return set_price(uow, actor, model=model, provider=provider, price=price)
 
 
-def delete_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> None:
-    """Delete a trace and take it out of all sums; raises NotFound."""
-    uow.may(actor, "traces.admin", trace_id)
-    if not erasing.remove(uow.conn, actor.scope, trace_key(trace_id)):
-        raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
-    uow.audit(actor, "traces.delete", trace_id)
-
-
 def erase(home: Home, actor: Actor, *, user: str) -> int:
     """Delete every trace with a span of `user` and the user's sums; returns how many traces went.
 
@@ -208,6 +200,7 @@ __all__ = [
     "facets",
     "get_policies",
     "get_span_body",
+    "get_summary",
     "get_trace",
     "group_named",
     "histogram",

@@ -98,6 +98,8 @@ class TraceTree(SummaryModel):
     """A trace with its spans by start time."""
 
     spans: list[SpanModel]
+    partial: bool
+    """Sampling let go of spans of it that came earlier."""
     next: str | None
     """Cursor to the spans that follow; null when these are all."""
 

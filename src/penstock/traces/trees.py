@@ -10,7 +10,7 @@ from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.traces.model import KINDS, STATUSES, SpanRow, TraceSummary
 from penstock.traces.outline import outline
-from penstock.traces.store import spans
+from penstock.traces.store import scores, spans
 
 MAX_PAGE, MAX_OUTLINE = 10_000, 200_000
 
@@ -24,6 +24,8 @@ class TraceOutline(msgspec.Struct, frozen=True, kw_only=True):
     start_ns: int
     spans: int
     """How many spans the trace has; the columns hold the first 200,000 by start time."""
+    partial: bool
+    """Sampling let go of spans of it that came earlier."""
     names: list[str]
     kinds: Sequence[str] = KINDS
     statuses: Sequence[str] = STATUSES
@@ -55,6 +57,17 @@ def _found(uow: UnitOfWork, actor: Actor, trace_id: str) -> tuple[int, TraceSumm
     return found
 
 
+def get_summary(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> TraceSummary:
+    """Return what a list shows of a trace, however many spans it has; raises NotFound."""
+    return _found(uow, actor, trace_id)[1]
+
+
+def is_partial(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> bool:
+    """Return whether sampling let go of spans of the trace that came earlier; False for what is no trace."""
+    uow.may(actor, "traces.read", trace_id)
+    return scores.partial(uow.conn, actor.scope, bytes.fromhex(trace_id))
+
+
 def page_of_spans(
     uow: UnitOfWork, actor: Actor, *, trace_id: str, after: Cursor | None = None, limit: int = 5000
 ) -> tuple[TraceSummary, list[SpanRow], Cursor | None]:
@@ -80,6 +93,7 @@ def get_outline(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> TraceOutline
         trace_id=summary.trace_id,
         start_ns=summary.start_ns,
         spans=summary.spans,
+        partial=is_partial(uow, actor, trace_id=summary.trace_id),
         name=[_known(names, row["name"]) for row in drawn],
         model=[_known(models, row["model"]) for row in drawn],
         names=list(names),

@@ -199,8 +199,7 @@ def test_items_can_be_for_one_person(home: Home, actor: Actor) -> None:
 def test_items_whose_trace_is_gone_are_passed_over(home: Home, actor: Actor) -> None:
     one, two = calls(home, actor, 2)
     queue(home, actor, source={"trace_ids": [one, two]})
-    with home.begin() as uow:
-        traces.delete_trace(uow, actor, trace_id=one)
+    traces.delete_trace(home, actor, trace_id=one)
     assert took(home, ANN).item.trace_id == two
     found = overview(home, actor).progress
     assert (found.gone, found.open, found.items) == (1, 1, 2)

@@ -376,8 +376,8 @@ def test_scores_come_from_above_and_may_come_first(home: Home, actor: Actor) -> 
         ]
     assert found(home, actor, "score.exact>0.5") == [span.trace_id]
     assert found(home, actor, "feedback:down") == []
-    with home.begin() as uow:
-        service.delete_trace(uow, actor, trace_id=span.trace_id)
+    service.delete_trace(home, actor, trace_id=span.trace_id)
+    with home.read() as uow:
         assert service.scores_of(uow, actor, trace_id=span.trace_id) == []
 
 

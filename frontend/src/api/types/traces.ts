@@ -110,6 +110,8 @@ export interface Outline {
   start_ns: number;
   /** How many spans there are; the columns may hold fewer. */
   spans: number;
+  /** Sampling let go of spans that came earlier. */
+  partial?: boolean;
   names: string[];
   kinds: string[];
   statuses: string[];

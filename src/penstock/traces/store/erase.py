@@ -99,24 +99,6 @@ def spans_in(conn: Connection, scope: Scope, rows: Sequence[int]) -> int:
     return int(conn.execute(query, values).scalar_one())
 
 
-def remove(conn: Connection, scope: Scope, trace_id: bytes) -> bool:
-    """Delete a trace and take it out of the sums; returns whether there was one."""
-    row = read.trace_row(conn, scope, trace_id)
-    if row is None:
-        return False
-    remove_rows(conn, scope, [row], Removed(), keep_sums=False)
-    return True
-
-
-def remove_rows(
-    conn: Connection, scope: Scope, rows: Iterable[int], done: Removed, *, keep_sums: bool
-) -> None:
-    """Delete the traces with these row numbers, adding to `done`; with `keep_sums` the roll-ups keep what they know."""
-    for row in rows:
-        while not remove_some(conn, scope, row, done, keep_sums=keep_sums):
-            pass
-
-
 def remove_some(conn: Connection, scope: Scope, row: int, done: Removed, *, keep_sums: bool) -> bool:
     """Delete up to 200 spans of the trace with this row number, then the trace; returns whether all of it is gone."""
     head = going.heads(conn, scope, [row], most=1 << 31).get(row)

@@ -1,6 +1,7 @@
 """The SQL of keeping: policies, what was let go by them, judgements, and which traces it is time to decide about."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
+    Select,
     String,
     Table,
     Text,
@@ -68,7 +70,8 @@ waiting = Table(
     Column("due_ms", BigInteger, nullable=False),
     Index("ix_traces_waiting_due", "due_ms"),
 )
-"""Traces whose root has not come yet: sampling asks again."""
+"""Traces whose root has not come yet: sampling asks again. A negative `trace` is no row but stands for the id of one
+that sampling let go of at `since_ms`; until `due_ms` spans that come later are known by it."""
 
 
 def get(conn: Connection, scope: Scope) -> Stored | None:
@@ -175,7 +178,7 @@ def ripe(conn: Connection, before_ms: int) -> int:
 def forget_arrivals(conn: Connection) -> None:
     """Drop all notes of every scope: nobody samples."""
     conn.execute(delete(arrivals))
-    conn.execute(delete(waiting))
+    conn.execute(delete(waiting).where(waiting.c.trace > 0))
 
 
 def mark(conn: Connection, name: str) -> int:
@@ -210,7 +213,43 @@ def waited(
     conn.execute(delete(waiting).where(waiting.c.trace.in_(traces)))
 
 
+def waited_of(conn: Connection, traces: Iterable[int]) -> None:
+    """Wait no longer for traces of every scope that are gone."""
+    conn.execute(delete(waiting).where(waiting.c.trace.in_(list(traces))))
+
+
 def due(conn: Connection, at_ms: int, limit: int) -> list[int]:
     """Return traces of every scope that were to be asked about again by now."""
-    query = select(waiting.c.trace).where(waiting.c.due_ms <= at_ms).order_by(waiting.c.due_ms).limit(limit)
-    return [row.trace for row in conn.execute(query)]
+    query = select(waiting.c.trace).where(waiting.c.due_ms <= at_ms, waiting.c.trace > 0)
+    return [row.trace for row in conn.execute(query.order_by(waiting.c.due_ms).limit(limit))]
+
+
+def _standing_for(scope_id: int, trace_id: bytes) -> int:
+    digest = hashlib.blake2b(b"%d/%b" % (scope_id, trace_id), digest_size=8).digest()
+    return -1 - (int.from_bytes(digest, "big") >> 1)
+
+
+def remember(conn: Connection, keys: Iterable[tuple[int, bytes]], *, at_ms: int, until_ms: int) -> None:
+    """Know until `until_ms` that traces of every scope, by (number of the scope, id), were let go of."""
+    rows = [{"trace": _standing_for(*key), "since_ms": at_ms, "due_ms": until_ms} for key in keys]
+    rows.sort(key=lambda row: row["trace"])  # one order for everybody: no ring of waiting writers
+    upsert(conn, waiting, rows, keys=["trace"], update=["due_ms"])
+
+
+def remembered(conn: Connection, scope_id: int, trace_id: bytes) -> bool:
+    """Return whether sampling let go of spans of this trace, of every scope by its number, before."""
+    return waiting_since(conn, _standing_for(scope_id, trace_id)) is not None
+
+
+def forget_remembered(conn: Connection, at_ms: int, limit: int) -> None:
+    """Drop up to `limit` of what was to be known until now, of every scope."""
+    conn.execute(delete(waiting).where(waiting.c.trace.in_(_outdated(at_ms).limit(limit))))
+
+
+def outdated(conn: Connection, at_ms: int) -> bool:
+    """Return whether there is something to drop, of every scope, that was to be known until now."""
+    return conn.execute(_outdated(at_ms).limit(1)).first() is not None
+
+
+def _outdated(at_ms: int) -> Select[tuple[int]]:
+    return select(waiting.c.trace).where(waiting.c.due_ms <= at_ms, waiting.c.trace < 0)

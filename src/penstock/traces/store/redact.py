@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, text
 
+from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
 from penstock.traces import body, documents
 from penstock.traces.log_model import LogContent
-from penstock.traces.store import read
+from penstock.traces.store import logs, read
 from penstock.traces.store.prepare import clean
+from penstock.traces.store.sql import WRITERS_LOCK
 
 _PREVIEW_CHARS = 1000
 _content = msgspec.msgpack.Decoder(LogContent)
@@ -36,6 +38,20 @@ def changed_logs(conn: Connection, scope: Scope, trace_id: bytes, change: Change
         if new != held:
             found.append(ChangedLog(row.id, new))
     return found
+
+
+def hold(conn: Connection, scope: Scope, trace: int) -> bool:
+    """Keep a trace (row number) from being hidden or deleted until the transaction ends; False when it is already.
+
+    On PostgreSQL the locks are taken in the order of writers, so that nobody waits in a ring.
+    """
+    query = "SELECT id FROM traces_traces WHERE id = :trace AND scope_id = :scope"
+    if not is_sqlite(conn):
+        logs.lock(conn, alone=False)
+        conn.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": WRITERS_LOCK})
+        query += " FOR UPDATE"
+    found = conn.execute(text(query), {"trace": trace, "scope": read.scope_id(conn, scope)}).first()
+    return found is not None
 
 
 def rewrite_logs(conn: Connection, scope: Scope, changed: Sequence[ChangedLog]) -> None:

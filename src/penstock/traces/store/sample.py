@@ -10,7 +10,8 @@ from penstock.traces.store import read
 from penstock.traces.store.prepare import clean
 
 _COLUMNS = (
-    "t.id, t.trace_id, t.at_ms, t.root, t.errors, t.duration_ns, t.cost_nano, t.scope_id, n.tenant, n.project "
+    "t.id, t.trace_id, t.at_ms, t.end_ns, t.root, t.errors, t.duration_ns, t.cost_nano, t.scope_id, n.tenant, "
+    "n.project "
     "FROM traces_traces t JOIN traces_scopes n ON n.id = t.scope_id"
 )
 _FACET_OF = {"service": "metadata.service.name"}
@@ -29,6 +30,8 @@ class Candidate(NamedTuple):
     scope_id: int
     trace_id: bytes
     at_ms: int
+    end_ms: int
+    """End of the last span that came."""
     complete: bool
     """Its root has come."""
     errors: int
@@ -43,6 +46,7 @@ def _candidate(row: Any) -> Candidate:
         scope_id=row.scope_id,
         trace_id=bytes(row.trace_id),
         at_ms=row.at_ms,
+        end_ms=row.end_ns // 1_000_000,
         complete=row.root is not None,
         errors=row.errors,
         duration_ns=row.duration_ns,

@@ -11,6 +11,8 @@ from penstock.traces.store import read
 from penstock.traces.store.prepare import Prepared, clean
 from penstock.traces.store.tables import facet_names, facets, scores, traces
 
+PARTIAL = "partial"
+"""Name and ref of the score of a trace that is the rest of one that sampling let go of."""
 _TOLD = "otel"
 """Where numbers come from that are part of a span."""
 _CHUNK = 500
@@ -70,6 +72,12 @@ def remove(conn: Connection, scope: Scope, trace_id: bytes, ref: str) -> None:
     """Forget a score."""
     at = (scores.c.scope_id == read.scope_id(conn, scope)) & (scores.c.trace_id == trace_id)
     conn.execute(delete(scores).where(at, scores.c.ref == ref))
+
+
+def partial(conn: Connection, scope: Scope, trace_id: bytes) -> bool:
+    """Return whether a trace is the rest of one that sampling let go of."""
+    at = (scores.c.scope_id == read.scope_id(conn, scope)) & (scores.c.trace_id == trace_id)
+    return conn.execute(select(scores.c.name).where(at, scores.c.ref == PARTIAL)).first() is not None
 
 
 def of_trace(conn: Connection, scope: Scope, trace_id: bytes) -> list[TraceScore]:
