@@ -23,7 +23,7 @@ function WebhookForm() {
           set.mutate(undefined);
         }}
       >
-        <input aria-label="Webhook for alerts" type="url" required placeholder={at ?? "https://hooks.example.com/penstock"} value={url} onChange={(event) => setUrl(event.target.value)} />
+        <input style={{ flex: "1 1 280px", maxWidth: 480 }} aria-label="Webhook for alerts" type="url" required placeholder={at ?? "https://hooks.example.com/penstock"} value={url} onChange={(event) => setUrl(event.target.value)} />
         <button type="submit" className="button small">
           {at ? "Change webhook" : "Send alerts to it"}
         </button>
@@ -58,7 +58,7 @@ export function AlertsCard({ items }: { items: BudgetAlert[] }) {
           keyOf={(a) => a.id}
           columns={[
             { head: "When", cell: (a) => <When at={a.at} /> },
-            { head: "Budget", cell: (a) => <Badge value={a.fraction >= 1 ? "used up" : `${Math.round(a.fraction * 100)}%`} tone={a.fraction >= 1 ? "bad" : "warn"} /> },
+            { head: "Budget", cell: (a) => <Badge value={a.fraction >= 1 ? "used up" : `${Math.round(a.fraction * 100)}%`} tone={a.fraction >= 1 ? "bad" : "wait"} /> },
             { head: "What", cell: (a) => a.text },
             { head: "Webhook", cell: (a) => <span title={a.error ?? undefined}>{a.delivery === "none" ? "" : a.delivery}</span> },
           ]}
