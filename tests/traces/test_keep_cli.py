@@ -55,7 +55,7 @@ def test_erases_after_asking(folder: str) -> None:
     assert "Would erase 1 traces" in run(folder, "erase", "--user", "ada", "--dry-run")
     run(folder, "erase", "--user", "ada", code=1, given="n\n")
     assert "Erased 1 traces with 1 spans" in run(folder, "erase", "--user", "ada", given="y\n")
-    gone = {"traces": 0, "spans": 0, "logs": 0}
+    gone = {"traces": 0, "spans": 0, "logs": 0, "left": 0}
     assert json.loads(run(folder, "erase", "--user", "ada", "--yes", "--json")) == gone
     run(folder, "erase", "--yes", code=1)
 

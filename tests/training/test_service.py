@@ -10,8 +10,8 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.datasets import service as datasets
 from penstock.registry import service as registry
+from penstock.training import artifacts, service
 from penstock.training import jobs as handlers
-from penstock.training import service
 from penstock.training.model import RunState
 from tests.training.stage import Trainer, furnish, recipe
 
@@ -198,7 +198,7 @@ def test_a_run_that_was_killed_right_after_it_registered_has_one_model(
     if last == "nothing":
         monkeypatch.setattr(service, "_end", kill)
     else:
-        monkeypatch.setattr(service.shutil, "rmtree", kill)
+        monkeypatch.setattr(artifacts.shutil, "rmtree", kill)
     with pytest.raises(Killed):
         service.execute(home, actor, recipe(), key="k")
     monkeypatch.undo()
