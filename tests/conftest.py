@@ -56,6 +56,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith("PENSTOCK_") and not name.startswith("PENSTOCK_TEST_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "default-home"))
+    # A server that a slow or halted machine makes late would turn calls away, and rightly; the tests of that set it.
+    monkeypatch.setenv("PENSTOCK_SERVER__SHED_LAG_MS", "0")
 
 
 def _engines() -> list[str]:

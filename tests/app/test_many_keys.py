@@ -84,7 +84,8 @@ def callers_of_each_worker(stack: Stack, secret: str) -> list[Client]:
         for pid in found:
             os.kill(pid, signal.SIGSTOP)
         try:
-            assert client.chat().status == 200
+            reply = client.chat()
+            assert reply.status == 200, reply
             found[stack.worker_of(client)] = client
         finally:
             for pid in found:
