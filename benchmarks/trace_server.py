@@ -5,7 +5,7 @@
 Starts `penstock up --workers 1` on a home that `trace_queries.py` or `trace_copies.py` filled. One client sends
 `--rate` spans per second of about 2 KB, five per trace, as OTLP; another asks each question `--times` times with varied
 arguments. Prints p50 and p95 of the wall time, then how long after its acknowledgement a trace was in the list, the
-memory of every process (PSS and RSS, the web process's highest), and how long a user's traces were still found.
+memory of every process (PSS and RSS in MB, the highest seen), and how long a user's traces were still found.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def asked(caller: Caller, rng: random.Random, sample: list[Any]) -> dict[str, Ca
     found["trace by id"] = lambda: caller.get(f"/traces/{rng.choice(sample).trace_id}")
     month = {"since": iso(29.7), "until": iso(0)}
     found["dashboard, 30 days"] = lambda: caller.get("/timeseries", bucket=DAY, **month)
-    for by in ("model", "user", "key"):
+    for by in ("model", "user", "key", "service", "agent"):
         found[f"dashboard, 30 days by {by}"] = lambda by=by: caller.get(
             "/timeseries", bucket=DAY, by=by, **month
         )
@@ -180,25 +180,27 @@ def work(args: argparse.Namespace, port: int, key: str, sample: list[Any], pid: 
     """Ask, and print what it took."""
     sender, caller, rng = Sender(port, key, args.rate), Caller(port, key), random.Random(1)
     sender.start()
-    highest = 0.0
+    highest: dict[str, tuple[float, float]] = {}
+
+    def look() -> None:
+        for one in memory(pid):
+            pss, rss = highest.get(one.role, (0.0, 0.0))
+            highest[one.role] = (max(pss, one.pss), max(rss, one.rss))
+
     for name, ask in asked(caller, rng, sample).items():
         if any(part in name for part in args.only.split("|")):
             print(f"{name:28}", json.dumps(measure(ask, args.times)), flush=True)
-            highest = max(highest, *(one.rss for one in memory(pid)))
+            look()
     if args.erase:
         erased(caller, args.erase, args.gone)
-        highest = max(highest, *(one.rss for one in memory(pid)))
+        look()
     sender.ended.set()
     sender.join()
     for name, times in (("request_ms", sender.taken), ("seen_after_ms", sender.seen)):
         ordered = sorted(times)
         p95 = ordered[int(0.95 * (len(ordered) - 1))]
         print(name, json.dumps({"p50": round(statistics.median(ordered) * 1e3), "p95": round(p95 * 1e3)}))
-    print(
-        json.dumps(
-            {"highest_rss_mb": highest, "processes": {one.role: (one.pss, one.rss) for one in memory(pid)}}
-        )
-    )
+    print("highest_mb", json.dumps(highest))
 
 
 if __name__ == "__main__":
