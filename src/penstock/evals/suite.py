@@ -108,6 +108,15 @@ class Suite:
             check_reducer(reducer, self.epochs)
 
 
+_LOCAL_OPTIONS = ("max_tokens", "batch_size", "threads", "prompt_style")
+
+
+def aimed_at(suite: Suite, ref: str, *, kind: str = "model") -> Suite:
+    """Return the suite with the version `ref` as its target; of its own target what holds for any local one stays."""
+    kept = {name: suite.target[name] for name in _LOCAL_OPTIONS if name in suite.target}
+    return replace(suite, target={**kept, "kind": kind, "model": ref})
+
+
 def scorer_spec(value: Any) -> ScorerSpec:
     """Return the scorer written as `exact`, `{name: fields, keys: [...]}` or `{fields: {keys: [...]}}`."""
     if isinstance(value, ScorerSpec):

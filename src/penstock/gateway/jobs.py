@@ -89,7 +89,8 @@ def sweep(home: Home, stop: threading.Event) -> None:
     while not stop.wait(SWEEP_SECONDS):
         if clock.monotonic() - swept_at > LEDGER_SECONDS:
             swept_at = clock.monotonic()
-            while sweeping.sweep(home) and not stop.is_set():
+            # What is left below a full batch comes and goes with the calls.
+            while sweeping.sweep(home) >= sweeping.TOGETHER and not stop.is_set():
                 pass
         while service.sweep(home):
             pass

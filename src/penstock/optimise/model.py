@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.core.errors import Invalid
 from penstock.core.suggest import did_you_mean
+from penstock.training.model import MAX_PRIORITY
 
 PARENT = "parent"
 """Stands where a variant's method stands, for the measured parent itself."""
@@ -22,8 +23,6 @@ class OptimiseState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
-
-MOST_PRIORITY = 100
 
 ENDED = frozenset({OptimiseState.SUCCEEDED, OptimiseState.FAILED, OptimiseState.CANCELLED})
 
@@ -149,9 +148,9 @@ class Trial:
 
     def __post_init__(self) -> None:
         """Raise Invalid for what cannot be."""
-        if self.memory_mb < 0 or not -MOST_PRIORITY <= self.priority <= MOST_PRIORITY:
+        if self.memory_mb < 0 or not -MAX_PRIORITY <= self.priority <= MAX_PRIORITY:
             raise Invalid(
-                f"memory_mb must not be below 0, and priority lies between -{MOST_PRIORITY} and {MOST_PRIORITY}."
+                f"memory_mb must not be below 0, and priority lies between -{MAX_PRIORITY} and {MAX_PRIORITY}."
             )
         limits = {"threads": 256, "tokens": 4096, "repeats": 100, "max_tokens": 65_536}
         for name, most in limits.items():

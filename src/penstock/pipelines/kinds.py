@@ -1,7 +1,7 @@
 """What a step of a written pipeline can do; each may be done again when it was interrupted."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from penstock.datasets import service as datasets
 from penstock.datasets.model import DatasetVersion
 from penstock.evals import service as evals
 from penstock.evals.model import EvalRun
+from penstock.evals.suite import aimed_at
 from penstock.evals.suites import service as suites
 from penstock.feedback import service as feedback
 from penstock.pipelines.checking import check_values
@@ -124,9 +125,7 @@ def _evaluate(context: StepContext, name: str, options: Options) -> dict[str, An
     with context.home.read() as uow:
         suite = suites.load(uow, context.actor, options["suite"])
     if options.get("model"):
-        keep = ("max_tokens", "batch_size", "threads", "prompt_style")
-        kept = {key: value for key, value in suite.target.items() if key in keep}
-        suite = replace(suite, target={**kept, "kind": "model", "model": options["model"]})
+        suite = aimed_at(suite, options["model"])
     key = f"{context.run_id}:{name}"
     run = evals.run(context.home, context.actor, suite=suite, key=key, cancelled=context.cancelled)
     metrics = {metric.name: metric.value for metric in run.metrics if not metric.split}

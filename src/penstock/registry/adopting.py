@@ -10,7 +10,6 @@ from pathlib import Path
 
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
-from penstock.core.lineage import children
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.registry import importing, service
@@ -19,8 +18,6 @@ from penstock.registry.importing import QUIET as QUIET
 from penstock.registry.importing import Watch as Watch
 from penstock.registry.model import NAME, TAKEN, ModelVersion
 
-IMPORTED = "imported from"
-"""Role of a place in the lineage of what came from it."""
 LONGEST_PLACE = 200
 """Characters, so that lineage can name it."""
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,99}")
@@ -85,10 +82,8 @@ def here(uow: UnitOfWork, actor: Actor, place: Place) -> ModelVersion | None:
     Of a commit it is that one's; of a branch or tag the newest of the repository, since only the hub knows where it is.
     """
     prefix = f"{place.where}@" if place.kind == "hub" else place.where
-    found = children(uow.conn, actor.scope, place.kind, prefix, role=IMPORTED)
-    refs = [ref for kind, ref, parent in found if kind == service.LINK_KIND and _is(place, parent)]
-    versions = [service.get(uow, actor, ref=ref) for ref in refs]
-    usable = [version for version in versions if version.kind in importing.TRAINABLE]
+    found = importing.imported(uow, actor, place.kind, prefix)
+    usable = [version for parent, version in found if _is(place, parent)]
     return max(usable, key=lambda version: version.created_at, default=None)
 
 

@@ -17,6 +17,7 @@ from penstock.core.lineage import Link, children
 from penstock.core.net import check_url
 from penstock.core.scope import Actor
 from penstock.core.settings import CoreSettings
+from penstock.core.uow import UnitOfWork
 from penstock.registry import folders, scan, service, store
 from penstock.registry.model import FileEntry, Kind, ModelVersion, digest_of
 from penstock.registry.papers import signature
@@ -27,6 +28,8 @@ REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
 TRAINABLE = (Kind.BASE, Kind.ADAPTER, Kind.MERGED)
 
+IMPORTED = "imported from"
+"""Role of a place in the lineage of what came from it."""
 LONGEST = 140
 """Characters of a repository's name; the hub itself allows 96."""
 
@@ -70,7 +73,7 @@ def from_folder(home: Home, actor: Actor, *, wish: Wish, folder: Path) -> ModelV
     """Register a folder as it is, with what its README tells; raises what `service.register` does."""
     if (folder / "MLmodel").is_file():
         return from_mlflow_folder(home, actor, wish=wish, folder=folder)
-    return _register(home, actor, wish, folder, Link("folder", str(folder.absolute())[:200], "imported from"))
+    return _register(home, actor, wish, folder, Link("folder", str(folder.absolute())[:200], IMPORTED))
 
 
 def from_hub(
@@ -106,7 +109,7 @@ def from_hub(
         found = _run("hub", spec, work, watch)
         if found.get("here"):
             return known[found["commit"]]
-        link = Link("hub", f"{repository}@{found['commit']}", "imported from")
+        link = Link("hub", f"{repository}@{found['commit']}", IMPORTED)
         return _register(home, actor, wish, Path(found["path"]), link)
 
 
@@ -122,7 +125,7 @@ def from_mlflow(
     with work_folder(home, "imports") as work:
         spec = {"uri": uri, "model": model, "version": version, "output": str(work / "files")}
         found = _run("mlflow", spec, work, watch)
-        link = Link("mlflow", f"{uri.rstrip('/')}/{model}/{found['version']}"[:200], "imported from")
+        link = Link("mlflow", f"{uri.rstrip('/')}/{model}/{found['version']}"[:200], IMPORTED)
         return _take_mlflow(home, actor, wish, Path(found["path"]), work, link)
 
 
@@ -134,7 +137,7 @@ def from_mlflow_folder(home: Home, actor: Actor, *, wish: Wish, folder: Path) ->
     if not (folder / "MLmodel").is_file():
         raise Invalid(f"{folder} was not saved by MLflow: it has no MLmodel file.")
     _may(home, actor, wish)
-    link = Link("folder", str(folder.absolute())[:200], "imported from")
+    link = Link("folder", str(folder.absolute())[:200], IMPORTED)
     with work_folder(home, "imports") as work:
         return _take_mlflow(home, actor, wish, folder, work, link)
 
@@ -155,16 +158,20 @@ def _run(name: str, spec: dict[str, Any], work: Path, watch: Watch) -> dict[str,
     )
 
 
+def imported(uow: UnitOfWork, actor: Actor, kind: str, prefix: str) -> list[tuple[str, ModelVersion]]:
+    """Return (place, version) of all that came from a `kind` of place beginning with `prefix` and can be trained."""
+    found = children(uow.conn, actor.scope, kind, prefix, role=IMPORTED)
+    versions = [
+        (place, service.get(uow, actor, ref=ref)) for child, ref, place in found if child == service.LINK_KIND
+    ]
+    return [(place, version) for place, version in versions if version.kind in TRAINABLE]
+
+
 def _commits(home: Home, actor: Actor, repository: str) -> dict[str, ModelVersion]:
     """Return commit → version of what was imported from a repository and can be trained."""
     with home.read() as uow:
-        found = children(uow.conn, actor.scope, "hub", f"{repository}@", role="imported from")
-        versions = [
-            (parent.rpartition("@")[2], service.get(uow, actor, ref=ref))
-            for kind, ref, parent in found
-            if kind == service.LINK_KIND
-        ]
-    return {commit: version for commit, version in versions if version.kind in TRAINABLE}
+        found = imported(uow, actor, "hub", f"{repository}@")
+    return {place.rpartition("@")[2]: version for place, version in found}
 
 
 def _same(home: Home, actor: Actor, wish: Wish, folder: Path, link: Link) -> ModelVersion | None:

@@ -112,18 +112,18 @@ class Telling:
         return page["items"][0] if page.get("items") else None
 
     def _experiment(self, name: str) -> str:
-        quoted = name.replace("\\", "\\\\").replace("'", "\\'")
-        for found in self._server.pages("/experiments", filter=f"name = '{quoted}'"):
-            if found["name"] == name:
-                return str(found["id"])
+        if found := self._experiment_named(name):
+            return found
         try:
             return str(self._server.send("POST", "/experiments", {"name": name})["id"])
         except ApiError as error:
             if error.status != 409:
                 raise
-        for found in self._server.pages(
-            "/experiments", filter=f"name = '{quoted}'"
-        ):  # another made it meanwhile
-            if found["name"] == name:
-                return str(found["id"])
+        if found := self._experiment_named(name):  # another made it meanwhile
+            return found
         raise ApiError(409, f"The experiment {name!r} is deleted; restore it, or use another name.")
+
+    def _experiment_named(self, name: str) -> str | None:
+        quoted = name.replace("\\", "\\\\").replace("'", "\\'")
+        same = self._server.pages("/experiments", filter=f"name = '{quoted}'")
+        return next((str(found["id"]) for found in same if found["name"] == name), None)

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from penstock.training.running import MAX_PRIORITY as MAX_PRIORITY
 from penstock.training.share.model import Claim as Claim
 from penstock.training.share.model import Claims as Claims
 from penstock.training.share.model import NoRoom as NoRoom

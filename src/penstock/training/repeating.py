@@ -1,7 +1,6 @@
 """Evaluating what a run made, and again whatever is exported from it: training figures and relatives never count."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from penstock.core import jobs
@@ -10,6 +9,7 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor, system_actor
 from penstock.core.uow import UnitOfWork
 from penstock.evals import service as evals
+from penstock.evals.suite import aimed_at
 from penstock.evals.suites import service as suites
 from penstock.registry import service as registry
 from penstock.registry.model import Kind, ModelVersion
@@ -21,7 +21,6 @@ from penstock.training.registering import LINK_KIND
 JOB_KIND = "training.judge"
 """Spec: `ref` of the version, `suite`."""
 _DEEPEST = 8
-_KEPT = ("max_tokens", "batch_size", "threads", "prompt_style")
 _UNJUDGED = (Kind.MLFLOW,)
 
 
@@ -81,7 +80,6 @@ def judge(
         found = suites.load(uow, actor, suite)
     if done is not None:
         return done.id
-    kept = {name: value for name, value in found.target.items() if name in _KEPT}
-    aimed = replace(found, target={**kept, "kind": "model", "model": version.ref})
+    aimed = aimed_at(found, version.ref)
     key = f"{version.ref}:{suite}@{stored.version}"
     return evals.run(home, actor, suite=aimed, key=key, progress=progress, cancelled=cancelled).id

@@ -12,9 +12,11 @@ CAP_DAYS = 2
 """Days that the accounts of caps are kept: long enough for what a call over midnight has yet to settle."""
 FULL_SECONDS = 3600.0
 """A bucket that nobody took from for so long has been full for nearly all of it."""
+TOGETHER = 500
+"""Accounts that one transaction forgets."""
 
 
-def sweep(home: Home, limit: int = 500) -> int:
+def sweep(home: Home, limit: int = TOGETHER) -> int:
     """Forget at most `limit` accounts of every scope, and the buckets that are full; returns how many of both.
 
     What ended is looked up outside the transaction that deletes, so that a long look holds nobody up.

@@ -12,6 +12,7 @@ from penstock.core.errors import Cancelled, Invalid, PenstockError
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.evals import service as evals
+from penstock.evals.suite import aimed_at
 from penstock.evals.suites import service as suites
 from penstock.training import recipe as recipes
 from penstock.training import service as training
@@ -171,15 +172,13 @@ class Trials:
         """Return every objective's figure; raises Invalid when the run or the suite has none of that name."""
         known = dict(run.metrics)
         if self._plan.suite:
+            assert run.model is not None  # it has succeeded
             with self._home.read() as uow:
                 suite = suites.load(uow, self._actor, self._plan.suite)
-            keep = {"max_tokens", "batch_size", "threads", "prompt_style"}
-            options = {name: value for name, value in suite.target.items() if name in keep}
-            target = {**options, "kind": "transformers", "model": run.model}
             judged = evals.run(
                 self._home,
                 self._actor,
-                suite=replace(suite, target=target),
+                suite=aimed_at(suite, run.model, kind="transformers"),
                 key=f"{self._key(number)}:eval",
                 cancelled=self._halted,
             )
