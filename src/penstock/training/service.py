@@ -19,6 +19,7 @@ from penstock.training.events import RunEnded
 from penstock.training.model import ENDED, RESUMABLE, UNDER_WAY, RunState, TrainingRun, Wish
 from penstock.training.recipe import Recipe, parse
 from penstock.training.share.model import NoRoom
+from penstock.training.share.quiet import quiet as quiet
 from penstock.training.share.service import Share as Share
 from penstock.training.share.service import claim_of
 from penstock.training.share.service import drop_claim as drop_claim
