@@ -25,6 +25,7 @@ from penstock.training import service as training
 from penstock.training.search import cli, service, store, trials
 from penstock.training.search.model import SearchState, TrialState, parse_plan
 from tests.registry.folders import adapter_folder, base_folder
+from tests.training.dying import die, wear_out
 from tests.training.stage import furnish, recipe
 
 pytest.importorskip("optuna")
@@ -274,6 +275,28 @@ def test_a_search_whose_command_was_killed_can_be_taken_up_or_ended(
         store.change(uow.conn, actor.scope, left.id, state=SearchState.RUNNING)
         with pytest.raises(Conflict):
             service.resume(uow, actor, search_id=left.id)
+
+
+def test_a_search_whose_workers_die_again_and_again_fails_with_its_runs(
+    home: Home, actor: Actor, formula: Formula
+) -> None:
+    search = service.start(home, actor, plan(trials=2))
+    formula.before = die
+    reason = wear_out(home, str(search.job_id), handlers.HANDLERS)
+    with home.read() as uow:
+        failed = service.get(uow, actor, search_id=search.id)
+        (run,) = training.list_runs(uow, actor, search=search.id)
+    assert (failed.state, failed.error) == (SearchState.FAILED, reason)
+    assert (run.state, run.error) == ("failed", reason)
+    formula.before = lambda _spec: None
+    with home.begin() as uow:
+        again = service.resume(uow, actor, search_id=search.id)
+    jobs.run_inline(home, str(again.job_id), handlers.HANDLERS)
+    with home.read() as uow:
+        found = service.get(uow, actor, search_id=search.id)
+        runs = training.list_runs(uow, actor, search=search.id)
+    assert found.state is SearchState.SUCCEEDED
+    assert [one.state for one in runs] == ["succeeded", "succeeded"]
 
 
 def test_stopping_and_asking_for_more(home: Home, actor: Actor, formula: Formula) -> None:

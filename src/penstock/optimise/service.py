@@ -10,14 +10,12 @@ from typing import Any
 from penstock.core import clock, ids, jobs
 from penstock.core.errors import Cancelled, Conflict, Invalid, NotFound, PenstockError
 from penstock.core.home import Home, exclusive
-from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.datasets import service as datasets
 from penstock.evals.suite import Suite, to_spec
 from penstock.evals.suites import service as suites
-from penstock.optimise import judging, methods, pinning, store, taking
-from penstock.optimise.events import OptimisationEnded
+from penstock.optimise import ending, judging, methods, pinning, store, taking
 from penstock.optimise.making import Progress, Workshop, make
 from penstock.optimise.model import (
     ENDED,
@@ -38,7 +36,7 @@ from penstock.training import service as training
 from penstock.training.model import NoRoom
 
 JOB_KIND = "optimise.run"
-LINK_KIND = "optimisation"
+LINK_KIND = ending.LINK_KIND
 MOST_VARIANTS = 32
 
 
@@ -345,15 +343,10 @@ def _record(shop: Workshop, variant: Variant) -> None:
 
 def _end(shop: Workshop, found: Optimisation, state: OptimiseState, **values: Any) -> None:
     with shop.home.begin() as uow:
-        scope = shop.actor.scope
-        store.change(uow.conn, scope, found.id, state=state, ended_at=clock.now(), **values)
-        uow.link(scope, (LINK_KIND, found.id), [Link(registry.LINK_KIND, found.parent, "parent")])
-        chosen = values.get("chosen")
-        uow.audit(shop.actor, "optimise.end", found.id, state=str(state), chosen=chosen)
-        event = OptimisationEnded(
-            optimisation_id=found.id, parent=found.parent, state=str(state), chosen=chosen
-        )
-        uow.publish(event, scope)
+        ending.end(uow, shop.actor, found, state, **values)
+
+
+give_up = ending.give_up
 
 
 def get(uow: UnitOfWork, actor: Actor, *, run_id: str) -> Optimisation:

@@ -6,9 +6,13 @@ from typing import Any
 
 from penstock.core import clock
 from penstock.core.errors import Busy, Cancelled
+from penstock.core.events import Envelope
 from penstock.core.jobs import Handler, JobContext, Postponed
+from penstock.core.scope import system_actor
+from penstock.core.uow import UnitOfWork
 from penstock.training import repeating, service
 from penstock.training.search import jobs as search_jobs
+from penstock.training.search import service as searching
 from penstock.training.share.model import NoRoom
 from penstock.training.share.quiet import untimed
 
@@ -62,6 +66,16 @@ def judge_version(ctx: JobContext) -> dict[str, Any]:
             cancelled=ctx.cancelled,
         )
     return {**spec, "eval_run": found}
+
+
+def take_given_up(uow: UnitOfWork, envelope: Envelope) -> None:
+    """Fail the run or search whose job was given up, with the reason. Subscribed to `jobs.given_up`."""
+    actor, data = system_actor(envelope.scope), envelope.data
+    told = {"job_id": data["job_id"], "error": data["error"]}
+    if data["kind"] == service.JOB_KIND:
+        service.give_up(uow, actor, run_id=data["spec"]["run_id"], **told)
+    elif data["kind"] == searching.JOB_KIND:
+        searching.give_up(uow, actor, search_id=data["spec"]["search_id"], **told)
 
 
 take_version = repeating.take_version
