@@ -198,6 +198,37 @@ def test_quality_cost_and_latency_are_searched_together(
     assert set(found.pareto) <= {3, *cheaper}
 
 
+def test_the_recipes_suite_judges_where_the_plan_names_none(
+    home: Home, actor: Actor, formula: Formula, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {
+        "dataset": "tickets@1",
+        "target": {"kind": "transformers", "model": "base@1"},
+        "scorers": ["exact"],
+        "columns": {"input": "text", "expected": "label"},
+    }
+    with home.begin() as uow:
+        for name in ("of-recipe", "of-plan"):
+            suites.put(uow, actor, name=name, suite=parse_suite({**spec, "name": name}))
+    asked: list[str] = []
+
+    def judged(_home: Home, _actor: Actor, *, suite: Suite, **_: Any) -> SimpleNamespace:
+        asked.append(suite.name)
+        whole = {"low": None, "high": None, "n": 12, "method": "", "kind": MetricKind.MEAN}
+        return SimpleNamespace(metrics=[Metric(name="exact", value=0.5, **whole)])
+
+    monkeypatch.setattr(trials.evals, "run", judged)
+    mine = recipe(suite="of-recipe").to_dict()
+    wanted = plan(recipe=mine, objectives=[{"metric": "eval.exact", "direction": "maximize"}], trials=1)
+    found = service.execute(home, actor, wanted)
+    assert (found.plan.suite, found.trials[0].values) == ("of-recipe", {"eval.exact": 0.5})
+    assert service.execute(home, actor, {**wanted, "suite": "of-plan"}).plan.suite == "of-plan"
+    early = recipe(early_stop={"suite": "of-recipe"}).to_dict()
+    assert parse_plan({**wanted, "recipe": early}).suite == "of-recipe"
+    assert service.execute(home, actor, plan(recipe=mine, trials=1)).plan.suite == ""
+    assert asked == ["of-recipe", "of-plan"]
+
+
 def test_hopeless_trials_are_pruned(home: Home, actor: Actor, formula: Formula) -> None:
     pruner = {"name": "threshold", "upper": 1.2, "n_warmup_steps": 2}
     found = service.execute(home, actor, plan(pruner=pruner, sampler="random", trials=10))
