@@ -6,9 +6,11 @@ import pytest
 
 from penstock.core import clock, jobs
 from penstock.core.errors import Cancelled, Conflict, Invalid
+from penstock.core.events import Dispatcher, Envelope
 from penstock.core.home import Home
-from penstock.core.jobs import runner
+from penstock.core.jobs import JobGivenUp, runner
 from penstock.core.scope import Actor
+from penstock.core.uow import UnitOfWork
 
 
 def queue(home: Home, actor: Actor, kind: str = "work", key: str | None = None) -> jobs.Job:
@@ -72,3 +74,28 @@ def test_cancel_stops_a_running_job_and_refuses_an_ended_one(home: Home, actor: 
         jobs.run_inline(home, job.id, {"work": handler})
     with home.begin() as uow, pytest.raises(Conflict):
         jobs.cancel(uow, actor, job.id)
+
+
+def test_a_job_whose_workers_die_again_and_again_is_given_up_and_said_so(home: Home, actor: Actor) -> None:
+    job, moment = queue(home, actor), clock.now()
+
+    def die(_: jobs.JobContext) -> dict[str, object]:
+        raise KeyboardInterrupt
+
+    for _ in range(runner.MAX_ATTEMPTS):
+        with clock.frozen(moment), pytest.raises(KeyboardInterrupt):
+            jobs.Worker(home, {"work": die}).tick()
+        moment += timedelta(seconds=runner.LEASE_SECONDS + 1)
+    heard: list[dict[str, object]] = []
+
+    def hear(_uow: UnitOfWork, envelope: Envelope) -> None:
+        heard.append(envelope.data)
+
+    with clock.frozen(moment):
+        assert jobs.Worker(home, {"work": die}).tick()
+        assert not jobs.Worker(home, {"work": die}).tick()
+        Dispatcher(home, {JobGivenUp.name: (hear,)}).tick()
+    with home.read() as uow:
+        ended = jobs.get(uow, actor, job.id)
+    assert (ended.state, ended.attempts) == ("failed", runner.MAX_ATTEMPTS + 1)
+    assert heard == [{"job_id": job.id, "kind": "work", "spec": {"n": 1}, "error": ended.error}]

@@ -274,7 +274,15 @@ class Registry:
                 return self._check("registry.verify")
             case ["POST", "models", "ticket-triage", "versions", _, "scan", "background"]:
                 return self._check("registry.scan")
+            case ["POST", "optimise"] if body["trial"]["priority"] > 0:
+                return 403, {
+                    "title": "denied",
+                    "detail": "owner (member) may not do models.priority.admin; it needs the role admin or above.",
+                    "hint": "Ask an owner for a key or role that allows it.",
+                }
             case ["POST", "optimise"]:
+                assert body["choose"] == {"by": "tokens_per_s", "metric": "exact", "margin": 0.02}
+                assert body["trial"] == {"threads": 2, "memory_mb": 2048, "priority": -5}
                 steps = [
                     {**v, "state": "queued", "quality": None, "version": None, "error": None}
                     for v in variants()

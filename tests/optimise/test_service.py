@@ -19,8 +19,10 @@ from penstock.optimise import cli, service
 from penstock.optimise import jobs as handlers
 from penstock.optimise.model import Choice, OptimiseState
 from penstock.registry import service as registry
+from penstock.training.share import service as share
 from tests.optimise.shop import Children, request
 from tests.registry.folders import adapter_folder
+from tests.training.dying import die, wear_out
 
 
 def test_the_fastest_that_is_not_worse_is_chosen(
@@ -110,6 +112,25 @@ def test_an_interrupted_one_makes_only_what_is_missing(
     assert (len(made), len(measured)) == (1, 1), "the parent and the first variant were known"
     with home.read() as uow:
         assert len(registry.list_versions(uow, actor, name="triage-gguf")) == 2
+
+
+def test_one_whose_workers_die_again_and_again_fails_with_the_variant_it_was_at(
+    home: Home, actor: Actor, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued = service.start(home, actor, request("gguf:q8_0", "gguf:q4_0"))
+
+    def at_second(_group: str, _name: str, spec: dict[str, Any]) -> None:
+        if spec.get("quantization") == "q4_0":
+            die()
+
+    monkeypatch.setattr("penstock.optimise.making.run_child", Children(at_second))
+    reason = wear_out(home, str(queued.job_id), handlers.HANDLERS)
+    with home.read() as uow:
+        found = service.get(uow, actor, run_id=queued.id)
+        assert share.standing(uow).claims == []
+    assert (found.state, found.error) == (OptimiseState.FAILED, reason)
+    first, second = found.variants
+    assert (first.state, second.state, second.error) == ("succeeded", "failed", reason)
 
 
 def test_a_command_that_is_interrupted_is_over(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,38 @@ def test_an_evaluation_that_is_there_is_not_repeated(home: Home, actor: Actor, j
         newest = evals.newest(uow, actor, suite="triage", model="triage-gguf@1")
     assert newest is not None
     assert newest.id == quality.eval_run
+
+
+def test_a_variant_is_not_judged_while_it_is_timed_and_not_twice(
+    home: Home, actor: Actor, judged: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.execute(home, actor, judged)
+    waiting(home, actor)
+    put_off: list[tuple[str, str]] = []
+
+    def work_on(group: str, _name: str, _spec: Any) -> None:
+        while Dispatcher(home, SUBSCRIBERS).tick():
+            pass
+        with home.read() as uow:
+            queued = jobs.list_jobs(uow, actor, kind=repeating.JOB_KIND)
+        for job in queued:
+            if job.state is jobs.JobState.QUEUED:
+                with pytest.raises(jobs.Postponed, match="Something is timed"):
+                    jobs.run_inline(home, job.id, handlers.HANDLERS)
+                put_off.append((str(job.spec["ref"]), group))
+
+    children = Children(work_on)
+    for module in ("optimise.making", "evals.child_target"):
+        monkeypatch.setattr(f"penstock.{module}.run_child", children)
+    with home.read() as uow:
+        suite = suites.load(uow, actor, "triage")
+    found = optimising.execute(home, actor, request("gguf:q8_0", suite=suite))
+    assert put_off == [("triage-gguf@1", "runners"), ("triage-gguf@1", "targets")]
+    assert waiting(home, actor) == ["triage-gguf@1"]
+    with home.read() as uow:
+        ran = [one.id for one in evals.list_runs(uow, actor) if one.model == "triage-gguf@1"]
+    assert found.variants[0].quality is not None
+    assert ran == [found.variants[0].quality.eval_run]
 
 
 def test_an_export_is_held_to_its_sources_rule(home: Home, actor: Actor, judged: Recipe) -> None:

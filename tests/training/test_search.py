@@ -25,6 +25,7 @@ from penstock.training import service as training
 from penstock.training.search import cli, service, store, trials
 from penstock.training.search.model import SearchState, TrialState, parse_plan
 from tests.registry.folders import adapter_folder, base_folder
+from tests.training.dying import die, wear_out
 from tests.training.stage import furnish, recipe
 
 pytest.importorskip("optuna")
@@ -197,6 +198,37 @@ def test_quality_cost_and_latency_are_searched_together(
     assert set(found.pareto) <= {3, *cheaper}
 
 
+def test_the_recipes_suite_judges_where_the_plan_names_none(
+    home: Home, actor: Actor, formula: Formula, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {
+        "dataset": "tickets@1",
+        "target": {"kind": "transformers", "model": "base@1"},
+        "scorers": ["exact"],
+        "columns": {"input": "text", "expected": "label"},
+    }
+    with home.begin() as uow:
+        for name in ("of-recipe", "of-plan"):
+            suites.put(uow, actor, name=name, suite=parse_suite({**spec, "name": name}))
+    asked: list[str] = []
+
+    def judged(_home: Home, _actor: Actor, *, suite: Suite, **_: Any) -> SimpleNamespace:
+        asked.append(suite.name)
+        whole = {"low": None, "high": None, "n": 12, "method": "", "kind": MetricKind.MEAN}
+        return SimpleNamespace(metrics=[Metric(name="exact", value=0.5, **whole)])
+
+    monkeypatch.setattr(trials.evals, "run", judged)
+    mine = recipe(suite="of-recipe").to_dict()
+    wanted = plan(recipe=mine, objectives=[{"metric": "eval.exact", "direction": "maximize"}], trials=1)
+    found = service.execute(home, actor, wanted)
+    assert (found.plan.suite, found.trials[0].values) == ("of-recipe", {"eval.exact": 0.5})
+    assert service.execute(home, actor, {**wanted, "suite": "of-plan"}).plan.suite == "of-plan"
+    early = recipe(early_stop={"suite": "of-recipe"}).to_dict()
+    assert parse_plan({**wanted, "recipe": early}).suite == "of-recipe"
+    assert service.execute(home, actor, plan(recipe=mine, trials=1)).plan.suite == ""
+    assert asked == ["of-recipe", "of-plan"]
+
+
 def test_hopeless_trials_are_pruned(home: Home, actor: Actor, formula: Formula) -> None:
     pruner = {"name": "threshold", "upper": 1.2, "n_warmup_steps": 2}
     found = service.execute(home, actor, plan(pruner=pruner, sampler="random", trials=10))
@@ -274,6 +306,28 @@ def test_a_search_whose_command_was_killed_can_be_taken_up_or_ended(
         store.change(uow.conn, actor.scope, left.id, state=SearchState.RUNNING)
         with pytest.raises(Conflict):
             service.resume(uow, actor, search_id=left.id)
+
+
+def test_a_search_whose_workers_die_again_and_again_fails_with_its_runs(
+    home: Home, actor: Actor, formula: Formula
+) -> None:
+    search = service.start(home, actor, plan(trials=2))
+    formula.before = die
+    reason = wear_out(home, str(search.job_id), handlers.HANDLERS)
+    with home.read() as uow:
+        failed = service.get(uow, actor, search_id=search.id)
+        (run,) = training.list_runs(uow, actor, search=search.id)
+    assert (failed.state, failed.error) == (SearchState.FAILED, reason)
+    assert (run.state, run.error) == ("failed", reason)
+    formula.before = lambda _spec: None
+    with home.begin() as uow:
+        again = service.resume(uow, actor, search_id=search.id)
+    jobs.run_inline(home, str(again.job_id), handlers.HANDLERS)
+    with home.read() as uow:
+        found = service.get(uow, actor, search_id=search.id)
+        runs = training.list_runs(uow, actor, search=search.id)
+    assert found.state is SearchState.SUCCEEDED
+    assert [one.state for one in runs] == ["succeeded", "succeeded"]
 
 
 def test_stopping_and_asking_for_more(home: Home, actor: Actor, formula: Formula) -> None:

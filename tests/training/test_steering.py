@@ -13,9 +13,11 @@ from penstock.core.scope import Actor
 from penstock.training import jobs as handlers
 from penstock.training import service
 from penstock.training.model import RunState
+from penstock.training.share import service as share
 from penstock.training.share.model import NoRoom
 from penstock.training.share.service import Share
 from tests.registry.folders import safetensors
+from tests.training.dying import die, wear_out
 from tests.training.stage import Trainer, furnish, recipe
 
 
@@ -215,6 +217,26 @@ def test_a_failed_run_says_what_to_do_and_can_go_on(
         (failed,) = service.list_runs(uow, actor, state=RunState.FAILED)
         assert failed.error == "trainers/sft ran out of memory. Try a smaller model."
         assert service.resume(uow, actor, run_id=failed.id).error is None
+
+
+def test_a_run_whose_workers_die_again_and_again_fails_and_can_go_on(
+    home: Home, actor: Actor, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = service.start(home, actor, recipe())
+    with monkeypatch.context() as patched:
+        patched.setattr(service, "run_child", Trainer(die))
+        reason = wear_out(home, str(run.job_id), handlers.HANDLERS)
+    with home.read() as uow:
+        failed = service.get(uow, actor, run_id=run.id)
+        assert share.standing(uow).claims == []
+    assert (failed.state, failed.error) == (RunState.FAILED, reason)
+    assert "died 5 times" in reason
+    with home.begin() as uow:
+        again = service.resume(uow, actor, run_id=run.id)
+        service.give_up(uow, actor, run_id=run.id, job_id=str(run.job_id), error="late news")
+        assert service.get(uow, actor, run_id=run.id).state is RunState.QUEUED
+    job = jobs.run_inline(home, str(again.job_id), handlers.HANDLERS)
+    assert job.result == {"run_id": run.id, "state": "succeeded", "model": "triage@1"}
 
 
 def test_a_run_records_its_inputs_cost_and_weights(home: Home, actor: Actor, trainer: Trainer) -> None:

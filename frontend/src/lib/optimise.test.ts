@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { moreSteps, optionsText, stepsOf, valuesOf } from "./optimise.ts";
+import { MEASURING, measuringOf, moreSteps, optionsText, stepsOf, valuesOf } from "./optimise.ts";
 
 const schema = { $ref: "#/$defs/GgufOptions", $defs: { GgufOptions: { properties: { quantization: { enum: ["f16", "q8_0"], default: "q8_0" } } }, Distil: { properties: { layers: { type: "integer", default: 1 } } } } };
 const METHODS = [
@@ -29,4 +29,11 @@ test("what is ticked and what is written become steps", () => {
   assert.deepEqual(moreSteps(" "), []);
   assert.match(String(moreSteps("[1]")), /object with a method/);
   assert.match(String(moreSteps("{")), /Not JSON/);
+});
+
+test("how variants are measured is said as it was typed, and what was left empty is not", () => {
+  assert.deepEqual(measuringOf(MEASURING, " "), { trial: { threads: 1, priority: 0 } });
+  const typed = { ...MEASURING, metric: " exact ", margin: "0.02", threads: "", memory: "2048", priority: "-5" };
+  assert.deepEqual(measuringOf(typed, " held-out "), { suite: "held-out", choose: { by: "tokens_per_s", metric: "exact", margin: 0.02 }, trial: { memory_mb: 2048, priority: -5 } });
+  assert.deepEqual(measuringOf({ ...MEASURING, metric: "exact" }, ""), { trial: { threads: 1, priority: 0 } });
 });

@@ -63,3 +63,25 @@ export function moreSteps(text: string): Step[] | string {
     return `Not JSON: ${e instanceof Error ? e.message : String(e)}`;
   }
 }
+
+/** How variants are chosen and measured, as typed; empty leaves it to the server. */
+export interface Measuring {
+  by: Cost;
+  metric: string;
+  margin: string;
+  threads: string;
+  memory: string;
+  priority: string;
+}
+
+export const MEASURING: Measuring = { by: "tokens_per_s", metric: "", margin: "", threads: "1", memory: "", priority: "0" };
+
+const given = (name: string, text: string) => (text.trim() ? { [name]: Number(text) } : {});
+
+/** What the server is asked besides the steps: without a suite nothing is chosen, so how is not said. */
+export function measuringOf(typed: Measuring, suite: string) {
+  const metric = typed.metric.trim();
+  const choose = { by: typed.by, ...(metric ? { metric } : {}), ...given("margin", typed.margin) };
+  const trial = { ...given("threads", typed.threads), ...given("memory_mb", typed.memory), ...given("priority", typed.priority) };
+  return { ...(suite.trim() ? { suite: suite.trim(), choose } : {}), trial };
+}

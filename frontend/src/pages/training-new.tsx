@@ -82,7 +82,7 @@ function SearchSettings({ recipe }: { recipe: Record<string, unknown> | null }) 
             </select>
           )}
         </Field>
-        <Field label="Judged by the suite" hint="For objectives called eval.METRIC">
+        <Field label="Judged by the suite" hint="For objectives called eval.METRIC; empty: the recipe's suite">
           {(id) => <input id={id} value={suite} onChange={(e) => setSuite(e.target.value)} />}
         </Field>
         <Field label="Trials">{(id) => <input id={id} type="number" min={1} max={10_000} value={trials} onChange={(e) => setTrials(Number(e.target.value))} />}</Field>

@@ -12,7 +12,7 @@ from penstock.app.blobs import NAMES
 from penstock.core import garbage
 from penstock.core.events import Dispatcher, Subscriber
 from penstock.core.home import Home
-from penstock.core.jobs import Handler, Worker
+from penstock.core.jobs import Handler, JobGivenUp, Worker
 from penstock.datasets import jobs as datasets_jobs
 from penstock.datasets import keeper as datasets_keeper
 from penstock.evals import jobs as evals_jobs
@@ -53,6 +53,7 @@ SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {
     FeedbackGiven.name: (release_jobs.take_feedback,),
     RunFinished.name: (release_jobs.take_evaluation,),
     VersionRegistered.name: (training_jobs.take_version,),
+    JobGivenUp.name: (training_jobs.take_given_up, optimise_jobs.take_given_up),
 }
 """Event name → what upper slices do about it."""
 

@@ -112,13 +112,26 @@ def exclusive(path: Path, *, wait: bool = False) -> Iterator[None]:
 
     Raises Busy when another process holds it and `wait` is false.
     """
+    with _locked(path, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
+        yield
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` beside others who share it; raises Busy while one holds it exclusively."""
+    with _locked(path, fcntl.LOCK_SH | fcntl.LOCK_NB):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, how: int) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StorageFull(f"{path} cannot be written: {error.strerror}.", hint="Check the folder.") from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, how)
         except BlockingIOError as error:
             raise Busy(
                 f"Another process holds {path}.", hint="Stop it first, or use another home."

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from penstock.core.events import Envelope
 from penstock.core.jobs import Handler, JobContext, Postponed
+from penstock.core.scope import system_actor
+from penstock.core.uow import UnitOfWork
 from penstock.optimise import service
 from penstock.training.model import NoRoom
 
@@ -22,6 +25,13 @@ def run_optimisation(ctx: JobContext) -> dict[str, Any]:
         ctx.progress({"stage": "waiting", "reason": full.message})
         raise Postponed(full.message, seconds=RETRY_SECONDS) from None
     return {"id": found.id, "state": str(found.state), "chosen": found.chosen}
+
+
+def take_given_up(uow: UnitOfWork, envelope: Envelope) -> None:
+    """Fail the optimisation whose job was given up, with the reason. Subscribed to `jobs.given_up`."""
+    data = envelope.data
+    if data["kind"] == service.JOB_KIND:
+        service.give_up(uow, system_actor(envelope.scope), run_id=data["spec"]["id"], error=data["error"])
 
 
 HANDLERS: dict[str, Handler] = {service.JOB_KIND: run_optimisation}

@@ -4,19 +4,18 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from penstock.core import clock, ids, jobs
 from penstock.core.errors import Cancelled, Conflict, Invalid, NotFound, PenstockError
 from penstock.core.home import Home, exclusive
-from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.datasets import service as datasets
 from penstock.evals.suite import Suite, to_spec
 from penstock.evals.suites import service as suites
-from penstock.optimise import judging, methods, pinning, store, taking
-from penstock.optimise.events import OptimisationEnded
+from penstock.optimise import ending, judging, methods, pinning, store, taking
 from penstock.optimise.making import Progress, Workshop, make
 from penstock.optimise.model import (
     ENDED,
@@ -37,7 +36,7 @@ from penstock.training import service as training
 from penstock.training.model import NoRoom
 
 JOB_KIND = "optimise.run"
-LINK_KIND = "optimisation"
+LINK_KIND = ending.LINK_KIND
 MOST_VARIANTS = 32
 
 
@@ -278,34 +277,45 @@ def _tried(shop: Workshop, found: Optimisation, variant: Variant, parent: Qualit
 
 
 def _judged(shop: Workshop, found: Optimisation, variant: Variant, parent: Quality | None) -> Variant:
-    """Return the variant with its figures and its quality; what is known already is not measured again."""
-    if variant.figures is None:
-        shop.progress({"stage": "measure", "version": variant.version, "position": variant.position})
-        folder = (
-            shop.source()
-            if variant.position == 0
-            else registry.materialize(shop.home, shop.actor, ref=str(variant.version))
-        )
-        variant = replace(
-            variant,
-            state=OptimiseState.RUNNING,
-            figures=judging.measure(shop, variant, folder, found.trial),
-        )
-        _keep(shop, found, variant)
-    if variant.quality is None and found.suite is not None:
-        run = judging.evaluate(
-            shop, found.suite, str(variant.version), found.trial, key=f"{found.id}:{variant.position}"
-        )
-        if parent is None:
-            quality = judging.quality_of(run, found.choose.metric)
-        else:
-            quality = judging.compared(shop, run, parent, found.choose)
-        variant = replace(variant, quality=quality)
+    """Return the variant with its figures and its quality; what is known already is not measured again.
+
+    Meanwhile nothing else is judged on this machine: that would disturb the figures, and what the recipe's suite
+    would be asked of the variant may be answered here.
+    """
+    if variant.state is OptimiseState.SUCCEEDED:
+        return variant
+    folder = (
+        shop.source()
+        if variant.position == 0
+        else registry.materialize(shop.home, shop.actor, ref=str(variant.version))
+    )
+    with training.quiet(shop.home, progress=shop.progress, cancelled=shop.cancelled):
+        if variant.figures is None:
+            variant = _measured(shop, found, variant, folder)
+        if variant.quality is None and found.suite is not None:
+            variant = replace(variant, quality=_quality(shop, found, variant, parent))
     variant = replace(variant, state=OptimiseState.SUCCEEDED)
     _keep(shop, found, variant)
     if variant.position:
         _record(shop, variant)
     return variant
+
+
+def _measured(shop: Workshop, found: Optimisation, variant: Variant, folder: Path) -> Variant:
+    shop.progress({"stage": "measure", "version": variant.version, "position": variant.position})
+    figures = judging.measure(shop, variant, folder, found.trial)
+    variant = replace(variant, state=OptimiseState.RUNNING, figures=figures)
+    _keep(shop, found, variant)
+    return variant
+
+
+def _quality(shop: Workshop, found: Optimisation, variant: Variant, parent: Quality | None) -> Quality:
+    assert found.suite is not None
+    key = f"{found.id}:{variant.position}"
+    run = judging.evaluate(shop, found.suite, str(variant.version), found.trial, key=key)
+    if parent is None:
+        return judging.quality_of(run, found.choose.metric)
+    return judging.compared(shop, run, parent, found.choose)
 
 
 def _keep(shop: Workshop, found: Optimisation, variant: Variant) -> None:
@@ -333,15 +343,10 @@ def _record(shop: Workshop, variant: Variant) -> None:
 
 def _end(shop: Workshop, found: Optimisation, state: OptimiseState, **values: Any) -> None:
     with shop.home.begin() as uow:
-        scope = shop.actor.scope
-        store.change(uow.conn, scope, found.id, state=state, ended_at=clock.now(), **values)
-        uow.link(scope, (LINK_KIND, found.id), [Link(registry.LINK_KIND, found.parent, "parent")])
-        chosen = values.get("chosen")
-        uow.audit(shop.actor, "optimise.end", found.id, state=str(state), chosen=chosen)
-        event = OptimisationEnded(
-            optimisation_id=found.id, parent=found.parent, state=str(state), chosen=chosen
-        )
-        uow.publish(event, scope)
+        ending.end(uow, shop.actor, found, state, **values)
+
+
+give_up = ending.give_up
 
 
 def get(uow: UnitOfWork, actor: Actor, *, run_id: str) -> Optimisation:

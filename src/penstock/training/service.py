@@ -9,16 +9,15 @@ from typing import Any
 from penstock.core import clock, ids
 from penstock.core.errors import Cancelled, PenstockError
 from penstock.core.home import Home, exclusive
-from penstock.core.lineage import Link
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
 from penstock.evals.suites import service as suites
 from penstock.registry import service as registry
-from penstock.training import artifacts, bases, inputs, judging, registering, steering, store
-from penstock.training.events import RunEnded
+from penstock.training import artifacts, bases, ending, inputs, judging, registering, steering, store
 from penstock.training.model import ENDED, RESUMABLE, UNDER_WAY, RunState, TrainingRun, Wish
 from penstock.training.recipe import Recipe, parse
 from penstock.training.share.model import NoRoom
+from penstock.training.share.quiet import quiet as quiet
 from penstock.training.share.service import Share as Share
 from penstock.training.share.service import claim_of
 from penstock.training.share.service import drop_claim as drop_claim
@@ -189,12 +188,12 @@ def perform(
                 with home.begin() as uow:
                     store.change(uow.conn, actor.scope, run_id, held_in=UNDER_WAY, state=RunState.QUEUED)
             else:
-                _end(home, actor, run, RunState.CANCELLED, error="Cancelled.", wish=None)
+                _end(home, actor, run, RunState.CANCELLED, error="Cancelled.")
             raise
         except Exception as error:
             place.leave()
             message = str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
-            _end(home, actor, run, RunState.FAILED, error=message, wish=None)
+            _end(home, actor, run, RunState.FAILED, error=message)
             raise
         place.leave()
     with home.read() as uow:
@@ -248,7 +247,7 @@ def _ended_before(home: Home, actor: Actor, run: TrainingRun) -> bool:
 
 
 def _succeed(home: Home, actor: Actor, run: TrainingRun, **values: Any) -> None:
-    _end(home, actor, run, RunState.SUCCEEDED, wish=None, **values)
+    _end(home, actor, run, RunState.SUCCEEDED, **values)
     artifacts.tidy(_workdir(home, run.id))
 
 
@@ -340,15 +339,7 @@ def run_trainer(
 
 def _end(home: Home, actor: Actor, run: TrainingRun, state: RunState, **values: Any) -> None:
     with home.begin() as uow:
-        values |= {"state": state, "ended_at": clock.now()}
-        if not store.change(uow.conn, actor.scope, run.id, held_in=UNDER_WAY, **values):
-            return  # it was paused or cancelled before it began
-        links = [Link("dataset_version", run.dataset, "training data"), *inputs.links(run.recipe)]
-        if not bases.is_elsewhere(run.base):
-            links.append(Link(registry.LINK_KIND, run.base, "start"))
-        uow.link(actor.scope, (LINK_KIND, run.id), links)
-        uow.audit(actor, "training.end", run.id, state=str(state), model=values.get("model"))
-        uow.publish(RunEnded(run_id=run.id, state=str(state), model=values.get("model")), actor.scope)
+        ending.end(uow, actor, run, state, **values)
 
 
 get = steering.get
@@ -356,6 +347,7 @@ by_key = steering.by_key
 pause = steering.pause
 resume = steering.resume
 cancel = steering.cancel
+give_up = ending.give_up
 annotate = steering.annotate
 compare = steering.compare
 metrics = steering.metrics

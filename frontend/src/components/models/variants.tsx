@@ -1,10 +1,10 @@
 /** Variants of a version: smaller and quicker ones, measured and judged against it. */
-import { useState } from "react";
+import { useState, type InputHTMLAttributes } from "react";
 import { api } from "../../api/client.ts";
 import type { Optimisation, Page, Variant, VariantMethod, VariantQuality } from "../../api/types.ts";
 import { bytes, count, figure, full, ms } from "../../lib/format.ts";
 import { A, useSearch } from "../../lib/nav.tsx";
-import { COSTS, moreSteps, nameOf, stepsOf, type Cost, valuesOf } from "../../lib/optimise.ts";
+import { COSTS, MEASURING, type Measuring, measuringOf, moreSteps, nameOf, stepsOf, type Cost, valuesOf } from "../../lib/optimise.ts";
 import { useAct, useGet } from "../../lib/query.ts";
 import { busy } from "../../lib/runs.ts";
 import { Badge, Card, Dialog, Field, When } from "../bits.tsx";
@@ -152,7 +152,7 @@ function Form({ version, onDone }: { version: string; onDone: (id: string) => vo
   const [ticked, setTicked] = useState<string[]>(["gguf:q8_0", "gguf:q4_0"]);
   const [more, setMore] = useState("");
   const [suite, setSuite] = useState("");
-  const [by, setBy] = useState<Cost>("tokens_per_s");
+  const [typed, setTyped] = useState(MEASURING);
   const [wrong, setWrong] = useState("");
   const methods = useGet<Page<VariantMethod>>("/optimise/methods", undefined, { staleTime: 60_000 });
   const known = methods.data?.items ?? [];
@@ -170,8 +170,13 @@ function Form({ version, onDone }: { version: string; onDone: (id: string) => vo
     const steps = typeof written === "string" ? [] : [...stepsOf(ticked, known), ...written];
     const found = typeof written === "string" ? written : steps.length ? "" : "Choose at least one variant.";
     setWrong(found);
-    if (!found) start.mutate({ version, to: steps, ...(suite.trim() ? { suite: suite.trim(), choose: { by } } : {}) });
+    if (!found) start.mutate({ version, to: steps, ...measuringOf(typed, suite) });
   };
+  const number = (label: string, key: Exclude<keyof Measuring, "by" | "metric">, hint: string, more: InputHTMLAttributes<HTMLInputElement>) => (
+    <Field label={label} hint={hint}>
+      {(id) => <input id={id} type="number" {...more} value={typed[key]} onChange={(e) => setTyped({ ...typed, [key]: e.target.value })} />}
+    </Field>
+  );
   return (
     <form
       onSubmit={(e) => {
@@ -208,7 +213,7 @@ function Form({ version, onDone }: { version: string; onDone: (id: string) => vo
         </Field>
         <Field label="Choose by">
           {(id) => (
-            <select id={id} value={by} onChange={(e) => setBy(e.target.value as Cost)}>
+            <select id={id} value={typed.by} onChange={(e) => setTyped({ ...typed, by: e.target.value as Cost })}>
               {COSTS.map((c) => (
                 <option key={c.key} value={c.key}>
                   {c.name}
@@ -217,6 +222,13 @@ function Form({ version, onDone }: { version: string; onDone: (id: string) => vo
             </select>
           )}
         </Field>
+        <Field label="Quality is the metric" hint="Empty: of the suite's first scorer that is no cost">
+          {(id) => <input id={id} value={typed.metric} disabled={!suite.trim()} onChange={(e) => setTyped({ ...typed, metric: e.target.value })} />}
+        </Field>
+        {number("Margin", "margin", "Worse, too, is what may have lost more; empty: what is shown to have lost", { min: 0, step: "any", disabled: !suite.trim() })}
+        {number("Threads", "threads", "CPU threads of each process", { min: 1, max: 256 })}
+        {number("Memory (MiB)", "memory", "Most that a process may take, and what is claimed of the machine", { min: 0, placeholder: "no limit" })}
+        {number("Priority", "priority", "-100 to 100: who has less waits; above 0 for admins", { min: -100, max: 100 })}
       </div>
       {(wrong || start.error) && (
         <div className="note bad" role="alert">

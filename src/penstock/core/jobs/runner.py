@@ -15,6 +15,7 @@ from penstock.core import clock, ids, log
 from penstock.core.errors import Busy, Cancelled, Invalid, NotFound, PenstockError
 from penstock.core.home import Home
 from penstock.core.jobs import store
+from penstock.core.jobs.events import JobGivenUp
 from penstock.core.jobs.model import Handler, Job, JobState, Postponed
 from penstock.core.scope import Actor
 
@@ -160,9 +161,7 @@ def _attempt(
     home: Home, job: Job, handler: Handler, worker: str, *, stop: threading.Event
 ) -> Exception | None:
     if job.attempts > MAX_ATTEMPTS:
-        message = f"Given up: the worker died {MAX_ATTEMPTS} times while running this job."
-        _finish(home, job, worker, state=JobState.FAILED, error=message)
-        return Cancelled(message)
+        return Cancelled(_given_up(home, job, worker))
     context, done = RunningJob(home, job, worker, stop), threading.Event()
     keeper = threading.Thread(
         target=context.keep_lease, args=(done,), name=f"lease-{job.id[-6:]}", daemon=True
@@ -191,6 +190,16 @@ def _attempt(
     finally:
         done.set()
         keeper.join()
+
+
+def _given_up(home: Home, job: Job, worker: str) -> str:
+    message = f"Given up: the worker died {MAX_ATTEMPTS} times while running this job."
+    ended = {"state": str(JobState.FAILED), "ended_at": clock.now(), "error": message}
+    with home.begin() as uow:
+        if store.finish(uow.conn, job.id, worker, ended):
+            told = JobGivenUp(job_id=job.id, kind=job.kind, spec=job.spec, error=message)
+            uow.publish(told, job.actor.scope)
+    return message
 
 
 def _finish(home: Home, job: Job, worker: str, *, state: JobState, **values: Any) -> None:

@@ -194,10 +194,10 @@ def cancel_requested(conn: Connection, job_id: str) -> bool:
     return bool(conn.execute(select(jobs.c.cancel_requested).where(jobs.c.id == job_id)).scalar())
 
 
-def finish(conn: Connection, job_id: str, worker: str, values: dict[str, Any]) -> None:
-    """Store how the job ended, if `worker` still holds it."""
+def finish(conn: Connection, job_id: str, worker: str, values: dict[str, Any]) -> bool:
+    """Store how the job ended, if `worker` still holds it; returns whether it did."""
     query = update(jobs).where(jobs.c.id == job_id, jobs.c.leased_by == worker)
-    conn.execute(query.values(leased_by=None, leased_until=None, **values))
+    return conn.execute(query.values(leased_by=None, leased_until=None, **values)).rowcount > 0
 
 
 def request_cancel(conn: Connection, scope: Scope, job_id: str, at: datetime) -> bool:

@@ -30,7 +30,7 @@ class NewSearch(BaseModel):
     pruner: str | dict[str, Any] = "none"
     trials: int = Field(default=20, ge=1, le=10_000)
     parallel: int = Field(default=1, ge=1, le=64)
-    suite: str = Field(default="", description="Stored suite of the eval. objectives")
+    suite: str = Field(default="", description="Stored suite of the eval. objectives; empty: the recipe's")
     seed: int = 0
 
 

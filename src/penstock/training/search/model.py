@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.core.errors import Invalid
 from penstock.core.suggest import did_you_mean
+from penstock.training import recipe as recipes
 
 DIRECTIONS = ("minimize", "maximize")
 MAX_TRIALS, MAX_PARALLEL = 10_000, 64
@@ -77,7 +78,7 @@ class Plan:
     trials: int = 20
     parallel: int = 1
     suite: str = ""
-    """Stored suite that gives the `eval.` objectives."""
+    """Stored suite that gives the `eval.` objectives; where there are any, by default the recipe's own."""
     searcher: str = "optuna"
     """Plug-in of `penstock.searchers`."""
     seed: int = 0
@@ -185,6 +186,15 @@ _KEYS = (
 )
 
 
+def _suite_of(recipe: Any, objectives: Sequence[Objective]) -> str:
+    """Return the suite that judges the recipe's result, where an objective is a figure of a suite; raises Invalid."""
+    return recipes.parse(recipe).judged_by() if _judged(objectives) else ""
+
+
+def _judged(objectives: Sequence[Objective]) -> bool:
+    return any(objective.metric.startswith(EVAL) for objective in objectives)
+
+
 def parse_plan(values: Mapping[str, Any]) -> Plan:
     """Return the plan of plain values; raises Invalid that names what is wrong."""
     for key in values:
@@ -204,7 +214,7 @@ def parse_plan(values: Mapping[str, Any]) -> Plan:
         pruner=_named(values.get("pruner") or "none", "pruner"),
         trials=_whole(values, "trials", 20, MAX_TRIALS),
         parallel=_whole(values, "parallel", 1, MAX_PARALLEL),
-        suite=str(values.get("suite") or ""),
+        suite=str(values.get("suite") or "") or _suite_of(values["recipe"], objectives),
         searcher=str(values.get("searcher") or "optuna"),
         seed=int(values.get("seed") or 0),
     )
@@ -213,9 +223,12 @@ def parse_plan(values: Mapping[str, Any]) -> Plan:
 
 
 def _check(plan: Plan) -> None:
-    judged = any(objective.metric.startswith(EVAL) for objective in plan.objectives)
+    judged = _judged(plan.objectives)
     if judged and not plan.suite:
-        raise Invalid("An eval. objective needs a suite.", hint="Set suite: NAME of a stored suite.")
+        raise Invalid(
+            "An eval. objective needs a suite.",
+            hint="Set suite: NAME of a stored suite, in the plan or in its recipe.",
+        )
     if len({objective.metric for objective in plan.objectives}) < len(plan.objectives):
         raise Invalid("Each objective may stand once.")
     if plan.pruner["name"] != "none":

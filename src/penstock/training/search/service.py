@@ -12,8 +12,10 @@ from penstock.core.uow import UnitOfWork
 from penstock.evals.suites import service as suites
 from penstock.training import bases
 from penstock.training import recipe as recipes
+from penstock.training import service as training
+from penstock.training.model import UNDER_WAY
 from penstock.training.search import store
-from penstock.training.search.model import FINISHED, Plan, Search, SearchState, parse_plan
+from penstock.training.search.model import FINISHED, MAX_PARALLEL, Plan, Search, SearchState, parse_plan
 from penstock.training.search.trials import Hooks, Trials
 
 JOB_KIND = "training.search"
@@ -154,9 +156,28 @@ def _wait(home: Home, actor: Actor, search_id: str) -> None:
 
 def _end(home: Home, actor: Actor, search_id: str, state: SearchState, error: str | None = None) -> None:
     with home.begin() as uow:
-        ended = {"state": state, "error": error, "ended_at": clock.now(), "wish": None}
-        store.change(uow.conn, actor.scope, search_id, **ended)
-        uow.audit(actor, "training.search_end", search_id, state=str(state))
+        _ended(uow, actor, search_id, state, error)
+
+
+def _ended(uow: UnitOfWork, actor: Actor, search_id: str, state: SearchState, error: str | None) -> None:
+    ended = {"state": state, "error": error, "ended_at": clock.now(), "wish": None}
+    store.change(uow.conn, actor.scope, search_id, **ended)
+    uow.audit(actor, "training.search_end", search_id, state=str(state))
+
+
+def give_up(uow: UnitOfWork, actor: Actor, *, search_id: str, job_id: str, error: str) -> None:
+    """Fail a search whose job was given up, and its trials' runs; `resume` goes on with them.
+
+    One that has ended, or that another job carries on, is left as it is.
+    """
+    found = store.by_id(uow.conn, actor.scope, search_id)
+    if found is None or found.job_id != job_id or found.state in FINISHED:
+        return
+    for state in UNDER_WAY:
+        runs = training.list_runs(uow, actor, state=state, search=search_id, limit=MAX_PARALLEL)
+        for run in runs:
+            training.give_up(uow, actor, run_id=run.id, job_id=run.job_id, error=error)
+    _ended(uow, actor, search_id, SearchState.FAILED, error)
 
 
 def get(uow: UnitOfWork, actor: Actor, *, search_id: str) -> Search:
