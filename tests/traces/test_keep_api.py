@@ -13,8 +13,10 @@ from penstock.core import jobs
 from penstock.core.auth import service as auth
 from penstock.core.errors import Cancelled, NotFound
 from penstock.core.home import Home
+from penstock.core.http.leaving import Reader
 from penstock.core.jobs import runner
 from penstock.core.scope import Actor, Role
+from penstock.core.stopping import Stop
 from penstock.traces import background, importer, keeper, otlp_out, parquet, service
 from penstock.traces import jobs as traces_jobs
 from penstock.traces.importing import rows
@@ -129,6 +131,40 @@ def test_redact(client: TestClient, home: Home, actor: Actor) -> None:
     assert shown == ["[EMAIL]", "[MASKED]"]
     for wrong in ({}, pii, pii | {"query": "route:("}, pii | {"filters": {"colour": 1}}):
         assert client.post(url, json=wrong).status_code == 400, wrong
+
+
+def test_a_preview_of_redaction_has_a_deadline(
+    client: TestClient, home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.ingest(home, actor.scope, [call(output=b'"ada@example.com"')])
+    monkeypatch.setitem(home.settings._built, "traces", TracesSettings(query_seconds=0.0))
+    asked = {"detectors": {"pii": {}}, "filters": {}}
+    answer = client.post("/api/v1/traces/redact", json=asked | {"dry_run": True})
+    assert answer.status_code == 422
+    assert "longer than 0 seconds" in answer.text
+    assert client.post("/api/v1/traces/redact", json=asked).json()["spans"] == 1
+
+
+def test_a_preview_of_redaction_watches_whether_its_caller_is_there(
+    client: TestClient, home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[Stop] = []
+    given: list[Stop | None] = []
+    preview = service.redact_traces
+
+    async def noted(self: Reader, stop: Stop) -> None:
+        watched.append(stop)
+
+    def told(*args: Any, **named: Any) -> Any:
+        given.append(named.get("stop"))
+        return preview(*args, **named)
+
+    monkeypatch.setattr(Reader, "_watch", noted)
+    monkeypatch.setattr(service, "redact_traces", told)
+    asked = {"detectors": {"pii": {}}, "filters": {}}
+    assert client.post("/api/v1/traces/redact", json=asked | {"dry_run": True}).status_code == 200
+    assert watched == given
+    assert len(watched) == 1
 
 
 def test_redacting_in_the_background(client: TestClient, home: Home, actor: Actor) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from penstock.core import clock
-from penstock.core.errors import Denied, Invalid
+from penstock.core.errors import Cancelled, Denied, Invalid, Unprocessable
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Role
+from penstock.core.stopping import Stop
 from penstock.traces import background, keeper, service
 from penstock.traces.masking import SpanMasker
 from penstock.traces.model import SpanRecord, TraceFilters
@@ -27,6 +28,32 @@ def usage(home: Home, actor: Actor, by: str) -> dict[str, tuple[int, float]]:
     with home.read() as uow:
         rows = service.usage(uow, actor, group_by=service.group_named(by))
     return {row.group: (row.calls, round(row.cost_usd, 9)) for row in rows}
+
+
+def test_a_dry_run_ends_at_its_deadline(home: Home, actor: Actor) -> None:
+    service.ingest(home, actor.scope, [call(output=b'"ada@example.com"')])
+    with pytest.raises(Unprocessable, match="longer than 0 seconds"):
+        service.redact_traces(home, actor, masking=MAIL, filters=TraceFilters(), dry_run=True, seconds=0.0)
+
+
+def test_a_dry_run_ends_when_its_caller_leaves(
+    home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.ingest(home, actor.scope, [call(output=b'"ada@example.com"') for _ in range(9)])
+    stop, tried, apply = Stop(), [], SpanMasker.apply
+
+    def leaving(self: SpanMasker, span: SpanRecord) -> SpanRecord:
+        tried.append(span)
+        if len(tried) == 3:
+            stop.ask()
+        return apply(self, span)
+
+    monkeypatch.setattr(SpanMasker, "apply", leaving)
+    with pytest.raises(Cancelled):
+        service.redact_traces(
+            home, actor, masking=MAIL, filters=TraceFilters(), dry_run=True, seconds=600.0, stop=stop
+        )
+    assert len(tried) == 3
 
 
 def test_everything_that_is_read_later_is_redacted(home: Home, actor: Actor) -> None:

@@ -10,13 +10,14 @@ from penstock.core.deferred import deferred
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
 from penstock.core.scope import Actor
+from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
 from penstock.traces import otlp_out, query
 from penstock.traces.lines import as_columns, as_line
 from penstock.traces.model import SpanRecord, TraceFilters, TracePage, TraceSummary
 from penstock.traces.store import export as exporting
 from penstock.traces.store import search
-from penstock.traces.store.deadline import limited
+from penstock.traces.store.deadline import Deadline, within
 
 if TYPE_CHECKING:
     from penstock.traces import parquet
@@ -46,11 +47,17 @@ def format_named(name: str) -> ExportFormat:
 
 
 def listed(
-    uow: UnitOfWork, actor: Actor, filters: TraceFilters, after: tuple[int, int] | None, limit: int
+    uow: UnitOfWork,
+    actor: Actor,
+    filters: TraceFilters,
+    after: tuple[int, int] | None,
+    limit: int,
+    deadline: Deadline | None = None,
 ) -> TracePage:
-    """Return the next of the matching traces, for work that goes through all of them."""
+    """Return the next of the matching traces, for work that goes through all of them and may have a `deadline`."""
     node = query.of_filters(filters)
-    with limited(uow.conn, _LISTING_SECONDS, None) as deadline:
+    deadline = deadline or Deadline(_LISTING_SECONDS, Stop())
+    with within(uow.conn, deadline):
         return search.list_traces(
             uow.conn, actor.scope, node, now=clock.now(), deadline=deadline, after=after, limit=limit
         )

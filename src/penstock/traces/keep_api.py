@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from penstock.core import ids
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
-from penstock.core.http import CurrentActor, HomeDep, ReadUow, WriteUow
+from penstock.core.http import CurrentActor, HomeDep, PatientRead, ReadUow, WriteUow
 from penstock.core.http.upload import save_upload
 from penstock.core.scope import Actor
 from penstock.core.settings import ServerSettings
@@ -243,21 +243,34 @@ def erase(home: HomeDep, actor: CurrentActor, given: EraseModel, response: Respo
 
 
 @router.post("/redact")
-def redact(home: HomeDep, actor: CurrentActor, given: RedactModel) -> RedactedModel:
-    """Take something out of stored traces, for good."""
+async def redact(
+    reader: PatientRead, home: HomeDep, actor: CurrentActor, given: RedactModel
+) -> RedactedModel:
+    """Take something out of stored traces, for good; a dry run takes `[traces] query_seconds` at most."""
     keys = [*given.keys, *(KeyModel(key=key, action="mask") for key in given.fields)]
     masking = MaskingModel(detectors=given.detectors, patterns=given.patterns, keys=keys).model_dump()
-    filters = _filters(given.filters, given.query)
-    if given.background and not given.dry_run:
-        with home.begin() as uow:
-            job = redaction.start(uow, actor, masking=masking, filters=filters, trace_ids=given.trace_ids)
-        return RedactedModel(dry_run=False, job=job.id)
-    done = service.redact_traces(
-        home, actor, masking=masking, filters=filters, trace_ids=given.trace_ids, dry_run=given.dry_run
-    )
-    return RedactedModel(
-        looked_at=done.looked_at, traces=done.traces, spans=done.spans, dry_run=given.dry_run
-    )
+    wanted: dict[str, Any] = {
+        "masking": masking,
+        "filters": _filters(given.filters, given.query),
+        "trace_ids": given.trace_ids,
+    }
+    if given.dry_run:
+        seconds = home.settings.section(TracesSettings).query_seconds
+        done = await reader.stopping(
+            lambda stop: service.redact_traces(
+                home, actor, **wanted, dry_run=True, seconds=seconds, stop=stop
+            )
+        )
+    elif given.background:
+        return RedactedModel(dry_run=False, job=await run_in_threadpool(_queued, home, actor, wanted))
+    else:
+        done = await run_in_threadpool(lambda: service.redact_traces(home, actor, **wanted))
+    return RedactedModel(**done._asdict(), dry_run=given.dry_run)
+
+
+def _queued(home: Home, actor: Actor, wanted: dict[str, Any]) -> str:
+    with home.begin() as uow:
+        return redaction.start(uow, actor, **wanted).id
 
 
 def _filters(filters: dict[str, Any] | None, query: str | None) -> TraceFilters | None:

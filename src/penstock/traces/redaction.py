@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ from penstock.core.errors import Invalid
 from penstock.core.home import Home
 from penstock.core.jobs import Job, enqueue
 from penstock.core.scope import Actor
+from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
 from penstock.traces import policy, query
 from penstock.traces.erasure import MAX_IDS, PAUSE_SECONDS, trace_key
@@ -19,6 +21,7 @@ from penstock.traces.model import SpanRecord, TraceFilters
 from penstock.traces.policy import Masking
 from penstock.traces.policy_service import hash_key
 from penstock.traces.store import erase, keeping, read, redact
+from penstock.traces.store.deadline import Deadline, within
 from penstock.traces.store.prepare import facets_of, prepare
 from penstock.traces.store.write import ScopeIds, Writing
 
@@ -46,36 +49,36 @@ def redact_traces(
     trace_ids: Sequence[str] = (),
     dry_run: bool = False,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    seconds: float | None = None,
+    stop: Stop | None = None,
 ) -> Redacted:
     """Apply `masking` (as in a project's policies) to the traces that are named or that `filters` select.
 
     Rows, previews, bodies, facets, sums by user and the text index hold only what is left; there is no way back. What
     is left can be searched once the background has indexed it. Steps are short transactions; `progress` hears
     `looked_at`, `traces` and `spans` about every hundred traces, and may raise to end it. Raises Invalid for rules
-    that do nothing; NotFound for what is no trace id.
+    that do nothing; NotFound for what is no trace id; of a `dry_run` that is given `seconds`, Unprocessable when it
+    takes longer and Cancelled when `stop` was asked.
     """
-    wanted = policy.parse({"masking": masking}).masking
-    if wanted == Masking():
-        raise Invalid("There is nothing to redact.", hint="Give detectors, patterns or keys.")
-    if (filters is None) == (not trace_ids):
-        raise Invalid("Say which traces to redact: by filters or by ids.")
+    wanted = _rules(masking, filters, trace_ids)
     with home.read() as uow:
         uow.may(actor, "traces.admin", "redact")
         key = hash_key(uow, actor.scope)
     if key is None and any(rule.action == "hash" for rule in wanted.keys):
         raise Invalid("This project has no key for hashes yet.", hint="Set its policies first.")
     masker = SpanMasker(wanted, key or b"")
+    deadline = Deadline(seconds, stop or Stop()) if dry_run and seconds is not None else None
     if not dry_run:
         with home.begin() as uow:
             rules = {"patterns": len(wanted.patterns), "keys": len(wanted.keys)}
             uow.audit(actor, "traces.redact", "traces", detectors=sorted(wanted.detectors), **rules)
     looked_at = traces = spans = 0
-    for row, trace_id in _selected(home, actor, filters, trace_ids):
+    for row, trace_id in _selected(home, actor, filters, trace_ids, deadline):
         if progress is not None and looked_at % _PAGE == 0:
             progress(Redacted(looked_at, traces, spans)._asdict())
         looked_at += 1
-        changed = _changed(home, actor, row, trace_id, masker)
-        said = _logs(home, actor, trace_id, masker, dry_run)
+        changed = _changed(home, actor, row, trace_id, masker, deadline)
+        said = _logs(home, actor, trace_id, masker, dry_run, deadline)
         traces += bool(changed or said)
         spans += len(changed)
         if changed and not dry_run:
@@ -87,13 +90,35 @@ def redact_traces(
     return Redacted(looked_at, traces, spans)
 
 
-def _changed(home: Home, actor: Actor, row: int, trace_id: str, masker: SpanMasker) -> list[SpanRecord]:
+def _rules(masking: dict[str, Any], filters: TraceFilters | None, trace_ids: Sequence[str]) -> Masking:
+    wanted = policy.parse({"masking": masking}).masking
+    if wanted == Masking():
+        raise Invalid("There is nothing to redact.", hint="Give detectors, patterns or keys.")
+    if (filters is None) == (not trace_ids):
+        raise Invalid("Say which traces to redact: by filters or by ids.")
+    return wanted
+
+
+@contextmanager
+def _reading(home: Home, deadline: Deadline | None) -> Iterator[UnitOfWork]:
+    with home.read() as uow, within(uow.conn, deadline) if deadline else nullcontext():
+        yield uow
+
+
+def _changed(
+    home: Home, actor: Actor, row: int, trace_id: str, masker: SpanMasker, deadline: Deadline | None
+) -> list[SpanRecord]:
     """Return the spans that hold something to take out; none of a trace that was erased meanwhile."""
-    with home.read() as uow:
+    changed = []
+    with _reading(home, deadline) as uow:
         if read.trace_row(uow.conn, actor.scope, bytes.fromhex(trace_id)) != row:
             return []
-        found = ((record, masker.apply(record)) for record in read.records(uow.conn, row, trace_id))
-        return [old for old, new in found if new != old]
+        for record in read.records(uow.conn, row, trace_id):
+            if deadline is not None:
+                deadline.check()
+            if masker.apply(record) != record:
+                changed.append(record)
+    return changed
 
 
 def start(
@@ -109,10 +134,7 @@ def start(
     Raises Invalid for rules that do nothing and for a query that cannot be read.
     """
     uow.may(actor, "traces.admin", "redact")
-    if policy.parse({"masking": masking}).masking == Masking():
-        raise Invalid("There is nothing to redact.", hint="Give detectors, patterns or keys.")
-    if (filters is None) == (not trace_ids):
-        raise Invalid("Say which traces to redact: by filters or by ids.")
+    _rules(masking, filters, trace_ids)
     if filters is not None:
         query.of_filters(filters)
     wanted = None if filters is None else msgspec.to_builtins(filters)
@@ -137,7 +159,11 @@ def run(
 
 
 def _selected(
-    home: Home, actor: Actor, filters: TraceFilters | None, trace_ids: Sequence[str]
+    home: Home,
+    actor: Actor,
+    filters: TraceFilters | None,
+    trace_ids: Sequence[str],
+    deadline: Deadline | None,
 ) -> Iterator[tuple[int, str]]:
     if len(trace_ids) > MAX_IDS:
         raise Invalid(f"At most {MAX_IDS} traces can be named at once.")
@@ -145,7 +171,7 @@ def _selected(
     after: tuple[int, int] | None = None
     while filters is not None:
         with home.read() as uow:
-            page = listed(uow, actor, filters, after, _PAGE)
+            page = listed(uow, actor, filters, after, _PAGE, deadline)
         yield from _rows(home, actor, [bytes.fromhex(item.trace_id) for item in page.items])
         after = page.next
         if after is None:
@@ -159,11 +185,13 @@ def _rows(home: Home, actor: Actor, keys: Sequence[bytes]) -> list[tuple[int, st
     return [(row, trace_id) for row, trace_id in rows if row is not None]
 
 
-def _logs(home: Home, actor: Actor, trace_id: str, masker: SpanMasker, dry_run: bool) -> int:
+def _logs(
+    home: Home, actor: Actor, trace_id: str, masker: SpanMasker, dry_run: bool, deadline: Deadline | None
+) -> int:
     """Redact the log records of a trace first: what they say is joined to spans that are written anew."""
     key = bytes.fromhex(trace_id)
     if dry_run:
-        with home.read() as uow:
+        with _reading(home, deadline) as uow:
             return len(redact.changed_logs(uow.conn, actor.scope, key, masker.apply_content))
     with home.begin() as uow:
         found = redact.changed_logs(uow.conn, actor.scope, key, masker.apply_content)

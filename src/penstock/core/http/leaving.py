@@ -24,15 +24,19 @@ class Reader:
 
     async def __call__(self, work: Callable[[UnitOfWork, Stop], T]) -> T:
         """Return what `work` returns; its `Stop` is asked when the caller leaves."""
-        stop = Stop()
 
-        def read() -> T:
+        def read(stop: Stop) -> T:
             with self._home.read() as uow:
                 return work(uow, stop)
 
+        return await self.stopping(read)
+
+    async def stopping(self, work: Callable[[Stop], T]) -> T:
+        """Return what `work` returns, which reads by itself; its `Stop` is asked when the caller leaves."""
+        stop = Stop()
         watching = asyncio.create_task(self._watch(stop))
         try:
-            return await run_in_threadpool(read)
+            return await run_in_threadpool(work, stop)
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):

@@ -1,6 +1,6 @@
 """A deadline for the statements of a connection, and a way to stop them from outside."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,6 +42,16 @@ class Deadline:
         slow = self._looked - before > self.seconds / 10
         return size if slow else min(2 * size, largest)
 
+    def left(self) -> float:
+        """Return the seconds until the work must be over; 0 when it must be by now."""
+        return max(0.0, self.seconds - (clock.monotonic() - self._start))
+
+    @contextmanager
+    def interrupting(self, interrupt: Callable[[], object]) -> Iterator[None]:
+        """Call `interrupt` when the work is asked to stop inside the block."""
+        with self._stop.interrupting(interrupt):
+            yield
+
     def check(self) -> None:
         """Raise what `error` returns once the time is over."""
         if self.over():
@@ -64,10 +74,20 @@ def limited(conn: Connection, seconds: float, stop: Stop | None = None) -> Itera
     Raises Unprocessable when the time is over, Cancelled when it was stopped.
     """
     deadline = Deadline(seconds, stop or Stop())
+    with within(conn, deadline):
+        yield deadline
+
+
+@contextmanager
+def within(conn: Connection, deadline: Deadline) -> Iterator[None]:
+    """Let statements on `conn` (of every scope) run until the deadline, which may have begun long ago.
+
+    Raises what `Deadline.error` returns.
+    """
     guarded = _sqlite if is_sqlite(conn) else _postgres
     try:
-        with guarded(conn, deadline, stop or Stop()):
-            yield deadline
+        with guarded(conn, deadline):
+            yield
     except DBAPIError as error:
         interrupted = "interrupted" in str(error.orig).lower()
         if not interrupted and getattr(error.orig, "sqlstate", None) != _POSTGRES_CANCELLED:
@@ -76,7 +96,7 @@ def limited(conn: Connection, seconds: float, stop: Stop | None = None) -> Itera
 
 
 @contextmanager
-def _sqlite(conn: Connection, deadline: Deadline, _stop: Stop) -> Iterator[None]:
+def _sqlite(conn: Connection, deadline: Deadline) -> Iterator[None]:
     driver: Any = conn.connection.driver_connection
     driver.set_progress_handler(deadline.over, _STEPS)
     try:
@@ -86,8 +106,8 @@ def _sqlite(conn: Connection, deadline: Deadline, _stop: Stop) -> Iterator[None]
 
 
 @contextmanager
-def _postgres(conn: Connection, deadline: Deadline, stop: Stop) -> Iterator[None]:
+def _postgres(conn: Connection, deadline: Deadline) -> Iterator[None]:
     driver: Any = conn.connection.driver_connection
-    conn.execute(text(f"SET LOCAL statement_timeout = {max(1, int(deadline.seconds * 1000))}"))
-    with stop.interrupting(driver.cancel):
+    conn.execute(text(f"SET LOCAL statement_timeout = {max(1, int(deadline.left() * 1000))}"))
+    with deadline.interrupting(driver.cancel):
         yield

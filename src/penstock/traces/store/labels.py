@@ -8,8 +8,9 @@ from sqlalchemy import text
 from penstock.traces import words
 from penstock.traces.model import KINDS
 from penstock.traces.query.nodes import Label, Pattern
+from penstock.traces.store import keyed, rollup
 from penstock.traces.store.looking import Looked
-from penstock.traces.store.prepare import MORE_ATTRIBUTES, MORE_LABELS, SERVICE, clean_label
+from penstock.traces.store.prepare import METADATA, MORE_ATTRIBUTES, MORE_LABELS, SERVICE, clean_label
 from penstock.traces.store.terms import (
     All,
     Asking,
@@ -94,12 +95,28 @@ def _facet(asking: Asking, key: str, *patterns: Pattern) -> Term:
     query = f"SELECT n.id FROM traces_facet_names n WHERE {condition} LIMIT {_FEW_NAMES + 1}"
     ids = tuple(row[0] for row in asking.conn.execute(text(query), asking.values))
     if len(ids) > _FEW_NAMES:
-        found: Term = Names(condition, _of_spans(asking, key, patterns))
+        found: Term = _narrowed(asking, key, patterns, Names(condition, _of_spans(asking, key, patterns)))
     else:
         found = Facets(ids) if ids else Constant(met=False)
     if key == "tag" or key.startswith("metadata."):
         return _or_in_spans(asking, found, MORE_LABELS, lambda: _of_spans(asking, key, patterns))
     return found
+
+
+def _narrowed(asking: Asking, key: str, patterns: tuple[Pattern, ...], found: Names) -> Term:
+    """Return `found`, asked only of traces that have that key of metadata, where an entry says which these are.
+
+    Traces up to the mark came before there were such entries.
+    """
+    if not key.startswith(f"{METADATA}."):
+        return found
+    having = _facet(asking, METADATA, Pattern((clean_label(key).removeprefix(f"{METADATA}."),)))
+    anything = any(pattern.anything for pattern in patterns)
+    narrowed = having if anything else All((having, found))
+    if keyed.complete(asking.conn):
+        return narrowed
+    before = rollup.mark(asking.conn, rollup.KEYED)
+    return Either((narrowed, All((Column(f"t.id <= {before}"), found))))
 
 
 def _or_in_spans(asking: Asking, found: Term, more: tuple[str, str], told: Callable[[], Term]) -> Term:

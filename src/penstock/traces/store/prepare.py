@@ -64,6 +64,9 @@ _TOKENS = (1 << 40) - 1
 _NAME_CHARS, _LABEL_CHARS, _ERROR_CHARS, MAX_FACETS = 300, 200, 2000, 128
 MORE_LABELS, MORE_ATTRIBUTES = ("more", "labels"), ("more", "attributes")
 """Entries of traces with a span that holds more than the side table, or the full-text index, is told of it."""
+METADATA = "metadata"
+"""The key of entries that say which keys of metadata a trace has."""
+_KEYED = METADATA + "."
 
 
 @dataclass(slots=True)
@@ -163,19 +166,22 @@ def _facets(span: SpanRecord, labels: dict[str, str | None]) -> tuple[tuple[str,
         found.append(("model", clean(span.requested_model, _LABEL_CHARS)))
     found.extend(("tag", clean(tag, _LABEL_CHARS)) for tag in span.tags if tag)
     found.extend(
-        (clean("metadata." + key, _LABEL_CHARS), clean(value, _LABEL_CHARS))
+        (clean(_KEYED + key, _LABEL_CHARS), clean(value, _LABEL_CHARS))
         for key, value in span.metadata.items()
         if value
     )
     more = [MORE_LABELS] if len(found) > MAX_FACETS or _long(span) else []
     if unindexed.attributes(span.attributes, span.parameters):
         more.append(MORE_ATTRIBUTES)
-    return (*found[:MAX_FACETS], *more)
+    told = found[:MAX_FACETS]
+    if span.metadata:
+        told += [(METADATA, key[len(_KEYED) :]) for key, _ in told if key.startswith(_KEYED)]
+    return (*told, *more)
 
 
 def _long(span: SpanRecord) -> bool:
     """Whether a tag, or the key or value of metadata, is cut in its entry."""
-    longest = _LABEL_CHARS - len("metadata.")
+    longest = _LABEL_CHARS - len(_KEYED)
     return any(len(tag) > _LABEL_CHARS for tag in span.tags) or any(
         len(key) > longest or len(value) > _LABEL_CHARS for key, value in span.metadata.items()
     )

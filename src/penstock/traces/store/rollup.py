@@ -15,7 +15,7 @@ from penstock.traces.store import people
 from penstock.traces.store.folding import COLUMNS, DIMENSIONS, OLD, apply, fold, only_hits
 from penstock.traces.store.sql import WRITERS_LOCK, insert_rows, quoted
 
-ROLLED, GATHERED, INDEXED, SIGNALS = "rolled", "gathered", "indexed", "signals"
+ROLLED, GATHERED, INDEXED, SIGNALS, KEYED = "rolled", "gathered", "indexed", "signals", "keyed"
 _CHUNK = 500
 ALL = frozenset(DIMENSIONS.values())
 _SOURCE = quoted(COLUMNS)

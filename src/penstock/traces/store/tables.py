@@ -224,7 +224,8 @@ marks = Table(
 )
 """`settled`: which of several reports of a call counts is settled up to this row. `rolled`: spans up to this row are
 in the roll-ups. `gathered`, never beyond it: up to this row in `people`, in the roll-ups of the younger dimensions and
-in `cache_hits`. `indexed`: up to this row in the full-text index."""
+in `cache_hits`. `indexed`: up to this row in the full-text index. `keyed`: traces up to this row may lack the entries
+of the side table that name the keys of their metadata."""
 
 prices = Table(
     "traces_price_versions",
