@@ -33,6 +33,7 @@ class RunModel(BaseModel):
     number: int
     inputs: dict[str, Any]
     state: RunState
+    reason: str | None
     error: str | None
     created_at: datetime
     ended_at: datetime | None
@@ -84,3 +85,10 @@ def start_run(home: HomeDep, actor: CurrentActor, new: NewPipelineRun) -> Pipeli
 def get_run(uow: ReadUow, actor: CurrentActor, run_id: str) -> RunModel:
     """Return one run with its steps."""
     return _run(service.get(uow, actor, run_id=run_id))
+
+
+@router.post("/runs/{run_id}/resume", status_code=202)
+def resume_run(home: HomeDep, actor: CurrentActor, run_id: str) -> PipelineStarted:
+    """Let a failed, cancelled or interrupted run go on behind its finished steps, with those it began with."""
+    found, job = service.resume(home, actor, run_id=run_id)
+    return PipelineStarted(run=_run(found), job=str(job))

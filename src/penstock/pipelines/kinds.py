@@ -106,13 +106,15 @@ def _train(context: StepContext, name: str, options: Options) -> dict[str, Any]:
             seen.append(what)
             context.say(f"{name}: {what}")
 
-    run = training.execute(
+    opened = training.taken_up(context.home, context.actor, _recipe(options), key=f"{context.run_id}:{name}")
+    carry_out = training.carry_out if context.patient else training.perform
+    run = carry_out(
         context.home,
         context.actor,
-        _recipe(options),
-        key=f"{context.run_id}:{name}",
+        run_id=opened.id,
         progress=hear,
         cancelled=context.cancelled,
+        stopping=context.stopping,
     )
     if run.state is not RunState.SUCCEEDED:
         raise Unprocessable(
@@ -127,7 +129,7 @@ def _evaluate(context: StepContext, name: str, options: Options) -> dict[str, An
     if options.get("model"):
         suite = aimed_at(suite, options["model"])
     key = f"{context.run_id}:{name}"
-    run = evals.run(context.home, context.actor, suite=suite, key=key, cancelled=context.cancelled)
+    run = evals.run(context.home, context.actor, suite=suite, key=key, cancelled=context.halted)
     metrics = {metric.name: metric.value for metric in run.metrics if not metric.split}
     context.say(f"{name}: " + ", ".join(f"{metric} {value:.4g}" for metric, value in metrics.items()))
     found: dict[str, Any] = {"run": run.id, "model": run.model, "metrics": metrics}
@@ -161,7 +163,7 @@ def _export(context: StepContext, _name: str, options: Options) -> dict[str, Any
         format=options.get("format", "gguf"),
         quantization=options.get("quantization", "f16"),
         name=options.get("name", ""),
-        cancelled=context.cancelled,
+        cancelled=context.halted,
     )
     context.say(f"exported {version.ref}")
     return {"model": version.ref}
