@@ -7,7 +7,7 @@ import msgspec
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow
+from penstock.core.http import CurrentActor, HomeDep, Page, ReadUow, WriteUow
 from penstock.pipelines import service
 from penstock.pipelines.documents import parse
 from penstock.pipelines.model import PipelineRun, RunState
@@ -92,3 +92,9 @@ def resume_run(home: HomeDep, actor: CurrentActor, run_id: str) -> PipelineStart
     """Let a failed, cancelled or interrupted run go on behind its finished steps, with those it began with."""
     found, job = service.resume(home, actor, run_id=run_id)
     return PipelineStarted(run=_run(found), job=str(job))
+
+
+@router.post("/runs/{run_id}/cancel")
+def cancel_run(uow: WriteUow, actor: CurrentActor, run_id: str) -> RunModel:
+    """Stop a run, with what its step has under way; finished steps stay, and resuming goes on behind them."""
+    return _run(service.cancel(uow, actor, run_id=run_id))

@@ -24,6 +24,7 @@ Say = Callable[[str], None]
 RETRY_SECONDS = 5.0
 """After which a run that found no room, or another run of its pipeline under way, is tried again."""
 STOPPING = "The server stopped; the pipeline goes on when it is back."
+CANCELLED = "Cancelled."
 _LOOK_SECONDS = 0.5
 
 
@@ -122,7 +123,7 @@ def _ended(context: StepContext, error: Exception) -> Exception:
     done again.
     """
     if context.cancelled():
-        _record(context, RunState.CANCELLED, "Cancelled.")
+        _record(context, RunState.CANCELLED, CANCELLED)
         return Cancelled("The pipeline was cancelled.", hint="Resuming the run goes on with it.")
     if context.stopping():
         _record(context, RunState.WAITING, STOPPING)

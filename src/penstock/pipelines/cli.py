@@ -14,7 +14,7 @@ from penstock.pipelines.attempt import Hooks
 from penstock.pipelines.documents import Document, parse
 from penstock.pipelines.model import PipelineRun
 
-app = console.group("pipelines", "Pipelines: run, resume, check, list, show.")
+app = console.group("pipelines", "Pipelines: run, resume, cancel, check, list, show.")
 BackgroundOption = Annotated[
     bool, typer.Option("--background", help="Queue it for `penstock up` instead of running it here.")
 ]
@@ -127,3 +127,14 @@ def show(
         console.note(_line(found))
     lines = [(s.name, s.seconds, ", ".join(f"{k}={v}" for k, v in s.result.items())) for s in found.steps]
     console.emit(found, as_json, lambda: console.rows(["step", "seconds", "gave"], lines))
+
+
+@app.command()
+@console.guarded
+def cancel(
+    run_id: str, home: HomeOption = None, project: ProjectOption = "default", as_json: JsonOption = False
+) -> None:
+    """Stop a run, here or in the background; `resume` goes on behind its finished steps."""
+    with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
+        found = service.cancel(uow, actor, run_id=run_id)
+    console.emit(found, as_json, lambda: _line(found))

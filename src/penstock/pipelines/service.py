@@ -11,7 +11,7 @@ from penstock.core.errors import Busy, Conflict, Invalid, NotFound
 from penstock.core.home import Home, exclusive
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.pipelines import attempt, store
+from penstock.pipelines import attempt, kinds, store
 from penstock.pipelines.attempt import RETRY_SECONDS, Hooks, Say, Waits
 from penstock.pipelines.documents import Document, parse
 from penstock.pipelines.model import RESUMABLE, UNDER_WAY, Pipeline, PipelineRun, RunState
@@ -80,6 +80,34 @@ def resume(home: Home, actor: Actor, *, run_id: str, as_job: bool = True) -> tup
     return run, job.id if job else None
 
 
+def cancel(uow: UnitOfWork, actor: Actor, *, run_id: str) -> PipelineRun:
+    """Stop a run, with what its step has under way; finished steps stay. Raises NotFound, Conflict if it has ended."""
+    uow.may(actor, "pipelines.write", run_id)
+    run = get(uow, actor, run_id=run_id)
+    ended: dict[str, Any] = {"why": attempt.CANCELLED, "ended_at": clock.now()}
+    if not store.change(uow.conn, run_id, RunState.CANCELLED, held_in=UNDER_WAY, **ended):
+        raise Conflict(f"The run has ended already ({run.state}).")
+    if job := _open_job(uow, actor, run_id):
+        jobs.cancel(uow, actor, job.id)
+    for step in run.inputs.get(DOCUMENT, {}).get("steps", ()):
+        kinds.give_up(uow, actor, run_id, step)
+    uow.audit(actor, "pipelines.cancel", run_id, pipeline=run.pipeline)
+    return get(uow, actor, run_id=run_id)
+
+
+def _is_open(job: jobs.Job) -> bool:
+    return job.state in (jobs.JobState.QUEUED, jobs.JobState.RUNNING) and not job.cancel_requested
+
+
+def _open_job(uow: UnitOfWork, actor: Actor, run_id: str) -> jobs.Job | None:
+    """Return the job that carries the run out, if there is one."""
+    for number in count(1):
+        job = jobs.by_key(uow, actor, JOB_KIND, f"{run_id}:{number}")
+        if job is None or _is_open(job):
+            break
+    return job
+
+
 def _check_may(uow: UnitOfWork, actor: Actor, document: Document) -> None:
     uow.may(actor, "pipelines.write", document.name)
     if document.reads_files():
@@ -90,7 +118,7 @@ def _job(uow: UnitOfWork, actor: Actor, run_id: str) -> jobs.Job:
     """Return the job that carries the run out: the one that is open, or a new one; a run never has two of them."""
     for number in count(1):
         job = jobs.enqueue(uow, actor, JOB_KIND, {"run_id": run_id}, key=f"{run_id}:{number}")
-        if job.state in (jobs.JobState.QUEUED, jobs.JobState.RUNNING):
+        if _is_open(job):
             break
     return job
 
