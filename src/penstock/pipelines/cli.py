@@ -51,6 +51,19 @@ def _resolve(options: dict[str, Any]) -> None:
         options["recipe"] = {**recipe, "base": str(Path(recipe["base"]).expanduser().absolute())}
 
 
+def _values(pairs: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise Invalid(f"{pair!r} is not KEY=VALUE.")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise Invalid(f"The value in {pair!r} is not valid YAML.") from error
+    return found
+
+
 def _line(run: PipelineRun) -> str:
     return f"{run.id}  {run.pipeline} {run.number}  {run.state}  {run.error or run.reason or ''}".rstrip()
 
@@ -71,15 +84,18 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew instead of going on with an unfinished run.")
     ] = False,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE for a parameter of the file.")
+    ] = None,
     background: BackgroundOption = False,
     home: HomeOption = None,
     project: ProjectOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Run the steps one after the other; a run that failed or was interrupted goes on behind its finished steps."""
-    document = _read(file)
+    document, given = _read(file), _values(values or [])
     with console.open_home(home, project) as (opened, actor):
-        found, _ = service.start(opened, actor, document, fresh=fresh, as_job=background)
+        found, _ = service.start(opened, actor, document, values=given, fresh=fresh, as_job=background)
         if not background:
             found = service.perform(opened, actor, run_id=found.id, hooks=Hooks(say=console.note))
     console.emit(found, as_json, lambda: _line(found))

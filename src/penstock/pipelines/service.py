@@ -1,6 +1,7 @@
 """The verbs of pipelines."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,8 @@ from penstock.pipelines.model import RESUMABLE, UNDER_WAY, Pipeline, PipelineRun
 JOB_KIND = "pipelines.run"
 DOCUMENT = "document"
 """Under this key the inputs of a written pipeline's run keep what was written."""
+VALUES = "values"
+"""Under this key they keep the parameters that were given."""
 
 
 def run(
@@ -46,17 +49,26 @@ def lock_of(home: Home, actor: Actor, name: str) -> Path:
 
 
 def start(
-    home: Home, actor: Actor, document: Document, *, fresh: bool = False, as_job: bool = True
+    home: Home,
+    actor: Actor,
+    document: Document,
+    *,
+    values: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+    as_job: bool = True,
 ) -> tuple[PipelineRun, str | None]:
     """Open a run of a written pipeline, and queue the job that carries it out; returns both.
 
-    The newest run goes on if it has not succeeded and was of exactly these steps, unless `fresh`. An unfinished run
+    `values` are those of its parameters. The newest run goes on if it has not succeeded and was of exactly these
+    steps and values, unless `fresh`. An unfinished run
     of other steps keeps the steps it began with and goes on beside the new one. Raises Denied for steps that read
     files of the server, unless the actor is an admin.
     """
     with home.begin() as uow:
-        _check_may(uow, actor, document)
-        inputs = {DOCUMENT: document.to_dict()}
+        _check_may(uow, actor, document.settled(values or {}))
+        inputs: dict[str, Any] = {DOCUMENT: document.to_dict()}
+        if values:
+            inputs[VALUES] = dict(values)
         last = store.newest(uow.conn, actor.scope, document.name)
         again = last is not None and last.inputs == inputs
         run = _opened(uow, actor, document.name, inputs, fresh or not again)
@@ -126,7 +138,7 @@ def _job(uow: UnitOfWork, actor: Actor, run_id: str) -> jobs.Job:
 def _document(run: PipelineRun) -> Document:
     """Return the steps that the run began with; raises Invalid when there are none, or none of today's."""
     try:
-        return parse(run.inputs.get(DOCUMENT))
+        return parse(run.inputs.get(DOCUMENT)).settled(run.inputs.get(VALUES, {}))
     except Invalid as error:
         raise Invalid(
             f"The steps that {run.id} began with cannot be done any more: {error.message}",
@@ -198,6 +210,20 @@ def _taken_up(uow: UnitOfWork, run: PipelineRun) -> PipelineRun:
     return replace(run, state=RunState.WAITING, error=None, ended_at=None)
 
 
+def list_pipelines(uow: UnitOfWork, actor: Actor, *, after: str = "", limit: int = 50) -> list[PipelineRun]:
+    """Return the newest run of each pipeline, by name, of names above `after`."""
+    uow.may(actor, "pipelines.read")
+    return store.newest_of_each(uow.conn, actor.scope, after=after, limit=limit)
+
+
+def document(uow: UnitOfWork, actor: Actor, *, pipeline: str) -> Document:
+    """Return the document of the pipeline's newest run; raises NotFound, Invalid when it cannot be read any more."""
+    found = newest(uow, actor, pipeline=pipeline)
+    if found is None or DOCUMENT not in found.inputs:
+        raise NotFound(f"No run of a written pipeline is called {pipeline!r}.", hint="Send its document.")
+    return parse(found.inputs[DOCUMENT])
+
+
 def newest(uow: UnitOfWork, actor: Actor, *, pipeline: str) -> PipelineRun | None:
     """Return the pipeline's newest run, or None."""
     uow.may(actor, "pipelines.read", pipeline)
@@ -214,8 +240,14 @@ def get(uow: UnitOfWork, actor: Actor, *, run_id: str) -> PipelineRun:
 
 
 def list_runs(
-    uow: UnitOfWork, actor: Actor, *, before: str | None = None, limit: int = 50
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    before: str | None = None,
+    limit: int = 50,
+    pipeline: str = "",
+    state: RunState | None = None,
 ) -> list[PipelineRun]:
-    """Return runs of all pipelines, newest first, with ids below `before`."""
+    """Return runs, newest first, with ids below `before`: of all pipelines or of one, in any state or in one."""
     uow.may(actor, "pipelines.read")
-    return store.page(uow.conn, actor.scope, before=before, limit=limit)
+    return store.page(uow.conn, actor.scope, before=before, limit=limit, pipeline=pipeline, state=state)

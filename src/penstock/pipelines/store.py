@@ -105,12 +105,39 @@ def newest(conn: Connection, scope: Scope, pipeline: str) -> PipelineRun | None:
     return None if row is None else _run(conn, row)
 
 
-def page(conn: Connection, scope: Scope, *, before: str | None, limit: int) -> list[PipelineRun]:
-    """Return runs of all pipelines, newest first, with ids below `before`."""
+def page(
+    conn: Connection,
+    scope: Scope,
+    *,
+    before: str | None,
+    limit: int,
+    pipeline: str = "",
+    state: RunState | None = None,
+) -> list[PipelineRun]:
+    """Return runs, newest first, with ids below `before`: of one pipeline and in one state, if they are given."""
     query = select(runs).where(_mine(scope))
     if before is not None:
         query = query.where(runs.c.id < before)
+    if pipeline:
+        query = query.where(runs.c.pipeline == pipeline)
+    if state is not None:
+        query = query.where(runs.c.state == str(state))
     return [_run(conn, row) for row in conn.execute(query.order_by(runs.c.id.desc()).limit(limit)).all()]
+
+
+def newest_of_each(conn: Connection, scope: Scope, *, after: str, limit: int) -> list[PipelineRun]:
+    """Return the newest run of each pipeline, by name, of names above `after`."""
+    last = (
+        select(runs.c.pipeline, func.max(runs.c.number).label("number"))
+        .where(_mine(scope), runs.c.pipeline > after)
+        .group_by(runs.c.pipeline)
+        .order_by(runs.c.pipeline)
+        .limit(limit)
+        .subquery()
+    )
+    same = (runs.c.pipeline == last.c.pipeline) & (runs.c.number == last.c.number)
+    query = select(runs).join(last, same).where(_mine(scope)).order_by(runs.c.pipeline)
+    return [_run(conn, row) for row in conn.execute(query).all()]
 
 
 def by_id(conn: Connection, scope: Scope, run_id: str) -> PipelineRun | None:
