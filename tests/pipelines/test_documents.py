@@ -8,67 +8,26 @@ from typing import Any
 import pytest
 import yaml
 from starlette.testclient import TestClient
-from tests.evals.support import make_suite, triage_rows
-from tests.optimise.shop import Children
-from tests.registry.folders import base_folder
-from tests.training.stage import Trainer
 from typer.testing import CliRunner
 
-from penstock.app import policies
 from penstock.core import jobs
 from penstock.core.errors import Cancelled, ChildFailed, Denied, Invalid, Unprocessable
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Role
-from penstock.datasets import service as datasets
 from penstock.evals import service as evals
-from penstock.evals.suites import service as suites
 from penstock.pipelines import cli, service
 from penstock.pipelines import jobs as handlers
 from penstock.pipelines.documents import parse
 from penstock.pipelines.model import PipelineRun, RunState
 from penstock.registry import service as registry
 from penstock.training import service as training
-
-RECIPE = {"name": "triage", "method": "sft", "base": "base@1", "dataset": "${data.ref}"}
-GATE = [{"metric": "exact", "min": 0.8}]
-
-
-def nightly(file: Path, gate: Any = GATE) -> dict[str, Any]:
-    """Dataset, training, evaluation with a gate, export, and a candidate."""
-    return {
-        "name": "nightly",
-        "steps": [
-            {"name": "data", "dataset": {"name": "tickets", "file": str(file), "key": "id"}},
-            {"train": {"recipe": RECIPE}},
-            {"name": "judge", "evaluate": {"suite": "triage", "model": "${train.model}", "gate": gate}},
-            {"export": {"model": "${train.model}", "quantization": "q8_0"}},
-            {"name": "candidate", "alias": {"model": "${export.model}", "alias": "candidate"}},
-            {"name": "ready", "stage": {"model": "${train.model}", "stage": "staging"}},
-        ],
-    }
-
-
-@pytest.fixture
-def file(home: Home, actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Rows in a file, a base model and a suite; no process is started."""
-    policies.install()
-    path = tmp_path / "tickets.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in triage_rows(60)))
-    registry.register(home, actor, name="base", folder=base_folder(tmp_path / "base"), kind="base")
-    datasets.ingest(home, actor, name="held-out", source=triage_rows(60), key="id")
-    suite = replace(make_suite("held-out@1"), target={"kind": "model"})
-    with home.begin() as uow:
-        suites.put(uow, actor, name="triage", suite=suite)
-    children = Children()
-    monkeypatch.setattr(training, "run_child", Trainer())
-    for module in ("registry.export", "evals.child_target"):
-        monkeypatch.setattr(f"penstock.{module}.run_child", children)
-    return path
+from tests.pipelines.stage import QUIET, RECIPE, nightly
+from tests.training.stage import Trainer
 
 
 def ran(home: Home, actor: Actor, values: Any, **options: Any) -> PipelineRun:
     found, _ = service.start(home, actor, parse(values), as_job=False, **options)
-    return service.perform(home, actor, run_id=found.id, say=lambda _: None)
+    return service.perform(home, actor, run_id=found.id, hooks=QUIET)
 
 
 def test_from_rows_to_a_candidate(home: Home, actor: Actor, file: Path) -> None:
@@ -133,11 +92,13 @@ def test_other_steps_or_a_wish_begin_anew(home: Home, actor: Actor, file: Path) 
 def test_a_cancelled_pipeline_stops_before_its_next_step(home: Home, actor: Actor, file: Path) -> None:
     found, _ = service.start(home, actor, parse(nightly(file)), as_job=False)
     with pytest.raises(Cancelled):
-        service.perform(home, actor, run_id=found.id, say=lambda _: None, cancelled=lambda: True)
+        service.perform(home, actor, run_id=found.id, hooks=replace(QUIET, cancelled=lambda: True))
     with home.read() as uow:
         stopped = service.get(uow, actor, run_id=found.id)
-    assert (stopped.state, stopped.steps) == (RunState.FAILED, ())
-    assert service.perform(home, actor, run_id=found.id, say=lambda _: None).state is RunState.SUCCEEDED
+    assert (stopped.state, stopped.steps, stopped.error) == (RunState.CANCELLED, (), "Cancelled.")
+    again, _ = service.start(home, actor, parse(nightly(file)), as_job=False)
+    assert (again.id, again.state, again.error) == (found.id, RunState.WAITING, None)
+    assert service.perform(home, actor, run_id=found.id, hooks=QUIET).state is RunState.SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -221,7 +182,7 @@ def test_on_the_command_line(
     checked = runner.invoke(cli.app, ["check", "nightly.yaml"])
     assert checked.stdout.strip() == "nightly: data, train, judge, export, candidate, ready", checked.output
     queued = runner.invoke(cli.app, ["run", "nightly.yaml", "--background", "--json", *where])
-    assert json.loads(queued.stdout)["state"] == "running", queued.output
+    assert json.loads(queued.stdout)["state"] == "waiting", queued.output
     ended = runner.invoke(cli.app, ["run", "nightly.yaml", *where])
     assert ended.exit_code == 0, ended.output
     with home.read() as uow:

@@ -10,10 +10,14 @@ from penstock.core import console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid, NotFound
 from penstock.pipelines import service
+from penstock.pipelines.attempt import Hooks
 from penstock.pipelines.documents import Document, parse
 from penstock.pipelines.model import PipelineRun
 
-app = console.group("pipelines", "Pipelines: run, check, list, show.")
+app = console.group("pipelines", "Pipelines: run, resume, cancel, check, list, show.")
+BackgroundOption = Annotated[
+    bool, typer.Option("--background", help="Queue it for `penstock up` instead of running it here.")
+]
 FileArgument = Annotated[Path, typer.Argument(help="A YAML file with a name and steps.")]
 
 
@@ -47,8 +51,21 @@ def _resolve(options: dict[str, Any]) -> None:
         options["recipe"] = {**recipe, "base": str(Path(recipe["base"]).expanduser().absolute())}
 
 
+def _values(pairs: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise Invalid(f"{pair!r} is not KEY=VALUE.")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise Invalid(f"The value in {pair!r} is not valid YAML.") from error
+    return found
+
+
 def _line(run: PipelineRun) -> str:
-    return f"{run.id}  {run.pipeline} {run.number}  {run.state}  {run.error or ''}".rstrip()
+    return f"{run.id}  {run.pipeline} {run.number}  {run.state}  {run.error or run.reason or ''}".rstrip()
 
 
 @app.command()
@@ -67,19 +84,37 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew instead of going on with an unfinished run.")
     ] = False,
-    background: Annotated[
-        bool, typer.Option("--background", help="Queue it for `penstock up` instead of running it here.")
-    ] = False,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE for a parameter of the file.")
+    ] = None,
+    background: BackgroundOption = False,
     home: HomeOption = None,
     project: ProjectOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Run the steps one after the other; a run that failed or was interrupted goes on behind its finished steps."""
-    document = _read(file)
+    document, given = _read(file), _values(values or [])
     with console.open_home(home, project) as (opened, actor):
-        found, _ = service.start(opened, actor, document, fresh=fresh, as_job=background)
+        found, _ = service.start(opened, actor, document, values=given, fresh=fresh, as_job=background)
         if not background:
-            found = service.perform(opened, actor, run_id=found.id, say=console.note)
+            found = service.perform(opened, actor, run_id=found.id, hooks=Hooks(say=console.note))
+    console.emit(found, as_json, lambda: _line(found))
+
+
+@app.command()
+@console.guarded
+def resume(
+    run_id: str,
+    background: BackgroundOption = False,
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a failed, cancelled or interrupted run: behind its finished steps, with those it began with."""
+    with console.open_home(home, project) as (opened, actor):
+        found, _ = service.resume(opened, actor, run_id=run_id, as_job=background)
+        if not background:
+            found = service.perform(opened, actor, run_id=run_id, hooks=Hooks(say=console.note))
     console.emit(found, as_json, lambda: _line(found))
 
 
@@ -91,8 +126,8 @@ def list_runs(
     """List runs, newest first."""
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
         found = service.list_runs(uow, actor, limit=200)
-    lines = [(r.id, r.pipeline, r.number, r.state, len(r.steps), r.error or "") for r in found]
-    columns = ["id", "pipeline", "number", "state", "steps done", "error"]
+    lines = [(r.id, r.pipeline, r.number, r.state, len(r.steps), r.error or r.reason or "") for r in found]
+    columns = ["id", "pipeline", "number", "state", "steps done", "error or reason"]
     console.emit(found, as_json, lambda: console.rows(columns, lines))
 
 
@@ -108,3 +143,14 @@ def show(
         console.note(_line(found))
     lines = [(s.name, s.seconds, ", ".join(f"{k}={v}" for k, v in s.result.items())) for s in found.steps]
     console.emit(found, as_json, lambda: console.rows(["step", "seconds", "gave"], lines))
+
+
+@app.command()
+@console.guarded
+def cancel(
+    run_id: str, home: HomeOption = None, project: ProjectOption = "default", as_json: JsonOption = False
+) -> None:
+    """Stop a run, here or in the background; `resume` goes on behind its finished steps."""
+    with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
+        found = service.cancel(uow, actor, run_id=run_id)
+    console.emit(found, as_json, lambda: _line(found))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,8 @@ from penstock.pipelines.model import Pipeline, StepContext
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MOST_STEPS = 50
+PARAMETERS = "parameters"
+_PARAMETER = re.compile(r"\$\{parameters\.([^{}]*)\}")
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 
 
@@ -32,11 +34,29 @@ class Document:
 
     name: str
     steps: tuple[WrittenStep, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Name → what `${parameters.NAME}` stands for unless a run is given another; None: it has to be given."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain values that `parse` reads."""
         steps = [{"name": step.name, step.kind: dict(step.options)} for step in self.steps]
-        return {"name": self.name, "steps": steps}
+        found = {"name": self.name, "steps": steps}
+        return {**found, "parameters": dict(self.parameters)} if self.parameters else found
+
+    def settled(self, values: Mapping[str, Any]) -> "Document":
+        """Return the document with its parameters filled in, and checked once more; raises Invalid."""
+        known = list(self.parameters)
+        for key in values:
+            if key not in known:
+                raise Invalid(f"{self.name} has no parameter {key!r}.", hint=did_you_mean(str(key), known))
+        filled = {**self.parameters, **values}
+        missing = [key for key, value in filled.items() if value is None]
+        if missing:
+            raise Invalid(f"{self.name} needs {', '.join(missing)}.", hint=f"Give it: {missing[0]}=VALUE.")
+        if not filled:
+            return self
+        steps = [{"name": step.name, step.kind: _given(step.options, filled)} for step in self.steps]
+        return parse({"name": self.name, "steps": steps})
 
     def reads_files(self) -> bool:
         """Whether a step reads a file of this machine."""
@@ -57,8 +77,12 @@ def parse(values: Any) -> Document:
 
     Kinds, their options and recipes are checked, and that `${step.key}` names an earlier step.
     """
-    if not isinstance(values, Mapping) or set(values) != {"name", "steps"}:
-        raise Invalid("A pipeline holds a name and steps.", hint="See docs/pipelines.md for an example.")
+    if not isinstance(values, Mapping) or set(values) - {PARAMETERS} != {"name", "steps"}:
+        raise Invalid(
+            "A pipeline holds a name and steps, and may hold parameters.",
+            hint="See docs/pipelines.md for an example.",
+        )
+    parameters = _parameters(values.get(PARAMETERS))
     name, written = values["name"], values["steps"]
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise Invalid(
@@ -72,9 +96,22 @@ def parse(values: Any) -> Document:
         earlier = [before.name for before in steps]
         if step.name in earlier:
             raise Invalid(f"Two steps are called {step.name!r}.", hint="Give one of them a name of its own.")
-        _check_references(step, earlier)
+        _check_references(step, earlier, parameters)
         steps.append(step)
-    return Document(name=name, steps=tuple(steps))
+    return Document(name=name, steps=tuple(steps), parameters=parameters)
+
+
+def _parameters(given: Any) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise Invalid("parameters is a table of names.", hint="Write parameters: {seed: 1, base: null}.")
+    for name in given:
+        if not isinstance(name, str) or not NAME.fullmatch(name) or "." in name:
+            raise Invalid(
+                f"{name!r} is not a name of a parameter.", hint="Use lower-case letters, digits, and _ -."
+            )
+    return dict(given)
 
 
 def _step(given: Any, place: int) -> WrittenStep:
@@ -88,7 +125,7 @@ def _step(given: Any, place: int) -> WrittenStep:
         )
     (kind,) = found
     name = str(given.get("name") or kind)
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or name == PARAMETERS:
         raise Invalid(f"{name!r} is not a name of a step.", hint="Use lower-case letters, digits, and . _ -.")
     options = given[kind]
     if not isinstance(options, Mapping):
@@ -97,10 +134,17 @@ def _step(given: Any, place: int) -> WrittenStep:
     return WrittenStep(name=name, kind=kind, options=dict(options))
 
 
-def _check_references(step: WrittenStep, earlier: list[str]) -> None:
+def _check_references(step: WrittenStep, earlier: list[str], parameters: Mapping[str, Any]) -> None:
     def look(text: str) -> None:
         for path in _REFERENCE.findall(text):
-            if path.partition(".")[0] not in earlier or "." not in path:
+            before, _, key = path.partition(".")
+            if before == PARAMETERS:
+                if key not in parameters:
+                    raise Invalid(
+                        f"${{{path}}} in step {step.name!r} names no parameter.",
+                        hint=did_you_mean(key, list(parameters)),
+                    )
+            elif path.partition(".")[0] not in earlier or "." not in path:
                 known = ", ".join(earlier) or "none"
                 raise Invalid(
                     f"${{{path}}} in step {step.name!r} names no earlier step.",
@@ -133,6 +177,20 @@ def _filled(value: Any, results: Mapping[str, Mapping[str, Any]]) -> Any:
     if whole:
         return _looked_up(whole[1], results)
     return _REFERENCE.sub(lambda found: str(_looked_up(found[1], results)), value)
+
+
+def _given(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return the value with parameters filled in, and what names a step left as it is."""
+    if isinstance(value, Mapping):
+        return {key: _given(inner, parameters) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_given(inner, parameters) for inner in value]
+    if not isinstance(value, str):
+        return value
+    whole = _PARAMETER.fullmatch(value)
+    if whole:
+        return parameters[whole[1]]
+    return _PARAMETER.sub(lambda found: str(parameters[found[1]]), value)
 
 
 def _looked_up(path: str, results: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -2,25 +2,27 @@
 
 from typing import Any
 
-from penstock.core.errors import Cancelled
 from penstock.core.jobs import Handler, JobContext, Postponed
 from penstock.pipelines import service
+from penstock.pipelines.attempt import Hooks, Waits
 
 
 def run_pipeline(ctx: JobContext) -> dict[str, Any]:
-    """Carry out the run named in the spec; after a crash the next attempt goes on behind the finished steps."""
+    """Carry out the run named in the spec; after a crash the next attempt goes on behind the finished steps.
+
+    A run that has to wait gives its worker back: for room on the machine, for another run of the pipeline, and, when
+    the server is stopped, for the next one.
+    """
+    hooks = Hooks(
+        say=lambda text: ctx.progress({"said": text}),
+        cancelled=ctx.cancelled,
+        stopping=ctx.stopping,
+        patient=False,
+    )
     try:
-        found = service.perform(
-            ctx.home,
-            ctx.actor,
-            run_id=ctx.spec["run_id"],
-            say=lambda text: ctx.progress({"said": text}),
-            cancelled=lambda: ctx.cancelled() or ctx.stopping(),
-        )
-    except Cancelled:
-        if not ctx.stopping() or ctx.cancelled():
-            raise
-        raise Postponed("The server is stopping; the pipeline goes on when it is back.") from None
+        found = service.perform(ctx.home, ctx.actor, run_id=ctx.spec["run_id"], hooks=hooks)
+    except Waits as waiting:
+        raise Postponed(waiting.message, seconds=waiting.seconds) from None
     return {"run_id": found.id, "state": str(found.state)}
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from penstock.core.errors import Invalid, Unprocessable
+from penstock.core.scope import Actor
 from penstock.core.suggest import did_you_mean
+from penstock.core.uow import UnitOfWork
 from penstock.datasets import recipe as cleaning
 from penstock.datasets import service as datasets
 from penstock.datasets.model import DatasetVersion
@@ -21,7 +23,7 @@ from penstock.registry import service as registry
 from penstock.registry.export import export
 from penstock.training import recipe as training_recipes
 from penstock.training import service as training
-from penstock.training.model import RunState
+from penstock.training.model import ENDED, RunState
 
 Options = Mapping[str, Any]
 BASELINE = "latest-passed"
@@ -57,6 +59,15 @@ def check(name: str, kind: str, options: Options) -> None:
             f"Step {name!r}: {options['file']!r} is not an absolute path.",
             hint="The command line reads paths from where it runs; over HTTP write them from the root.",
         )
+
+
+def give_up(uow: UnitOfWork, actor: Actor, run_id: str, step: Options) -> None:
+    """Stop what a written step of a run has under way apart from the run itself: a training run that waits its turn."""
+    if "train" not in step:
+        return
+    run = training.by_key(uow, actor, key=f"{run_id}:{step['name']}")
+    if run is not None and run.state not in ENDED:
+        training.cancel(uow, actor, run_id=run.id)
 
 
 def _of(version: DatasetVersion) -> dict[str, Any]:
@@ -106,13 +117,15 @@ def _train(context: StepContext, name: str, options: Options) -> dict[str, Any]:
             seen.append(what)
             context.say(f"{name}: {what}")
 
-    run = training.execute(
+    opened = training.taken_up(context.home, context.actor, _recipe(options), key=f"{context.run_id}:{name}")
+    carry_out = training.carry_out if context.patient else training.perform
+    run = carry_out(
         context.home,
         context.actor,
-        _recipe(options),
-        key=f"{context.run_id}:{name}",
+        run_id=opened.id,
         progress=hear,
         cancelled=context.cancelled,
+        stopping=context.stopping,
     )
     if run.state is not RunState.SUCCEEDED:
         raise Unprocessable(
@@ -127,7 +140,7 @@ def _evaluate(context: StepContext, name: str, options: Options) -> dict[str, An
     if options.get("model"):
         suite = aimed_at(suite, options["model"])
     key = f"{context.run_id}:{name}"
-    run = evals.run(context.home, context.actor, suite=suite, key=key, cancelled=context.cancelled)
+    run = evals.run(context.home, context.actor, suite=suite, key=key, cancelled=context.halted)
     metrics = {metric.name: metric.value for metric in run.metrics if not metric.split}
     context.say(f"{name}: " + ", ".join(f"{metric} {value:.4g}" for metric, value in metrics.items()))
     found: dict[str, Any] = {"run": run.id, "model": run.model, "metrics": metrics}
@@ -161,7 +174,7 @@ def _export(context: StepContext, _name: str, options: Options) -> dict[str, Any
         format=options.get("format", "gguf"),
         quantization=options.get("quantization", "f16"),
         name=options.get("name", ""),
-        cancelled=context.cancelled,
+        cancelled=context.halted,
     )
     context.say(f"exported {version.ref}")
     return {"model": version.ref}

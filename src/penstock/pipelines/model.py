@@ -13,11 +13,19 @@ from penstock.core.scope import Actor
 class RunState(StrEnum):
     """Where a run is."""
 
+    WAITING = "waiting"
+    """For a worker, for room on the machine, for another run of the pipeline, or for the server to be back."""
     RUNNING = "running"
-    """Under way, or interrupted: running the pipeline again goes on with it."""
+    """Under way, or killed: whoever takes it up again goes on behind its finished steps."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    """A step raised; running the pipeline again retries that step."""
+    """A step raised; resuming the run retries that step."""
+    CANCELLED = "cancelled"
+    """Somebody stopped it; resuming the run goes on behind its finished steps."""
+
+
+UNDER_WAY = frozenset({RunState.WAITING, RunState.RUNNING})
+RESUMABLE = frozenset({RunState.FAILED, RunState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +50,8 @@ class PipelineRun:
     inputs: dict[str, Any]
     """What the run was started with; a resumed run keeps its own."""
     state: RunState
+    reason: str | None = None
+    """For what it waits."""
     error: str | None
     created_at: datetime
     ended_at: datetime | None
@@ -68,6 +78,14 @@ class StepContext:
     """Shows a line to whoever watches."""
     cancelled: Callable[[], bool] = lambda: False
     """Whether somebody wants it to stop."""
+    stopping: Callable[[], bool] = lambda: False
+    """Whether the process is about to end; the step is then done again by the next one."""
+    patient: bool = True
+    """Whether a step may sit out a wait for room on the machine; else it raises NoRoom and is done again later."""
+
+    def halted(self) -> bool:
+        """Whether to leave off, for either reason."""
+        return self.cancelled() or self.stopping()
 
 
 Step = Callable[[StepContext], dict[str, Any]]

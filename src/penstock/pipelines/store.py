@@ -1,5 +1,6 @@
 """SQL of pipeline runs and their steps."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +55,7 @@ def _mine(scope: Scope) -> Any:
 
 
 def _run(conn: Connection, row: Any) -> PipelineRun:
+    waits = row.state == RunState.WAITING
     found = conn.execute(select(steps).where(steps.c.run_id == row.id).order_by(steps.c.position))
     return PipelineRun(
         id=row.id,
@@ -61,7 +63,8 @@ def _run(conn: Connection, row: Any) -> PipelineRun:
         number=row.number,
         inputs=row.inputs,
         state=RunState(row.state),
-        error=row.error,
+        reason=row.error if waits else None,
+        error=None if waits else row.error,
         created_at=row.created_at,
         ended_at=row.ended_at,
         steps=tuple(
@@ -102,12 +105,39 @@ def newest(conn: Connection, scope: Scope, pipeline: str) -> PipelineRun | None:
     return None if row is None else _run(conn, row)
 
 
-def page(conn: Connection, scope: Scope, *, before: str | None, limit: int) -> list[PipelineRun]:
-    """Return runs of all pipelines, newest first, with ids below `before`."""
+def page(
+    conn: Connection,
+    scope: Scope,
+    *,
+    before: str | None,
+    limit: int,
+    pipeline: str = "",
+    state: RunState | None = None,
+) -> list[PipelineRun]:
+    """Return runs, newest first, with ids below `before`: of one pipeline and in one state, if they are given."""
     query = select(runs).where(_mine(scope))
     if before is not None:
         query = query.where(runs.c.id < before)
+    if pipeline:
+        query = query.where(runs.c.pipeline == pipeline)
+    if state is not None:
+        query = query.where(runs.c.state == str(state))
     return [_run(conn, row) for row in conn.execute(query.order_by(runs.c.id.desc()).limit(limit)).all()]
+
+
+def newest_of_each(conn: Connection, scope: Scope, *, after: str, limit: int) -> list[PipelineRun]:
+    """Return the newest run of each pipeline, by name, of names above `after`."""
+    last = (
+        select(runs.c.pipeline, func.max(runs.c.number).label("number"))
+        .where(_mine(scope), runs.c.pipeline > after)
+        .group_by(runs.c.pipeline)
+        .order_by(runs.c.pipeline)
+        .limit(limit)
+        .subquery()
+    )
+    same = (runs.c.pipeline == last.c.pipeline) & (runs.c.number == last.c.number)
+    query = select(runs).join(last, same).where(_mine(scope)).order_by(runs.c.pipeline)
+    return [_run(conn, row) for row in conn.execute(query).all()]
 
 
 def by_id(conn: Connection, scope: Scope, run_id: str) -> PipelineRun | None:
@@ -116,17 +146,28 @@ def by_id(conn: Connection, scope: Scope, run_id: str) -> PipelineRun | None:
     return None if row is None else _run(conn, row)
 
 
-def set_state(
+def change(
     conn: Connection,
     run_id: str,
     state: RunState,
     *,
-    error: str | None = None,
+    held_in: Collection[RunState],
+    why: str | None = None,
     ended_at: datetime | None = None,
-) -> None:
-    """Store where the run is."""
-    values = {"state": str(state), "error": error, "ended_at": ended_at}
-    conn.execute(update(runs).where(runs.c.id == run_id).values(**values))
+) -> bool:
+    """Store where the run is, and why it waits or failed; returns whether it was in one of the states `held_in`.
+
+    Whoever changes a state says which one he saw: two who do it at once must not undo each other's work.
+    """
+    mine = (runs.c.id == run_id) & runs.c.state.in_([str(each) for each in held_in])
+    values = {"state": str(state), "error": why, "ended_at": ended_at}
+    return conn.execute(update(runs).where(mine).values(**values)).rowcount > 0
+
+
+def state_of(conn: Connection, scope: Scope, run_id: str) -> RunState:
+    """Return where the run is."""
+    found = select(runs.c.state).where(_mine(scope), runs.c.id == run_id)
+    return RunState(conn.execute(found).scalar_one())
 
 
 def record_step(conn: Connection, run_id: str, step: StepRecord) -> None:

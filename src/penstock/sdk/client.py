@@ -13,6 +13,7 @@ from penstock.sdk import (
     feedback_resources,
     limit_resources,
     model_resources,
+    pipeline_resources,
     release_resources,
     resources,
     run_resources,
@@ -56,6 +57,7 @@ class Client:
         self.score_configs = feedback_resources.ScoreConfigs(self)
         self.queues = feedback_resources.Queues(self)
         self.training = training_resources.Training(self)
+        self.pipelines = pipeline_resources.Pipelines(self)
         self.runs = run_resources.Runs(self)
         self.models = model_resources.Models(self)
         self.optimisations = model_resources.Optimisations(self)

@@ -128,11 +128,19 @@ def execute(
     With a `key`, a run that succeeded under it is returned as it is, and one that was interrupted goes on from its
     last checkpoint. Raises what `perform` raises.
     """
+    run = taken_up(home, actor, recipe, key=key, search=search)
+    return carry_out(home, actor, run_id=run.id, progress=progress, cancelled=cancelled)
+
+
+def taken_up(
+    home: Home, actor: Actor, recipe: Recipe, *, key: str | None = None, search: str | None = None
+) -> TrainingRun:
+    """Return a run for the caller to `perform` or `carry_out`: a new one, or the one of this `key`, opened again."""
     with home.begin() as uow:
         run = _open(uow, actor, recipe, key=key, as_job=False, search=search)
         if run.state in RESUMABLE:
-            steering.resume(uow, actor, run_id=run.id, as_job=False)
-    return carry_out(home, actor, run_id=run.id, progress=progress, cancelled=cancelled)
+            run = steering.resume(uow, actor, run_id=run.id, as_job=False)
+    return run
 
 
 def carry_out(
@@ -142,9 +150,12 @@ def carry_out(
     run_id: str,
     progress: Progress = _silent,
     cancelled: Callable[[], bool] = _never,
+    stopping: Callable[[], bool] = _never,
 ) -> TrainingRun:
     """Do the work of a run that was opened, in the foreground: waits for room on the machine. Raises like `perform`."""
-    work = partial(perform, home, actor, run_id=run_id, progress=progress, cancelled=cancelled)
+    work = partial(
+        perform, home, actor, run_id=run_id, progress=progress, cancelled=cancelled, stopping=stopping
+    )
     return once_there_is_room(work, progress)
 
 

@@ -3,7 +3,7 @@
 from penstock.core.jobs.events import JobGivenUp
 from penstock.core.jobs.model import Handler, Job, JobContext, JobState, Postponed
 from penstock.core.jobs.runner import Worker, run_inline
-from penstock.core.jobs.service import cancel, enqueue, get, list_jobs
+from penstock.core.jobs.service import by_key, cancel, enqueue, get, list_jobs
 
 __all__ = [
     "Handler",
@@ -13,6 +13,7 @@ __all__ = [
     "JobState",
     "Postponed",
     "Worker",
+    "by_key",
     "cancel",
     "enqueue",
     "get",

@@ -55,6 +55,12 @@ def get(uow: UnitOfWork, actor: Actor, job_id: str) -> Job:
     return job
 
 
+def by_key(uow: UnitOfWork, actor: Actor, kind: str, key: str) -> Job | None:
+    """Return the project's job of that kind and key, or None."""
+    uow.may(actor, "jobs.read", key)
+    return store.by_key(uow.conn, actor.scope, kind, key)
+
+
 def list_jobs(
     uow: UnitOfWork, actor: Actor, *, before: str | None = None, kind: str | None = None, limit: int = 100
 ) -> list[Job]:
