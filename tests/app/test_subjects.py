@@ -17,6 +17,13 @@ from penstock.core.scope import Actor, Role, Scope
 from penstock.core.subjects import Subject, SubjectKind
 from penstock.datasets import service as datasets
 from penstock.feedback import service as feedback
+from penstock.gateway.alerting import store as alerts
+from penstock.gateway.alerting.model import Alert
+from penstock.gateway.limits import forgetting as accounts
+from penstock.gateway.limits import service as limits
+from penstock.gateway.limits.model import AccountKey, Budget, Period
+from penstock.gateway.limits.model import SubjectKind as Kind
+from penstock.gateway.limits.store import ledger
 from penstock.mlflow.model import Assessment, EvalRecord, EvalSet, TraceNote
 from penstock.mlflow.store import evalsets, notes
 from penstock.traces import service as traces
@@ -48,9 +55,20 @@ class Loop:
                 )
             feedback.give(uow, actor, trace_id=self.bob.trace_id, name="thumb", value="up", subject="ada")
             self.note(uow.conn, actor.scope)
+        self.spend()
         self.both = feedback.build_dataset(home, actor, name="fixes", kind="sft")
         rows = [{"id": "1", "text": "x"}]
         self.other = datasets.ingest(home, actor, name="other", source=rows, key="id")
+
+    def spend(self) -> None:
+        with self.home.begin() as uow:
+            each = Budget(name="each", kind=Kind.USER, subject="*", period=Period.DAY, usd=1.0)
+            rule = limits.put_budget(uow, self.actor, each).id
+            for user in ("ada", "bob"):
+                ledger.open_account(uow.conn, AccountKey(rule, user, "2020-02-02"), "les_1")
+                told = {"budget": "each", "kind": "user", "subject": user, "period": "2020-02-02"}
+                alert = Alert(id=user, at=clock.now(), **told, fraction=1.0, spent_usd=1.0, limit_usd=1.0)
+                alerts.add_alert(uow.conn, self.actor.scope, alert)
 
     def note(self, conn: Any, scope: Scope) -> None:
         for span in (self.ada, self.bob):
@@ -88,6 +106,8 @@ class Loop:
                 "notes": len(noted),
                 "assessments": sorted(one.id for some in judged.values() for one in some),
                 "records": sorted(record.id for record in records),
+                "alerts": [each.subject for each in alerts.list_alerts(uow.conn, self.actor.scope, 9)],
+                "accounts": accounts.users_of(uow, self.actor.scope),
             }
 
 
@@ -102,6 +122,8 @@ BEFORE = {
     "notes": 3,
     "assessments": ["a-ada", "a-bob"],
     "records": ["r-ada", "r-bob", "r-typed"],
+    "alerts": ["bob", "ada"],
+    "accounts": ["ada", "bob"],
 }
 AFTER = {
     "users": ["bob"],
@@ -109,10 +131,13 @@ AFTER = {
     "notes": 1,
     "assessments": ["a-bob"],
     "records": ["r-bob", "r-typed"],
+    "alerts": ["bob"],
+    "accounts": ["bob"],
 }
 COUNTS = {
     "mlflow": {"notes": 2, "assessments": 1, "dataset records": 1},
     "feedback": {"judgements": 2, "queue_items": 0},
+    "gateway": {"alerts": 1, "accounts": 1},
     "traces": {"traces": 1, "spans": 1, "logs": 0},
 }
 
@@ -140,6 +165,7 @@ def test_a_session_goes_from_every_slice(home: Home, loop: Loop) -> None:
     assert done.removed == {
         "mlflow": {"notes": 1, "assessments": 1, "dataset records": 1},
         "feedback": {"judgements": 1, "queue_items": 0},
+        "gateway": {"alerts": 0, "accounts": 0},
         "traces": {"traces": 1, "spans": 1, "logs": 0},
     }
     assert loop.left()["feedback"] == ["hello bob", "thumb"]
@@ -155,6 +181,8 @@ def test_what_is_exported_is_what_would_go(client: TestClient, loop: Loop) -> No
     assert kinds == [
         ("feedback", "feedback"),
         ("feedback", "feedback"),
+        ("gateway", "account"),
+        ("gateway", "alert"),
         ("mlflow", "assessment"),
         ("mlflow", "dataset record"),
         ("mlflow", "note"),
@@ -199,8 +227,8 @@ def test_the_command_line(sqlite_home: Home, tmp_path: Any) -> None:
         return result.output
 
     out = tmp_path / "ada.jsonl"
-    assert "Wrote 7 records" in run("export", "--user", "ada", "--to", str(out))
-    assert len(run("export", "--user", "ada").splitlines()) == len(out.read_text().splitlines()) == 7
+    assert "Wrote 9 records" in run("export", "--user", "ada", "--to", str(out))
+    assert len(run("export", "--user", "ada").splitlines()) == len(out.read_text().splitlines()) == 9
     assert "dataset_version fixes@1" in run("erase", "--user", "ada", "--dry-run")
     run("erase", "--user", "ada", code=1, given="n\n")
     assert loop.left() == BEFORE

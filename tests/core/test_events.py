@@ -8,9 +8,9 @@ import pytest
 
 from penstock.core import clock
 from penstock.core.errors import Invalid
-from penstock.core.events import Dispatcher, Envelope, Event
+from penstock.core.events import Dispatcher, Envelope, Event, withdraw
 from penstock.core.home import Home
-from penstock.core.scope import Actor
+from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
 
 
@@ -59,3 +59,24 @@ def test_a_failing_subscriber_is_tried_again_and_the_others_are_not(home: Home, 
         dispatcher.tick()
     assert seen == ["steady 1", "flaky", "flaky"]
     assert home.revision("flaky") == 1, "what a failed delivery wrote was rolled back"
+
+
+def test_events_are_withdrawn_by_name_project_and_what_they_say(home: Home, actor: Actor) -> None:
+    seen: list[int] = []
+
+    def subscriber(_: UnitOfWork, envelope: Envelope) -> None:
+        seen.append(envelope.data["number"])
+
+    dispatcher = Dispatcher(home, {"test.done": [subscriber]})
+    with home.begin() as uow:
+        uow.publish(Done(number=1), actor.scope)
+    dispatcher.tick()
+    with home.begin() as uow:
+        for number in (1, 2):
+            uow.publish(Done(number=number), actor.scope)
+        uow.publish(Done(number=1), Scope(actor.scope.tenant, "other"))
+    with home.begin() as uow:
+        assert withdraw(uow.conn, actor.scope, ["test.other"], lambda _: True) == 0
+        assert withdraw(uow.conn, actor.scope, ["test.done"], lambda data: data["number"] == 1) == 2
+    dispatcher.tick()
+    assert sorted(seen) == [1, 1, 2]

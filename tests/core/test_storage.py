@@ -123,3 +123,11 @@ def test_a_glance_that_fails_is_told_as_any_query_is_and_gives_its_connection_ba
         with pytest.raises(DBAPIError, match="no such table"):
             sqlite_home.db.glance("SELECT * FROM nowhere", ())
     assert sqlite_home.db.glance("SELECT ?", (7,)) == [(7,)]
+
+
+def test_a_mark_is_known_again_by_key_and_purpose_alone(tmp_path: Path) -> None:
+    ours, theirs = Vault(tmp_path / "ours.key"), Vault(tmp_path / "theirs.key")
+    mark = ours.mark("ada", purpose="p")
+    assert mark == Vault(tmp_path / "ours.key").mark("ada", purpose="p") and len(mark) == 64
+    others = {theirs.mark("ada", purpose="p"), ours.mark("ada", purpose="q"), ours.mark("bob", purpose="p")}
+    assert len({mark, *others}) == 4

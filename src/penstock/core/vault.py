@@ -1,6 +1,8 @@
 """Secrets at rest: AES-256-GCM under a key file in the home that only its owner can read."""
 
 import base64
+import hashlib
+import hmac
 import os
 from pathlib import Path
 
@@ -16,7 +18,9 @@ class Vault:
     """Seals and opens short secrets such as provider keys."""
 
     def __init__(self, key_path: Path) -> None:
-        self._aead = AESGCM(_load_or_create(key_path))
+        key = _load_or_create(key_path)
+        self._aead = AESGCM(key)
+        self._marks = hmac.digest(key, b"penstock marks", "sha256")
         self._path = key_path
 
     def seal(self, secret: bytes, *, purpose: str = "") -> str:
@@ -38,6 +42,10 @@ class Vault:
                 "A stored secret cannot be opened.",
                 hint=f"Was {self._path} replaced? Enter the secret again.",
             ) from error
+
+    def mark(self, text: str, *, purpose: str) -> str:
+        """Return 64 hex digits by which `text` is known again, though nobody without the key can tell it from them."""
+        return hmac.new(self._marks, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()
 
 
 def _load_or_create(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from penstock.core.deferred import deferred
 from penstock.core.home import Home
 from penstock.core.jobs import Handler
 from penstock.core.scope import Actor, Scope
+from penstock.gateway import forgetting
 from penstock.gateway.alerting import jobs as alerting_jobs
 from penstock.gateway.alerting import service as alerts
 from penstock.gateway.batches import calling, jobs, service
@@ -28,7 +29,7 @@ else:  # loads the web framework, which the background process needs for batches
 
 SWEEP_SECONDS = 60.0
 LEDGER_SECONDS = 3600.0
-HANDLERS = alerting_jobs.HANDLERS
+HANDLERS: dict[str, Handler] = {**alerting_jobs.HANDLERS, **forgetting.HANDLERS}
 """Job kind → handler, but for batches, which have workers of their own."""
 SUBSCRIBERS = {BudgetAlerted.name: (alerts.take,), BudgetExhausted.name: (alerts.take,)}
 """Event name → what the gateway does about it."""

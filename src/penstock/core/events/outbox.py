@@ -63,6 +63,19 @@ def publish(conn: Connection, event: Event, scope: Scope) -> str:
     return event_id
 
 
+def withdraw(conn: Connection, scope: Scope, names: Sequence[str], about: Callable[[Any], bool]) -> int:
+    """Delete a project's events of these names, delivered or not, whose data `about` is true of; returns how many.
+
+    One that is just being delivered may still reach its subscribers.
+    """
+    place = (outbox.c.tenant == scope.tenant) & (outbox.c.project == scope.project)
+    found = conn.execute(select(outbox.c.id, outbox.c.data).where(place, outbox.c.name.in_(list(names))))
+    gone = [row.id for row in found if about(row.data)]
+    for event_id in gone:
+        conn.execute(delete(outbox).where(place, outbox.c.id == event_id))
+    return len(gone)
+
+
 class Dispatcher:
     """Delivers outbox events to subscribers, each once per subscriber, in its own transaction."""
 

@@ -79,6 +79,25 @@ def forget_alerts(conn: Connection, scope: Scope, before: datetime) -> None:
     conn.execute(delete(alerts).where(_at(alerts, scope), alerts.c.at < before))
 
 
+def of_subject(conn: Connection, scope: Scope, kind: str, subject: str) -> list[Alert]:
+    """Return the project's alerts that name a subject, the oldest first."""
+    place = _at(alerts, scope) & (alerts.c.kind == kind) & (alerts.c.subject == subject)
+    return [
+        _alert(row) for row in conn.execute(select(alerts).where(place).order_by(alerts.c.at, alerts.c.id))
+    ]
+
+
+def subjects(conn: Connection, scope: Scope, kind: str) -> list[str]:
+    """Return every subject of a kind that the project's alerts name."""
+    query = select(alerts.c.subject).where(_at(alerts, scope), alerts.c.kind == kind).distinct()
+    return list(conn.execute(query.order_by(alerts.c.subject)).scalars())
+
+
+def remove(conn: Connection, scope: Scope, alert_id: str) -> None:
+    """Delete an alert."""
+    conn.execute(delete(alerts).where(_at(alerts, scope), alerts.c.id == alert_id))
+
+
 def put_webhook(conn: Connection, scope: Scope, webhook: Webhook, sealed: str) -> None:
     """Store the project's webhook over any other."""
     row: dict[str, Any] = {"tenant": scope.tenant, "project": scope.project, "url": webhook.url}

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.core.http import CurrentActor, Page, ReadUow, WriteUow
-from penstock.gateway.limits import service
+from penstock.gateway.limits import forgetting, service
 from penstock.gateway.limits.model import (
     MOST_PER_MINUTE,
     MOST_USD,
@@ -25,6 +25,7 @@ KeyId = Annotated[str, Path(description="The key's id")]
 BudgetName = Annotated[str, Path(description="The budget's name")]
 Kind = Annotated[SubjectKind, Path(description="What is limited")]
 Whose = Annotated[str, Path(description="Key id, user, project or route; `*` for each of them")]
+UserName = Annotated[str, Path(description="The user, as calls name it")]
 Figure = Annotated[int | None, Field(default=None, ge=1, le=MOST_PER_MINUTE)]
 
 
@@ -179,6 +180,12 @@ def get_budget(uow: ReadUow, actor: CurrentActor, name: BudgetName) -> BudgetMod
 def list_subjects(uow: ReadUow, actor: CurrentActor, name: BudgetName) -> Page[SpendModel]:
     """List what each subject of a budget has spent in the present period, the largest first (at most 1000)."""
     return Page(items=[_spend(spend) for spend in service.spends(uow, actor, name)])
+
+
+@router.delete("/budgets/{name}/subjects/{subject:path}", status_code=204)
+def forget_account(uow: WriteUow, actor: CurrentActor, name: BudgetName, subject: UserName) -> None:
+    """Forget what one end user has spent of a budget, in every period: the user has all of it again."""
+    forgetting.forget_account(uow, actor, name, subject)
 
 
 @router.put("/budgets/{name}")

@@ -6,11 +6,11 @@ import typer
 
 from penstock.core import console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
-from penstock.gateway.limits import service
+from penstock.gateway.limits import forgetting, service
 from penstock.gateway.limits.model import Budget, Period, RateLimits, SubjectKind, kind_of, period_of
 
 limits = console.group("limits", "Rate limits of keys, users, projects, routes: set, list.")
-budgets = console.group("budgets", "Budgets in US dollars: set, list, show, delete.")
+budgets = console.group("budgets", "Budgets in US dollars: set, list, show, forget, delete.")
 
 
 @limits.command("set")
@@ -154,6 +154,20 @@ def show_budget(
     ]
     columns = ["subject", "period", "spent", "of it beside answers", "reserved", "left"]
     console.emit(found, as_json, lambda: console.rows(columns, lines))
+
+
+@budgets.command("forget")
+@console.guarded
+def forget_account(
+    name: str,
+    user: Annotated[str, typer.Argument(help="The user, as calls name it.")],
+    home: HomeOption = None,
+    project: ProjectOption = "default",
+) -> None:
+    """Forget what one user has spent of a budget, in every period: the user has all of it again."""
+    with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
+        forgetting.forget_account(uow, actor, name, user)
+    console.note(f"The budget {name} has forgotten that user.")
 
 
 @budgets.command("delete")

@@ -193,11 +193,14 @@ def ended(conn: Connection, before: str, caps_before: str, limit: int) -> list[A
     return [AccountKey(*row) for row in conn.execute(query.order_by(*key).limit(limit))]
 
 
-def forget(conn: Connection, keys: Sequence[AccountKey]) -> None:
-    """Delete ended accounts (of every scope), unless somebody holds something of them by now."""
+def forget(conn: Connection, keys: Sequence[AccountKey]) -> int:
+    """Delete ended accounts (of every scope), unless somebody holds something of them by now; returns how many."""
+    gone = 0
     for key in keys:
         if conn.execute(delete(accounts).where(_at(accounts, key), accounts.c.leased == 0)).rowcount:
             conn.execute(delete(aside).where(_at(aside, key)))
+            gone += 1
+    return gone
 
 
 def forget_full(conn: Connection, before: float) -> int:
