@@ -39,6 +39,8 @@ class Asking:
         self.until: int | None = None
         self.found: dict[int, set[int]] = {}
         """By body term, the traces of the current chunk that meet it."""
+        self.at, self.number = "t.at_ms", "t.id"
+        """When the trace began and its row number, in the statement that is being written."""
 
     def bind(self, value: Any) -> str:
         """Return the name of a parameter with `value`."""
@@ -119,7 +121,7 @@ class Facets(Term):
         """Return one look-up per entry."""
         return (
             f"EXISTS (SELECT 1 FROM traces_facets g WHERE g.facet IN ({self._in()}) "
-            "AND g.at_ms = t.at_ms AND g.trace = t.id)"
+            f"AND g.at_ms = {asking.at} AND g.trace = {asking.number})"
         )
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
