@@ -8,4 +8,4 @@ class TrackingSettings:
     """Section `[tracking]`: runs of other programs."""
 
     silent_minutes: float = 10.0
-    """Minutes without a heartbeat after which a run that promised one is failed: several, as one comes a minute; 0: never."""
+    """Minutes of silence after which a run that sends heartbeats, one a minute, is failed; 0: never."""

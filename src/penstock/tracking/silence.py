@@ -10,14 +10,14 @@ from penstock.core.scope import Scope, system_actor
 from penstock.core.uow import UnitOfWork
 from penstock.tracking.events import RunEnded
 from penstock.tracking.model import HEARTBEAT_TAG, SILENT_TAG, Run, RunStatus
-from penstock.tracking.store import facts, quiet, things
+from penstock.tracking.store import facts, heartbeats, things
 
 
 def beat(uow: UnitOfWork, scope: Scope, run: Run) -> None:
     """Note that the run's program is there; a run that was failed only for its silence goes on."""
     if run.status is RunStatus.FAILED and facts.delete_tag(uow.conn, run, SILENT_TAG):
         things.update_run(uow.conn, scope, run, status=str(RunStatus.RUNNING), ended_at=None)
-    facts.set_tags(uow.conn, run, {HEARTBEAT_TAG: quiet.written(clock.now())})
+    facts.set_tags(uow.conn, run, {HEARTBEAT_TAG: heartbeats.written(clock.now())})
 
 
 def fail_silent(uow: UnitOfWork, *, minutes: float) -> int:
@@ -25,7 +25,7 @@ def fail_silent(uow: UnitOfWork, *, minutes: float) -> int:
 
     They ended when they were last heard of, as far as anybody knows.
     """
-    found = quiet.silent_since(uow.conn, clock.now() - timedelta(minutes=minutes))
+    found = heartbeats.silent_since(uow.conn, clock.now() - timedelta(minutes=minutes))
     for scope, run, heard in found:
         _fail(uow, scope, run, heard, minutes)
     return len(found)
