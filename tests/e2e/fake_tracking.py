@@ -36,6 +36,8 @@ def run(iso: Iso, n: int) -> Json:
     if n == 1:
         tags["mlflow.source.git.commit"] = "0f3c1d2e4b5a69788796a5b4c3d2e1f00112233f"
         tags["mlflow.source.git.repoURL"] = "https://git.example.org/ada/spam.git"
+    if n == 4:
+        tags["penstock.silent"] = "Nothing was heard of the run's program for 10 minutes."
     data = {"name": "tickets", "digest": "2", "source_type": "penstock", "source": "tickets@2"}
     other = {"name": "spam corpus", "digest": "1afc3e1f", "source_type": "http", "version": "", "tags": {}}
     params = {"lr": str(0.3 / 10 ** (n % 3)), "depth": str(2 * n), "optimizer": ("adam", "sgd")[n % 2]}

@@ -29,6 +29,7 @@ const PAGES = [
   ["tracked-weights", `${RUN}?tab=files&file=weights/model.safetensors`, "are not shown here"],
   ["tracked-models", `${RUN}?tab=models`, "ticket-triage@3"],
   ["tracked-failed", "/experiments/runs/xrn_4", "NaN"],
+  ["tracked-silent", "/experiments/runs/xrn_4", "Nothing was heard of the run's program"],
   ["tracked-compare", COMPARED, "Only what differs"],
   ["tracked-compare-curves", `${COMPARED}&tab=curves`, "val accuracy"],
   ["tracked-compare-coordinates", `${COMPARED}&tab=coordinates`, "what they reached"],

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -365,3 +366,34 @@ def test_the_file_of_a_run_holds_only_so_much(tmp_path: Path, monkeypatch: pytes
     assert spool.copy(tmp_path / "large") is None
     spool.remove()
     assert json.dumps([path.name for path in tmp_path.iterdir()]) == '["large"]'
+
+
+def test_the_server_hears_that_the_program_is_there(
+    answering: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_outbox, "BEAT_SECONDS", 0.01)
+    answering.answer("POST /api/v1/runs/r1/heartbeat", {})
+    beats = "POST /api/v1/runs/r1/heartbeat"
+    with begun(answering.url) as run:
+        deadline = time.monotonic() + 60
+        while len(bodies(answering, beats)) < 3:
+            assert time.monotonic() < deadline, "nothing was logged, and nothing was heard"
+            time.sleep(0.01)
+    assert run.dropped == 0
+    assert merged(answering)["status"] == "finished"
+    deadline = time.monotonic() + 60
+    while any(thread.name == "penstock-run" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline, "the ended run is still spoken for"
+        time.sleep(0.01)
+
+
+def test_a_server_that_knows_no_heartbeats_is_told_once(
+    answering: FakeServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(run_outbox, "BEAT_SECONDS", 0.0)
+    with begun(answering.url) as run:
+        for step in range(3):
+            run.log(step, loss=1.0)
+            assert run.flush(60)
+    assert len(bodies(answering, "POST /api/v1/runs/r1/heartbeat")) == 1
+    assert (run.dropped, caplog.text) == (0, "")

@@ -40,6 +40,16 @@ def test_experiments_and_runs_over_http(client: TestClient) -> None:
     assert client.get(f"/api/v1/runs/{run['id']}/artifacts").json() == []
 
 
+def test_a_heartbeat_over_http(client: TestClient) -> None:
+    _, run = _started(client)
+    assert "penstock.heartbeat" not in client.get(run).json()["tags"]
+    assert client.post(f"{run}/heartbeat").status_code == 204
+    assert "penstock.heartbeat" in client.get(run).json()["tags"]
+    assert client.post("/api/v1/runs/xrn_none/heartbeat").status_code == 404
+    client.delete(run)
+    assert client.post(f"{run}/heartbeat").status_code == 400
+
+
 def test_a_long_history_is_drawn_to_its_end(client: TestClient) -> None:
     experiment = client.post("/api/v1/experiments", json={"name": "speed"}).json()
     run = client.post("/api/v1/runs", json={"experiment_id": experiment["id"], "name": "r"}).json()

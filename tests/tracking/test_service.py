@@ -9,7 +9,7 @@ from penstock.core.auth import service as auth
 from penstock.core.errors import Conflict, Invalid, NotFound
 from penstock.core.home import Home
 from penstock.core.scope import Actor
-from penstock.tracking import service
+from penstock.tracking import background, service
 from penstock.tracking.model import DatasetInput, Metric, ModelStatus, ModelUse, Run, RunStatus, State
 
 
@@ -256,3 +256,49 @@ def test_what_does_not_fit_is_refused(home: Home, actor: Actor, facts: dict[str,
     run = _run(home, actor)
     with pytest.raises(Invalid), home.begin() as uow:
         service.log(uow, actor, run_id=run.id, **facts)  # type: ignore[arg-type]
+
+
+def _heard(home: Home, actor: Actor, run: Run) -> None:
+    with home.begin() as uow:
+        service.heartbeat(uow, actor, id=run.id)
+
+
+def test_a_run_that_promised_a_heartbeat_and_is_silent_fails_and_says_why(home: Home, actor: Actor) -> None:
+    start = clock.now()
+    silent, heard, promised_nothing = (_run(home, actor, name=name) for name in ("silent", "heard", "mlflow"))
+    with clock.frozen(start):
+        _heard(home, actor, silent)
+    later = start + timedelta(minutes=11)
+    with clock.frozen(later):
+        _heard(home, actor, heard)
+        assert background.tick(home, since=later - timedelta(minutes=9)) == 0, "the server was away itself"
+        assert background.tick(home, since=start) == 1
+        assert background.tick(home, since=start) == 0
+    with home.read() as uow:
+        failed = service.find_run(uow, actor, id=silent.id)
+        others = [service.find_run(uow, actor, id=one.id).status for one in (heard, promised_nothing)]
+    assert (failed.status, failed.ended_at) == (RunStatus.FAILED, start)
+    assert failed.tags["penstock.silent"].startswith("Nothing was heard of the run's program for 10 minutes")
+    assert others == [RunStatus.RUNNING, RunStatus.RUNNING]
+    _heard(home, actor, silent)
+    with home.read() as uow:
+        again = service.find_run(uow, actor, id=silent.id)
+    assert (again.status, again.ended_at, "penstock.silent" in again.tags) == (RunStatus.RUNNING, None, False)
+
+
+def test_what_a_run_says_of_its_end_counts_more_than_its_silence(home: Home, actor: Actor) -> None:
+    start, run = clock.now(), _run(home, actor)
+    with clock.frozen(start):
+        _heard(home, actor, run)
+    with clock.frozen(start + timedelta(hours=1)):
+        assert background.tick(home, since=start) == 1
+        with home.begin() as uow:
+            ended = service.change_run(uow, actor, id=run.id, status=RunStatus.FINISHED)
+            assert (ended.status, "penstock.silent" in ended.tags) == (RunStatus.FINISHED, False)
+            service.heartbeat(uow, actor, id=run.id)
+            assert service.find_run(uow, actor, id=run.id).status is RunStatus.FINISHED
+        with home.begin() as uow:
+            service.change_run(uow, actor, id=run.id, status=RunStatus.FAILED)
+            service.heartbeat(uow, actor, id=run.id)
+            assert service.find_run(uow, actor, id=run.id).status is RunStatus.FAILED
+        assert background.tick(home, since=start) == 0

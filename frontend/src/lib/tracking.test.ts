@@ -71,5 +71,5 @@ test("the code of a run is read from the tags of its client", () => {
   assert.equal(commitHref({ ...code, repository: "https://example.org/team/mail/" }), "https://example.org/team/mail/commit/abc");
   assert.equal(commitHref({ ...code, repository: "/srv/git/mail" }), null);
   assert.equal(commitHref({ ...code, repository: "javascript:alert(1)" }), null);
-  assert.deepEqual(ownTags({ "mlflow.user": "me", team: "mail" }), [["team", "mail"]]);
+  assert.deepEqual(ownTags({ "mlflow.user": "me", "penstock.heartbeat": "2026", "penstock.silent": "gone", team: "mail" }), [["team", "mail"]]);
 });

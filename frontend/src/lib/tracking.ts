@@ -147,7 +147,11 @@ export function commitHref(code: CodeVersion): string | null {
 }
 
 /** Tags of people, without those that clients keep for themselves. */
-export const ownTags = (tags: Record<string, string>) => Object.entries(tags).filter(([key]) => !key.startsWith("mlflow."));
+export const ownTags = (tags: Record<string, string>) => Object.entries(tags).filter(([key]) => !key.startsWith("mlflow.") && !SIGNS.includes(key));
+
+/** Why the server failed a run of which nothing was heard any more. */
+export const SILENT = "penstock.silent";
+const SIGNS = ["penstock.heartbeat", SILENT];
 
 /** A program's name without its folders. */
 export const programOf = (run: TrackedRun) => codeOf(run.tags).program.split(/[\\/]/).pop() ?? "";

@@ -12,7 +12,7 @@ import { ms } from "../lib/format.ts";
 import { A, useGo, useSearch } from "../lib/nav.tsx";
 import { useAct, useGet } from "../lib/query.ts";
 import { isResource } from "../lib/runs.ts";
-import { codeOf, going, programOf } from "../lib/tracking.ts";
+import { codeOf, going, programOf, SILENT } from "../lib/tracking.ts";
 import { between } from "../lib/time.ts";
 import "../loop.css";
 
@@ -123,6 +123,11 @@ function Body({ run }: { run: TrackedRun }) {
   const machine = Object.keys(run.metrics).some(isResource);
   return (
     <>
+      {run.tags[SILENT] && (
+        <div className="note bad" role="alert">
+          {run.tags[SILENT]}
+        </div>
+      )}
       <Head run={run} />
       <Tabs
         label="Run views"

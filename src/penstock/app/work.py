@@ -32,6 +32,7 @@ from penstock.traces import jobs as traces_jobs
 from penstock.traces import keeper as traces_keeper
 from penstock.traces.intake import Intake
 from penstock.traces.recorder import Recorder
+from penstock.tracking import background as tracking_background
 from penstock.training import background as training_background
 from penstock.training import jobs as training_jobs
 
@@ -88,6 +89,7 @@ def background_loops(home: Home) -> dict[str, Loop]:
         "judges of releases": partial(release_jobs.run_judges, home),
         "stored files": partial(garbage.run, home, NAMES),
         "files": partial(gateway_jobs.sweep, home),
+        "silent runs": partial(tracking_background.run, home),
         "hosted training": partial(training_background.run, home),
         "expectations": partial(datasets_keeper.run, home),
     }

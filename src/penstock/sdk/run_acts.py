@@ -56,6 +56,10 @@ class Telling:
         """Add parameters, tags and metrics, or move the status."""
         self._server.send("PATCH", f"/runs/{segment(self.run_id)}", fields)
 
+    def heartbeat(self) -> None:
+        """Say that the program is there."""
+        self._server.send("POST", f"/runs/{segment(self.run_id)}/heartbeat", {})
+
     def file(self, path: str, source: str) -> None:
         """Store a file as an artifact."""
         run_files.upload(self._server.transport, self.run_id, path, Path(source))

@@ -5,6 +5,7 @@ Never blocks the program, never breaks it, forgets only when full. Acts are told
 
 import atexit
 import contextlib
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +25,8 @@ VALUE_CHARACTERS = 500
 """Of a text, that wait like one value."""
 MOST_SENT = 1000
 """Metrics of one request."""
+BEAT_SECONDS = 60.0
+"""How often the server hears that the program is there."""
 LINGER = 0.5
 """Seconds that a value waits for company."""
 FIRST_PAUSE = 0.5
@@ -74,7 +77,7 @@ class Outbox:
         self.refused = False
         """Whether the server does not want the run, so that nothing more is kept."""
         self._spool: RunSpool | None = None
-        self._resume_at = self._pause = 0.0
+        self._resume_at = self._pause = self._beat_at = 0.0
         self._thread: threading.Thread | None = None
 
     @property
@@ -105,6 +108,12 @@ class Outbox:
             if self._thread is None and not self._closed:
                 self._start()
             self._wake.notify_all()
+
+    def begin(self) -> None:
+        """Begin to say that the program is there, though nothing was logged yet."""
+        with self._wake:
+            if self._thread is None and not (self._closed or self.refused):
+                self._start()
 
     def _make_room(self, weight: int) -> None:
         """Lose the oldest acts, but never the first, which makes the run: without it nothing could be told."""
@@ -200,7 +209,7 @@ class Outbox:
     def _turn(self) -> bool:
         """Send or put away what is due; returns False once closed."""
         with self._wake:
-            while not (self._waiting or self._due()):
+            while not (self._waiting or self._due() or self._beats()):
                 if self._closed:
                     return False
                 self._wake.wait(self._nap())
@@ -215,7 +224,22 @@ class Outbox:
             self._work_off(act)
         elif self._due():
             self._drain()
+        if self._beats():
+            self._beat()
         return True
+
+    def _beats(self) -> bool:
+        return bool(self.telling.run_id) and not self.failing and clock.monotonic() >= self._beat_at
+
+    def _beat(self) -> None:
+        """Say that the program is there; a server that does not know what that means is not told again."""
+        self._beat_at = clock.monotonic() + BEAT_SECONDS
+        try:
+            self.telling.heartbeat()
+        except Exception as error:  # noqa: BLE001 - silence is the server's to judge
+            logger.debug("no heartbeat: %s", error)
+            if not passing(error):
+                self._beat_at = math.inf
 
     def _work_off(self, act: Act | Later) -> None:
         """Tell the server an act, or put it where it waits."""
@@ -233,7 +257,14 @@ class Outbox:
         return self._spool is not None and not self._away_now()
 
     def _nap(self) -> float | None:
-        return max(0.01, self._resume_at - clock.monotonic()) if self._spool is not None else None
+        """Return the seconds until something may be due by itself; None: not before something is put."""
+        if self._spool is not None:
+            due = self._resume_at
+        elif self.telling.run_id and not self.failing:
+            due = self._beat_at
+        else:
+            return None
+        return None if due == math.inf else max(0.01, due - clock.monotonic())
 
     def _tell(self, act: Act) -> bool:
         """Carry an act out; returns False when the server cannot take it now, True when it did or never will."""

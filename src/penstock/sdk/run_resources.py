@@ -55,11 +55,13 @@ class Runs:
         own |= {key: str(value) for key, value in (tags or {}).items()}
         key = ids.new_trace_id()
         act = {"do": "create", "experiment": experiment, "name": name, "tags": {**own, KEY: key}}
-        run = TrackedRun(self._begun(act, key), name)
+        outbox = self._begun(act, key)
+        run = TrackedRun(outbox, name)
         if capture:
             run.later(lambda: _surroundings(program))
         if params:
             run.params(**params)
+        outbox.begin()
         return run
 
     def _begun(self, create: Act, key: str) -> Outbox:

@@ -256,6 +256,12 @@ def change_run(uow: WriteUow, actor: CurrentActor, id: str, change: RunChange) -
     return _run(service.change_run(uow, actor, id=id, name=change.name, status=change.status))
 
 
+@router.post("/runs/{id}/heartbeat", status_code=204)
+def beat(uow: WriteUow, actor: CurrentActor, id: str) -> None:
+    """Say that a run's program is there; one that said so once and then is silent for long is failed."""
+    service.heartbeat(uow, actor, id=id)
+
+
 @router.delete("/runs/{id}")
 def delete_run(uow: WriteUow, actor: CurrentActor, id: str) -> RunModel:
     """Delete a run; it can be restored."""

@@ -15,6 +15,10 @@ MAX_METRICS, MAX_PAIRS = 10_000, 1000
 """Most metrics, and most parameters or tags, in one batch."""
 NOTE_TAG = "mlflow.note.content"
 """The tag that holds what people wrote about an experiment or a run, as in MLflow."""
+HEARTBEAT_TAG = "penstock.heartbeat"
+"""When a run's program last said that it is there."""
+SILENT_TAG = "penstock.silent"
+"""Why the server failed a run of which nothing was heard any more."""
 OWN_DATA = "penstock"
 """The source type of an input that is a dataset version here: its source is `name@number`."""
 _OWN_VERSION = re.compile(r"[^@\s]+@[0-9]+")

@@ -9,6 +9,7 @@ from penstock.core.errors import Invalid, NotFound
 from penstock.core.lineage import Link
 from penstock.core.scope import Actor, Scope
 from penstock.core.uow import UnitOfWork
+from penstock.tracking import silence
 from penstock.tracking.artifacts import (
     children,
     get_artifact,
@@ -50,6 +51,7 @@ from penstock.tracking.model import (
     MAX_PARAM,
     MAX_TAG,
     NOTE_TAG,
+    SILENT_TAG,
     DatasetInput,
     Found,
     Metric,
@@ -148,6 +150,7 @@ def change_run(
         values["name"] = _run_name(name)
     if status is not None:
         values["status"] = str(status)
+        facts.delete_tag(uow.conn, run, SILENT_TAG)
         if status in _ENDS:
             ended_at = ended_at or run.ended_at or clock.now()
             event = RunEnded(run_id=id, experiment_id=run.experiment_id, status=str(status))
@@ -157,6 +160,17 @@ def change_run(
     if values:
         things.update_run(uow.conn, actor.scope, run, **values)
     return find_run(uow, actor, id=id)
+
+
+def heartbeat(uow: UnitOfWork, actor: Actor, *, id: str) -> None:
+    """Note that a run's program is there, and will say so every minute: else the run is failed after a while.
+
+    A run that was failed only because nothing was heard of it goes on.
+    """
+    silence.beat(uow, actor.scope, _run_to_write(uow, actor, id))
+
+
+fail_silent = silence.fail_silent
 
 
 def set_run_state(uow: UnitOfWork, actor: Actor, *, id: str, state: State) -> Run:
@@ -315,10 +329,12 @@ __all__ = [
     "default_experiment",
     "delete_model",
     "ensure_default",
+    "fail_silent",
     "find_experiment",
     "find_model",
     "find_run",
     "get_artifact",
+    "heartbeat",
     "holds",
     "list_artifacts",
     "log",

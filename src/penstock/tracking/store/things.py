@@ -91,19 +91,7 @@ def update_run(conn: Connection, scope: Scope, run: Run, **values: Any) -> None:
 
 
 def _runs(conn: Connection, rows: Sequence[Any]) -> list[Run]:
-    found = [
-        Run(
-            id=row.id,
-            experiment_id=row.experiment_id,
-            name=row.name,
-            status=RunStatus(row.status),
-            user=row.user,
-            state=State(row.state),
-            started_at=row.started_at,
-            ended_at=row.ended_at,
-        )
-        for row in rows
-    ]
+    found = [bare(row) for row in rows]
     params, tags = facts.pairs_of(conn, "params", found), facts.pairs_of(conn, "tags", found)
     last = facts.latest_of(conn, found)
     read, used = facts.inputs_of(conn, found), facts.uses_of(conn, found)
@@ -136,8 +124,11 @@ def get_run(conn: Connection, scope: Scope, run_id: str) -> Run | None:
 def bare_run(conn: Connection, scope: Scope, run_id: str) -> Run | None:
     """Return a run without parameters, tags and metrics: for writing to it."""
     row = conn.execute(select(runs).where(_mine(runs, scope), runs.c.id == run_id)).first()
-    if row is None:
-        return None
+    return None if row is None else bare(row)
+
+
+def bare(row: Any) -> Run:
+    """Return the run of a row of its table, without parameters, tags and metrics."""
     return Run(
         id=row.id,
         experiment_id=row.experiment_id,
