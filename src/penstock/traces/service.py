@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
+
 from penstock.core import clock
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
@@ -43,7 +45,7 @@ from penstock.traces.redaction import redact_traces
 from penstock.traces.replay import Replayed, replay
 from penstock.traces.reports import group_named, timeseries, usage
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import read, search, snippets
+from penstock.traces.store import read, scores, search, snippets
 from penstock.traces.store.deadline import limited
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
@@ -88,6 +90,7 @@ def list_traces(
         page = search.list_traces(
             uow.conn, actor.scope, node, now=clock.now(), deadline=deadline, after=after, limit=limit
         )
+        page = msgspec.structs.replace(page, items=scores.marked(uow.conn, actor.scope, page.items))
         return snippets.added(uow.conn, actor.scope, page, node)
 
 
@@ -103,7 +106,8 @@ def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
     found = read.get_trace(uow.conn, actor.scope, trace_key(trace_id))
     if found is None:
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
-    return Trace(summary=found[1], spans=tuple(found[2]))
+    (summary,) = scores.marked(uow.conn, actor.scope, [found[1]])
+    return Trace(summary=summary, spans=tuple(found[2]))
 
 
 def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str) -> SpanRecord:

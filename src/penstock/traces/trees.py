@@ -54,7 +54,7 @@ def _found(uow: UnitOfWork, actor: Actor, trace_id: str) -> tuple[int, TraceSumm
             f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.",
             hint="A trace id is 32 hex digits.",
         )
-    return found
+    return found[0], scores.marked(uow.conn, actor.scope, [found[1]])[0]
 
 
 def get_summary(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> TraceSummary:
@@ -93,7 +93,7 @@ def get_outline(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> TraceOutline
         trace_id=summary.trace_id,
         start_ns=summary.start_ns,
         spans=summary.spans,
-        partial=is_partial(uow, actor, trace_id=summary.trace_id),
+        partial=summary.partial,
         name=[_known(names, row["name"]) for row in drawn],
         model=[_known(models, row["model"]) for row in drawn],
         names=list(names),
