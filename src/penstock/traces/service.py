@@ -12,7 +12,7 @@ from penstock.core.settings import CoreSettings
 from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
 from penstock.traces import exporter, query, writer
-from penstock.traces.erasure import delete_trace, erase_traces, trace_key
+from penstock.traces.erasure import Pace, delete_trace, erase_traces, trace_key
 from penstock.traces.find_service import (
     facets,
     histogram,
@@ -49,7 +49,7 @@ from penstock.traces.store import read, scores, search, snippets
 from penstock.traces.store.deadline import limited
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
-from penstock.traces.trees import get_summary
+from penstock.traces.trees import first_span, get_summary, good_calls, last_call, models_of, root_of
 
 MAX_PAGE = 1000
 _INGEST_GROUP = 2000
@@ -193,6 +193,7 @@ def export(home: Home, actor: Actor, *, user: str) -> Iterator[SpanRecord]:
 
 
 __all__ = [
+    "Pace",
     "PriceTable",
     "Recorder",
     "delete_price",
@@ -202,19 +203,23 @@ __all__ = [
     "export",
     "export_spans",
     "facets",
+    "first_span",
     "get_policies",
     "get_span_body",
     "get_summary",
     "get_trace",
+    "good_calls",
     "group_named",
     "histogram",
     "import_prices",
     "import_traces",
     "ingest",
     "known",
+    "last_call",
     "let_go",
     "list_prices",
     "list_traces",
+    "models_of",
     "names",
     "price_history",
     "put_policies",
@@ -223,6 +228,7 @@ __all__ = [
     "redact_traces",
     "remove_score",
     "replay_traces",
+    "root_of",
     "scores_by_prompt",
     "scores_of",
     "set_price",

@@ -68,6 +68,36 @@ def is_partial(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> bool:
     return scores.partial(uow.conn, actor.scope, bytes.fromhex(trace_id))
 
 
+def last_call(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> str | None:
+    """Return the id of the model call of a trace that ended last among those that did not fail; raises NotFound."""
+    row, _ = _found(uow, actor, trace_id)
+    return spans.last_good_call(uow.conn, actor.scope, row)
+
+
+def good_calls(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> list[str]:
+    """Return the ids of the model calls of a trace that did not fail, by start time; raises NotFound."""
+    row, _ = _found(uow, actor, trace_id)
+    return spans.good_calls(uow.conn, actor.scope, row)
+
+
+def root_of(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> str | None:
+    """Return the id of a trace's root, None while it has not arrived; raises NotFound."""
+    row, _ = _found(uow, actor, trace_id)
+    return spans.first_root(uow.conn, actor.scope, row)
+
+
+def first_span(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> str | None:
+    """Return the id of the span of a trace that began first; raises NotFound."""
+    row, _ = _found(uow, actor, trace_id)
+    return spans.first(uow.conn, actor.scope, row)
+
+
+def models_of(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> list[str]:
+    """Return the models that answered in a trace, by name; raises NotFound."""
+    row, _ = _found(uow, actor, trace_id)
+    return spans.models(uow.conn, actor.scope, row)
+
+
 def page_of_spans(
     uow: UnitOfWork, actor: Actor, *, trace_id: str, after: Cursor | None = None, limit: int = 5000
 ) -> tuple[TraceSummary, list[SpanRow], Cursor | None]:
