@@ -78,6 +78,7 @@ def make_trace(i: int) -> dict[str, Any]:
         "cost_usd": 0.0 if i % 11 == 5 else 0.00012 * (1 + i % 5),
         "ttft_ns": took // 3,
         "tokens_estimated": False,
+        "partial": i == 2,
         "input_preview": TICKETS[i % len(TICKETS)],
         "output_preview": "category: billing\nproduct: pro\npriority: high",
     }

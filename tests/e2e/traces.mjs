@@ -46,6 +46,7 @@ export const traces = {
     const { browser, page, complaints } = await start("/traces?range=all");
     const table = page.getByRole("table", { name: "Traces" });
     await table.waitFor();
+    await table.getByTitle(/^Only the rest of a trace/).waitFor();
     // Scrolling pages the list on by cursor until all 500 are there.
     const note = page.locator(".page-head .titles > .muted");
     for (let i = 0; i < 80 && (await note.innerText()) !== "500 traces"; i++) {

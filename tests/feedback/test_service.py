@@ -11,10 +11,12 @@ from penstock.core.errors import Denied, Invalid
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Role
 from penstock.datasets import service as datasets
-from penstock.feedback import selecting, service
+from penstock.feedback import answers, selecting, service
 from penstock.feedback.model import Feedback, Kind
+from penstock.feedback.queues import contents
 from penstock.traces import service as traces
 from penstock.traces.model import SpanRecord
+from penstock.traces.store import read
 
 
 def record_call(home: Home, actor: Actor, question: str, answer: str, **changes: Any) -> str:
@@ -202,6 +204,25 @@ def test_the_last_model_call_of_a_trace_is_judged(home: Home, actor: Actor) -> N
     with home.read() as uow:
         (row,) = service.to_preference_rows(uow, actor).rows
     assert (row["prompt"], row["rejected"]) == ([{"role": "user", "content": "second"}], "two")
+
+
+def test_no_other_span_is_read_for_a_judgement(
+    home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = record_call(home, actor, "first", "one")
+
+    def never(row: object) -> object:
+        raise AssertionError(f"Read {row!r}.")
+
+    monkeypatch.setattr(read, "span_row", never)
+    give(home, actor, trace, "thumb", "up")
+    with home.read() as uow:
+        answer = answers.find_answer(uow, actor, trace, None)
+        assert answer is not None
+        assert answer.text == "one"
+        call = contents.call_of(uow, actor, trace)
+        assert call is not None
+        assert call.span_id == answer.span_id
 
 
 def test_a_person_can_be_exported_and_forgotten(home: Home, actor: Actor) -> None:

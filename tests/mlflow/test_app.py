@@ -17,6 +17,7 @@ from penstock.feedback import service as feedback
 from penstock.prompts import service as prompts
 from penstock.prompts.model import Body, Kind
 from penstock.registry import service as registry
+from penstock.traces import erasure
 from penstock.traces import service as traces
 from penstock.traces.model import SpanRecord
 
@@ -258,6 +259,26 @@ def test_deleting_traces_needs_an_administrator(http: TestClient, home: Home, ac
     }
     gone = http.get(f"{NEW}/traces/tr-{TRACE}")
     assert gone.json()["error_code"] == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_deleting_many_traces_leaves_the_lock_to_others_between(
+    http: TestClient, home: Home, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [msgspec.structs.replace(span(), trace_id=f"{number:032x}") for number in range(1, 5)]
+    traces.ingest(home, actor.scope, made)
+    breathed: list[int] = []
+    monkeypatch.setattr(erasure, "STEP_SECONDS", 0.0)
+    monkeypatch.setattr(erasure, "breathe", lambda took: breathed.append(left()))
+
+    def left() -> int:
+        with home.read() as uow:
+            return len(traces.list_traces(uow, actor).items)
+
+    admin = {"authorization": f"Bearer {key_of(home, actor, Role.ADMIN)}"}
+    wanted = {"experiment_id": "0", "request_ids": [f"tr-{one.trace_id}" for one in made]}
+    answer = http.post(f"{API}/traces/delete-traces", json=wanted, headers=admin)
+    assert answer.json() == {"traces_deleted": 4}
+    assert sorted(set(breathed)) == [1, 2, 3, 4], "it rests before each of them"
 
 
 def test_assessments_have_twins_in_feedback(http: TestClient, home: Home, actor: Actor) -> None:

@@ -9,7 +9,7 @@ from penstock.core import clock
 from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.core.uow import UnitOfWork
-from penstock.traces import background, keeper, policy, service, trees
+from penstock.traces import background, keeper, policy, service, tail, trees
 from penstock.traces.model import SpanEvent, SpanRecord, TraceFilters, TraceScore
 from penstock.traces.store import keeping
 from tests.traces.build import HOUR_NS, call
@@ -302,6 +302,12 @@ def test_what_stays_of_a_trace_that_was_let_go_of_is_marked(home: Home, actor: A
         assert trees.is_partial(uow, actor, trace_id="7" * 32)
         assert trees.get_outline(uow, actor, trace_id="7" * 32).partial
         assert not trees.get_outline(uow, actor, trace_id="8" * 32).partial
+        page = service.list_traces(uow, actor)
+        assert {item.trace_id: item.partial for item in page.items} == {"7" * 32: True, "8" * 32: False}
+        assert service.get_trace(uow, actor, trace_id="7" * 32).summary.partial
+        assert not service.get_trace(uow, actor, trace_id="8" * 32).summary.partial
+    news = tail.Tail(home, actor, after=0).poll()
+    assert {item.trace_id: item.partial for item in news.traces} == {"7" * 32: True, "8" * 32: False}
 
 
 def test_which_traces_were_let_go_of_is_forgotten_after_a_day(home: Home, actor: Actor) -> None:

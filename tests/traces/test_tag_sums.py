@@ -54,6 +54,22 @@ def test_usage_by_tag(tagged: Home, actor: Actor) -> None:
     assert all(row.p50_ms is not None for row in rows)
 
 
+def test_a_span_counts_where_it_began_though_a_later_one_of_its_trace_arrived_first(
+    home: Home, actor: Actor
+) -> None:
+    trace_id = ids.new_trace_id()
+    late = START + 5 * HOUR_NS
+    service.ingest(home, actor.scope, [call(trace_id=trace_id, start_ns=late, tags=("prod",))])
+    service.ingest(home, actor.scope, [call(trace_id=trace_id, start_ns=START + HOUR_NS, input_tokens=7)])
+    with home.read() as uow:
+        rows = service.usage(uow, actor, group_by="tag", **ENDS)
+        points = service.timeseries(uow, actor, **ENDS, bucket=timedelta(hours=1), by="tag")
+    assert [(row.group, row.calls, row.input_tokens) for row in rows] == [("prod", 1, 7)]
+    assert [(point.group, point.time) for point in points if point.calls] == [
+        ("prod", clock.from_ns(START + HOUR_NS))
+    ]
+
+
 def test_usage_of_one_tag(tagged: Home, actor: Actor) -> None:
     with tagged.read() as uow:
         models = service.usage(uow, actor, group_by="model", **ENDS, filters=SeriesFilters(tag="prod"))

@@ -37,8 +37,17 @@ const TONES: Record<string, string> = {
   queued: "wait", scheduled: "wait", pending: "wait", starting: "wait", loading: "wait", canary: "wait", stopping: "wait", degraded: "wait", paused: "wait", uploaded: "wait",
 };
 
-export function Badge({ value, tone }: { value: string; tone?: string }) {
-  return <span className={`badge ${tone ?? TONES[value] ?? "plain"}`}>{value}</span>;
+export function Badge({ value, tone, title }: { value: string; tone?: string; title?: string }) {
+  return (
+    <span className={`badge ${tone ?? TONES[value] ?? "plain"}`} title={title}>
+      {value}
+    </span>
+  );
+}
+
+/** Of a trace that is not whole. */
+export function Partial() {
+  return <Badge value="partial" tone="wait" title="Only the rest of a trace: sampling had let go of it when these spans came." />;
 }
 
 /** A time as people say it, with both clocks in the tooltip. */

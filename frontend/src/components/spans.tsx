@@ -10,7 +10,7 @@ import { A, ProjectContext, stringifySearch, useSearch } from "../lib/nav.tsx";
 import { type Read, readTrace } from "../lib/outline.ts";
 import { extent, found, type Row, ticks, tree, uncounted, unfolded } from "../lib/spans.ts";
 import { clock } from "../lib/time.ts";
-import { Facts, Tabs } from "./bits.tsx";
+import { Facts, Partial, Tabs } from "./bits.tsx";
 import { hrefOf } from "./lineage.tsx";
 import { SpanView } from "./spandetail.tsx";
 import { Loading, Ready } from "./state.tsx";
@@ -132,7 +132,7 @@ function Summary({ trace, current, from, to }: { trace: Read; current: Span; fro
         ["Started", clock(from / 1e6, true)],
         ["Took", ms((to - from) / 1e6)],
         ["Spans", trace.of ? `the first ${full(trace.spans.length)} of ${full(trace.of)}` : full(trace.spans.length)],
-        ["Sampling", trace.partial && <span title="Sampling had let go of this trace when these spans came.">the rest of a trace</span>],
+        ["Sampling", trace.partial && <Partial />],
         ["Tokens", `${count(trace.input_tokens)} in · ${count(trace.output_tokens)} out${trace.spans.some((s) => s.tokens_estimated) ? " (estimated)" : ""}`],
         ["Cost", usd(trace.cost_usd)],
         ["Errors", trace.errors ? <span className="bad-ink">{full(trace.errors)}</span> : null],

@@ -6,7 +6,7 @@ import type { TraceColumn } from "../lib/columns.ts";
 import { around, marked, markedAt, near } from "../lib/marks.ts";
 import { A } from "../lib/nav.tsx";
 import { ago, clock } from "../lib/time.ts";
-import { Badge } from "./bits.tsx";
+import { Badge, Partial } from "./bits.tsx";
 
 const ROW = 34;
 const MARKED = new Set(["name", "input", "output"]);
@@ -36,6 +36,7 @@ function Cell({ trace: t, column, columns, words, onFilter }: RowProps & { colum
           <Marked text={t.name} words={words} />
         </A>
         {t.status === "error" && <Badge value="error" />}
+        {t.partial && <Partial />}
       </>
     );
   if (t.snippet && (column.key === t.snippet.field || (column.key === "input" && !columns.some((c) => c.key === t.snippet!.field && c.key !== "name"))) && column.key !== "name") {

@@ -13,12 +13,10 @@ def _judged_span(uow: UnitOfWork, actor: Actor, trace_id: str, span_id: str | No
     try:
         if span_id is not None:
             return traces.get_span_body(uow, actor, trace_id=trace_id, span_id=span_id)
-        found = traces.get_trace(uow, actor, trace_id=trace_id)
-        calls = [span for span in found.spans if span.kind == "llm" and span.status != "error"]
-        if not calls:
+        last = traces.last_call(uow, actor, trace_id=trace_id)
+        if last is None:
             return None
-        last = max(calls, key=lambda span: span.end_ns)
-        return traces.get_span_body(uow, actor, trace_id=trace_id, span_id=last.span_id)
+        return traces.get_span_body(uow, actor, trace_id=trace_id, span_id=last)
     except NotFound:
         return None
 

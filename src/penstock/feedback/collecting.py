@@ -143,17 +143,18 @@ class _Gathering:
 
     def _calls(self, uow: UnitOfWork, trace_id: str) -> Iterator[SpanRecord]:
         try:
-            found = traces.get_trace(uow, self._actor, trace_id=trace_id)
+            if self._each is Each.LAST:
+                last = traces.last_call(uow, self._actor, trace_id=trace_id)
+                calls = [] if last is None else [last]
+            else:
+                calls = traces.good_calls(uow, self._actor, trace_id=trace_id)
         except NotFound:
             self.skipped[GONE] += 1
             return
-        calls = [span for span in found.spans if span.kind == "llm" and span.status != "error"]
         if not calls:
             self.skipped[NO_CALL] += 1
-        elif self._each is Each.LAST:
-            calls = [max(calls, key=lambda span: span.end_ns)]
-        for call in calls:
-            yield traces.get_span_body(uow, self._actor, trace_id=trace_id, span_id=call.span_id)
+        for span_id in calls:
+            yield traces.get_span_body(uow, self._actor, trace_id=trace_id, span_id=span_id)
 
     def _row(self, call: SpanRecord) -> dict[str, Any] | None:
         messages, text = messages_of(call.input), text_of(call.output)

@@ -205,13 +205,12 @@ def enrich(home: Home, actor: Actor, trace_id: str) -> None:
         if note is None or not note.told:
             return
         try:
-            found = traces.get_trace(uow, actor, trace_id=trace_id)
+            span_id = traces.root_of(uow, actor, trace_id=trace_id)
         except NotFound:
             return  # the spans are still on their way
-        roots = [span.span_id for span in found.spans if span.parent_id is None]
-        if not roots:
+        if span_id is None:
             return
-        root = traces.get_span_body(uow, actor, trace_id=trace_id, span_id=roots[0])
+        root = traces.get_span_body(uow, actor, trace_id=trace_id, span_id=span_id)
     changed = _enriched(root, note)
     if changed != root:
         traces.ingest(home, actor.scope, [changed])

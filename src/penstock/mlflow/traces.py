@@ -231,7 +231,11 @@ def delete(call: Call) -> Answer:
         most = call.number("max_traces", _MOST_DELETED)
         scope = call.actor.scope
         found = ids or notes.trace_ids(uow.conn, scope, experiment_id=experiment, until_ms=until, limit=most)
-    return {"traces_deleted": sum(_delete(call, one) for one in found)}
+    pace, gone = traces.Pace(), 0
+    for one in found:
+        pace.rest()
+        gone += _delete(call, one)
+    return {"traces_deleted": gone}
 
 
 def _delete(call: Call, trace_id: str) -> int:

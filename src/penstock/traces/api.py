@@ -93,9 +93,8 @@ def get_trace(
     after = None if cursor is None else _cursor(cursor)
     summary, found, following = trees.page_of_spans(uow, actor, trace_id=trace_id, after=after, limit=limit)
     spans = [SpanModel(**msgspec.structs.asdict(span)) for span in found]
-    partial = trees.is_partial(uow, actor, trace_id=summary.trace_id)
     page = {"spans": spans, "next": None if following is None else encode_cursor(*following)}
-    return TraceTree(**(trace_fields(summary) | page), partial=partial)
+    return TraceTree(**(trace_fields(summary) | page))
 
 
 @router.delete("/traces/{trace_id}", status_code=204)

@@ -108,6 +108,20 @@ def breathe(took: float) -> None:
     threading.Event().wait(_pause(took))
 
 
+class Pace:
+    """Pauses in work of many short transactions, between which the lock is free too shortly for who waits for it."""
+
+    def __init__(self) -> None:
+        self._began = clock.monotonic()
+
+    def rest(self) -> None:
+        """Leave the lock to others once 0.1 s passed since the last rest; for between two transactions."""
+        took = clock.monotonic() - self._began
+        if took >= STEP_SECONDS:
+            breathe(took)
+            self._began = clock.monotonic()
+
+
 def _pause(took: float) -> float:
     return PAUSE_SECONDS if took <= STEP_SECONDS else LONG_PAUSE_SECONDS
 

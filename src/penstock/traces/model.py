@@ -156,6 +156,8 @@ class TraceSummary(msgspec.Struct, frozen=True, kw_only=True):
     output_preview: str | None = None
     snippet: Snippet | None = None
     """Of a trace that was found by words."""
+    partial: bool = False
+    """Sampling let go of spans of it that came earlier."""
 
 
 class SpanRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
+
 from penstock.core import clock
 from penstock.core.errors import Invalid, NotFound
 from penstock.core.home import Home
@@ -10,7 +12,7 @@ from penstock.core.settings import CoreSettings
 from penstock.core.stopping import Stop
 from penstock.core.uow import UnitOfWork
 from penstock.traces import exporter, query, writer
-from penstock.traces.erasure import delete_trace, erase_traces, trace_key
+from penstock.traces.erasure import Pace, delete_trace, erase_traces, trace_key
 from penstock.traces.find_service import (
     facets,
     histogram,
@@ -43,11 +45,11 @@ from penstock.traces.redaction import redact_traces
 from penstock.traces.replay import Replayed, replay
 from penstock.traces.reports import group_named, timeseries, usage
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import read, search, snippets
+from penstock.traces.store import read, scores, search, snippets
 from penstock.traces.store.deadline import limited
 from penstock.traces.store.prepare import prepare
 from penstock.traces.store.write import ScopeIds
-from penstock.traces.trees import get_summary
+from penstock.traces.trees import first_span, get_summary, good_calls, last_call, models_of, root_of
 
 MAX_PAGE = 1000
 _INGEST_GROUP = 2000
@@ -88,6 +90,7 @@ def list_traces(
         page = search.list_traces(
             uow.conn, actor.scope, node, now=clock.now(), deadline=deadline, after=after, limit=limit
         )
+        page = msgspec.structs.replace(page, items=scores.marked(uow.conn, actor.scope, page.items))
         return snippets.added(uow.conn, actor.scope, page, node)
 
 
@@ -103,7 +106,8 @@ def get_trace(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> Trace:
     found = read.get_trace(uow.conn, actor.scope, trace_key(trace_id))
     if found is None:
         raise NotFound(f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.")
-    return Trace(summary=found[1], spans=tuple(found[2]))
+    (summary,) = scores.marked(uow.conn, actor.scope, [found[1]])
+    return Trace(summary=summary, spans=tuple(found[2]))
 
 
 def get_span_body(uow: UnitOfWork, actor: Actor, *, trace_id: str, span_id: str) -> SpanRecord:
@@ -189,6 +193,7 @@ def export(home: Home, actor: Actor, *, user: str) -> Iterator[SpanRecord]:
 
 
 __all__ = [
+    "Pace",
     "PriceTable",
     "Recorder",
     "delete_price",
@@ -198,19 +203,23 @@ __all__ = [
     "export",
     "export_spans",
     "facets",
+    "first_span",
     "get_policies",
     "get_span_body",
     "get_summary",
     "get_trace",
+    "good_calls",
     "group_named",
     "histogram",
     "import_prices",
     "import_traces",
     "ingest",
     "known",
+    "last_call",
     "let_go",
     "list_prices",
     "list_traces",
+    "models_of",
     "names",
     "price_history",
     "put_policies",
@@ -219,6 +228,7 @@ __all__ = [
     "redact_traces",
     "remove_score",
     "replay_traces",
+    "root_of",
     "scores_by_prompt",
     "scores_of",
     "set_price",

@@ -55,6 +55,8 @@ class TraceModel(SummaryModel):
     """How many spans it has."""
     snippet: SnippetModel | None = None
     """Of traces found by words."""
+    partial: bool
+    """Sampling let go of spans of it that came earlier."""
 
 
 class SpanModel(BaseModel):

@@ -10,7 +10,7 @@ from penstock.core.uow import UnitOfWork
 from penstock.traces import query
 from penstock.traces.model import TraceFilters, TraceSummary
 from penstock.traces.settings import TracesSettings
-from penstock.traces.store import arrivals
+from penstock.traces.store import arrivals, scores
 from penstock.traces.store.deadline import limited
 
 MOST = 200
@@ -55,9 +55,10 @@ class Tail:
             fresh = [row for row in rows if row[0] not in self._told]
             traces = list(dict.fromkeys(trace for _, trace in fresh))
             found = self._meeting(uow, traces[:MOST])
+            told = [found[trace] for trace in reversed(traces[:MOST]) if trace in found]
+            marked = scores.marked(uow.conn, self._actor.scope, told)
         self._settle(rows)
-        told = tuple(found[trace] for trace in reversed(traces[:MOST]) if trace in found)
-        return News(told, max(0, len(traces) - MOST), self._floor)
+        return News(marked, max(0, len(traces) - MOST), self._floor)
 
     def _meeting(self, uow: UnitOfWork, traces: list[int]) -> dict[int, TraceSummary]:
         if not traces:

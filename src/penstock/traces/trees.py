@@ -54,7 +54,7 @@ def _found(uow: UnitOfWork, actor: Actor, trace_id: str) -> tuple[int, TraceSumm
             f"There is no trace {trace_id!r} in the project {actor.scope.project!r}.",
             hint="A trace id is 32 hex digits.",
         )
-    return found
+    return found[0], scores.marked(uow.conn, actor.scope, [found[1]])[0]
 
 
 def get_summary(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> TraceSummary:
@@ -66,6 +66,36 @@ def is_partial(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> bool:
     """Return whether sampling let go of spans of the trace that came earlier; False for what is no trace."""
     uow.may(actor, "traces.read", trace_id)
     return scores.partial(uow.conn, actor.scope, bytes.fromhex(trace_id))
+
+
+def last_call(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> str | None:
+    """Return the id of the model call of a trace that ended last among those that did not fail; raises NotFound."""
+    row, _ = _found(uow, actor, trace_id)
+    return spans.last_good_call(uow.conn, actor.scope, row)
+
+
+def good_calls(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> list[str]:
+    """Return the ids of the model calls of a trace that did not fail, by start time; raises NotFound."""
+    row, _ = _found(uow, actor, trace_id)
+    return spans.good_calls(uow.conn, actor.scope, row)
+
+
+def root_of(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> str | None:
+    """Return the id of a trace's root, None while it has not arrived; raises NotFound."""
+    row, _ = _found(uow, actor, trace_id)
+    return spans.first_root(uow.conn, actor.scope, row)
+
+
+def first_span(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> str | None:
+    """Return the id of the span of a trace that began first; raises NotFound."""
+    row, _ = _found(uow, actor, trace_id)
+    return spans.first(uow.conn, actor.scope, row)
+
+
+def models_of(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> list[str]:
+    """Return the models that answered in a trace, by name; raises NotFound."""
+    row, _ = _found(uow, actor, trace_id)
+    return spans.models(uow.conn, actor.scope, row)
 
 
 def page_of_spans(
@@ -93,7 +123,7 @@ def get_outline(uow: UnitOfWork, actor: Actor, *, trace_id: str) -> TraceOutline
         trace_id=summary.trace_id,
         start_ns=summary.start_ns,
         spans=summary.spans,
-        partial=is_partial(uow, actor, trace_id=summary.trace_id),
+        partial=summary.partial,
         name=[_known(names, row["name"]) for row in drawn],
         model=[_known(models, row["model"]) for row in drawn],
         names=list(names),

@@ -27,6 +27,8 @@ export interface TraceRow extends TraceSummary {
   spans: number;
   /** Where a text search found its words, when there was one. */
   snippet?: Snippet | null;
+  /** Sampling let go of spans that came earlier. */
+  partial?: boolean;
 }
 export interface Snippet {
   span_id: string;

@@ -40,11 +40,9 @@ def call_of(uow: UnitOfWork, actor: Actor, trace_id: str, span_id: str = "") -> 
     """Return the span to judge: the named one, else the last model call that succeeded, else the root; None if gone."""
     try:
         if not span_id:
-            spans = traces.get_trace(uow, actor, trace_id=trace_id).spans
-            calls = [span for span in spans if span.kind == "llm" and span.status != "error"]
-            roots = [span for span in spans if span.parent_id is None] or list(spans)
-            chosen = max(calls, key=lambda span: span.end_ns) if calls else roots[0]
-            span_id = chosen.span_id
+            choices = (traces.last_call, traces.root_of, traces.first_span)
+            found = (choice(uow, actor, trace_id=trace_id) for choice in choices)
+            span_id = next((chosen for chosen in found if chosen is not None), "")
         return traces.get_span_body(uow, actor, trace_id=trace_id, span_id=span_id)
     except NotFound:
         return None

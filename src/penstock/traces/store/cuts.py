@@ -133,6 +133,15 @@ class Cut:
             self.single += f" AND s.trace IN (SELECT g.trace FROM {_ENTRIES} WHERE {condition})"
 
     @property
+    def _longest(self) -> str:
+        """Return how many milliseconds the longest trace lasts, as SQL that the index by length answers."""
+        each = " UNION ALL ".join(
+            f"SELECT max(duration_ns) AS ns FROM traces_traces WHERE scope_id = {int(number)}"
+            for number in self.scopes or (-1,)
+        )
+        return f"(SELECT coalesce(max(ns), 0) / 1000000 FROM ({each}) AS longest)"
+
+    @property
     def mark(self) -> str:
         """Up to which row the roll-up answers, as SQL."""
         name = "rolled" if self.dimension in OLD else "gathered"
@@ -160,8 +169,9 @@ class Cut:
     def from_time(self, columns: str, low: str, high: str) -> str:
         """Return a SELECT of spans that started from :low to before :high, found by time."""
         if self.tables:
-            # A trace begins before its spans do; how long before is not known.
-            times = f"g.at_ms < :{high} / 1000000 + 1 AND +s.start_ns >= :{low} AND +s.start_ns < :{high}"
+            # Where a trace stands, its first part began that arrived; a span may begin before it, and any time after.
+            times = f"g.at_ms < :{high} / 1000000 + 1 + {self._longest} "
+            times += f"AND +s.start_ns >= :{low} AND +s.start_ns < :{high}"
             tables = f"{self.tables} JOIN traces_spans s ON s.trace = g.trace"
             return f"SELECT {columns} FROM {tables} WHERE {self.single} AND {times}"
         condition = self.single.replace("+s.scope_id", "s.scope_id", 1)

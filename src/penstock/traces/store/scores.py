@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from sqlalchemy import Connection, delete, func, select, text
 
 from penstock.core.db import upsert
 from penstock.core.scope import Scope
-from penstock.traces.model import PromptScore, TraceScore
+from penstock.traces.model import PromptScore, TraceScore, TraceSummary
 from penstock.traces.store import read
 from penstock.traces.store.prepare import Prepared, clean
 from penstock.traces.store.tables import facet_names, facets, scores, traces
@@ -78,6 +79,17 @@ def partial(conn: Connection, scope: Scope, trace_id: bytes) -> bool:
     """Return whether a trace is the rest of one that sampling let go of."""
     at = (scores.c.scope_id == read.scope_id(conn, scope)) & (scores.c.trace_id == trace_id)
     return conn.execute(select(scores.c.name).where(at, scores.c.ref == PARTIAL)).first() is not None
+
+
+def marked(conn: Connection, scope: Scope, found: Sequence[TraceSummary]) -> tuple[TraceSummary, ...]:
+    """Return `found` with those traces marked that are the rest of one that sampling let go of."""
+    rest: set[str] = set()
+    for start in range(0, len(found), _CHUNK):
+        named = [bytes.fromhex(one.trace_id) for one in found[start : start + _CHUNK]]
+        at = (scores.c.scope_id == read.scope_id(conn, scope)) & scores.c.trace_id.in_(named)
+        query = select(scores.c.trace_id).where(at, scores.c.ref == PARTIAL)
+        rest.update(bytes(trace_id).hex() for trace_id in conn.execute(query).scalars())
+    return tuple(msgspec.structs.replace(one, partial=one.trace_id in rest) for one in found)
 
 
 def of_trace(conn: Connection, scope: Scope, trace_id: bytes) -> list[TraceScore]:

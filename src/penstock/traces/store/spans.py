@@ -9,7 +9,7 @@ from penstock.core.scope import Scope
 from penstock.traces.alignment import Step
 from penstock.traces.model import KINDS, STATUSES, SpanRecord, SpanRow, TraceSummary
 from penstock.traces.store import read
-from penstock.traces.store.prepare import READ_COLUMNS
+from penstock.traces.store.prepare import ERROR, KIND_CODES, READ_COLUMNS
 from penstock.traces.store.sql import quoted
 
 
@@ -70,6 +70,49 @@ def narrow(conn: Connection, scope: Scope, trace: int, *, limit: int) -> list[di
         }
         for row in conn.execute(query, values)
     ]
+
+
+_GOOD_CALL = "kind = :llm AND status <> :error"
+
+
+def _ordered(conn: Connection, scope: Scope, trace: int, condition: str, order: str) -> list[str]:
+    query = text(
+        f"SELECT span_id FROM traces_spans WHERE trace = :trace AND +scope_id = :scope AND {condition} "
+        f"ORDER BY {order}"
+    )
+    values: dict[str, Any] = {"trace": trace, "scope": read.scope_id(conn, scope)}
+    if condition == _GOOD_CALL:
+        values |= {"llm": KIND_CODES["llm"], "error": ERROR}
+    return [bytes(found).hex() for found in conn.execute(query, values).scalars()]
+
+
+def good_calls(conn: Connection, scope: Scope, trace: int) -> list[str]:
+    """Return the ids of the model calls of a trace that did not fail, by start time."""
+    return _ordered(conn, scope, trace, _GOOD_CALL, "start_ns, id")
+
+
+def last_good_call(conn: Connection, scope: Scope, trace: int) -> str | None:
+    """Return the id of the one of `good_calls` that ended last."""
+    return next(iter(_ordered(conn, scope, trace, _GOOD_CALL, "end_ns DESC, start_ns, id LIMIT 1")), None)
+
+
+def first_root(conn: Connection, scope: Scope, trace: int) -> str | None:
+    """Return the id of the span without a parent that began first."""
+    return next(iter(_ordered(conn, scope, trace, "parent_id IS NULL", "start_ns, id LIMIT 1")), None)
+
+
+def first(conn: Connection, scope: Scope, trace: int) -> str | None:
+    """Return the id of the span that began first."""
+    return next(iter(_ordered(conn, scope, trace, "1 = 1", "start_ns, id LIMIT 1")), None)
+
+
+def models(conn: Connection, scope: Scope, trace: int) -> list[str]:
+    """Return the models that answered in a trace, by name."""
+    query = text(
+        "SELECT DISTINCT model FROM traces_spans WHERE trace = :trace AND +scope_id = :scope AND model IS NOT NULL"
+    )
+    values = {"trace": trace, "scope": read.scope_id(conn, scope)}
+    return sorted(conn.execute(query, values).scalars())
 
 
 def steps(conn: Connection, scope: Scope, trace: int) -> list[Step]:

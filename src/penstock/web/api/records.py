@@ -145,12 +145,12 @@ def get_lineage(
 def _of_trace(uow: UnitOfWork, actor: Actor, trace_id: str, depth: int) -> list[lineage.Edge]:
     """Return the edges from a trace to the deployments that answered it, and from those on."""
     try:
-        trace = traces.get_trace(uow, actor, trace_id=trace_id)
+        models = traces.models_of(uow, actor, trace_id=trace_id)
     except (NotFound, Invalid):
         # Lineage outlives the traces it speaks of.
         return []
     found: dict[lineage.Edge, None] = {}
-    for model in sorted({span.model for span in trace.spans if span.model and "@" in span.model}):
+    for model in (name for name in models if "@" in name):
         above = lineage.neighbours(uow.conn, actor.scope, "deployment", model, depth=depth)
         if above:
             answered = lineage.Edge(
