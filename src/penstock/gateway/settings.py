@@ -57,3 +57,5 @@ class GatewaySettings:
     """Memory one web process gives to answers that routes keep, in megabytes; 0 keeps none in memory."""
     cache_disk_mb: int = 1024
     """What kept answers may take in the database, all projects together, in megabytes."""
+    cache_embedder_seconds: float = 2.0
+    """Longest wait of a call for the cache's embedder; after it, and for the next ten seconds, exact matches only."""
