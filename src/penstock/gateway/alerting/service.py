@@ -49,7 +49,7 @@ def take(uow: UnitOfWork, envelope: Envelope) -> None:
     store.forget_alerts(uow.conn, scope, alert.at - timedelta(days=KEEP_DAYS))
     if webhook is not None:
         jobs.enqueue(uow, system_actor(scope), JOB, {"alert": alert.id}, key=alert.id)
-    metrics.ALERTS.inc(scope.project, alert.budget, f"{alert.fraction:g}")
+    metrics.ALERTS.inc(scope.tenant, scope.project, alert.budget, f"{alert.fraction:g}")
     extra = {"project": scope.project, "budget": alert.budget, "subject": alert.subject}
     _log.warning("%s", alert.text, extra=extra)
 
