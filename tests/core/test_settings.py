@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from penstock.core.errors import Invalid
-from penstock.core.settings import CoreSettings, ServerSettings, load
+from penstock.core.settings import CoreSettings, ServerSettings, load, within
 
 SECTIONS = {"core": CoreSettings, "server": ServerSettings}
 
@@ -59,3 +59,25 @@ def test_an_unregistered_section_has_its_defaults() -> None:
         size: int = 3
 
     assert load(None, {}, SECTIONS).section(Mine).size == 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounded:
+    """A section with a number that has bounds."""
+
+    part: float = within(0.5, 0, 1)
+
+
+@pytest.mark.parametrize("given", ["-0.1", "1.5", "nan", "inf"])
+def test_a_number_out_of_range_is_refused(tmp_path: Path, given: str) -> None:
+    file = tmp_path / "penstock.toml"
+    file.write_text(f"[bounded]\npart = {given}")
+    for environ in ({}, {"PENSTOCK_BOUNDED__PART": given}):
+        with pytest.raises(Invalid, match=r"\[bounded\] part \(from .*\) must be from 0 to 1, not"):
+            load(file if not environ else None, environ, {"bounded": Bounded})
+
+
+@pytest.mark.parametrize("given", ["0", "1", "0.25"])
+def test_a_number_in_range_is_taken(given: str) -> None:
+    made = load(None, {"PENSTOCK_BOUNDED__PART": given}, {"bounded": Bounded})
+    assert made.section(Bounded).part == float(given)

@@ -367,7 +367,7 @@ def test_an_injection_is_flagged_and_goes_on(house: House) -> None:
 
 
 def _counted() -> float:
-    return metrics.VERDICTS.value("default", "injection", "input", "flag")
+    return metrics.VERDICTS.value("default", "default", "injection", "input", "flag")
 
 
 class Judge:

@@ -174,6 +174,8 @@ def test_limits_budgets_and_alerts(client: Client) -> None:
     assert client.budgets.get("sdk")["usd"] == 5.0
     assert [each["name"] for each in client.budgets.list()] == ["sdk"]
     assert list(client.budgets.subjects("sdk")) == []
+    with pytest.raises(penstock.NotFound, match="no account"):
+        client.budgets.forget("sdk", "ada@example.com")
     client.budgets.delete("sdk")
     assert list(client.alerts.list(limit=10)) == []
     assert client.alerts.put_webhook("http://127.0.0.1:9/hook")["secret"].startswith("whsec_")
@@ -182,3 +184,46 @@ def test_limits_budgets_and_alerts(client: Client) -> None:
         client.alerts.try_webhook()
     client.alerts.delete_webhook()
     assert client.alerts.webhook()["url"] is None
+
+
+def test_prices(client: Client) -> None:
+    client.prices.put("own-*", 2.0, 8.0, cached=0.5)
+    (own,) = client.prices.list()
+    assert (own["model"], own["input"], own["output"], own["cached"]) == ("own-*", 2.0, 8.0, 0.5)
+    assert client.prices.show("own-7")["version"] == own["version"]
+    assert client.prices.version(own["version"])["model"] == "own-*"
+    client.prices.put("own-*", 3.0, provider="")
+    assert [each["input"] for each in client.prices.history("own-*", limit=10)] == [3.0, 2.0]
+    assert client.prices.book("gpt-4o")["items"]
+    document = {"prices": [{"model": "loaded", "price": {"input": 1.0, "output": 2.0}}]}
+    assert client.prices.load(document, replace=True) >= 1
+    assert [each["model"] for each in client.prices.list()] == ["loaded"]
+    client.prices.delete("loaded")
+    assert list(client.prices.list()) == []
+    with pytest.raises(penstock.NotFound):
+        client.prices.delete("loaded")
+
+
+def test_caches(client: Client) -> None:
+    made = client.caches.put("sdk/chat", ttl=60, scope="project")
+    assert (made["route"], made["ttl"], made["scope"]) == ("sdk/chat", 60, "project")
+    assert [each["route"] for each in client.caches.list()] == ["sdk/chat"]
+    assert client.caches.stats()["entries"] == 0
+    assert (client.caches.purge(), client.caches.purge("sdk/chat")) == (0, 0)
+    client.caches.delete("sdk/chat")
+    assert list(client.caches.list()) == []
+
+
+def test_guardrails(client: Client) -> None:
+    assert "pii" in {kind["kind"] for kind in client.guardrails.kinds()}
+    guards = [{"kind": "pii", "action": "mask"}]
+    assert client.guardrails.put("sdk", guards, routes=["chat"])["number"] == 1
+    assert client.guardrails.put("sdk", guards, description="again")["number"] == 2
+    assert client.guardrails.get("sdk")["description"] == "again"
+    assert client.guardrails.get("sdk", 1)["routes"] == ["chat"]
+    assert [each["number"] for each in client.guardrails.versions("sdk")] == [2, 1]
+    assert [each["name"] for each in client.guardrails.list()] == ["sdk"]
+    tried = client.guardrails.check("Write to ada@example.com", policy="sdk")
+    assert tried["allowed"] and "ada@example.com" not in tried["text"]
+    client.guardrails.delete("sdk")
+    assert list(client.guardrails.list()) == []

@@ -8,7 +8,7 @@ reads it from a file (for secrets mounted by compose or Kubernetes).
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -22,6 +22,12 @@ RESERVED_ENV = frozenset({"HOME", "URL", "API_KEY", "ENV", "PARENT"})
 """Names after `PENSTOCK_` that are not settings: the data folder, the client's address and key, the launcher."""
 
 T = TypeVar("T")
+_RANGE = "range"
+
+
+def within(default: float, least: float, most: float) -> Any:
+    """Return the field of a number that `load` refuses outside of `least` to `most`."""
+    return field(default=default, metadata={_RANGE: (least, most)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +107,19 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
     raise Invalid(f"{where} must be of type {name}, not {value!r}.")
 
 
+def _check_range(value: float, bounds: tuple[float, float], where: str) -> None:
+    least, most = bounds
+    if not least <= value <= most:
+        raise Invalid(f"{where} must be from {least:g} to {most:g}, not {value:g}.")
+
+
 def _environment(environ: Mapping[str, str], sections: Mapping[str, type]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, value in environ.items():
         if not name.startswith(ENV_PREFIX) or "__" not in name:
             continue
         section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
-        known = {field.name for field in fields(sections[section])} if section in sections else set()
+        known = {one.name for one in fields(sections[section])} if section in sections else set()
         if key.endswith("_file") and key not in known:
             key = key.removesuffix("_file")
             try:
@@ -134,6 +146,10 @@ class Settings:
             key: _convert(value, hints[key], f"[{name}] {key} (from {origin})")
             for key, (value, origin) in self._values.get(name, {}).items()
         }
+        for one in fields(cls):
+            if one.name in given and _RANGE in one.metadata:
+                where = f"[{name}] {one.name} (from {self._values[name][one.name][1]})"
+                _check_range(given[one.name], one.metadata[_RANGE], where)
         return cls(**given)
 
     def section(self, cls: type[T]) -> T:
@@ -147,13 +163,13 @@ class Settings:
         """Return one `{section, key, value, origin}` per setting, secrets redacted: for `config show`."""
         rows = []
         for name, cls in self._sections.items():
-            for field in fields(cls):
-                value = getattr(self._built[name], field.name)
-                secret = any(word in field.name for word in ("secret", "password", "api_key", "token"))
-                secret = secret or (field.name.endswith("_url") and "@" in str(value))
-                origin = self._values.get(name, {}).get(field.name, (None, "default"))[1]
+            for one in fields(cls):
+                value = getattr(self._built[name], one.name)
+                secret = any(word in one.name for word in ("secret", "password", "api_key", "token"))
+                secret = secret or (one.name.endswith("_url") and "@" in str(value))
+                origin = self._values.get(name, {}).get(one.name, (None, "default"))[1]
                 shown = "[redacted]" if secret and value else value
-                rows.append({"section": name, "key": field.name, "value": shown, "origin": origin})
+                rows.append({"section": name, "key": one.name, "value": shown, "origin": origin})
         return rows
 
 
@@ -169,7 +185,8 @@ def load(
 ) -> Settings:
     """Return the settings from `toml_path` (if it exists) and `environ` (default: the process's).
 
-    Raises Invalid for unreadable TOML, unknown sections or keys (with a suggestion) and wrong types.
+    Raises Invalid for unreadable TOML, unknown sections or keys (with a suggestion), wrong types and numbers out of
+    range.
     """
     sections = sections if sections is not None else declared_sections()
     values: dict[str, dict[str, tuple[Any, str]]] = {}
@@ -195,7 +212,7 @@ def _check_known(origin: str, section: str, table: Any, sections: Mapping[str, t
         )
     if not isinstance(table, Mapping):
         raise Invalid(f"[{section}] in {origin} must be a table.")
-    known = [field.name for field in fields(sections[section])]
+    known = [one.name for one in fields(sections[section])]
     for key in table:
         if key not in known:
             raise Invalid(

@@ -133,7 +133,10 @@ class GatewayApp:
             self._relayer = Relayer(
                 opener, self._settings, record=record, price=price, copier=copier, beside=beside
             )
-            self.cache.embed = Measurer(opener, self._watch, record=record, beside=beside).embed
+            seconds = self._settings.cache_embedder_seconds
+            self.cache.embed = Measurer(
+                opener, self._watch, record=record, beside=beside, seconds=seconds
+            ).embed
             self._guard_transport.client = client
             self._pipeline = Pipeline(
                 self._relayer, self._billing, self.cache, guarding=self._guarding, responses=self._responses

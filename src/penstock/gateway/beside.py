@@ -61,7 +61,9 @@ class Beside:
         ticket.settle(0, 0, None if cost is None else cost.usd)
         if cost is not None:
             call.notes[f"{kind}_usd"] = cost.usd
-            metrics.ASIDE.inc(call.scope.project, call.route, target.label, str(kind), by=cost.usd)
+            metrics.ASIDE.inc(
+                call.scope.tenant, call.scope.project, call.route, target.label, str(kind), by=cost.usd
+            )
 
     async def copy(
         self, call: Call, made: Call, shadow: LiveShadow, target: LiveTarget, envelope: Envelope
@@ -108,7 +110,9 @@ class Beside:
         self._billing.settle(made)
         if made.cost is not None and made.cost.usd and made.scope is not None:
             target = made.target.label if made.target is not None else ""
-            metrics.ASIDE.inc(made.scope.project, made.route, target, str(kind), by=made.cost.usd)
+            metrics.ASIDE.inc(
+                made.scope.tenant, made.scope.project, made.route, target, str(kind), by=made.cost.usd
+            )
 
     def _ask(self, scope: Scope, target: LiveTarget, envelope: Envelope, operation: Operation) -> Ask:
         ask = self._limiter.estimator.ask(

@@ -1,12 +1,12 @@
 """Vectors of texts from a provider's embedding model, for the cache: calls of the gateway's own, traced like others."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 
 import msgspec
 
 from penstock.core import clock
-from penstock.core.errors import NotFound, PenstockError, Upstream
+from penstock.core.errors import NotFound, PenstockError, Upstream, UpstreamTimeout
 from penstock.core.scope import Scope
 from penstock.gateway.beside import Beside
 from penstock.gateway.cache.model import Embedder
@@ -19,8 +19,6 @@ from penstock.gateway.routing import build
 from penstock.gateway.routing.live import LiveTarget
 from penstock.gateway.watch import SnapshotWatch
 
-LONGEST_SECONDS = 5.0
-"""Longest silence of an embedding model: a caller waits for his answer meanwhile."""
 OfCall = Callable[[Call], None]
 
 
@@ -41,16 +39,21 @@ class Measurer:
     It counts on the budgets of the route, the project and the tenant.
     """
 
-    def __init__(self, opener: Opener, watch: SnapshotWatch, *, record: OfCall, beside: Beside) -> None:
+    def __init__(
+        self, opener: Opener, watch: SnapshotWatch, *, record: OfCall, beside: Beside, seconds: float
+    ) -> None:
+        """`seconds` bounds a measurement, be it that the model's deployment sleeps: a caller waits for it."""
         self._opener = opener
         self._watch = watch
         self._record = record
         self._beside = beside
+        self._seconds = seconds
 
     async def embed(self, scope: Scope, named: str, embedder: Embedder, text: str) -> list[float]:
         """Return the vector of `text`, for the cache of the route `named`.
 
-        Raises NotFound for an unknown provider, LimitExceeded where a budget does not allow it, and what asking raises.
+        Raises NotFound for an unknown provider, LimitExceeded where a budget does not allow it, UpstreamTimeout, and
+        what asking raises.
         """
         provider = self._watch.current.table(scope).providers.get(embedder.provider)
         if provider is None:
@@ -59,13 +62,13 @@ class Measurer:
         body = msgspec.json.encode({"model": embedder.model, "input": text, "encoding_format": "float"})
         envelope = Envelope(body)
         call = _call(scope, envelope)
-        target, call.route = _impatient(route.picker.order()[0]), named
+        target, call.route = route.picker.order()[0], named
         await self._beside.measurement(call, target, envelope)
         call.target, call.attempts = target, 1
         failure: PenstockError | None = None
         opened: Opened | None = None
         try:
-            opened = await self._opener.open(call, call.target, envelope, Operation.EMBEDDINGS)
+            opened = await self._open(call, target, envelope)
             call.status = 200
             return _read(call, opened)
         except PenstockError as error:
@@ -80,24 +83,21 @@ class Measurer:
             self._beside.settle(call, Aside.EMBEDDER)
             self._record(call)
 
+    async def _open(self, call: Call, target: LiveTarget, envelope: Envelope) -> Opened:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._opener.open(call, target, envelope, Operation.EMBEDDINGS)
+        except TimeoutError as error:
+            raise UpstreamTimeout(
+                f"The cache's embedder took too long: {self._seconds:g} seconds.",
+                hint="[gateway] cache_embedder_seconds says how long a call waits for it.",
+            ) from error
+
 
 def _call(scope: Scope, envelope: Envelope) -> Call:
     call = Call("/v1/embeddings", "openai", {b"x-penstock-tags": b"cache"}, _nothing, _discard)
     call.scope, call.envelope, call.operation = scope, envelope, Operation.EMBEDDINGS
     return call
-
-
-def _impatient(target: LiveTarget) -> LiveTarget:
-    known = target.timeouts
-    return target._replace(
-        timeouts=replace(
-            known,
-            connect=min(known.connect, LONGEST_SECONDS),
-            first_byte=min(known.first_byte, LONGEST_SECONDS),
-            idle=min(known.idle, LONGEST_SECONDS),
-            pool=min(known.pool, LONGEST_SECONDS),
-        )
-    )
 
 
 async def _nothing() -> Message:

@@ -1,81 +1,86 @@
 """What the gateway counts. Every function is for the event loop's thread and costs a few microseconds at most."""
 
 from penstock.core import metrics
+from penstock.core.scope import Scope
 from penstock.gateway.model import Usage
 
 CALLS = metrics.counter(
     "penstock_gateway_calls_total",
     "Calls that ended.",
-    ("project", "route", "target", "operation", "status", "cache"),
+    ("tenant", "project", "route", "target", "operation", "status", "cache"),
 )
 SECONDS = metrics.histogram(
     "penstock_gateway_call_seconds",
     "Time from the request to the end of the answer.",
-    ("project", "route", "target"),
+    ("tenant", "project", "route", "target"),
 )
 FIRST_SECONDS = metrics.histogram(
     "penstock_gateway_first_byte_seconds",
     "Time from the request to the first byte of a stream.",
-    ("project", "route", "target"),
+    ("tenant", "project", "route", "target"),
 )
 TOKENS = metrics.counter(
     "penstock_gateway_tokens_total",
     "Tokens of calls that ended, by kind; the finer kinds are parts of input and output.",
-    ("project", "route", "target", "kind"),
+    ("tenant", "project", "route", "target", "kind"),
 )
 COST = metrics.counter(
     "penstock_gateway_cost_usd_total",
     "Cost of calls that ended, in US dollars.",
-    ("project", "route", "target"),
+    ("tenant", "project", "route", "target"),
 )
 ASIDE = metrics.counter(
     "penstock_gateway_aside_cost_usd_total",
     "Cost beside callers' answers, in US dollars: copies, the cache's embedder, losers of hedged calls.",
-    ("project", "route", "target", "kind"),
+    ("tenant", "project", "route", "target", "kind"),
 )
 RETRIES = metrics.counter(
     "penstock_gateway_attempts_beyond_first_total",
     "Attempts that calls needed after their first.",
-    ("project", "route"),
+    ("tenant", "project", "route"),
 )
 VERDICTS = metrics.counter(
-    "penstock_gateway_guard_verdicts_total", "Verdicts of guards.", ("project", "guard", "stage", "verdict")
+    "penstock_gateway_guard_verdicts_total",
+    "Verdicts of guards.",
+    ("tenant", "project", "guard", "stage", "verdict"),
 )
 REFUSED = metrics.counter(
-    "penstock_gateway_limits_refused_total", "Calls refused by a limit or budget.", ("project", "limit")
+    "penstock_gateway_limits_refused_total",
+    "Calls refused by a limit or budget.",
+    ("tenant", "project", "limit"),
 )
 ALERTS = metrics.counter(
     "penstock_gateway_budget_alerts_total",
     "Alerts of budgets, by the fraction that was spent; 1 when nothing was left.",
-    ("project", "budget", "fraction"),
+    ("tenant", "project", "budget", "fraction"),
 )
 BUDGET_SPENT = metrics.gauge(
     "penstock_gateway_budget_spent_usd",
     "Spent of a budget for one subject, in US dollars, as the processes that spend know it.",
-    ("project", "budget", "subject", "period"),
+    ("tenant", "project", "budget", "subject", "period"),
     merge="max",
 )
 BUDGET_LIMIT = metrics.gauge(
     "penstock_gateway_budget_limit_usd",
     "The amount of a budget for one subject, in US dollars.",
-    ("project", "budget", "subject", "period"),
+    ("tenant", "project", "budget", "subject", "period"),
     merge="max",
 )
 BREAKER = metrics.gauge(
     "penstock_gateway_breaker_state",
     "A target's circuit breaker: 0 closed, 1 half open, 2 open; the worst of all processes.",
-    ("project", "target"),
+    ("tenant", "project", "target"),
     merge="max",
 )
 TARGET_IN_FLIGHT = metrics.gauge(
     "penstock_gateway_target_in_flight",
     "Calls a target is working on, all processes together.",
-    ("project", "target"),
+    ("tenant", "project", "target"),
 )
 TARGET_LATENCY = metrics.gauge(
     "penstock_gateway_target_latency_seconds",
     "A target's time to the first byte (peak EWMA); the slowest of all processes.",
-    ("project", "target"),
+    ("tenant", "project", "target"),
     merge="max",
 )
 _WRITTEN = ("cache_write", "cache_write_1h")
@@ -84,7 +89,7 @@ IN_FLIGHT = metrics.gauge("penstock_gateway_calls_in_flight", "Calls being carri
 
 
 def ended(
-    project: str,
+    scope: Scope,
     route: str,
     target: str,
     operation: str,
@@ -96,24 +101,26 @@ def ended(
     attempts: int = 1,
 ) -> None:
     """Count a call that ended; names are empty where the call did not get so far."""
-    CALLS.inc(project, route, target, operation, str(status), cache)
-    SECONDS.observe(seconds, project, route, target)
+    place = scope.tenant, scope.project
+    CALLS.inc(*place, route, target, operation, str(status), cache)
+    SECONDS.observe(seconds, *place, route, target)
     if first_seconds is not None:
-        FIRST_SECONDS.observe(first_seconds, project, route, target)
+        FIRST_SECONDS.observe(first_seconds, *place, route, target)
     if attempts > 1:
-        RETRIES.inc(project, route, by=attempts - 1)
+        RETRIES.inc(*place, route, by=attempts - 1)
 
 
-def spent(project: str, route: str, target: str, usage: Usage, cost_usd: float | None) -> None:
+def spent(scope: Scope, route: str, target: str, usage: Usage, cost_usd: float | None) -> None:
     """Count the tokens and cost of a call."""
+    place = scope.tenant, scope.project
     if usage.input:
-        TOKENS.inc(project, route, target, "input", by=usage.input)
+        TOKENS.inc(*place, route, target, "input", by=usage.input)
     if usage.output:
-        TOKENS.inc(project, route, target, "output", by=usage.output)
+        TOKENS.inc(*place, route, target, "output", by=usage.output)
     if usage.cached:
-        TOKENS.inc(project, route, target, "cached", by=usage.cached)
+        TOKENS.inc(*place, route, target, "cached", by=usage.cached)
     if usage.reasoning:
-        TOKENS.inc(project, route, target, "reasoning", by=usage.reasoning)
+        TOKENS.inc(*place, route, target, "reasoning", by=usage.reasoning)
     if (
         usage.cache_write
         or usage.cache_write_1h
@@ -122,9 +129,9 @@ def spent(project: str, route: str, target: str, usage: Usage, cost_usd: float |
         or usage.audio_output
         or usage.image_output
     ):
-        _count_rarer(usage, project, route, target)
+        _count_rarer(usage, *place, route, target)
     if cost_usd:
-        COST.inc(project, route, target, by=cost_usd)
+        COST.inc(*place, route, target, by=cost_usd)
 
 
 def _count_rarer(usage: Usage, *labels: str) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from penstock.core.settings import within
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
@@ -41,7 +43,7 @@ class GatewaySettings:
     """Longest line of a batch's input file, in megabytes."""
     batch_concurrency: int = 4
     """Calls that one batch makes at once."""
-    batch_leaves: float = 0.5
+    batch_leaves: float = within(0.5, 0, 1)
     """Part of every rate limit, and of every limit of calls at once, that batches leave to other calls: 0 to 1."""
     batch_workers: int = 2
     """Batches worked off at once; the others wait."""
@@ -57,3 +59,5 @@ class GatewaySettings:
     """Memory one web process gives to answers that routes keep, in megabytes; 0 keeps none in memory."""
     cache_disk_mb: int = 1024
     """What kept answers may take in the database, all projects together, in megabytes."""
+    cache_embedder_seconds: float = within(2.0, 0.05, 60)
+    """Longest wait of a call for the cache's embedder; after it, and for the next ten seconds, exact matches only."""

@@ -31,10 +31,10 @@ class Telemetry:
         self.record(call)
         if call.scope is None or call.operation is None:
             return
-        project, route = call.scope.project, call.route
+        scope, route = call.scope, call.route
         target = call.target.label if call.target is not None else ""
         metrics.ended(
-            project,
+            scope,
             route,
             target,
             call.operation,
@@ -45,10 +45,12 @@ class Telemetry:
             attempts=call.attempts,
         )
         cost = call.cost.usd if call.cost is not None else None
-        metrics.spent(project, route, target, call.usage or Usage(), cost)
+        metrics.spent(scope, route, target, call.usage or Usage(), cost)
         for event in call.events:
             found = event.attributes
-            metrics.VERDICTS.inc(project, found["guard"], found["stage"], found["verdict"])
+            metrics.VERDICTS.inc(
+                scope.tenant, scope.project, found["guard"], found["stage"], found["verdict"]
+            )
 
     @staticmethod
     def refused(call: Call, error: LimitExceeded) -> None:
@@ -56,4 +58,5 @@ class Telemetry:
         limit = str(
             error.details.get("budget") or error.details.get("limit") or error.details.get("type", "")
         )
-        metrics.REFUSED.inc(call.scope.project if call.scope is not None else "", limit)
+        place = (call.scope.tenant, call.scope.project) if call.scope is not None else ("", "")
+        metrics.REFUSED.inc(*place, limit)

@@ -11,6 +11,7 @@ from typing import Any
 from penstock.sdk import (
     eval_resources,
     feedback_resources,
+    gateway_resources,
     limit_resources,
     model_resources,
     pipeline_resources,
@@ -69,6 +70,9 @@ class Client:
         self.limits = limit_resources.Limits(self)
         self.budgets = limit_resources.Budgets(self)
         self.alerts = limit_resources.Alerts(self)
+        self.prices = gateway_resources.Prices(self)
+        self.caches = gateway_resources.Caches(self)
+        self.guardrails = gateway_resources.Guardrails(self)
 
     def __repr__(self) -> str:
         return f"Client({self.config!r})"

@@ -47,6 +47,10 @@ class Budgets:
         """Yield what each subject of a budget has spent in the present period, the largest first."""
         return self._client.pages(f"/budgets/{segment(name)}/subjects")
 
+    def forget(self, name: str, user: str) -> None:
+        """Forget what one user has spent of a budget, in every period: the user has all of it again."""
+        self._client.send("DELETE", f"/budgets/{segment(name)}/subjects/{segment(user)}")
+
     def delete(self, name: str) -> None:
         """Delete a budget and what was counted for it."""
         self._client.send("DELETE", f"/budgets/{segment(name)}")
@@ -59,7 +63,7 @@ class Alerts:
         self._client = client
 
     def list(self, limit: int = 50) -> Iterator[Record]:
-        """Yield alerts, the newest first, at most `limit` and 200."""
+        """Yield alerts, the newest first, asked for `limit` at a time (200 at most)."""
         return self._client.pages("/alerts", limit=limit)
 
     def webhook(self) -> Record:

@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -11,13 +12,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from penstock.app.work import JOB_HANDLERS, JOB_WORKERS, SUBSCRIBERS, background_loops
+from penstock.core import clock
 from penstock.core import jobs as core_jobs
 from penstock.core.errors import Denied, Invalid, NotFound
 from penstock.core.events import Dispatcher
 from penstock.core.home import Home
+from penstock.core.http import encode_cursor
 from penstock.core.jobs import Worker
 from penstock.core.scope import Actor, Role
-from penstock.gateway.alerting import jobs, sending, service
+from penstock.gateway.alerting import jobs, sending, service, store
 from penstock.gateway.alerting.model import Alert, Delivery
 from penstock.gateway.limits.limiter import Limiter
 from tests.gateway.limits.conftest import CALLER, ask, budget, make, patient, put
@@ -258,3 +261,24 @@ def test_alerts_over_http(client: TestClient, home: Home, told: Any, hook: Hook)
     assert made["secret"] not in client.get("/api/v1/alerts/webhook").text
     assert client.delete("/api/v1/alerts/webhook").status_code == 204
     assert client.put("/api/v1/alerts/webhook", json={"url": "ftp://x"}).status_code in (400, 422)
+
+
+def test_alerts_are_listed_in_pages(client: TestClient, home: Home, actor: Actor) -> None:
+    moments = [clock.now() - timedelta(minutes=number // 2) for number in range(7)]  # two at a time
+    with home.begin() as uow:
+        for number, at in enumerate(moments):
+            made = {"budget": "cap", "kind": "project", "subject": "default", "period": "total"}
+            alert = Alert(id=f"evt_{number}", at=at, **made, fraction=0.5, spent_usd=1.0, limit_usd=2.0)
+            store.add_alert(uow.conn, actor.scope, alert)
+    whole = [each["id"] for each in client.get("/api/v1/alerts").json()["items"]]
+    assert len(whole) == 7
+    found, cursor, pages = [], "", 0
+    while cursor is not None:
+        page = client.get(
+            "/api/v1/alerts", params={"limit": 3} | ({"cursor": cursor} if cursor else {})
+        ).json()
+        found += [each["id"] for each in page["items"]]
+        cursor, pages = page["next"], pages + 1
+    assert (found, pages) == (whole, 3)
+    assert client.get("/api/v1/alerts", params={"cursor": "x"}).status_code == 400
+    assert client.get("/api/v1/alerts", params={"cursor": encode_cursor("x", 1)}).status_code == 400

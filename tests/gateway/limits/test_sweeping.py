@@ -135,7 +135,7 @@ def test_a_process_that_goes_on_without_its_limits_shows_none_of_their_budgets(
     home: Home, actor: Actor, make: Make
 ) -> None:
     put(home, actor, budget(100.0, "seen"))
-    labels = "default", "seen", "default", "total"
+    labels = "default", "default", "seen", "default", "total"
     limiter = make(started=True)
     asyncio.run(limiter.admit(CALLER, ask(0.1))).settle(0, 0, 0.1)
     limiter.lessor.flush()

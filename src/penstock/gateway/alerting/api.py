@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from penstock.core.http import CurrentActor, Page, ReadUow, WriteUow
+from penstock.core import clock
+from penstock.core.errors import Invalid
+from penstock.core.http import CurrentActor, Page, ReadUow, WriteUow, decode_cursor, encode_cursor
 from penstock.gateway.alerting import service
 from penstock.gateway.alerting.model import Alert, Delivery
 
@@ -72,10 +74,23 @@ def _shown(alert: Alert) -> AlertModel:
 
 @router.get("/alerts")
 def list_alerts(
-    uow: ReadUow, actor: CurrentActor, limit: Annotated[int, Query(ge=1, le=service.MOST)] = 50
+    uow: ReadUow,
+    actor: CurrentActor,
+    limit: Annotated[int, Query(ge=1, le=service.MOST)] = 50,
+    cursor: Annotated[str | None, Query(description="The `next` of the page before")] = None,
 ) -> Page[AlertModel]:
     """List alerts of budgets, the newest first."""
-    return Page(items=[_shown(alert) for alert in service.list_alerts(uow, actor, limit=limit)])
+    found = service.list_alerts(uow, actor, limit=limit, before=_place(cursor) if cursor else None)
+    more = len(found) == limit
+    after = encode_cursor(clock.to_ns(found[-1].at), found[-1].id) if more else None
+    return Page(items=[_shown(alert) for alert in found], next=after)
+
+
+def _place(cursor: str) -> tuple[datetime, str]:
+    at, alert_id = decode_cursor(cursor, 2)
+    if not isinstance(at, int) or not isinstance(alert_id, str) or not 0 <= at < 1 << 62:
+        raise Invalid("The cursor is not valid.", hint="Use the `next` of the page before.")
+    return clock.from_ns(at), alert_id
 
 
 @router.get("/alerts/webhook")

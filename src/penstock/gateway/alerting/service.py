@@ -3,7 +3,7 @@
 import base64
 import os
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import msgspec
@@ -49,15 +49,20 @@ def take(uow: UnitOfWork, envelope: Envelope) -> None:
     store.forget_alerts(uow.conn, scope, alert.at - timedelta(days=KEEP_DAYS))
     if webhook is not None:
         jobs.enqueue(uow, system_actor(scope), JOB, {"alert": alert.id}, key=alert.id)
-    metrics.ALERTS.inc(scope.project, alert.budget, f"{alert.fraction:g}")
+    metrics.ALERTS.inc(scope.tenant, scope.project, alert.budget, f"{alert.fraction:g}")
     extra = {"project": scope.project, "budget": alert.budget, "subject": alert.subject}
     _log.warning("%s", alert.text, extra=extra)
 
 
-def list_alerts(uow: UnitOfWork, actor: Actor, *, limit: int = MOST) -> list[Alert]:
-    """Return the project's alerts of the last 400 days, the newest first, at most `limit` and 200."""
+def list_alerts(
+    uow: UnitOfWork, actor: Actor, *, limit: int = MOST, before: tuple[datetime, str] | None = None
+) -> list[Alert]:
+    """Return the project's alerts of the last 400 days, the newest first, at most `limit` and 200.
+
+    `before` is time and id of the last alert of the page before.
+    """
     uow.may(actor, "budgets.read")
-    return store.list_alerts(uow.conn, actor.scope, min(limit, MOST))
+    return store.list_alerts(uow.conn, actor.scope, min(limit, MOST), before)
 
 
 def get_webhook(uow: UnitOfWork, actor: Actor) -> Webhook:

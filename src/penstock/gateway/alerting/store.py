@@ -60,9 +60,14 @@ def get_alert(conn: Connection, scope: Scope, alert_id: str) -> Alert | None:
     return None if row is None else _alert(row)
 
 
-def list_alerts(conn: Connection, scope: Scope, limit: int) -> list[Alert]:
-    """Return the project's alerts, the newest first."""
+def list_alerts(
+    conn: Connection, scope: Scope, limit: int, before: tuple[datetime, str] | None = None
+) -> list[Alert]:
+    """Return the project's alerts, the newest first; with `before` (time and id of one) those that come after it."""
     query = select(alerts).where(_at(alerts, scope)).order_by(alerts.c.at.desc(), alerts.c.id.desc())
+    if before is not None:
+        at, alert_id = before
+        query = query.where((alerts.c.at < at) | ((alerts.c.at == at) & (alerts.c.id < alert_id)))
     return [_alert(row) for row in conn.execute(query.limit(limit))]
 
 

@@ -22,6 +22,7 @@ from penstock.gateway.cache.memory import Entry, Memory
 from penstock.gateway.cache.model import ALL_ROUTES, HASHED, CachePolicy, CacheStats, Embedder, Hit
 from penstock.gateway.cache.nearest import Nearest, packed
 from penstock.gateway.cache.shared import Shared
+from penstock.gateway.cache.standing import Standing
 from penstock.gateway.cache.storable import storable
 from penstock.gateway.cache.store import Row
 from penstock.gateway.dialects.envelope import Envelope
@@ -53,6 +54,7 @@ class Cache:
         self.shared = Shared(
             home, self.memory, self.nearest, limit_bytes=settings.cache_disk_mb * 1024 * 1024
         )
+        self.standing = Standing()
         self.hits = self.semantic_hits = self.misses = self.bypasses = self.stored = self.refused = 0
 
     def start(self) -> None:
@@ -220,15 +222,22 @@ class CachePlan:
         text, bucket = found
         if embedder.provider == HASHED:
             self._vector = embed.embed(text)
-        elif self._cache.embed is not None:
-            try:
-                self._vector = embed.unit(await self._cache.embed(self._scope, self._route, embedder, text))
-            except PenstockError as error:
-                _log.warning("the cache's embedder failed, exact matches go on: %s", error)
-                return False
-        else:
+        elif not await self._ask(embedder, text):
             return False
         self._bucket = sha256(bucket + f"{embedder.provider}/{embedder.model}".encode()).digest()
+        return True
+
+    async def _ask(self, embedder: Embedder, text: str) -> bool:
+        """Set the vector that a provider's model gives the text; returns whether there is one."""
+        ask, standing, key = self._cache.embed, self._cache.standing, (self._scope, embedder)
+        if ask is None or not standing.worth_asking(key):
+            return False
+        try:
+            self._vector = embed.unit(await ask(self._scope, self._route, embedder, text))
+        except PenstockError as error:
+            standing.failed(key, error)
+            return False
+        standing.worked(key)
         return True
 
     def _hit(self, digest: bytes, entry: Entry, now: float, kind: str, similarity: float) -> Hit | None:

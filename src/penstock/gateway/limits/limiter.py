@@ -62,9 +62,9 @@ class Limiter:
     ) -> None:
         """Load the rules of `home`; raises what reading the store raises. `start` begins leasing.
 
-        `leave` is the part of rates and of calls at once that these calls leave to others: they can wait.
+        `leave` is the part of rates and of calls at once that these calls leave to others, 0 to 1: they can wait.
         """
-        self._leave = min(max(leave, 0.0), 1.0)
+        self._leave = leave
         self._settings = settings or home.settings.section(LimitsSettings)
         self.estimator = Estimator(pricer, self._settings)
         self._meters = Meters()

@@ -127,8 +127,8 @@ class Purse(Meter):
         metrics.BUDGET_LIMIT.drop(*self._labels)
 
     @property
-    def _labels(self) -> tuple[str, str, str, str]:
-        return self.budget.project, self.budget.name, self.key.subject, self.key.period
+    def _labels(self) -> tuple[str, str, str, str, str]:
+        return self.budget.tenant, self.budget.project, self.budget.name, self.key.subject, self.key.period
 
     def _alerted(self, uow: UnitOfWork, row: AccountRow, errand: Errand, *, refused: bool) -> AccountRow:
         """Publish the alerts that this account is due, and note them."""

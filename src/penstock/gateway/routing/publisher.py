@@ -40,7 +40,7 @@ class HealthPublisher:
         self._said: Found = {}
         self._said_at = 0.0
         self._outage = Outage(_log, "the health of targets cannot be written")
-        self._counted: set[tuple[str, str]] = set()
+        self._counted: set[tuple[str, str, str]] = set()
         """(project, target) of the metrics."""
 
     async def start(self) -> None:
@@ -75,11 +75,11 @@ class HealthPublisher:
     def publish(self) -> None:
         """Write what is known now, unless it was just written like this."""
         found: Found = defaultdict(list)
-        known: set[tuple[str, str]] = set()
+        known: set[tuple[str, str, str]] = set()
         for scope, target in self._registry.snapshot():
             found[scope].append(target)
             state = float(_WORST.index(target.state))
-            labels = scope.project, f"{target.provider}/{target.model}"
+            labels = scope.tenant, scope.project, f"{target.provider}/{target.model}"
             known.add(labels)
             metrics.BREAKER.set(state, *labels)
             metrics.TARGET_IN_FLIGHT.set(float(target.in_flight), *labels)
@@ -94,7 +94,7 @@ class HealthPublisher:
         self._said, self._said_at = found, now
 
     @staticmethod
-    def _drop(counted: set[tuple[str, str]]) -> None:
+    def _drop(counted: set[tuple[str, str, str]]) -> None:
         for labels in counted:
             for gauge in _GAUGES:
                 gauge.drop(*labels)
