@@ -47,7 +47,7 @@ function Form({ pipeline, onClose }: { pipeline: Pipeline | null; onClose: () =>
       }}
     >
       {!pipeline && (
-        <Field label="Document" hint="A name and steps, as for `penstock pipelines run`; files are the server's">
+        <Field label="Document" hint="A name and steps, as in the file of penstock pipelines run; files it reads are the server's">
           {(id) => <textarea id={id} className="mono" rows={12} spellCheck={false} value={text} onChange={(e) => setText(e.target.value)} />}
         </Field>
       )}

@@ -42,6 +42,7 @@ test("parameters become a form and values", () => {
   assert.deepEqual(parametersOf(document), [{ name: "seed", otherwise: "1", needed: false }, { name: "base", otherwise: "", needed: true }]);
   assert.deepEqual(valuesOf({ seed: "3", base: "tiny@1", other: " " }), { seed: 3, base: "tiny@1" });
   assert.deepEqual(readDocument(writeDocument(document!)).document, document);
+  assert.match(writeDocument(document!), /\nsteps:\n  - name: data\n    dataset:/);
 });
 
 test("what is no pipeline says so", () => {

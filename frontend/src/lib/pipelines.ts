@@ -78,4 +78,12 @@ export function readDocument(text: string): { document: PipelineDocument | null;
   }
 }
 
-export const writeDocument = (document: PipelineDocument) => writeYaml(document as unknown as Record<string, unknown>);
+/** A document as text, each step on lines of its own. */
+export function writeDocument(document: PipelineDocument): string {
+  const { steps, ...head } = document;
+  const lines = steps.map((step) => `  - ${writeYaml(step).trimEnd().replace(/\n/g, "\n    ")}`);
+  return `${writeYaml(head as Record<string, unknown>).trimEnd()}\nsteps:\n${lines.join("\n")}\n`;
+}
+
+/** What ended a run against its will; that somebody cancelled it, its state says. */
+export const mishapOf = (run: PipelineRun) => (run.state === "failed" ? run.error : null);

@@ -6,7 +6,7 @@ import { hrefOf } from "../components/lineage.tsx";
 import { Ready } from "../components/state.tsx";
 import { full, ms } from "../lib/format.ts";
 import { A } from "../lib/nav.tsx";
-import { gaveOf, type StepRow, stepsOf, underWay, writeDocument } from "../lib/pipelines.ts";
+import { gaveOf, mishapOf, type StepRow, stepsOf, underWay, writeDocument } from "../lib/pipelines.ts";
 import { useAct, useGet } from "../lib/query.ts";
 import { between } from "../lib/time.ts";
 import "../loop.css";
@@ -34,9 +34,9 @@ function Body({ run }: { run: PipelineRun }) {
   const values = Object.entries(run.inputs.values ?? {});
   return (
     <>
-      {run.error && (
+      {mishapOf(run) && (
         <div className="note bad" role="alert">
-          {run.error}
+          {mishapOf(run)}
         </div>
       )}
       {run.reason && <div className="note">{run.reason}</div>}

@@ -6,7 +6,7 @@ import { StartPipeline } from "../components/startpipeline.tsx";
 import { Empty, Failure, Loading } from "../components/state.tsx";
 import { full, ms } from "../lib/format.ts";
 import { A, useSearch } from "../lib/nav.tsx";
-import { stepsOf } from "../lib/pipelines.ts";
+import { mishapOf, stepsOf } from "../lib/pipelines.ts";
 import { usePages } from "../lib/query.ts";
 import { between } from "../lib/time.ts";
 import "../loop.css";
@@ -17,11 +17,12 @@ const STATES = ["waiting", "running", "succeeded", "failed", "cancelled"];
 function Standing({ run }: { run: PipelineRun }) {
   const steps = stepsOf(run);
   const at = steps.find((s) => s.state !== "succeeded");
+  const mishap = mishapOf(run);
   return (
-    <span className="sentence">
+    <span className="sentence" title={run.reason ?? mishap ?? undefined}>
       {`${full(run.steps.length)} of ${full(steps.length)} steps`}
       {at && <span className="muted">{` · ${at.name}`}</span>}
-      {(run.reason || run.error) && <span className={run.error ? "bad-ink" : "muted"}>{` · ${run.reason ?? run.error}`}</span>}
+      {(run.reason || mishap) && <span className={mishap ? "bad-ink" : "muted"}>{` · ${run.reason ?? mishap}`}</span>}
     </span>
   );
 }
