@@ -28,6 +28,8 @@ const pages: [string, () => Promise<{ default: RouteComponent }>][] = [
   ["/training/compare", () => import("./pages/training-compare.tsx")],
   ["/training/searches/$id", () => import("./pages/training-search.tsx")],
   ["/training/$id", () => import("./pages/training-run.tsx")],
+  ["/pipelines", () => import("./pages/pipelines.tsx")],
+  ["/pipelines/runs/$id", () => import("./pages/pipeline-run.tsx")],
   ["/experiments", () => import("./pages/experiments.tsx")],
   ["/experiments/compare", () => import("./pages/tracked-compare.tsx")],
   ["/experiments/runs/$id", () => import("./pages/tracked-run.tsx")],

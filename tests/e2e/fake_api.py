@@ -24,6 +24,7 @@ import fake_traces
 from fake_datasets import Datasets
 from fake_gateway import Gateway
 from fake_keeping import Keeping
+from fake_pipelines import Pipelines
 from fake_policies import Policies, attributes_of, error_of, events_of, tags_of
 from fake_prompts import Prompts
 from fake_quality import Queues
@@ -979,6 +980,7 @@ class Fake:
         self.datasets = Datasets(iso)
         self.training = Training(iso)
         self.tracking = Tracking(iso)
+        self.pipelines = Pipelines(iso)
         self.registry = Registry(iso)
         self.releases = Releases(iso)
         self.keeping = Keeping(iso)
@@ -993,7 +995,14 @@ class Fake:
                 return paged([] if empty else [m for m in LISTS["models"] if wanted in m["name"]], q)
             case ["deployments", "ticket-triage"]:
                 return self.releases.deployment(DEPLOYMENT)
-        for made in (self.keeping, self.training, self.tracking, self.registry, self.releases):
+        for made in (
+            self.keeping,
+            self.training,
+            self.tracking,
+            self.pipelines,
+            self.registry,
+            self.releases,
+        ):
             if (found := made.get(parts, q, empty=empty)) is not None:
                 return found
         return None
@@ -1024,7 +1033,7 @@ class Fake:
         parts = [unquote(p) for p in path.strip("/").split("/")]
         if (changed := self.policies.change(method, parts, body)) is not None:
             return changed
-        loop = (self.training, self.tracking, self.registry, self.releases, self.keeping)
+        loop = (self.training, self.tracking, self.pipelines, self.registry, self.releases, self.keeping)
         for made in (self.queues, self.prompts, self.datasets, *loop):
             if (changed := made.change(method, parts, body)) is not None:
                 return changed

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { gateway, GATEWAY_PAGES } from "./gateway.mjs";
 import { journeys } from "./journeys.mjs";
 import { loop } from "./loop.mjs";
+import { pipelines } from "./pipelines.mjs";
 import { quality, QUALITY_BROKEN, QUALITY_EMPTY, QUALITY_PAGES } from "./quality.mjs";
 import { TRACE_PAGES, traces } from "./traces.mjs";
 import { tracking } from "./tracking.mjs";
@@ -108,6 +109,7 @@ export const scenarios = {
   ...gateway,
   ...journeys,
   ...loop,
+  ...pipelines,
   ...quality,
   ...traces,
   ...tracking,

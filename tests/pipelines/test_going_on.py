@@ -206,6 +206,26 @@ def test_a_run_waits_for_another_of_its_pipeline(home: Home, actor: Actor, file:
     assert jobs.run_inline(home, job, handlers.HANDLERS).state is jobs.JobState.SUCCEEDED
 
 
+def test_a_step_whose_training_run_another_process_has_is_tried_again(
+    home: Home, actor: Actor, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(_spec: dict[str, Any]) -> None:
+        raise Busy("Another process holds run.lock.")
+
+    run_id, job = queued(home, actor, nightly(file))
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "run_child", Trainer(held))
+        with pytest.raises(jobs.Postponed):
+            jobs.run_inline(home, job, handlers.HANDLERS)
+    left = shown(home, actor, run_id)
+    assert (left.state, left.reason) == (
+        RunState.WAITING,
+        "Waiting for another process: Another process holds run.lock.",
+    )
+    assert jobs.run_inline(home, job, handlers.HANDLERS).state is jobs.JobState.SUCCEEDED
+    assert shown(home, actor, run_id).state is RunState.SUCCEEDED
+
+
 def test_steps_that_are_no_longer_known_say_what_to_do(
     home: Home, actor: Actor, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ export * from "./types/signals.ts";
 export * from "./types/prompts.ts";
 export * from "./types/datasets.ts";
 export * from "./types/training.ts";
+export * from "./types/pipelines.ts";
 export * from "./types/tracking.ts";
 export * from "./types/evals.ts";
 export * from "./types/registry.ts";

@@ -34,7 +34,7 @@ export function PageHead({ title, crumbs, children, note }: { title: ReactNode; 
 const TONES: Record<string, string> = {
   ok: "good", succeeded: "good", ready: "good", live: "good", running: "busy", passed: "good", stable: "good", healthy: "good", complete: "good", finished: "good",
   error: "bad", failed: "bad", refused: "bad", crashed: "bad", unhealthy: "bad", killed: "bad",
-  queued: "wait", scheduled: "wait", pending: "wait", starting: "wait", loading: "wait", canary: "wait", stopping: "wait", degraded: "wait", paused: "wait", uploaded: "wait",
+  queued: "wait", waiting: "wait", scheduled: "wait", pending: "wait", starting: "wait", loading: "wait", canary: "wait", stopping: "wait", degraded: "wait", paused: "wait", uploaded: "wait",
 };
 
 export function Badge({ value, tone, title }: { value: string; tone?: string; title?: string }) {

@@ -35,6 +35,7 @@ export const PLACES: { key: string; label: string; href: string; icon: string; g
   { key: "j", label: "Annotation", href: "/annotation", icon: "annotation", group: "Build" },
   { key: "r", label: "Training", href: "/training", icon: "training", group: "Improve" },
   { key: "z", label: "Experiments", href: "/experiments", icon: "experiments", group: "Improve" },
+  { key: "2", label: "Pipelines", href: "/pipelines", icon: "pipelines", group: "Improve" },
   { key: "e", label: "Evaluations", href: "/evaluations", icon: "evaluations", group: "Improve" },
   { key: "m", label: "Models", href: "/models", icon: "models", group: "Ship" },
   { key: "y", label: "Deployments", href: "/deployments", icon: "deployments", group: "Ship" },

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.core import clock
-from penstock.core.errors import Cancelled, Unavailable
+from penstock.core.errors import Busy, Cancelled, Unavailable
 from penstock.core.home import Home
 from penstock.core.scope import Actor, Scope
 from penstock.pipelines import store
@@ -130,6 +130,10 @@ def _ended(context: StepContext, error: Exception) -> Exception:
         return Waits(STOPPING, seconds=0.0)
     if isinstance(error, NoRoom):
         why = f"Waiting for room on the machine: {error.message}"
+        _record(context, RunState.WAITING, why)
+        return Waits(why, seconds=RETRY_SECONDS)
+    if isinstance(error, Busy) and not context.patient:
+        why = f"Waiting for another process: {error.message}"
         _record(context, RunState.WAITING, why)
         return Waits(why, seconds=RETRY_SECONDS)
     _record(context, RunState.FAILED, str(error) or type(error).__name__)
