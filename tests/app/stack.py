@@ -264,11 +264,17 @@ class Client:
 
     def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> Reply:
         """Send one request; it is never repeated."""
+        return self.ask("POST", path, json.dumps(body), headers)
+
+    def ask(
+        self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
+    ) -> Reply:
+        """Send one request of any kind; it is never repeated."""
         try:
             if self._connection is None:
                 self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
             named = {"authorization": f"Bearer {self._secret}", "content-type": "application/json"}
-            self._connection.request("POST", path, json.dumps(body), named | (headers or {}))
+            self._connection.request(method, path, body, named | (headers or {}))
             response = self._connection.getresponse()
             read = _read(response)
             if response.will_close:
@@ -300,6 +306,26 @@ def crowd(stack: Stack, secrets: Sequence[str], work: Callable[[Client, int], li
 
     with ThreadPoolExecutor(len(secrets)) as pool:
         return [reply for replies in pool.map(one, range(len(secrets))) for reply in replies]
+
+
+def callers_of_each_worker(stack: Stack, secret: str, each: int = 1) -> list[Client]:
+    """Return `each` connected callers of every worker, one worker's after the other's: the others are halted."""
+    workers = stack.webs()
+    found: list[Client] = []
+    for worker in workers:
+        others = [pid for pid in workers if pid != worker]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(each):
+                client = Client(stack.port, secret)
+                reply = client.ask("GET", "/readyz")
+                assert (reply.status, stack.worker_of(client)) == (200, worker), reply
+                found.append(client)
+        finally:
+            for pid in others:
+                os.kill(pid, signal.SIGCONT)
+    return found
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 120) -> None:

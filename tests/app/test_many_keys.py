@@ -1,8 +1,6 @@
 """Ten thousand keys: the server starts with them, each works, and a revoked one stops at once."""
 
-import os
 import random
-import signal
 import time
 
 import pytest
@@ -15,7 +13,7 @@ from penstock.core.scope import Role
 from penstock.gateway import snapshot
 from penstock.gateway.routing.health import HealthRegistry
 from tests.app.conftest import Build
-from tests.app.stack import Client, Stack, eventually
+from tests.app.stack import Client, Stack, callers_of_each_worker, eventually
 
 KEYS = 10_000
 
@@ -41,6 +39,7 @@ def test_ten_thousand_keys(build: Build) -> None:
         assert client.chat().status == 200
     key, secret = sample[0]
     clients = callers_of_each_worker(stack, secret)
+    assert all(client.chat().status == 200 for client in clients)
     with stack.home.begin() as uow:
         auth.revoke_key(uow, stack.actor, key_id=key.id)
     revoked = time.perf_counter()
@@ -74,20 +73,3 @@ def many(stack: Stack) -> list[tuple[Key, str]]:
         uow.conn.execute(store.keys.insert(), rows)
         uow.bump(auth.TOPIC)
     return made
-
-
-def callers_of_each_worker(stack: Stack, secret: str) -> list[Client]:
-    """Return callers whose connections reach every worker: those already reached are halted while the next connects."""
-    found: dict[int, Client] = {}
-    while len(found) < stack.workers:
-        client = Client(stack.port, secret)
-        for pid in found:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            reply = client.chat()
-            assert reply.status == 200, reply
-            found[stack.worker_of(client)] = client
-        finally:
-            for pid in found:
-                os.kill(pid, signal.SIGCONT)
-    return list(found.values())

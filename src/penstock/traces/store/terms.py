@@ -13,6 +13,7 @@ from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
 from penstock.traces.store import read
 from penstock.traces.store.looking import Looked
+from penstock.traces.store.sql import price_words
 
 RARE = 4000
 """What matches fewer traces than this is looked up first; what matches more is met soon when walking through time."""
@@ -231,6 +232,7 @@ class Text(Term):
     def match(self, asking: Asking) -> str:
         """Return the condition on the index `x`."""
         if not self._name:
+            price_words(asking.conn)
             self._name = asking.bind(_sqlite_match(self.options) if asking.sqlite else _tsquery(self.options))
         if asking.sqlite:
             return f"x.traces_text MATCH {self._name}"
@@ -240,10 +242,9 @@ class Text(Term):
         """Return a look into the index: once for all when it lists few, else for each span."""
         if self.given:
             return "1 = 1"
-        number = "x.rowid" if asking.sqlite else "x.id"
         if not self.common:
-            inner = f"SELECT {number} FROM traces_text x WHERE {self.match(asking)}"
-            return f"t.id IN (SELECT s.trace FROM traces_spans s WHERE s.id IN ({inner}))"
+            return f"t.id IN (SELECT s.trace FROM traces_spans s WHERE s.id IN ({self._hits(asking)}))"
+        number = "x.rowid" if asking.sqlite else "x.id"
         return (
             "EXISTS (SELECT 1 FROM traces_spans s CROSS JOIN traces_text x WHERE s.trace = t.id "
             f"AND {number} = s.id AND {self.match(asking)})"
