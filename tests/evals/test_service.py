@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sacrebleu
+from tests.dying import die, wear_out
 from tests.evals.support import answer, ingest, make_suite
 
 from penstock.core import jobs, lineage
@@ -359,6 +360,19 @@ def test_a_started_run_is_executed_by_the_worker(home: Home, actor: Actor) -> No
             actor,
             suite=make_suite("tickets@1", target={"kind": "gateway", "model": "m", "api_key": "sk-x"}),
         )
+
+
+def test_a_run_whose_workers_die_again_and_again_fails_with_the_reason(home: Home, actor: Actor) -> None:
+    target = {"kind": "gateway", "model": "m", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
+    run = service.start(home, actor, suite=make_suite(ingest(home, actor, 3), target=target))
+    with home.begin() as uow:
+        service.give_up(uow, actor, run_id=run.id, job_id="job_other", error="not of this job")
+    assert run.job_id is not None
+    reason = wear_out(home, run.job_id, {service.JOB_KIND: die})
+    with home.read() as uow:
+        failed = service.get_run(uow, actor, run.id)
+    assert (failed.state, failed.error) == (RunState.FAILED, reason)
+    assert failed.finished_at is not None
 
 
 KILLED = textwrap.dedent(

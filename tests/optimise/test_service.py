@@ -20,9 +20,9 @@ from penstock.optimise import jobs as handlers
 from penstock.optimise.model import Choice, OptimiseState
 from penstock.registry import service as registry
 from penstock.training.share import service as share
+from tests.dying import die, wear_out
 from tests.optimise.shop import Children, request
 from tests.registry.folders import adapter_folder
-from tests.training.dying import die, wear_out
 
 
 def test_the_fastest_that_is_not_worse_is_chosen(

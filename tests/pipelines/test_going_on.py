@@ -22,6 +22,7 @@ from penstock.pipelines.model import PipelineRun, RunState
 from penstock.training import service as training
 from penstock.training.model import Claim
 from penstock.training.share import store as claims
+from tests.dying import die, wear_out
 from tests.pipelines.stage import QUIET, nightly
 from tests.training.stage import Trainer
 
@@ -97,6 +98,21 @@ def test_runs_that_wait_for_room_leave_the_worker_to_others(
         assert (after.state, after.reason, after.steps[0]) == (RunState.SUCCEEDED, None, run.steps[0])
     with home.read() as uow:
         assert len(training.list_runs(uow, actor)) == 2, "each went on with its own training run"
+
+
+def test_a_run_whose_workers_die_again_and_again_fails_and_may_be_resumed(
+    home: Home, actor: Actor, file: Path
+) -> None:
+    run_id, job_id = queued(home, actor, nightly(file))
+    reason = wear_out(home, job_id, {service.JOB_KIND: die})
+    failed = shown(home, actor, run_id)
+    assert (failed.state, failed.error) == (RunState.FAILED, reason)
+    assert failed.ended_at is not None
+    again, job = service.resume(home, actor, run_id=run_id)
+    with home.begin() as uow:
+        service.give_up(uow, actor, run_id=run_id, error="told late")
+    assert again.id == run_id and job != job_id
+    assert shown(home, actor, run_id).state is RunState.WAITING
 
 
 def stopped_in(stop: threading.Event, error: Exception) -> Callable[..., Any]:

@@ -24,8 +24,8 @@ from penstock.training import jobs as handlers
 from penstock.training import service as training
 from penstock.training.search import cli, service, store, trials
 from penstock.training.search.model import SearchState, TrialState, parse_plan
+from tests.dying import die, wear_out
 from tests.registry.folders import adapter_folder, base_folder
-from tests.training.dying import die, wear_out
 from tests.training.stage import furnish, recipe
 
 pytest.importorskip("optuna")

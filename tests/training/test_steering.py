@@ -16,8 +16,8 @@ from penstock.training.model import RunState
 from penstock.training.share import service as share
 from penstock.training.share.model import NoRoom
 from penstock.training.share.service import Share
+from tests.dying import die, wear_out
 from tests.registry.folders import safetensors
-from tests.training.dying import die, wear_out
 from tests.training.stage import Trainer, furnish, recipe
 
 

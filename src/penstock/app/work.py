@@ -54,7 +54,12 @@ SUBSCRIBERS: dict[str, tuple[Subscriber, ...]] = {
     FeedbackGiven.name: (release_jobs.take_feedback,),
     RunFinished.name: (release_jobs.take_evaluation,),
     VersionRegistered.name: (training_jobs.take_version,),
-    JobGivenUp.name: (training_jobs.take_given_up, optimise_jobs.take_given_up),
+    JobGivenUp.name: (
+        training_jobs.take_given_up,
+        optimise_jobs.take_given_up,
+        evals_jobs.take_given_up,
+        pipelines_jobs.take_given_up,
+    ),
 }
 """Event name → what upper slices do about it."""
 

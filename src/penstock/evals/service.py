@@ -238,11 +238,20 @@ def _summarise(home: Home, actor: Actor, found: EvalRun, suite: Suite, scorers: 
 
 def _finish(home: Home, actor: Actor, found: EvalRun, state: RunState, error: str) -> EvalRun:
     with home.begin() as uow:
-        store.update_run(
-            uow.conn, actor.scope, found.id, state=str(state), error=error, finished_at=clock.now()
-        )
-        uow.publish(RunFinished(run_id=found.id, suite=found.suite, state=str(state)), actor.scope)
+        _end(uow, actor, found, state, error)
         return get_run(uow, actor, found.id)
+
+
+def _end(uow: UnitOfWork, actor: Actor, found: EvalRun, state: RunState, error: str) -> None:
+    store.update_run(uow.conn, actor.scope, found.id, state=str(state), error=error, finished_at=clock.now())
+    uow.publish(RunFinished(run_id=found.id, suite=found.suite, state=str(state)), actor.scope)
+
+
+def give_up(uow: UnitOfWork, actor: Actor, *, run_id: str, job_id: str, error: str) -> None:
+    """Fail a run whose job was given up; one that has ended, or that another job executes, is left as it is."""
+    found = get_run(uow, actor, run_id)
+    if found.job_id == job_id and found.state in (RunState.QUEUED, RunState.RUNNING):
+        _end(uow, actor, found, RunState.FAILED, error)
 
 
 def start(home: Home, actor: Actor, *, suite: Suite, key: str | None = None) -> EvalRun:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -107,6 +108,14 @@ def cancel(uow: UnitOfWork, actor: Actor, *, run_id: str) -> PipelineRun:
     return get(uow, actor, run_id=run_id)
 
 
+def give_up(uow: UnitOfWork, actor: Actor, *, run_id: str, error: str) -> None:
+    """Fail a run whose job was given up; one that has ended, or that another job carries on, is left as it is."""
+    if _open_job(uow, actor, run_id) is not None:
+        return
+    if store.change(uow.conn, run_id, RunState.FAILED, held_in=UNDER_WAY, why=error, ended_at=clock.now()):
+        uow.audit(actor, "pipelines.given_up", run_id)
+
+
 def _is_open(job: jobs.Job) -> bool:
     return job.state in (jobs.JobState.QUEUED, jobs.JobState.RUNNING) and not job.cancel_requested
 
@@ -154,16 +163,17 @@ def perform(home: Home, actor: Actor, *, run_id: str, hooks: Hooks) -> PipelineR
     """
     with home.read() as uow:
         found = get(uow, actor, run_id=run_id)
-    try:
-        with exclusive(lock_of(home, actor, found.pipeline)):
-            _perform(home, actor, run_id, hooks)
-    except Busy as error:
-        if hooks.patient or "another process holds" not in error.message.lower():
-            raise
-        why = f"Waiting for another run of {found.pipeline}."
-        with home.begin() as uow:
-            store.change(uow.conn, run_id, RunState.WAITING, held_in=(RunState.WAITING,), why=why)
-        raise Waits(why, seconds=RETRY_SECONDS) from error
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(lock_of(home, actor, found.pipeline)))
+        except Busy as error:
+            if hooks.patient:
+                raise
+            why = f"Waiting for another run of {found.pipeline}."
+            with home.begin() as uow:
+                store.change(uow.conn, run_id, RunState.WAITING, held_in=(RunState.WAITING,), why=why)
+            raise Waits(why, seconds=RETRY_SECONDS) from error
+        _perform(home, actor, run_id, hooks)
     with home.read() as uow:
         return get(uow, actor, run_id=run_id)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from tests.conftest import owner_of
+from tests.dying import die, wear_out
 from tests.evals.optimise.prompted_model import PromptedModel, prepare
 from typer.testing import CliRunner
 
@@ -15,6 +16,7 @@ from penstock.core.home import Home
 from penstock.core.scope import Actor
 from penstock.evals.cli import app
 from penstock.evals.jobs import HANDLERS
+from penstock.evals.optimise.service import JOB_KIND
 
 PATH = "/api/v1/evals/optimisations"
 
@@ -60,6 +62,18 @@ def test_the_whole_of_it_over_http(
     assert [one["id"] for one in page["items"]] == [found["id"]]
     assert client.get(PATH, params={"prompt": "triag"}).json()["items"] == []
     assert client.post(f"{PATH}/{found['id']}/stop").status_code == 409
+
+
+def test_one_whose_workers_die_again_and_again_fails_and_goes_on_when_asked(
+    client: TestClient, home: Home, actor: Actor, model: PromptedModel
+) -> None:
+    prepare(home, actor)
+    made = client.post(PATH, json=model.plan()).json()
+    reason = wear_out(home, made["job_id"], {JOB_KIND: die})
+    failed = client.get(f"{PATH}/{made['id']}").json()
+    assert (failed["state"], failed["error"]) == ("failed", reason)
+    again = client.post(f"{PATH}/{made['id']}/resume", json={}).json()
+    assert again["state"] == "queued" and again["job_id"] != made["job_id"]
 
 
 def test_stopping_and_going_on(client: TestClient, home: Home, actor: Actor, model: PromptedModel) -> None:

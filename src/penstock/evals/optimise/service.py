@@ -125,6 +125,14 @@ def _enqueue(home: Home, actor: Actor, id: str, key: str) -> Optimisation:
         return find(uow, actor, id)
 
 
+def give_up(uow: UnitOfWork, actor: Actor, *, id: str, job_id: str, error: str) -> None:
+    """Fail one whose job was given up; one that has ended, or that another job carries on, is left as it is."""
+    found = find(uow, actor, id)
+    if found.job_id == job_id and found.state in (SearchState.QUEUED, SearchState.RUNNING):
+        ended = {"state": str(SearchState.FAILED), "error": error, "finished_at": clock.now()}
+        store.change(uow.conn, actor.scope, id, **ended)
+
+
 def resume(
     home: Home,
     actor: Actor,
