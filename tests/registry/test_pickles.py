@@ -189,6 +189,11 @@ def test_links_out_of_the_folder_and_damaged_gguf(tmp_path: Path) -> None:
     (folder / "notes.txt").symlink_to(secret)
     with pytest.raises(Invalid, match="leads out of the folder"):
         check_folder(folder, Kind.BASE)
+    (folder / "notes.txt").unlink()
+    (folder / "parts").mkdir()
+    (folder / "linked").symlink_to(folder / "parts", target_is_directory=True)
+    with pytest.raises(Invalid, match="linked is a link to a folder; such links are not followed"):
+        check_folder(folder, Kind.BASE)
     gguf = tmp_path / "g"
     gguf.mkdir()
     for head, why in (

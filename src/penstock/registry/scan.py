@@ -115,11 +115,17 @@ def _inside(folder: Path) -> list[tuple[str, Path]]:
         raise Invalid(f"There is no folder {folder}.", hint="Give the folder that holds the model's files.")
     root = folder.resolve()
     files = list(list_files(folder))
-    for name, path in files:
+    linked = [path for path in folder.rglob("*") if path.is_symlink() and path.is_dir()]
+    for name, path in [*files, *((each.relative_to(folder).as_posix(), each) for each in linked)]:
         if not name.isprintable():
             raise Invalid(f"{name!r} is not a name that a file of a model may have.", hint="Rename it.")
         if not _within(path.resolve(), root):
             raise Invalid(f"{name} is a link that leads out of the folder.", hint="Copy the file instead.")
+    if linked:
+        raise Invalid(
+            f"{linked[0].relative_to(folder)} is a link to a folder; such links are not followed.",
+            hint="Copy the folder instead.",
+        )
     return files
 
 
