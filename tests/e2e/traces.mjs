@@ -208,6 +208,7 @@ export const traces = {
     await boxes.nth(2).check();
     await bar.getByRole("link", { name: "Compare the two" }).click();
     await page.waitForURL(/diff/);
+    await page.getByText("Show what is the same").waitFor();
     await page.goBack();
     await boxes.nth(1).check();
     await bar.getByRole("button", { name: "Delete…" }).click();
