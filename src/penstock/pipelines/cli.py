@@ -6,13 +6,14 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from penstock.core import console
+from penstock.core import assignments, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid, NotFound
 from penstock.pipelines import service
 from penstock.pipelines.attempt import Hooks
 from penstock.pipelines.documents import Document, parse
 from penstock.pipelines.model import PipelineRun
+from penstock.registry import adopting
 
 app = console.group("pipelines", "Pipelines: run, resume, cancel, check, list, show.")
 BackgroundOption = Annotated[
@@ -47,21 +48,8 @@ def _resolve(options: dict[str, Any]) -> None:
         options["file"] = str(Path(file).expanduser().absolute())
     if isinstance(recipe, str) and recipe.endswith((".yaml", ".yml")):
         options["recipe"] = recipe = _loaded(Path(recipe))
-    if isinstance(recipe, dict) and str(recipe.get("base", "")).startswith(("./", "../", "~/")):
-        options["recipe"] = {**recipe, "base": str(Path(recipe["base"]).expanduser().absolute())}
-
-
-def _values(pairs: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise Invalid(f"{pair!r} is not KEY=VALUE.")
-        try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise Invalid(f"The value in {pair!r} is not valid YAML.") from error
-    return found
+    if isinstance(recipe, dict) and isinstance(recipe.get("base"), str):
+        options["recipe"] = {**recipe, "base": adopting.absolute(recipe["base"])}
 
 
 def _line(run: PipelineRun) -> str:
@@ -93,7 +81,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run the steps one after the other; a run that failed or was interrupted goes on behind its finished steps."""
-    document, given = _read(file), _values(values or [])
+    document, given = _read(file), assignments.parse(values or [])
     with console.open_home(home, project) as (opened, actor):
         found, _ = service.start(opened, actor, document, values=given, fresh=fresh, as_job=background)
         if not background:

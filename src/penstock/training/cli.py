@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
-from penstock.core import console
+from penstock.core import assignments, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
-from penstock.core.errors import Invalid
 from penstock.training import bases, preview, service
 from penstock.training import recipe as recipes
 from penstock.training.hosted.cli import app as hosted_app
@@ -25,19 +23,6 @@ app = console.group(
 
 app.add_typer(search_app, name="search")
 app.add_typer(hosted_app, name="hosted")
-
-
-def _changes(pairs: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise Invalid(f"{pair!r} is not KEY=VALUE.")
-        try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise Invalid(f"The value in {pair!r} is not valid YAML.") from error
-    return found
 
 
 def _say(report: dict[str, Any]) -> None:
@@ -95,7 +80,7 @@ def show_preview(
 ) -> None:
     """Check every row, and show some as the model would see them, with what is learnt in [[brackets]]."""
     source = Path(recipe) if recipe.endswith((".yaml", ".yml")) else recipe
-    made = bases.from_here(recipes.load_unnamed(source, _changes(changes or [])))
+    made = bases.from_here(recipes.load_unnamed(source, assignments.parse(changes or [])))
     with console.open_home(home, project) as (opened, actor):
         made = replace(made, base=bases.settled(opened, actor, made.base))
         found = preview.preview(opened, actor, made)
@@ -123,7 +108,7 @@ def run(
 ) -> None:
     """Train a model and register the result."""
     source = Path(recipe) if recipe.endswith((".yaml", ".yml")) else recipe
-    made = bases.from_here(recipes.load(source, **_changes(changes or [])))
+    made = bases.from_here(recipes.load(source, **assignments.parse(changes or [])))
     with console.open_home(home, project) as (opened, actor):
         if background:
             ended = service.start(opened, actor, made)

@@ -1,11 +1,10 @@
 """`penstock train hosted`: fine-tune at a provider."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
-from penstock.core import console
+from penstock.core import assignments, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
 from penstock.training.hosted import service
@@ -13,16 +12,6 @@ from penstock.training.hosted.model import HostedPlan
 from penstock.training.recipe import Columns
 
 app = console.group("hosted", "Fine-tuning at a provider: start, list, show, refresh, cancel.")
-
-
-def _pairs(pairs: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise Invalid(f"{pair!r} is not KEY=VALUE.")
-        found[name] = yaml.safe_load(value)
-    return found
 
 
 @app.command()
@@ -46,7 +35,7 @@ def start(
     as_json: JsonOption = False,
 ) -> None:
     """Check the rows and queue a job for `penstock up` to upload, start and follow."""
-    named = _pairs(columns or [])
+    named = assignments.parse(columns or [])
     unknown = sorted(set(named) - {"prompt", "completion", "chosen", "rejected"})
     if unknown:
         raise Invalid(f"There is no column key {unknown[0]!r}.")
@@ -58,7 +47,7 @@ def start(
         split=split,
         validation_split=validation_split,
         columns=Columns(**{name: str(value) for name, value in named.items()}),
-        hyperparameters=_pairs(parameters or []),
+        hyperparameters=assignments.parse(parameters or []),
         suffix=suffix,
     )
     with console.open_home(home, project) as (opened, actor):
