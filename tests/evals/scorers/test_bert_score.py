@@ -116,7 +116,7 @@ def test_the_last_layer_counts_and_a_child_that_is_killed_fails_what_comes_after
             for one, known in zip(asked, KNOWN[4], strict=True):
                 assert (await advice.ask(one))["scores"] == [pytest.approx(known, abs=2e-6)]
             question = {"answer": "the cat", "references": ["the dog", "the cat"]}
-            os.kill(await child_of_this(), signal.SIGKILL)
+            os.kill(child_at_work_in(tmp_path), signal.SIGKILL)
             with pytest.raises(ChildFailed):
                 while True:
                     await advice.ask(question)
@@ -128,11 +128,12 @@ def test_the_last_layer_counts_and_a_child_that_is_killed_fails_what_comes_after
     asyncio.run(asked())
 
 
-async def child_of_this() -> int:
-    """Return the process that was started last by this one."""
-    of = Path(f"/proc/self/task/{os.getpid()}/children")
-    found = [int(one) for tasks in of.parent.parent.glob("*/children") for one in tasks.read_text().split()]
-    return max(found)
+def child_at_work_in(folder: Path) -> int:
+    """Return the process that this one has started with a file of the folder as an argument."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    found = [int(one) for children in tasks for one in children.read_text().split()]
+    (child,) = [pid for pid in found if os.fsencode(folder) in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return child
 
 
 class Advised(MemoryBench):

@@ -25,17 +25,16 @@ def quoted(names: Sequence[str]) -> str:
 
 
 def price_words(conn: Connection) -> None:
-    """Tell PostgreSQL for the rest of the transaction what looking for words in a row costs; does nothing on SQLite.
+    """Tell PostgreSQL for the rest of the transaction what looking for words in a row (of every scope) costs.
 
-    Its planner takes that for a comparison of two numbers, but the words of a span lie outside the row, packed, and
-    unpacking them costs what reading a page does (some 15 µs). Told nothing, it walks the newest spans and unpacks
-    those of each, for seconds, where the index would have named the few that hold a word.
+    Does nothing on SQLite. PostgreSQL's planner takes that for a comparison of two numbers, but the words of a span lie
+    outside the row, packed, and unpacking them costs what reading a page does (some 15 µs). Told nothing, it walks the
+    newest spans and unpacks those of each, for seconds, where the index would have named the few that hold a word.
+    Just-in-time compilation would be switched on by the new scale of costs.
     """
     if not is_sqlite(conn):
         conn.exec_driver_sql("SET LOCAL cpu_operator_cost = 0.5")
-        conn.exec_driver_sql(
-            "SET LOCAL jit = off"
-        )  # else switched on by costs that are no longer those of its scale
+        conn.exec_driver_sql("SET LOCAL jit = off")
 
 
 def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
