@@ -124,7 +124,7 @@ def test_copies_count_on_the_projects_budget_and_the_keys_where_the_route_says_s
     )
     settled(eventually, spent, "ann", EACH)
     counted = next(found for found in REGISTRY.families() if found.name.endswith("aside_cost_usd_total"))
-    assert ("default", "r", "mo/copy", "copy") in [labels for labels, _ in counted.series]
+    assert ("default", "default", "r", "mo/copy", "copy") in [labels for labels, _ in counted.series]
 
 
 def test_a_copy_without_room_is_left_out_and_the_call_is_not(
