@@ -1,11 +1,10 @@
 """`penstock providers` and `penstock routes`: the gateway's configuration on the command line."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
-from penstock.core import console
+from penstock.core import assignments, console
 from penstock.core.console import EXIT_FAILED, HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
 from penstock.gateway import probe, service
@@ -14,19 +13,6 @@ from penstock.gateway.routing.publisher import target_health
 
 providers = console.group("providers", "Model providers: list, put, delete, test.")
 routes = console.group("routes", "Public model names and their targets: list, put, delete, health.")
-
-
-def _options(pairs: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise Invalid(f"{pair!r} is not NAME=VALUE.")
-        try:
-            found[name] = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            found[name] = value
-    return found
 
 
 @providers.command("list")
@@ -59,7 +45,7 @@ def put_provider(
     """Make or change a provider; a key that is not named stays as it is."""
     key = {"env": key_env} if key_env else {"file": key_file} if key_file else None
     with console.open_home(home, project) as (opened, actor), opened.begin() as uow:
-        made = service.put_provider(uow, actor, name, kind, base_url, key, _options(option or []))
+        made = service.put_provider(uow, actor, name, kind, base_url, key, assignments.options(option or []))
     console.emit(made, as_json, lambda: f"Provider {made.name} is ready.")
 
 

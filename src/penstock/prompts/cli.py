@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from penstock.core import console
+from penstock.core import assignments, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
 from penstock.prompts import exchange_service, label_service, service
@@ -271,15 +271,7 @@ def render(
     as_json: JsonOption = False,
 ) -> None:
     """Fill a version with values and print it."""
-    given: dict[str, object] = {}
-    for pair in values or []:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise Invalid(f"{pair!r} is not NAME=VALUE.")
-        try:
-            given[key] = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            given[key] = value
+    given = assignments.options(values or [])
     with console.open_home(home, project) as (opened, actor), opened.read() as uow:
         rendered = service.render(uow, actor, name=name, variables=given, version=version, label=label)
     shown = rendered.text or "\n\n".join(f"[{m['role']}]\n{m.get('content')}" for m in rendered.messages)

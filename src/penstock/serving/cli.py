@@ -1,12 +1,12 @@
 """`penstock deploy`: create, scale, update, watch, try and remove deployments on the command line."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.table import Table
 
-from penstock.core import console
+from penstock.core import assignments, console
 from penstock.core.console import HomeOption, JsonOption, ProjectOption
 from penstock.core.errors import Invalid
 from penstock.core.home import Home
@@ -34,19 +34,6 @@ GpusOption = Annotated[int | None, typer.Option("--gpus", help="GPUs of one repl
 
 def _bytes(gigabytes: float | None) -> int | None:
     return None if gigabytes is None else int(gigabytes * 1024**3)
-
-
-def _pairs(pairs: list[str] | None) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for pair in pairs or []:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise Invalid(f"{pair!r} is not NAME=VALUE.")
-        try:
-            found[key] = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            found[key] = value
-    return found
 
 
 def _table(statuses: list[Status]) -> Table:
@@ -101,7 +88,7 @@ def create(
                 model=model,
                 engine=engine,
                 replicas=replicas,
-                options=_pairs(option),
+                options=assignments.options(option or []),
                 memory_bytes=_bytes(memory_gb),
                 gpus=gpus,
             )
@@ -227,7 +214,7 @@ def update(
     given = {
         "model": model,
         "engine": engine,
-        "options": _pairs(option) if option else None,
+        "options": assignments.options(option) if option else None,
         "memory_bytes": _bytes(memory_gb),
         "gpus": gpus,
     }

@@ -170,7 +170,7 @@ def heartbeat(uow: UnitOfWork, actor: Actor, *, id: str) -> None:
     silence.beat(uow, actor.scope, _run_to_write(uow, actor, id))
 
 
-fail_silent = silence.fail_silent
+any_silent, fail_silent = silence.any_silent, silence.fail_silent
 
 
 def set_run_state(uow: UnitOfWork, actor: Actor, *, id: str, state: State) -> Run:
@@ -319,6 +319,7 @@ __all__ = [
     "Order",
     "activity_of",
     "add_model_facts",
+    "any_silent",
     "blobs_named",
     "change_model",
     "change_run",

@@ -20,6 +20,11 @@ def beat(uow: UnitOfWork, scope: Scope, run: Run) -> None:
     facts.set_tags(uow.conn, run, {HEARTBEAT_TAG: heartbeats.written(clock.now())})
 
 
+def any_silent(uow: UnitOfWork, *, minutes: float) -> bool:
+    """Return whether there is a run, of every scope, that `fail_silent` would fail."""
+    return bool(heartbeats.silent_since(uow.conn, clock.now() - timedelta(minutes=minutes), limit=1))
+
+
 def fail_silent(uow: UnitOfWork, *, minutes: float) -> int:
     """Fail the runs of every scope that promised a heartbeat and were silent for so long; returns how many.
 

@@ -18,14 +18,14 @@ def written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def silent_since(conn: Connection, moment: datetime) -> list[tuple[Scope, Run, datetime]]:
+def silent_since(conn: Connection, moment: datetime, limit: int = MOST) -> list[tuple[Scope, Run, datetime]]:
     """Return running runs of every scope whose last heartbeat is older than `moment`, each with when that was."""
     query = (
         select(runs, tags.c.value.label("heard"))
         .join(tags, (tags.c.owner == runs.c.id) & (tags.c.key == HEARTBEAT_TAG))
         .where(runs.c.status == str(RunStatus.RUNNING), runs.c.state == str(State.ACTIVE))
         .where(tags.c.value < written(moment))
-        .limit(MOST)
+        .limit(limit)
     )
     return [
         (Scope(row.tenant, row.project), bare(row), datetime.fromisoformat(row.heard))
