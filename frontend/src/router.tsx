@@ -17,7 +17,7 @@ const pages: [string, () => Promise<{ default: RouteComponent }>][] = [
   ["/users", () => import("./pages/users.tsx")],
   ["/users/$user", () => import("./pages/user.tsx")],
   ["/logs", () => import("./pages/logs.tsx")],
-  ["/metrics", () => import("./pages/metrics.tsx")],
+  ["/signals", () => import("./pages/metrics.tsx")],
   ["/dashboards", () => import("./pages/dashboards.tsx")],
   ["/prompts", () => import("./pages/prompts.tsx")],
   ["/prompts/$name", () => import("./pages/prompt.tsx")],

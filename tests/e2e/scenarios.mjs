@@ -479,7 +479,7 @@ export const scenarios = {
         problems.push(`${address}: ${problem.message}`);
       }
     };
-    for (const address of ["/", "/traces?range=all", "/sessions?range=all", "/users?range=all", "/dashboards?range=30d", "/dashboards?range=30d&by=model", "/prompts", "/datasets", "/training", "/training?tab=searches", "/training?tab=hosted", "/training/new", "/experiments", "/evaluations", "/evaluations?tab=gates", "/evaluations?tab=optimise", "/models", "/models?tab=requests", "/models?tab=rules", "/deployments", "/releases", "/playground", ...["/gateway", ...["route", "providers", "keys", "budgets", "spend", "spend?by=route", "prices", "prices?tab=own", "cache", "guardrails", "batches"].map((t) => `/gateway/${t}`)], ...["audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
+    for (const address of ["/", "/traces?range=all", "/sessions?range=all", "/users?range=all", "/dashboards?range=30d", "/dashboards?range=30d&by=model", "/prompts", "/datasets", "/training", "/training?tab=searches", "/training?tab=hosted", "/training/new", "/experiments", "/pipelines", "/logs", "/signals", "/evaluations", "/evaluations?tab=gates", "/evaluations?tab=optimise", "/models", "/models?tab=requests", "/models?tab=rules", "/deployments", "/releases", "/playground", ...["/gateway", ...["route", "providers", "keys", "budgets", "spend", "spend?by=route", "prices", "prices?tab=own", "cache", "guardrails", "batches"].map((t) => `/gateway/${t}`)], ...["audit", "about"].map((t) => `/settings?tab=${t}`)]) await look(address);
     const first = async (list, pick) => {
       const response = await page.request.get(`${base}/api/v1${list}`);
       assert.equal(response.status(), 200, list);
@@ -496,6 +496,7 @@ export const scenarios = {
       ...(await first("/training/runs", (r) => ["", "?tab=resources", "?tab=inputs", "?tab=artifacts", "?tab=log"].map((t) => `/training/${r.id}${t}`))),
       ...(await first("/training/runs", (r) => ["", "&tab=table", "&tab=coordinates"].map((t) => `/training/compare?ids=${r.id}${t}`))),
       ...(await first("/training/searches", (s) => [`/training/searches/${s.id}`])),
+      ...(await first("/pipelines/runs", (r) => [`/pipelines/runs/${r.id}`])),
       ...(await first("/experiments", (e) => ["", "?tab=curves", "?tab=coordinates", "?tab=about"].map((t) => `/experiments/${e.id}${t}`))),
       ...(await first("/runs", (r) => ["", "?tab=curves", "?tab=inputs", "?tab=files", "?tab=models", "?tab=traces"].map((t) => `/experiments/runs/${r.id}${t}`))),
       ...(await first("/evals/runs", (r) => [`/evaluations/${r.id}`, `/evaluations/${r.id}?tab=samples`])),

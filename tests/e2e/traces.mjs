@@ -20,11 +20,11 @@ export const TRACE_PAGES = [
   ["dashboards-metadata", "/dashboards?by=metadata.customer&metadata.tier=gold", "By metadata.customer"],
   ["logs", "/logs", "order 4711 was accepted"],
   ["logs-none", "/logs?q=unheard-of", "No record matches"],
-  ["metrics", "/metrics", "gen_ai.client.token.usage"],
-  ["metric-histogram", "/metrics?metric=gen_ai.client.operation.duration", "Percentiles"],
-  ["metric-counter", "/metrics?metric=gen_ai.client.token.usage", "Added up by hour"],
-  ["metric-gauge", "/metrics?metric=mcp.sessions.open", "By hour"],
-  ["metric-split", "/metrics?metric=gen_ai.client.operation.duration&by=model", "ticket-triage@2"],
+  ["metrics", "/signals", "gen_ai.client.token.usage"],
+  ["metric-histogram", "/signals?metric=gen_ai.client.operation.duration", "Percentiles"],
+  ["metric-counter", "/signals?metric=gen_ai.client.token.usage", "Added up by hour"],
+  ["metric-gauge", "/signals?metric=mcp.sessions.open", "By hour"],
+  ["metric-split", "/signals?metric=gen_ai.client.operation.duration&by=model", "ticket-triage@2"],
 ];
 
 const params = (page) => new URL(page.url()).searchParams;

@@ -19,7 +19,7 @@ export const PLACES: { key: string; label: string; href: string; icon: string; g
   { key: "w", label: "Users", href: "/users", icon: "users", group: "Observe" },
   { key: "f", label: "Dashboards", href: "/dashboards", icon: "dashboards", group: "Observe" },
   { key: "z", label: "Logs", href: "/logs", icon: "logs", group: "Observe" },
-  { key: "1", label: "Metrics", href: "/metrics", icon: "metrics", group: "Observe" },
+  { key: "1", label: "Metrics", href: "/signals", icon: "metrics", group: "Observe" },
   { key: "o", label: "Routes", href: "/gateway", icon: "routes", group: "Gateway" },
   { key: "v", label: "Providers", href: "/gateway/providers", icon: "providers", group: "Gateway" },
   { key: "k", label: "Keys", href: "/gateway/keys", icon: "keys", group: "Gateway" },

@@ -98,7 +98,7 @@ function Runs({ runs }: { runs: EvalRun[] }) {
 
 export function Gate({ gate }: { gate: GateDecision }) {
   return (
-    <section className={`gate ${gate.passed ? "good" : "bad"}`} aria-label={gate.passed ? "Passed gate" : "Refused by the gate"}>
+    <section className={`gate ${gate.passed ? "good" : "bad"}`} aria-label={`${gate.passed ? "Passed gate" : "Refused by the gate"}: ${gate.run_id}, ${gate.id}`}>
       <div className="row">
         <Badge value={gate.passed ? "passed" : "refused"} />
         <A href={path`/evaluations/${gate.run_id}`}>

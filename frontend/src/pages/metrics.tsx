@@ -118,7 +118,7 @@ function Metric({ metric }: { metric: MetricName }) {
             <Figures points={items} metric={metric} by={by} />
           ) : (
             <Empty title="Nothing was reported in this time">
-              <A href={`/metrics${stringifySearch({ metric: metric.name, range: "30d" })}`} className="button">
+              <A href={`/signals${stringifySearch({ metric: metric.name, range: "30d" })}`} className="button">
                 Look at 30 days
               </A>
             </Empty>
@@ -139,14 +139,14 @@ export default function Metrics() {
   const chosen = rows.find((m) => m.name === search.metric);
   return (
     <div className="page">
-      <PageHead title={chosen?.name ?? "Metrics"} crumbs={chosen && [["Metrics", "/metrics"]]} note={chosen ? undefined : <span className="muted">What applications measured and sent by OpenTelemetry, by hour</span>} />
+      <PageHead title={chosen?.name ?? "Metrics"} crumbs={chosen && [["Metrics", "/signals"]]} note={chosen ? undefined : <span className="muted">What applications measured and sent by OpenTelemetry, by hour</span>} />
       <Ready query={names as never}>
         {() =>
           chosen ? (
             <Metric key={chosen.name} metric={chosen} />
           ) : search.metric && rows.length ? (
             <Empty title={`No metric ${search.metric} was reported`}>
-              <A href="/metrics" className="button">
+              <A href="/signals" className="button">
                 All metrics
               </A>
             </Empty>
@@ -157,7 +157,7 @@ export default function Metrics() {
                 rows={rows}
                 keyOf={(m) => `${m.name} ${m.kind} ${m.unit}`}
                 columns={[
-                  { head: "Metric", cell: (m) => <A href={`/metrics${stringifySearch({ metric: m.name })}`} className="mono">{m.name}</A> },
+                  { head: "Metric", cell: (m) => <A href={`/signals${stringifySearch({ metric: m.name })}`} className="mono">{m.name}</A> },
                   { head: "Kind", cell: (m) => m.kind },
                   { head: "Unit", cell: (m) => m.unit || "–", mono: true },
                   { head: "Series", cell: (m) => full(m.series), num: true },
