@@ -30,12 +30,12 @@ class Fleet:
         self._settings = home.settings.section(ServingSettings)
         self._sampler = Sampler(home)
         self._scalers: dict[str, Scaler] = {}
-        self._latencies: dict[tuple[str, str], float] = {}
+        self._latencies: dict[tuple[Scope, str], float] = {}
         self._loads: dict[Key, tuple[int, int]] = {}
         self._measured: dict[Key, float] = {}
         self._done: dict[str, int] = {}
-        self._shown: dict[tuple[str, str], dict[str, int]] = {}
-        self._series: set[tuple[str, str, str]] = set()
+        self._shown: dict[tuple[str, str, str], dict[str, int]] = {}
+        self._series: set[tuple[str, str, str, str]] = set()
         self.held_by_runs: list[tuple[int, ...]] = []
         """GPUs that training runs held at the last look."""
         self.sleeping: list[Wanted] = []
@@ -112,17 +112,17 @@ class Fleet:
             done=self._done.get(deployment.id, 0),
             ready=len(main),
             measured=min((self._measured.get(key, float("-inf")) for key in ready), default=float("inf")),
-            latency_ms=self._latencies.get((scope.project, deployment.endpoint(number))),
+            latency_ms=self._latencies.get((scope, deployment.endpoint(number))),
             asked=asked,
         )
         return scaler.decide(clock.monotonic(), rule, demand)
 
     def show(self, seen: Sequence[tuple[Wanted, Replica]]) -> None:
         """Bring the metrics of replicas up to date."""
-        states: dict[tuple[str, str], dict[str, int]] = {}
-        series: set[tuple[str, str, str]] = set()
+        states: dict[tuple[str, str, str], dict[str, int]] = {}
+        series: set[tuple[str, str, str, str]] = set()
         for wanted, replica in seen:
-            name = (wanted.scope.project, wanted.deployment.name)
+            name = (wanted.scope.tenant, wanted.scope.project, wanted.deployment.name)
             by_state = states.setdefault(name, dict.fromkeys(ReplicaState, 0))
             by_state[replica.state] += 1
             if replica.state is ReplicaState.READY:
@@ -141,7 +141,7 @@ class Fleet:
         self._series, self._shown = series, states
 
 
-def _show_usage(labels: tuple[str, str, str], replica: Replica) -> None:
+def _show_usage(labels: tuple[str, str, str, str], replica: Replica) -> None:
     usage = replica.usage
     for gauge, value in (
         (sampling.CPU, usage.cpu_percent),

@@ -232,7 +232,7 @@ class Reconciler:
                 touched[wanted.deployment.id] = (wanted.scope, wanted.deployment)
                 if runner.seen.state is ReplicaState.FAILED:
                     uow.publish(_failed(runner), wanted.scope)
-                    sampling.RESTARTS.inc(wanted.scope.project, wanted.deployment.name)
+                    sampling.RESTARTS.inc(wanted.scope.tenant, wanted.scope.project, wanted.deployment.name)
             for scope, deployment in touched.values():
                 self._sync(uow, scope, deployment)
         for runner in changed:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from penstock.core import clock, metrics
 from penstock.core.home import Home
+from penstock.core.scope import Scope
 from penstock.serving import machine
 from penstock.serving.model import Usage
 from penstock.serving.ports import EngineProcess, Load
@@ -14,7 +15,7 @@ from penstock.serving.ports import EngineProcess, Load
 CALLS = "penstock_gateway_call_seconds"
 _AT_ONCE = 8
 
-_LABELS = ("project", "deployment", "replica")
+_LABELS = ("tenant", "project", "deployment", "replica")
 CPU = metrics.gauge(
     "penstock_replica_cpu_percent", "CPU a replica uses, 100 is one core.", _LABELS, merge="max"
 )
@@ -29,10 +30,15 @@ WAITING = metrics.gauge(
     "penstock_replica_requests_waiting", "Requests that wait inside a replica.", _LABELS, merge="max"
 )
 REPLICAS = metrics.gauge(
-    "penstock_deployment_replicas", "Replicas by state.", ("project", "deployment", "state"), merge="max"
+    "penstock_deployment_replicas",
+    "Replicas by state.",
+    ("tenant", "project", "deployment", "state"),
+    merge="max",
 )
 RESTARTS = metrics.counter(
-    "penstock_replica_failures_total", "Replicas that could not start or died.", ("project", "deployment")
+    "penstock_replica_failures_total",
+    "Replicas that could not start or died.",
+    ("tenant", "project", "deployment"),
 )
 
 
@@ -54,7 +60,7 @@ class Sampler:
         self._home = home
         self._gpus = machine.Gpus()
         self._cpu: dict[int, tuple[float, float]] = {}
-        self._calls: dict[tuple[str, str], tuple[float, float]] = {}
+        self._calls: dict[tuple[Scope, str], tuple[float, float]] = {}
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="replica load")
 
     def close(self) -> None:
@@ -105,16 +111,16 @@ class Sampler:
         # Whole percents: what hardly changes is not worth a write.
         return round(max(0.0, 100 * (cpu_seconds - before[1]) / (now - before[0])), 0)
 
-    def latencies(self) -> dict[tuple[str, str], float]:
+    def latencies(self) -> dict[tuple[Scope, str], float]:
         """Return (project, endpoint) → mean latency in ms of the gateway calls that ended since the last look."""
         families = (family for family in metrics.merged(self._home) if family.name == CALLS)
-        seen: dict[tuple[str, str], tuple[float, float]] = {}
+        seen: dict[tuple[Scope, str], tuple[float, float]] = {}
         for family in families:
-            project_at, target_at = family.labels.index("project"), family.labels.index("target")
             for labels, values in family.series:
-                project, target = labels[project_at], labels[target_at]
-                count, total = seen.get((project, target), (0.0, 0.0))
-                seen[(project, target)] = (count + sum(values[:-1]), total + values[-1])
+                said = dict(zip(family.labels, labels, strict=True))
+                key = Scope(said["tenant"], said["project"]), said["target"]
+                count, total = seen.get(key, (0.0, 0.0))
+                seen[key] = (count + sum(values[:-1]), total + values[-1])
         found = {}
         for key, (count, total) in seen.items():
             before = self._calls.get(key, (0.0, 0.0))

@@ -128,10 +128,11 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
     """Make 120 traces behave as few or as many; says whether as many."""
     for module in (search, terms, covers):
         monkeypatch.setattr(module, "RARE", request.param)
+    monkeypatch.setattr(search, "RARE_WORDS", request.param)
     monkeypatch.setattr(search, "_CHUNK", 4)
     monkeypatch.setattr(search, "_LOOKED_INTO", 16)
     monkeypatch.setattr(covers, "_FIRST", 4)
-    for name, value in (("_FIRST", 4), ("_LEAST", 1), ("_MOST", 8), ("_SOUGHT", 5)):
+    for name, value in (("_FIRST", 4), ("_LEAST", 1), ("_MOST", 8), ("_SOUGHT", 5), ("_STRETCH", 1)):
         monkeypatch.setattr(hitting, name, value)
     return bool(request.param == 3)
 
@@ -315,6 +316,22 @@ def test_the_index_says_which_of_some_spans_hold_words(
             some = rng.sample(sorted(row.values()), min(count, len(row)))
             words = terms.Text((((marked("refund", asking.scope_id), False),),))
             assert hitting.among(asking, words, some) == holding.intersection(some), count
+
+
+def test_the_newest_spans_with_a_word_are_named_in_order(
+    home: Home, actor: Actor, arrived: list[SpanRecord], small: bool
+) -> None:
+    with home.read() as uow:
+        rows = uow.conn.exec_driver_sql("SELECT span_id, id FROM traces_spans").all()
+        row = {bytes(name).hex(): number for name, number in rows}
+        asking = terms.Asking(uow.conn, actor.scope)
+        for word in ("refund", "kelvin", "nowhere"):
+            words = terms.Text((((marked(word, asking.scope_id), False),),))
+            holding = sorted((row[span.span_id] for span in arrived if _says(span, word)), reverse=True)
+            for limit in (1, 2, 7, len(row)):
+                for start in (1 << 62, max(row.values()), max(row.values()) // 2, 2, 1):
+                    found = [hit.span for hit in hitting.below(asking, words, start, limit)]
+                    assert found == [one for one in holding if one < start][:limit], (word, limit, start)
 
 
 def test_slow_steps_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,21 +24,56 @@ class Hit(NamedTuple):
     told: bool
 
 
+_STRETCH, _WIDEN = 8, 16
+"""Rows that PostgreSQL's first stretch has for each wanted hit, and by how much the next may be wider."""
+
+
 def _number(asking: Asking) -> str:
     return "x.rowid" if asking.sqlite else "x.id"
 
 
 def below(asking: Asking, words: Text, span: int, limit: int) -> Sequence[Hit]:
     """Return the newest `limit` spans below row `span` that hold `words`."""
-    number = _number(asking)
-    named = (
-        f"(SELECT {number} AS id FROM traces_text x WHERE {words.match(asking)} AND {number} < {int(span)} "
-        f"ORDER BY {number} DESC LIMIT {int(limit)}) y JOIN traces_spans s ON s.id = y.id"
-    )
+    if asking.sqlite:
+        named = (
+            f"(SELECT x.rowid AS id FROM traces_text x WHERE {words.match(asking)} AND x.rowid < {int(span)} "
+            f"ORDER BY x.rowid DESC LIMIT {int(limit)}) y"
+        )
+    else:
+        listed = _listed(_newest(asking, words, span, limit))
+        if not listed:
+            return ()
+        named = f"unnest(ARRAY[{listed}]) AS y(id)"
+    named += " JOIN traces_spans s ON s.id = y.id"
     if words.body is None:
         query = text(f"SELECT y.id AS span, s.trace FROM {named} ORDER BY y.id DESC")
         return [Hit(row.span, row.trace, True) for row in asking.conn.execute(query, asking.values)]
     return _told(asking, words.body, named)
+
+
+def _newest(asking: Asking, words: Text, span: int, limit: int) -> Sequence[int]:
+    """Return the numbers of the newest `limit` spans below row `span` that PostgreSQL's index names.
+
+    That index knows no order: asked for the newest, it reads a row for each span that ever held the words. Here it is
+    asked for one stretch of rows after the other, each as wide as what the last one held lets expect.
+    """
+    first, last = asking.conn.execute(text("SELECT min(id), max(id) FROM traces_text")).one()
+    if first is None:
+        return ()
+    found: list[int] = []
+    upper, width = min(span, last + 1), _STRETCH * limit
+    while upper > first and len(found) < limit:
+        lower = upper - width
+        query = text(
+            f"SELECT x.id FROM traces_text x WHERE {words.match(asking)} AND x.id >= {lower} AND x.id < {upper} "
+            f"ORDER BY x.id DESC LIMIT {limit - len(found)}"
+        )
+        held = asking.conn.execute(query, asking.values).scalars().all()
+        found += held
+        upper = lower
+        wider = 2 * width * (limit - len(found)) // len(held) if held else _WIDEN * width
+        width = max(2 * width, min(_WIDEN * width, wider))
+    return found
 
 
 def _told(asking: Asking, body: Body, named: str) -> Sequence[Hit]:

@@ -253,6 +253,6 @@ def _insert_texts(conn: Connection, texts: Sequence[Said]) -> None:
     statement = (
         "INSERT INTO traces_text (rowid, words) VALUES (?, ?)"
         if is_sqlite(conn)
-        else "INSERT INTO traces_text (id, words) VALUES (%s, to_tsvector('simple', %s)) ON CONFLICT DO NOTHING"
+        else "INSERT INTO traces_text (id, words) VALUES (%s, strip(to_tsvector('simple', %s))) ON CONFLICT DO NOTHING"
     )
     conn.exec_driver_sql(statement, [(said.span, said.words) for said in texts])

@@ -19,7 +19,19 @@ from penstock.traces.query.nodes import Node
 from penstock.traces.store import covers, hitting, looking, read
 from penstock.traces.store.deadline import Deadline
 from penstock.traces.store.lowering import lower
-from penstock.traces.store.terms import RARE, All, Asking, Body, Column, Constant, Facets, Pair, Term, Text
+from penstock.traces.store.terms import (
+    RARE,
+    RARE_WORDS,
+    All,
+    Asking,
+    Body,
+    Column,
+    Constant,
+    Facets,
+    Pair,
+    Term,
+    Text,
+)
 
 _CHUNK, _LARGEST_CHUNK = 128, 2000
 _LOOKED_INTO = 512
@@ -66,6 +78,8 @@ class Search:
         self.term = lower(self.asking, node, now)
         self._conn = conn
         self._deadline = deadline
+        for words in () if self.asking.sqlite else self._texts():
+            words.most = RARE_WORDS
 
     def page(self, after: Pair | None, limit: int) -> TracePage:
         """Return up to `limit` traces that follow the cursor `after`."""

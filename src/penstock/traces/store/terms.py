@@ -3,7 +3,7 @@
 Values are always bound; only row numbers, which come from the database, are written into statements.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
-from penstock.traces.store import read
+from penstock.traces.store import matching, read
 from penstock.traces.store.looking import Looked
 from penstock.traces.store.sql import price_words
 
@@ -20,6 +20,9 @@ RARE = 4000
 
 RARE_ROWS = 1500
 """The same where each match costs a look at a row somewhere else."""
+
+RARE_WORDS = 300
+"""The same on PostgreSQL for words that every trace must have: each span that its index names costs a row or three."""
 
 Pair: TypeAlias = tuple[int, int]
 """(at_ms, row number) of a trace: the order of lists."""
@@ -219,6 +222,8 @@ class Text(Term):
     options: tuple[tuple[tuple[str, bool], ...], ...]
     common: bool = True
     """Whether there are too many to list; known after `pairs`."""
+    most: int = RARE
+    """How many spans are listed at most."""
     given: bool = False
     """Whether what is asked about now are traces of spans that the index named for it."""
     body: "Body | None" = None
@@ -233,7 +238,9 @@ class Text(Term):
         """Return the condition on the index `x`."""
         if not self._name:
             price_words(asking.conn)
-            self._name = asking.bind(_sqlite_match(self.options) if asking.sqlite else _tsquery(self.options))
+            self._name = asking.bind(
+                matching.fts5(self.options) if asking.sqlite else matching.tsquery(self.options)
+            )
         if asking.sqlite:
             return f"x.traces_text MATCH {self._name}"
         return f"x.words @@ to_tsquery('simple', {self._name})"
@@ -260,7 +267,7 @@ class Text(Term):
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index, then the traces of the spans it names."""
-        if not self.fewer(asking, cap):
+        if not self.fewer(asking, min(cap, self.most)):
             return None
         hits = self._hits(asking)
         numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
@@ -276,21 +283,6 @@ class Text(Term):
             f"WHERE s.id IN ({listed})",
             cap,
         )
-
-
-def _sqlite_match(options: Sequence[Sequence[tuple[str, bool]]]) -> str:
-    # Words consist of letters and digits alone, so that nothing in them can be an operator.
-    return " OR ".join(
-        "(" + " AND ".join(f'"{word}"' + ("*" if prefix else "") for word, prefix in words) + ")"
-        for words in options
-    )
-
-
-def _tsquery(options: Sequence[Sequence[tuple[str, bool]]]) -> str:
-    return " | ".join(
-        "(" + " & ".join(f"'{word}'" + (":*" if prefix else "") for word, prefix in words) + ")"
-        for words in options
-    )
 
 
 @dataclass(slots=True, eq=False)
