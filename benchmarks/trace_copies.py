@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.core.home import Home
+from penstock.core.settings import CoreSettings
 from penstock.traces import body, words
 
 DAYS = 31
@@ -184,7 +185,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, required=True)
     args = parser.parse_args()
     with Home.open(args.home) as home:
-        url = home.settings.core.database_url
+        url = home.settings.section(CoreSettings).database_url
     engine = Postgres(url) if url else Lite(args.home)
     mark = args.home / "copied"
     if mark.exists():

@@ -72,6 +72,11 @@ class Running:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
+    @property
+    def connections(self) -> int:
+        """How many callers are connected."""
+        return len(self._server.server_state.connections)
+
     def start(self) -> None:
         self._thread.start()
         deadline = time.monotonic() + 60

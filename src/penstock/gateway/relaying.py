@@ -101,7 +101,8 @@ class Relayer:
                 opened = await self._opener.open(call, first, envelope, operation)
             except PenstockError as error:
                 work = self._work(call, route, order, envelope, operation)
-                work.first_failed(first, error, now)
+                if not work.first_failed(first, error, now):
+                    raise
                 opened = await work.one_by_one()
         else:
             work = self._work(call, route, order, envelope, operation)

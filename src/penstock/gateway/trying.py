@@ -53,16 +53,22 @@ class Work:
         now = clock.monotonic()
         target = self._tries.take(now)
         if target is None:
-            raise self.last or self._tries.nobody(self._route.name, now)
+            raise self._failure() or self._tries.nobody(self._route.name, now)
         return target
 
-    def first_failed(self, target: LiveTarget, error: PenstockError, started: float) -> None:
-        """Go on after the first target failed; raises the error when nobody else may be asked."""
+    def _failure(self) -> PenstockError | None:
+        """Return the last error, to be raised: kept here it would hold the frames that hold this."""
+        last, self.last = self.last, None
+        return last
+
+    def first_failed(self, target: LiveTarget, error: PenstockError, started: float) -> bool:
+        """Take note that the first target failed; returns whether another may be asked."""
         self._tries.begin_after(target, clock.monotonic())
         self._note(target, error, started)
         if not self._tries.failed(target, error):
-            raise error
+            return False
         self.last = error
+        return True
 
     async def _cover(self) -> None:
         """Book an attempt that was given up while its provider worked on it, before another one is made.
@@ -76,7 +82,7 @@ class Work:
             ticket = await self._reserve(call.target, Aside.RETRY)
         except NoMoney as refused:
             call.notes["retry_refused"] = str(refused)
-            raise self.last or refused from refused
+            raise self._failure() or refused from refused
         self._beside.lost(call, call.target, ticket, kind=Aside.RETRY)
         call.untold, self._owed = False, None
 

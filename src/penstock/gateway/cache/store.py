@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from penstock.core.db import Json, UtcTime, metadata, upsert
+from penstock.core.db import Json, UtcTime, is_sqlite, metadata, upsert
 from penstock.core.scope import Scope
 from penstock.gateway.cache.model import CachePolicy, NamedPolicy
 
@@ -132,30 +133,59 @@ def all_policies(conn: Connection) -> dict[Scope, dict[str, CachePolicy]]:
     return found
 
 
-def write(conn: Connection, rows: Sequence[Row]) -> None:
+def write(conn: Connection, rows: Sequence[Row]) -> Sequence[Known]:
     """Store answers over any of the same digest; each gets a new id.
 
-    Of two processes that store the same digest at the same moment, one does: either answer is as fresh.
+    Of two processes that store the same digest at the same moment, one does: either answer is as fresh. Returns what
+    was stored under which ids, or nothing on PostgreSQL, where they are not known without asking.
     """
     latest = {row.digest: row for row in rows}
+    if is_sqlite(conn):
+        return _write_sqlite(conn, list(latest.values()))
     conn.execute(delete(entries).where(entries.c.digest.in_(latest)))
-    values = [
-        {
-            "digest": row.digest,
-            "tenant": row.scope.tenant,
-            "project": row.scope.project,
-            "route": row.route,
-            "body": row.body,
-            "size": len(row.body) + len(row.vector or b"") + 200,
-            "bucket": row.bucket,
-            "vector": row.vector,
-            "made_ms": row.made_ms,
-            "expires_ms": row.expires_ms,
-            "used_ms": row.made_ms,
-        }
-        for row in latest.values()
-    ]
+    values = [dict(zip(_WRITTEN, _values(row), strict=True)) for row in latest.values()]
     upsert(conn, entries, values, keys=["digest"])
+    return ()
+
+
+_WRITTEN = tuple(column.name for column in entries.c if column.name != "id")
+
+
+def _values(row: Row) -> tuple[Any, ...]:
+    """Return a row's values in the order of `_WRITTEN`."""
+    size = len(row.body) + len(row.vector or b"") + 200
+    where = (row.digest, row.scope.tenant, row.scope.project, row.route)
+    return *where, row.body, size, row.bucket, row.vector, row.made_ms, row.expires_ms, row.made_ms
+
+
+def _write_sqlite(conn: Connection, rows: Sequence[Row]) -> list[Known]:
+    """Store answers with few statements: Python's driver lets other threads in, and waits for them, at every row."""
+    stored: list[Known] = []
+    start = 0
+    while start < len(rows):
+        count = next(size for size in _AT_ONCE if size <= len(rows) - start)
+        some = rows[start : start + count]
+        start += count
+        gone, insert = _statements(count)
+        conn.exec_driver_sql(gone, tuple(row.digest for row in some))
+        last = conn.exec_driver_sql(insert, tuple(value for row in some for value in _values(row))).lastrowid
+        stored += [
+            Known(last - count + place, row.digest, row.bucket, row.vector, row.made_ms, row.expires_ms)
+            for place, row in enumerate(some, 1)
+        ]
+    return stored
+
+
+_AT_ONCE = (200, 20, 1)
+"""Rows of a statement: few sizes, so that the driver keeps them prepared."""
+
+
+@cache
+def _statements(count: int) -> tuple[str, str]:
+    marks = ", ".join("?" * count)
+    values = ", ".join(["(" + ", ".join("?" * len(_WRITTEN)) + ")"] * count)
+    into = f"{entries.name} ({', '.join(_WRITTEN)})"
+    return f"DELETE FROM {entries.name} WHERE digest IN ({marks})", f"INSERT INTO {into} VALUES {values}"
 
 
 def find(conn: Connection, scope: Scope, digest: bytes) -> Found | None:

@@ -144,7 +144,7 @@ class Guards:
         """Write the verdicts about the answer on the call; to be called once, however the call ended."""
         answer, self._answer = self._answer, None
         if answer is not None:
-            call.events += told(answer.verdicts(), self._count)
+            call.events += told(answer.close(), self._count)
 
 
 def _raise(checker: Checker) -> None:

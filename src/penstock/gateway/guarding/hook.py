@@ -51,10 +51,14 @@ class AnswerGuards:
         program = self._side.program
         return bool(program.judges) or any(entry.guard.holds for entry in program.remotes)
 
-    def verdicts(self) -> list[Verdict]:
-        """Return what the guards said about the answer so far."""
+    def close(self) -> list[Verdict]:
+        """Return what the guards said about the answer; nothing more of it may follow."""
         tallies = [checker.tally for checker in self._checkers]
-        return gathered([*tallies, *(tally for relay in self._relays for tally in relay.tallies())])
+        relays, self._relays = (
+            self._relays,
+            [],
+        )  # they refer back: all would stay until the collector comes by
+        return gathered([*tallies, *(tally for relay in relays for tally in relay.tallies())])
 
     # -- whole answers -------------------------------------------------------------------------------------
 

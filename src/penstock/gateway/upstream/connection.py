@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import cast
+from typing import Any, cast
 
 import httptools
 
@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._paused = False
@@ -199,6 +199,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Complete a body that is delimited by the close, or fail the exchange."""
         self.closed = True
+        self._parser = None  # it refers back: the two would stay until the collector comes by
         if self.busy and not self.complete and self.error is None:
             if exc is None and self.status and not self._framed:
                 self.complete = True

@@ -87,6 +87,7 @@ class Pool:
             self._idle.append(connection)
         else:
             connection.abandon()
+            connection.error = None  # it was raised: its frames refer back to the connection
         self._leave()
 
     def _leave(self) -> None:

@@ -34,6 +34,10 @@ _FAILED = [
 ]
 
 
+def _nothing() -> None:
+    """Stand in for the connection once the application has ended."""
+
+
 class Exchange:
     """`receive` and `send` of one request (ASGI 3, HTTP)."""
 
@@ -173,8 +177,11 @@ class Exchange:
             await app(self.scope, self.receive, self.send)
         except BaseException as error:
             logger.error("the application failed", exc_info=error)
-        if self.response_complete or self.disconnected:
-            return
+        if not (self.response_complete or self.disconnected):
+            await self._unfinished()
+        self._on_response = _nothing  # it refers back: both would stay until the collector comes by
+
+    async def _unfinished(self) -> None:
         if self.response_started:
             self._transport.close()
             return
