@@ -308,6 +308,12 @@ def crowd(stack: Stack, secrets: Sequence[str], work: Callable[[Client, int], li
         return [reply for replies in pool.map(one, range(len(secrets))) for reply in replies]
 
 
+def together(callers: Sequence[Client], work: Callable[[Client, int], list[Reply]]) -> list[Reply]:
+    """Let connected callers work at once; returns what all of them got."""
+    with ThreadPoolExecutor(len(callers)) as pool:
+        return [reply for replies in pool.map(work, callers, range(len(callers))) for reply in replies]
+
+
 def callers_of_each_worker(stack: Stack, secret: str, each: int = 1) -> list[Client]:
     """Return `each` connected callers of every worker, one worker's after the other's: the others are halted."""
     workers = stack.webs()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 
 from penstock.traces.store.looking import looked
+from penstock.traces.store.sql import CUT, planned
 from penstock.traces.store.terms import Asking, Body, Text
 
 _FIRST, _LEAST, _MOST = 500, 60, 16_000
@@ -61,18 +62,19 @@ def _newest(asking: Asking, words: Text, span: int, limit: int) -> Sequence[int]
     if first is None:
         return ()
     found: list[int] = []
-    upper, width = min(span, last + 1), _STRETCH * limit
-    while upper > first and len(found) < limit:
-        lower = upper - width
-        query = text(
-            f"SELECT x.id FROM traces_text x WHERE {words.match(asking)} AND x.id >= {lower} AND x.id < {upper} "
-            f"ORDER BY x.id DESC LIMIT {limit - len(found)}"
-        )
-        held = asking.conn.execute(query, asking.values).scalars().all()
-        found += held
-        upper = lower
-        wider = 2 * width * (limit - len(found)) // len(held) if held else _WIDEN * width
-        width = max(2 * width, min(_WIDEN * width, wider))
+    upper, width, match = min(span, last + 1), _STRETCH * limit, words.match(asking)
+    with planned(asking.conn, CUT):
+        while upper > first and len(found) < limit:
+            lower = upper - width
+            query = text(
+                f"SELECT x.id FROM traces_text x WHERE {match} AND x.id >= {lower} AND x.id < {upper} "
+                f"ORDER BY x.id DESC LIMIT {limit - len(found)}"
+            )
+            held = asking.conn.execute(query, asking.values).scalars().all()
+            found += held
+            upper = lower
+            wider = 2 * width * (limit - len(found)) // len(held) if held else _WIDEN * width
+            width = max(2 * width, min(_WIDEN * width, wider))
     return found
 
 
@@ -114,7 +116,8 @@ def among(asking: Asking, words: Text, numbers: Collection[int]) -> set[int]:
     query = text(
         f"SELECT x.id FROM traces_text x WHERE x.id IN ({_listed(numbers)}) AND {words.match(asking)}"
     )
-    return set(asking.conn.execute(query, asking.values).scalars())
+    with planned(asking.conn, CUT):
+        return set(asking.conn.execute(query, asking.values).scalars())
 
 
 def _stretches(asking: Asking, words: Text, ordered: Sequence[int]) -> Iterator[int]:

@@ -19,9 +19,9 @@ from penstock.traces.query.nodes import Node
 from penstock.traces.store import covers, hitting, looking, read
 from penstock.traces.store.deadline import Deadline
 from penstock.traces.store.lowering import lower
+from penstock.traces.store.sql import IN_ORDER, planned
 from penstock.traces.store.terms import (
     RARE,
-    RARE_WORDS,
     All,
     Asking,
     Body,
@@ -79,7 +79,7 @@ class Search:
         self._conn = conn
         self._deadline = deadline
         for words in () if self.asking.sqlite else self._texts():
-            words.most = RARE_WORDS
+            words.listed = False
 
     def page(self, after: Pair | None, limit: int) -> TracePage:
         """Return up to `limit` traces that follow the cursor `after`."""
@@ -159,7 +159,8 @@ class Search:
             f"SELECT {read.SUMMARY} FROM {source} WHERE {condition} "
             f"ORDER BY {at} DESC, {number} DESC LIMIT {int(limit)}"
         )
-        return self._conn.execute(text(query), asking.values).all()
+        with planned(self._conn, IN_ORDER):
+            return self._conn.execute(text(query), asking.values).all()
 
     def _tried(self, after: Pair | None, limit: int) -> TracePage:
         """Walk in chunks and look into the bodies of each."""

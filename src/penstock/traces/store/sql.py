@@ -1,6 +1,7 @@
 """The few forms of SQL that the bulk paths need, for both engines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
@@ -35,6 +36,39 @@ def price_words(conn: Connection) -> None:
     if not is_sqlite(conn):
         conn.exec_driver_sql("SET LOCAL cpu_operator_cost = 0.5")
         conn.exec_driver_sql("SET LOCAL jit = off")
+
+
+@contextmanager
+def planned(conn: Connection, settings: Mapping[str, str]) -> Iterator[None]:
+    """Have PostgreSQL plan the statements of the block, of every scope, under `settings`; nothing changes on SQLite."""
+    if is_sqlite(conn):
+        yield
+        return
+    before = conn.exec_driver_sql(
+        "SELECT " + ", ".join(["current_setting(%s), set_config(%s, %s, true)"] * len(settings)),
+        tuple(value for name, wanted in settings.items() for value in (name, name, wanted)),
+    ).one()
+    yield  # a statement that fails ends the transaction, and the settings with it
+    conn.exec_driver_sql(
+        "SELECT " + ", ".join(["set_config(%s, %s, true)"] * len(settings)),
+        tuple(value for pair in zip(settings, before[::2], strict=True) for value in pair),
+    )
+
+
+IN_ORDER = {"enable_hashjoin": "off", "enable_sort": "off", "max_parallel_workers_per_gather": "0"}
+"""For statements that walk an index in order until a page is full.
+
+PostgreSQL takes the columns of the side table for unrelated, so that of three labels it expects one trace: it then
+joins all there are and sorts them (seconds at five million spans), where a few hundred entries fill the page.
+"""
+
+CUT = {"enable_indexscan": "off", "cpu_operator_cost": "0.05", "max_parallel_workers_per_gather": "0"}
+"""For statements that look for words among some row numbers.
+
+What the index of words names and these numbers are cut with each other as bitmaps (6 to 14 ms of five million spans).
+Left to itself PostgreSQL, which knows the frequency of the commonest words alone, reads the words of every row in
+between, expecting a rare word in one row of 250 (0.3 to 3 s).
+"""
 
 
 def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:

@@ -21,9 +21,6 @@ RARE = 4000
 RARE_ROWS = 1500
 """The same where each match costs a look at a row somewhere else."""
 
-RARE_WORDS = 300
-"""The same on PostgreSQL for words that every trace must have: each span that its index names costs a row or three."""
-
 Pair: TypeAlias = tuple[int, int]
 """(at_ms, row number) of a trace: the order of lists."""
 
@@ -222,8 +219,8 @@ class Text(Term):
     options: tuple[tuple[tuple[str, bool], ...], ...]
     common: bool = True
     """Whether there are too many to list; known after `pairs`."""
-    most: int = RARE
-    """How many spans are listed at most."""
+    listed: bool = True
+    """Whether `pairs` may list what the index names: on PostgreSQL the newest of it are asked for instead."""
     given: bool = False
     """Whether what is asked about now are traces of spans that the index named for it."""
     body: "Body | None" = None
@@ -267,7 +264,7 @@ class Text(Term):
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index, then the traces of the spans it names."""
-        if not self.fewer(asking, min(cap, self.most)):
+        if not self.listed or not self.fewer(asking, cap):
             return None
         hits = self._hits(asking)
         numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
