@@ -128,6 +128,7 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
     """Make 120 traces behave as few or as many; says whether as many."""
     for module in (search, terms, covers):
         monkeypatch.setattr(module, "RARE", request.param)
+    monkeypatch.setattr(search, "RARE_WORDS", request.param)
     monkeypatch.setattr(search, "_CHUNK", 4)
     monkeypatch.setattr(search, "_LOOKED_INTO", 16)
     monkeypatch.setattr(covers, "_FIRST", 4)

@@ -223,6 +223,7 @@ def test_queries_find_exactly_what_meets_them(
 ) -> None:
     monkeypatch.setattr(search, "RARE", rare)
     monkeypatch.setattr(terms, "RARE", rare)
+    monkeypatch.setattr(search, "RARE_WORDS", rare)
     monkeypatch.setattr(search, "_CHUNK", 8)
     for query, holds in CASES.items():
         wanted = [trace[0].trace_id for trace in stored if holds(trace)]

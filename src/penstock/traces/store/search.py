@@ -22,6 +22,7 @@ from penstock.traces.store.lowering import lower
 from penstock.traces.store.sql import IN_ORDER, planned
 from penstock.traces.store.terms import (
     RARE,
+    RARE_WORDS,
     All,
     Asking,
     Body,
@@ -79,7 +80,7 @@ class Search:
         self._conn = conn
         self._deadline = deadline
         for words in () if self.asking.sqlite else self._texts():
-            words.listed = False
+            words.most = RARE_WORDS
 
     def page(self, after: Pair | None, limit: int) -> TracePage:
         """Return up to `limit` traces that follow the cursor `after`."""

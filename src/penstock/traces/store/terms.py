@@ -13,13 +13,16 @@ from penstock.core.db import is_sqlite
 from penstock.core.scope import Scope
 from penstock.traces.store import matching, read
 from penstock.traces.store.looking import Looked
-from penstock.traces.store.sql import price_words
+from penstock.traces.store.sql import CUT, planned, price_words
 
 RARE = 4000
 """What matches fewer traces than this is looked up first; what matches more is met soon when walking through time."""
 
 RARE_ROWS = 1500
 """The same where each match costs a look at a row somewhere else."""
+
+RARE_WORDS = 300
+"""The same for words on PostgreSQL, where each span that the index names costs a row or three."""
 
 Pair: TypeAlias = tuple[int, int]
 """(at_ms, row number) of a trace: the order of lists."""
@@ -219,8 +222,8 @@ class Text(Term):
     options: tuple[tuple[tuple[str, bool], ...], ...]
     common: bool = True
     """Whether there are too many to list; known after `pairs`."""
-    listed: bool = True
-    """Whether `pairs` may list what the index names: on PostgreSQL the newest of it are asked for instead."""
+    most: int = RARE
+    """How many spans are listed at most."""
     given: bool = False
     """Whether what is asked about now are traces of spans that the index named for it."""
     body: "Body | None" = None
@@ -264,10 +267,11 @@ class Text(Term):
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index, then the traces of the spans it names."""
-        if not self.listed or not self.fewer(asking, cap):
-            return None
         hits = self._hits(asking)
-        numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
+        with planned(asking.conn, CUT):
+            if not asking.fewer(hits, min(cap, self.most)):
+                return None
+            numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
         self.common = False  # as a condition; whether to start from it is another question
         self.hits = frozenset(numbers)
         if len(numbers) > RARE_ROWS:
