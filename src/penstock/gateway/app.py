@@ -176,8 +176,9 @@ class GatewayApp:
             send = ArraySend(send)
         call = Call(path, place.family, headers, receive, send)
         call.caller = scope.get(INTERNAL)
-        if b"key=" in scope.get("query_string", b""):
-            call.key = key_parameter(scope["query_string"])
+        query = scope.get("query_string")
+        if query and b"key=" in query:
+            call.key = key_parameter(query)
         if self._relayer is None or not self._watch.running:
             await self.start()
         assert self._client is not None

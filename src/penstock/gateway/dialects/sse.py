@@ -3,6 +3,8 @@
 from penstock.core.errors import Upstream
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+_CR = ord("\r")
+"""A number is found in bytes without the error that Python makes and drops when it is asked for a byte string."""
 
 
 class EventBuffer:
@@ -21,7 +23,7 @@ class EventBuffer:
         if self._rest:
             data = self._rest + data
             self._rest = b""
-        if b"\r" in data:
+        if _CR in data:
             # JSON escapes carriage returns, so any here belongs to a line end. One at the very end
             # may be the first half of a pair.
             if data.endswith(b"\r"):

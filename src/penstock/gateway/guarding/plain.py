@@ -10,6 +10,7 @@ from penstock.core.errors import Invalid
 
 _FEW = 40
 """Escapes up to which they are taken out one by one; with more of them, parsing the body is quicker."""
+_BACKSLASH = ord("\\")
 _CONTROLS = dict(zip(b"nrtbf", (b"\n", b"\r", b"\t", b"\b", b"\f"), strict=True))
 _PLAIN = [_CONTROLS.get(code, bytes([code])) for code in range(256)]
 _decode = msgspec.json.Decoder().decode
@@ -32,7 +33,7 @@ def unescaped(body: bytes) -> bytes:
 
     There may be more in it (punctuation of the JSON itself). No string runs into another: a quote stands between them.
     """
-    if b"\\" not in body:
+    if _BACKSLASH not in body:
         return body
     # Python's escapes mean what JSON's mean, but for \u and \/: those keep their backslash, as escaped ones leave one.
     try:
@@ -42,7 +43,7 @@ def unescaped(body: bytes) -> bytes:
         DeprecationWarning,
     ):  # the warning, of \u and \/, is an error where somebody wants it to be
         return _rewritten(body)
-    return _rewritten(body) if b"\\" in plain else plain
+    return _rewritten(body) if _BACKSLASH in plain else plain
 
 
 def _rewritten(body: bytes) -> bytes:

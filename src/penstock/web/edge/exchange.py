@@ -27,6 +27,8 @@ def _status_line(status: int) -> bytes:
 
 
 STATUS_LINES = {status: _status_line(status) for status in range(200, 600)}
+_LF, _CR, _COLON = b"\n\r:"
+"""As numbers: looking for a byte string, Python first makes and drops an error that it is no number."""
 _FAILED = [
     (b"content-type", b"text/plain; charset=utf-8"),
     (b"content-length", b"21"),
@@ -127,7 +129,7 @@ class Exchange:
         parts = [STATUS_LINES[status]]
         framed = closing = False
         for name, value in headers:
-            if b"\n" in value or b"\r" in value or b"\n" in name or b":" in name:
+            if _LF in value or _CR in value or _LF in name or _COLON in name:
                 raise RuntimeError(f"The header {name!r} cannot be sent.")
             if name == b"content-length":
                 self._left = int(value)
