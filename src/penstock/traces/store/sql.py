@@ -62,7 +62,12 @@ PostgreSQL takes the columns of the side table for unrelated, so that of three l
 joins all there are and sorts them (seconds at five million spans), where a few hundred entries fill the page.
 """
 
-CUT = {"enable_indexscan": "off", "cpu_operator_cost": "0.05", "max_parallel_workers_per_gather": "0"}
+CUT = {
+    "enable_indexscan": "off",
+    "enable_seqscan": "off",
+    "cpu_operator_cost": "0.05",
+    "max_parallel_workers_per_gather": "0",
+}
 """For statements that look for words among some row numbers.
 
 What the index of words names and these numbers are cut with each other as bitmaps (6 to 14 ms of five million spans).

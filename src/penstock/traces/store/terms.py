@@ -21,8 +21,9 @@ RARE = 4000
 RARE_ROWS = 1500
 """The same where each match costs a look at a row somewhere else."""
 
-RARE_WORDS = 300
-"""The same for words on PostgreSQL, where each span that the index names costs a row or three."""
+RARE_WORDS, _NEWEST = 100, 10_000
+"""The same for words on PostgreSQL, where each span that the index names costs a row or three; and among how many
+of the newest spans no more may have them."""
 
 Pair: TypeAlias = tuple[int, int]
 """(at_ms, row number) of a trace: the order of lists."""
@@ -267,9 +268,15 @@ class Text(Term):
 
     def pairs(self, asking: Asking, cap: int) -> list[Pair] | None:
         """Read the index, then the traces of the spans it names."""
-        hits = self._hits(asking)
+        hits, limit = self._hits(asking), min(cap, self.most)
+        last = (
+            None if asking.sqlite else asking.conn.execute(text("SELECT max(id) FROM traces_text")).scalar()
+        )
         with planned(asking.conn, CUT):
-            if not asking.fewer(hits, min(cap, self.most)):
+            # PostgreSQL's index gathers all that it names, however few are asked for: first a look at the newest.
+            if last is not None and not asking.fewer(f"{hits} AND x.id > {last - _NEWEST}", limit):
+                return None
+            if not asking.fewer(hits, limit):
                 return None
             numbers = [row[0] for row in asking.conn.execute(text(hits), asking.values)]
         self.common = False  # as a condition; whether to start from it is another question
