@@ -54,10 +54,8 @@ class AnswerGuards:
     def close(self) -> list[Verdict]:
         """Return what the guards said about the answer; nothing more of it may follow."""
         tallies = [checker.tally for checker in self._checkers]
-        relays, self._relays = (
-            self._relays,
-            [],
-        )  # they refer back: all would stay until the collector comes by
+        # The relays refer back: with them here, all would stay until the collector comes by.
+        relays, self._relays = self._relays, []
         return gathered([*tallies, *(tally for relay in relays for tally in relay.tallies())])
 
     # -- whole answers -------------------------------------------------------------------------------------
