@@ -76,6 +76,7 @@ PLAIN = {"text"}
 
 TEXT = [{"role": "user", "parts": [{"type": "text", "content": "hi"}]}]
 FORMS: list[tuple[Any, Any]] = [
+    ({"content": {"type": ["a"], "x": 1}}, [{"role": "user", "parts": [{"type": '["a"]', "x": 1}]}]),
     ("hi", TEXT),
     ({"role": "user", "content": "hi"}, TEXT),
     ([{"role": "user", "content": [{"type": "text", "text": "hi"}]}], TEXT),

@@ -92,8 +92,10 @@ def _first(value: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def part(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one part; a kind that nobody knows stays as it was sent."""
+    """Return one part; a kind that nobody knows stays as it was sent, but that `type` is a text."""
     kind = value.get("type", value.get("kind"))
+    if kind is not None and "type" in value and not isinstance(kind, str):
+        value = {**value, "type": _said(kind)}
     reader = _READERS.get(str(kind).lower().replace("-", "_")) if kind is not None else _untyped(value)
     found = reader(value) if reader is not None else None
     return dict(value) if found is None else found
