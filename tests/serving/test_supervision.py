@@ -206,9 +206,9 @@ def test_replicas_follow_the_load(
     engine.started[0].queued = 5
     reconciler.sample()
     until(lambda: live(home) == {"triage@1": 3})
-    assert RUNNING.value("default", "triage", "1.0") == 0
-    assert WAITING.value("default", "triage", "1.0") == 5
-    assert REPLICAS.value("default", "triage", "ready") == 3
+    assert RUNNING.value("default", "default", "triage", "1.0") == 0
+    assert WAITING.value("default", "default", "triage", "1.0") == 5
+    assert REPLICAS.value("default", "default", "triage", "ready") == 3
 
 
 def test_a_sleeping_deployment_wakes_when_somebody_waits(
@@ -347,13 +347,13 @@ def test_usage_is_in_the_metrics_and_goes_with_the_replica(
     time.sleep(0.05)
     reconciler.sample()
     until(lambda: (replicas(home, actor)[0].usage.cpu_percent or 0) > 0)
-    assert MEMORY.value("default", "triage", "1.0") == 77
-    assert CPU.value("default", "triage", "1.0") > 0
+    assert MEMORY.value("default", "default", "triage", "1.0") == 77
+    assert CPU.value("default", "default", "triage", "1.0") > 0
     with home.begin() as uow:
         service.remove(uow, actor, name="triage")
     until(lambda: engine.alive() == [])
     reconciler.tick()
-    assert not [labels for labels, _ in MEMORY.family().series if labels[1] == "triage"]
+    assert not [labels for labels, _ in MEMORY.family().series if labels[2] == "triage"]
 
 
 def test_measuring_goes_on_in_the_background(
