@@ -22,8 +22,6 @@ from penstock.traces import body, words
 DAYS = 31
 _HASH = 128 << 20
 """Bytes of index that SQLite gathers before it writes a part; it takes 1 MiB unless told."""
-
-
 TOTALS = ("traces", "calls", "errors", "input_tokens", "output_tokens", "cached_tokens", "cost_nano")
 
 
@@ -33,7 +31,7 @@ class Lite:
     begin = "BEGIN IMMEDIATE"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.first = folder, dict[str, int]()
         self.raw = sqlite3.connect(folder / "penstock.db", isolation_level=None)
         self.raw.create_function("again", 2, lambda trace, number: trace[:15] + bytes([trace[15] ^ number]))
         for pragma in ("cache_size = -400000", "synchronous = OFF", "temp_store = FILE"):
@@ -51,16 +49,16 @@ class Lite:
         """Return the columns of a table."""
         return [row[1] for row in self.execute(f"PRAGMA table_info({table})")]
 
-    def prepare(self, last: int) -> None:
+    def prepare(self) -> None:
         """Attach a file with what the index is told of each span of the first month, made if need be."""
         self.raw.execute("ATTACH DATABASE ? AS said", (str(self.folder / "words.db"),))
         self.execute("CREATE TABLE IF NOT EXISTS said.words (id INTEGER PRIMARY KEY, words TEXT)")
         done = self.execute("SELECT coalesce(max(id), 0) FROM said.words").fetchone()[0]
-        while done < last:
+        while done < self.first["spans"]:
             rows = self.raw.execute(
                 "SELECT s.id, s.scope_id, s.name, s.error, b.data FROM traces_spans s JOIN traces_bodies b USING (id) "
                 "WHERE s.id > ? AND s.id <= ? ORDER BY s.id LIMIT 20000",
-                (done, last),
+                (done, self.first["spans"]),
             ).fetchall()
             self.execute("BEGIN")
             for number, scope, name, error, data in rows:
@@ -73,7 +71,7 @@ class Lite:
             done = rows[-1][0]
         self.execute(f"INSERT INTO traces_text (traces_text, rank) VALUES ('hashsize', {_HASH})")
 
-    def words(self, shift: int, last: int) -> str:  # noqa: ARG002 - as in Postgres
+    def words(self, shift: int) -> str:
         """Return the statement that puts a copy into the index of words."""
         return (
             f"INSERT INTO traces_text (rowid, words) SELECT id + {shift}, words FROM said.words ORDER BY id"
@@ -97,6 +95,7 @@ class Postgres:
     def __init__(self, url: str) -> None:
         import psycopg
 
+        self.first = dict[str, int]()
         self.raw = psycopg.connect(url, autocommit=True)
 
     def execute(self, statement: str) -> Any:
@@ -111,15 +110,15 @@ class Postgres:
         """Return the columns of a table."""
         return [column.name for column in self.execute(f"SELECT * FROM {table} LIMIT 0").description]
 
-    def prepare(self, last: int) -> None:  # noqa: ARG002 - as in Lite
+    def prepare(self) -> None:
         """Drop the index of words, which is cheaper to make at the end."""
         self.execute("DROP INDEX IF EXISTS ix_traces_text_words")
 
-    def words(self, shift: int, last: int) -> str:
+    def words(self, shift: int) -> str:
         """Return the statement that makes the words of a copy."""
         return (
             f"INSERT INTO traces_text (id, words) SELECT id + {shift}, strip(words) FROM traces_text "
-            f"WHERE id <= {last}"
+            f"WHERE id <= {self.first['spans']}"
         )
 
     def copied(self) -> None:
@@ -136,8 +135,9 @@ class Postgres:
         self.raw.close()
 
 
-def copy(engine: Lite | Postgres, number: int, first: dict[str, int]) -> None:
+def copy(engine: Lite | Postgres, number: int) -> None:
     """Write copy `number`, a transaction of its own."""
+    first = engine.first
     earlier = number * DAYS * 86_400
     spans, traces = number * first["spans"], number * first["traces"]
     again = engine.again(number)
@@ -167,7 +167,7 @@ def copy(engine: Lite | Postgres, number: int, first: dict[str, int]) -> None:
         engine.execute(
             f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table} WHERE {only[table]}"
         )
-    engine.execute(engine.words(spans, first["spans"]))
+    engine.execute(engine.words(spans))
     sets = ", ".join(f"{name} = {name} * {number + 1} / {number}" for name in TOTALS)
     engine.execute(f"UPDATE traces_people SET {sets}, first_ms = first_ms - {DAYS * 86_400_000}")
     for mark in ("settled", "rolled", "gathered", "indexed"):
@@ -195,11 +195,12 @@ def main() -> None:
         spans, traces, since = engine.execute(query).fetchone()
         first = {"spans": spans, "traces": traces, "bucket": since - since % 86_400}
         mark.write_text(json.dumps(first))
-    engine.prepare(first["spans"])
+    engine.first = first
+    engine.prepare()
     held = engine.execute("SELECT max(id) FROM traces_spans").fetchone()[0]
     for number in range(round(held / first["spans"]), args.copies + 1):
         began = time.process_time()
-        copy(engine, number, first)
+        copy(engine, number)
         engine.copied()
         spent = round((time.process_time() - began) / first["spans"] * 1e6, 1)
         print(json.dumps({"spans": (number + 1) * first["spans"], "us_per_span": spent}), flush=True)
