@@ -33,10 +33,6 @@ SCRUBBED = (
 )
 """Tables that hold what people said or were called."""
 
-_UNROLLED = (
-    "EXISTS (SELECT 1 FROM traces_spans s WHERE s.trace = t.id "
-    "AND s.id > (SELECT value FROM traces_marks WHERE name = 'gathered'))"
-)
 _HAS_ENTRIES = "key <> 'attributes'"
 """Names of attributes are kept without entries (see `rollup.index`)."""
 
@@ -53,8 +49,8 @@ class Removed:
 def older(conn: Connection, scope: Scope, *, before_ms: int, limit: int) -> list[int]:
     """Return row numbers of traces from before `before_ms` that the roll-ups hold completely, oldest first."""
     query = text(
-        f"SELECT t.id FROM traces_traces t WHERE t.scope_id = :scope AND t.at_ms < :before AND NOT {_UNROLLED} "
-        "ORDER BY t.at_ms, t.id LIMIT :limit"
+        f"SELECT t.id FROM traces_traces t WHERE t.scope_id = :scope AND t.at_ms < :before "
+        f"AND NOT {going.waits(conn, 't.id')} ORDER BY t.at_ms, t.id LIMIT :limit"
     )
     values = {"scope": read.scope_id(conn, scope), "before": before_ms, "limit": limit}
     return [row[0] for row in conn.execute(query, values)]
