@@ -206,7 +206,8 @@ class Stack:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", path, headers={"authorization": f"Bearer {secret}"} if secret else {})
-            return _read(connection.getresponse())
+            with connection.getresponse() as response:
+                return _read(response)
         finally:
             connection.close()
 
@@ -275,8 +276,8 @@ class Client:
                 self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
             named = {"authorization": f"Bearer {self._secret}", "content-type": "application/json"}
             self._connection.request(method, path, body, named | (headers or {}))
-            response = self._connection.getresponse()
-            read = _read(response)
+            with self._connection.getresponse() as response:
+                read = _read(response)
             if response.will_close:
                 self.close()
             return read

@@ -75,9 +75,9 @@ class GatewayModel:
         headers = {"content-type": "application/json", "authorization": f"Bearer {self._secret}"}
         try:
             connection.request("POST", f"{self._url.path}/chat/completions", body, headers)
-            response = connection.getresponse()
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return response.status, found, response.read()
+            with connection.getresponse() as response:
+                found = {name.lower(): value for name, value in response.getheaders()}
+                return response.status, found, response.read()
         except (OSError, http.client.HTTPException) as error:
             return 503, {}, f"{type(error).__name__}: {error}".encode()
         finally:

@@ -47,8 +47,8 @@ def _post(
             connection.request(
                 "POST", f"{target}?{parts.query}" if parts.query else target, body, dict(headers)
             )
-            response = connection.getresponse()
-            return response.status, _read(response, until)
+            with connection.getresponse() as response:  # one that says "close" would outlive its connection
+                return response.status, _read(response, until)
         finally:
             connection.close()
     except TimeoutError as error:

@@ -152,8 +152,8 @@ class HttpTransport:
         target, headers = self._prefix + path + _query_string(query), self._headers("")
         connection = self._connect()
         try:
-            response = self._opened(connection, target, headers)
-            yield Stream(response, self._config.url)
+            with self._opened(connection, target, headers) as response:
+                yield Stream(response, self._config.url)
         finally:
             connection.close()
 
@@ -217,8 +217,8 @@ class HttpTransport:
     ) -> Answer:
         try:
             connection.request(method, target, body=body, headers=headers)
-            response = connection.getresponse()
-            content = response.read()
+            with connection.getresponse() as response:
+                content = response.read()
         except BaseException:
             connection.close()
             raise

@@ -13,8 +13,8 @@ def generate_one(url: str, model: str, timeout: float) -> None:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout)
     try:
         connection.request("POST", "/v1/completions", body, {"content-type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
+        with connection.getresponse() as answer:
+            text = answer.read()
     except (OSError, http.client.HTTPException) as error:
         raise ChildFailed(
             f"The engine did not generate a first token: {error or type(error).__name__}."

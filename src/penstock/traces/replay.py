@@ -95,12 +95,12 @@ class _Sender:
         path = self._parts.path or "/"
         target = f"{path}?{self._parts.query}" if self._parts.query else path
         connection.request("POST", target, body, dict(self._headers))
-        response = connection.getresponse()
-        answer = response.read(_MAX_ANSWER)
-        if response.read(1):
-            raise http.client.HTTPException("the answer is too large")
-        after = response.getheader("retry-after") or ""
-        return response.status, answer, float(after) if after.isdigit() else None
+        with connection.getresponse() as response:
+            answer = response.read(_MAX_ANSWER)
+            if response.read(1):
+                raise http.client.HTTPException("the answer is too large")
+            after = response.getheader("retry-after") or ""
+            return response.status, answer, float(after) if after.isdigit() else None
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._connection is not None:

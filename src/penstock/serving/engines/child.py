@@ -101,8 +101,8 @@ def ask(
     try:
         payload = None if body is None else json.dumps(body)
         connection.request(method, path, payload, {"content-type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.read(_MAX_ANSWER)
+        with connection.getresponse() as answer:
+            return answer.status, answer.read(_MAX_ANSWER)
     finally:
         connection.close()
 

@@ -42,8 +42,8 @@ class TritonBackend(NoAdapters):
         connection = self._connect(self._place, timeout=self._options["timeout"])
         try:
             connection.request("POST", self._path, json.dumps(self._body(job)), self._headers)
-            response = connection.getresponse()
-            text = response.read()
+            with connection.getresponse() as response:
+                text = response.read()
         finally:
             connection.close()
         try:
