@@ -20,6 +20,7 @@ from penstock.core.migrate import migrate
 from penstock.core.scope import Actor
 from tests.databases import Recycled, new_database
 from tests.schedule import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.sockets import named_sockets as named_sockets
 
 POSTGRES = "PENSTOCK_TEST_POSTGRES"
 """URL of a PostgreSQL server on which the tests may create databases."""
