@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-from penstock.core.errors import ChildFailed, Invalid
+from penstock.core.errors import ChildFailed, Invalid, MissingExtra
 from penstock.serving.ports import Launch, Load
 
 
@@ -108,8 +108,12 @@ class FakeEngine:
         self.launches: list[Launch] = []
         self.broken: dict[str, str] = {}
         self.delay = 0.0
+        self.missing = ""
+        """The extra without which it cannot run."""
 
     def check(self, options: dict[str, Any]) -> dict[str, Any]:
+        if self.missing:
+            raise MissingExtra(self.missing, "The engine 'fake'")
         if set(options) - {"threads", "shell"}:
             raise Invalid(f"unknown option {sorted(options)[0]!r}")
         return {"threads": 1, **options}

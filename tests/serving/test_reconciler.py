@@ -83,6 +83,17 @@ def test_a_model_that_cannot_start_shows_why_and_the_old_one_goes_on(
     assert targets(home, actor) == {"triage@3": 1.0}
 
 
+def test_an_engine_that_lost_its_library_says_what_to_install(
+    home: Home, actor: Actor, deployed: None, engine: FakeEngine, reconciler: Reconciler, until: Until
+) -> None:
+    engine.missing = "serve"
+    engine.started[0].crash("the environment was made anew")
+    reconciler.tick()
+    until(lambda: "penstock[serve]" in look(home, actor).production.replicas[0].reason)
+    engine.missing = ""
+    until(lambda: look(home, actor).state == "ready")
+
+
 def test_canary_gets_its_share_only_once_ready(
     home: Home, actor: Actor, deployed: None, engine: FakeEngine, until: Until, model: Make
 ) -> None:

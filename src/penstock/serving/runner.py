@@ -212,6 +212,8 @@ class Runner:
         served: dict[str, str] = {}
         version, wanted = self.wanted.version, self.wanted
         try:
+            engine = self._engines(version.engine)
+            engine.check(version.options)  # what it needs may be gone since it was deployed
             self._check_address(version.options.get("url"))
             folder = registry.materialize(self._home, system_actor(wanted.scope), ref=version.model)
             launch = Launch(
@@ -222,7 +224,7 @@ class Runner:
                 cancelled=self._cancel.is_set,
                 gpus=self.gpus,
             )
-            process = self._engines(version.engine).start(folder, launch)
+            process = engine.start(folder, launch)
             probe.generate_one(process.url, self._endpoint, self._settings.start_timeout)
             self._change_adapters(process, served, self._target())
         except Exception as error:
