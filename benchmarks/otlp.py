@@ -5,9 +5,10 @@
 Starts the receiver in a process of its own on an empty home, sends traces of five spans (agent, retriever, call,
 tool, call; OpenTelemetry GenAI attributes, 1,500 characters of text each) from client processes, and reads the
 receiver's CPU time from /proc/PID/task/*/schedstat before and after. Every answer is awaited: 200 means durable. What
-the background adds (settling, roll-ups, index) is measured apart, batch by batch as the server does it. With --peers
-the same requests go to Phoenix and MLflow too, a tenth of the spans; theirs is the CPU of all their processes until
-nothing is left to do, because Phoenix answers before it stores.
+the background adds (settling, roll-ups, index) is measured apart, batch by batch as the server does it.
+PENSTOCK_CORE__DATABASE_URL chooses an empty database of a PostgreSQL on this machine, whose processes' CPU time is told
+beside ours. With --peers the same requests go to Phoenix and MLflow too, a tenth of the spans; theirs is the CPU of all
+their processes until nothing is left to do, because Phoenix answers before it stores.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import gzip
 import http.client
 import json
 import multiprocessing
+import os
 import random
 import shutil
 import sqlite3
@@ -50,6 +52,7 @@ KINDS = [
     ("chat", "llm"),
 ]
 TEXT_CHARS = 1500
+DATABASE_SIZE = "SELECT pg_database_size(current_database())"
 _VOCABULARY = (
     "the model answer invoice policy customer refund shipping region latency token budget prompt retrieval context "
     "account please explain summary quarterly report contract clause deadline risk vector index search document "
@@ -168,6 +171,28 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
+def database_cpu(home: Home) -> float:
+    """Return the CPU time of PostgreSQL, of processes that have ended too."""
+    with home.db.engine.connect() as conn:
+        backend = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+    parent = int(_fields(backend)[1])
+    ended = sum(int(ticks) for ticks in _fields(parent)[13:15]) / os.sysconf("SC_CLK_TCK")
+    return cpu_seconds(parent) + ended
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat behind the name: state, parent, …"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def sqlite_size(folder: Path) -> int:
+    """Return the bytes of the database once all is in its file."""
+    raw = sqlite3.connect(folder / "penstock.db")
+    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    raw.close()
+    return (folder / "penstock.db").stat().st_size
+
+
 def at_rest(pid: int) -> float:
     """Return the CPU time once the processes have hardly used any for three seconds."""
     quiet, before, until = 0, cpu_seconds(pid), time.monotonic() + 300
@@ -204,27 +229,30 @@ def main() -> None:
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="penstock-bench-"))
     with Home.open(folder) as home:
+        sqlite = home.db.engine.dialect.name == "sqlite"
         with home.begin() as uow:
             owner, _ = auth.ensure_owner(uow)
             key = auth.create_key(uow, owner.actor(), name="bench", role=Role.GATEWAY)[1]
         server = subprocess.Popen([sys.executable, "-c", SERVER, str(folder), str(args.port)])
+        database = [0.0] if sqlite else [database_cpu(home)]
         try:
             wait_for(args.port)
             report = run(args, server.pid, args.port, {"x-api-key": key})
         finally:
             server.terminate()
             server.wait()
+        database += [] if sqlite else [database_cpu(home)]
         cpu = time.process_time()
         background.catch_up(home)
         cpu = time.process_time() - cpu
+        database += [] if sqlite else [database_cpu(home)]
         with home.db.engine.connect() as conn:
             report["stored"] = conn.exec_driver_sql("SELECT count(*) FROM traces_spans").scalar()
-        raw = sqlite3.connect(folder / "penstock.db")
-        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        raw.close()
-        size = (folder / "penstock.db").stat().st_size
+            size = sqlite_size(folder) if sqlite else conn.exec_driver_sql(DATABASE_SIZE).scalar()
         report["disk_bytes_per_span_indexed"] = round(size / max(1, report["stored"]))
         report["background_ms_per_span"] = round(cpu / max(1, report["stored"]) * 1e3, 4)
+        for name, before, after in zip(("ingest", "background"), database, database[1:], strict=False):
+            report[f"{name}_database_ms_per_span"] = round((after - before) / report["stored"] * 1e3, 4)
     print(json.dumps({"name": "penstock"} | report), flush=True)
     for start in (trace_peers.start_phoenix, trace_peers.start_mlflow) if args.peers else ():
         beside(args, folder, start, report)
