@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from penstock.core.blobs import Blobs
-from penstock.core.db import Database
-from penstock.core.errors import Busy, Conflict, Invalid, NotFound, StorageFull
+from penstock.core.db import Database, numbered
+from penstock.core.errors import Busy, Conflict, Invalid, NotFound, StorageFull, Unavailable
 from penstock.core.home import Home, exclusive
 from penstock.core.vault import Vault
 
@@ -131,3 +131,22 @@ def test_a_mark_is_known_again_by_key_and_purpose_alone(tmp_path: Path) -> None:
     assert mark == Vault(tmp_path / "ours.key").mark("ada", purpose="p") and len(mark) == 64
     others = {theirs.mark("ada", purpose="p"), ours.mark("ada", purpose="q"), ours.mark("bob", purpose="p")}
     assert len({mark, *others}) == 4
+
+
+def test_a_numbered_statement_fails_as_any_other_and_a_lost_connection_is_told(home: Home) -> None:
+    if home.db.sqlite:
+        pytest.skip("PostgreSQL's own form of statements")
+    insert = "INSERT INTO core_revisions (topic, number) VALUES ($1, $2)"
+    with home.db.begin() as conn:
+        assert numbered(conn, insert, ["numbered", 7]).rowcount == 1
+        found = numbered(conn, "SELECT number FROM core_revisions WHERE topic = $1", ["numbered"])
+        assert found.fetchall() == [(7,)]
+    with pytest.raises(IntegrityError, match="numbered"), home.db.begin() as conn:
+        numbered(conn, insert, ["numbered", 8])
+    with pytest.raises(Unavailable, match="cannot be reached"), home.db.begin() as conn:
+        pid = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        with home.db.engine.connect() as other:
+            other.exec_driver_sql("SELECT pg_terminate_backend(%s)", (pid,))
+        numbered(conn, insert, ["other", 1])
+    with home.db.begin() as conn:  # by another connection
+        assert numbered(conn, insert, ["other", 2]).rowcount == 1

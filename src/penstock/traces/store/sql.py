@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection
 
-from penstock.core.db import is_sqlite
+from penstock.core.db import is_sqlite, numbered
 
 WRITERS_LOCK = 0x7E57_0001
 """Advisory lock on PostgreSQL: writers of spans share it, finding a safe mark takes it alone."""
@@ -81,9 +82,15 @@ def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...
         yield rows[start : start + _CHUNK]
 
 
-def _values(conn: Connection, table: str, columns: Sequence[str], count: int) -> str:
-    one = "(" + ", ".join([placeholder(conn)] * len(columns)) + ")"
-    return f"INSERT INTO {table} ({quoted(columns)}) VALUES " + ", ".join([one] * count)
+@lru_cache(maxsize=256)
+def _inserting(table: str, columns: tuple[str, ...], count: int, tail: str) -> str:
+    """Return PostgreSQL's statement that inserts `count` rows."""
+    width = len(columns)
+    rows = (
+        "(" + ", ".join(f"${row * width + place}" for place in range(1, width + 1)) + ")"
+        for row in range(count)
+    )
+    return f"INSERT INTO {table} ({quoted(columns)}) VALUES {', '.join(rows)} {tail}"
 
 
 def insert_rows(
@@ -97,23 +104,34 @@ def insert_rows(
     """Insert `rows`, leaving out those whose `keys` exist; returns how many went in."""
     if not rows:
         return 0
-    tail = f" ON CONFLICT ({quoted(keys)}) DO NOTHING"
+    tail = f"ON CONFLICT ({quoted(keys)}) DO NOTHING"
     if is_sqlite(conn):
-        statement = _values(conn, table, columns, 1) + tail
+        marks = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO {table} ({quoted(columns)}) VALUES ({marks}) {tail}"
         return int(conn.exec_driver_sql(statement, list(rows)).rowcount)
-    inserted = 0
-    for chunk in _chunks(rows):
-        flat = tuple(value for row in chunk for value in row)
-        inserted += conn.exec_driver_sql(_values(conn, table, columns, len(chunk)) + tail, flat).rowcount
-    return inserted
+    return sum(cursor.rowcount for cursor in _inserted(conn, table, columns, rows, tail))
 
 
 def returning_rows(
     conn: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], tail: str
 ) -> list[Any]:
     """Insert `rows` with the conflict clause and RETURNING list in `tail`; returns what comes back."""
+    if not is_sqlite(conn):
+        return [row for cursor in _inserted(conn, table, columns, rows, tail) for row in cursor.fetchall()]
     found: list[Any] = []
+    one = "(" + ", ".join("?" * len(columns)) + ")"
     for chunk in _chunks(rows):
+        marks = ", ".join([one] * len(chunk))
         flat = tuple(value for row in chunk for value in row)
-        found.extend(conn.exec_driver_sql(_values(conn, table, columns, len(chunk)) + tail, flat))
+        statement = f"INSERT INTO {table} ({quoted(columns)}) VALUES {marks} {tail}"
+        found.extend(conn.exec_driver_sql(statement, flat))
     return found
+
+
+def _inserted(
+    conn: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], tail: str
+) -> Iterator[Any]:
+    """Insert rows into PostgreSQL; yields the driver's cursor of each statement."""
+    for chunk in _chunks(rows):
+        flat = [value for row in chunk for value in row]
+        yield numbered(conn, _inserting(table, tuple(columns), len(chunk), tail), flat)
