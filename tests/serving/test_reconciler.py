@@ -92,6 +92,7 @@ def test_an_engine_that_lost_its_library_says_what_to_install(
     until(lambda: "penstock[serve]" in look(home, actor).production.replicas[0].reason)
     engine.missing = ""
     until(lambda: look(home, actor).state == "ready")
+    assert len(engine.started) == 2
 
 
 def test_canary_gets_its_share_only_once_ready(
