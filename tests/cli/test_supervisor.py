@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -208,18 +208,26 @@ def test_a_worker_that_cannot_start_leaves_the_old_ones_alone(stage: tuple[Up, s
 def test_connections_are_shared_evenly(stage: tuple[Up, str]) -> None:
     up, _ = stage
     port = int(up.url.rpartition(":")[2])
-    before = sum(_sockets(up))
-    opened = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
-    until(lambda: sum(_sockets(up)) >= before + 40)
-    counts = _sockets(up)
-    for each in opened:
-        each.close()
+    with ExitStack() as stack:
+        opened = []
+        for _ in range(40):
+            opened.append(stack.enter_context(socket.create_connection(("127.0.0.1", port))))
+            time.sleep(0.01)  # a worker that is held up for a moment gets the next ones
+        callers = {one.getsockname()[1] for one in opened}
+        until(lambda: sum(_held(up, port, callers)) == 40)
+        counts = _held(up, port, callers)
     assert abs(counts[0] - counts[1]) <= 6, counts
 
 
-def _sockets(up: Up) -> list[int]:
-    """Return how many sockets each worker has open."""
-    return [sum("socket:" in link for link in _links(pid)) for pid in workers(up)]
+def _held(up: Up, port: int, callers: set[int]) -> list[int]:
+    """Return how many of the connections from some local ports each worker has accepted."""
+    theirs = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        here, there = (int(address.rpartition(":")[2], 16) for address in fields[1:3])
+        if here == port and there in callers:
+            theirs.add(f"socket:[{fields[9]}]")
+    return [len(theirs & set(_links(pid))) for pid in workers(up)]
 
 
 def _links(pid: int) -> list[str]:

@@ -11,9 +11,13 @@ import sys
 import threading
 from typing import Any, NoReturn
 
+from penstock.core import clock
 from penstock.serving.engines.parent import host, read_message, say, wait_for_parent
 
 _ERRORS_ONLY = 1
+_SILENCE_SECONDS = 0.5
+_LONGEST_WAIT_SECONDS = 1.5
+"""Less than the parent waits for the end, and with it for the log."""
 
 
 def parameters(spec: dict[str, Any]) -> Any:
@@ -58,6 +62,7 @@ def main() -> NoReturn:
         _leave(1)  # the parent died while the model was loading
     except Exception as error:  # noqa: BLE001 - whatever it is, the person who deploys is told
         say({"error": str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"})
+        _wait_for_log()
         _leave(1)
     while True:
         threading.Event().wait()
@@ -66,6 +71,21 @@ def main() -> NoReturn:
 def _end_with(parent: int) -> None:
     wait_for_parent(parent)
     _leave(0)
+
+
+def _wait_for_log() -> None:
+    """Let llama.cpp's own thread write why it failed, which it cannot be asked for: until the log is silent."""
+    moment = clock.monotonic()
+    last, since, until = _log_bytes(), moment, moment + _LONGEST_WAIT_SECONDS
+    while moment < min(since + _SILENCE_SECONDS, until):
+        threading.Event().wait(0.05)
+        moment, now = clock.monotonic(), _log_bytes()
+        if now != last:
+            last, since = now, moment
+
+
+def _log_bytes() -> int:
+    return os.fstat(sys.stderr.fileno()).st_size
 
 
 def _leave(code: int) -> NoReturn:
