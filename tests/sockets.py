@@ -34,8 +34,7 @@ def named_sockets() -> Iterator[None]:
     def named(self: socket.socket) -> str:
         return f"{shown(self)} opened in {_opened.get(id(self), 'another process')}"
 
-    socket.socket.__init__ = opened  # type: ignore[method-assign]
-    socket.socket.__repr__ = named  # type: ignore[method-assign]
-    yield
-    socket.socket.__init__ = init  # type: ignore[method-assign]
-    socket.socket.__repr__ = shown  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "__init__", opened)
+        patch.setattr(socket.socket, "__repr__", named)
+        yield

@@ -209,10 +209,7 @@ def test_connections_are_shared_evenly(stage: tuple[Up, str]) -> None:
     up, _ = stage
     port = int(up.url.rpartition(":")[2])
     with ExitStack() as stack:
-        opened = []
-        for _ in range(40):
-            opened.append(stack.enter_context(socket.create_connection(("127.0.0.1", port))))
-            time.sleep(0.01)  # a worker that is held up for a moment gets the next ones
+        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(40)]
         callers = {one.getsockname()[1] for one in opened}
         until(lambda: sum(_held(up, port, callers)) == 40)
         counts = _held(up, port, callers)

@@ -133,20 +133,21 @@ def test_a_mark_is_known_again_by_key_and_purpose_alone(tmp_path: Path) -> None:
     assert len({mark, *others}) == 4
 
 
-def test_a_numbered_statement_fails_as_any_other_and_a_lost_connection_is_told(home: Home) -> None:
-    if home.db.sqlite:
-        pytest.skip("PostgreSQL's own form of statements")
-    insert = "INSERT INTO core_revisions (topic, number) VALUES ($1, $2)"
-    with home.db.begin() as conn:
+def test_a_numbered_statement_fails_as_any_other_and_a_lost_connection_is_told(postgres_url: str) -> None:
+    db = Database(postgres_url)
+    insert = "INSERT INTO notes (topic, number) VALUES ($1, $2)"
+    with db.begin() as conn:
+        conn.exec_driver_sql("CREATE TABLE notes (topic TEXT PRIMARY KEY, number BIGINT)")
         assert numbered(conn, insert, ["numbered", 7]).rowcount == 1
-        found = numbered(conn, "SELECT number FROM core_revisions WHERE topic = $1", ["numbered"])
+        found = numbered(conn, "SELECT number FROM notes WHERE topic = $1", ["numbered"])
         assert found.fetchall() == [(7,)]
-    with pytest.raises(IntegrityError, match="numbered"), home.db.begin() as conn:
+    with pytest.raises(IntegrityError, match="numbered"), db.begin() as conn:
         numbered(conn, insert, ["numbered", 8])
-    with pytest.raises(Unavailable, match="cannot be reached"), home.db.begin() as conn:
+    with pytest.raises(Unavailable, match="cannot be reached"), db.begin() as conn:
         pid = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-        with home.db.engine.connect() as other:
+        with db.engine.connect() as other:
             other.exec_driver_sql("SELECT pg_terminate_backend(%s)", (pid,))
         numbered(conn, insert, ["other", 1])
-    with home.db.begin() as conn:  # by another connection
+    with db.begin() as conn:  # by another connection
         assert numbered(conn, insert, ["other", 2]).rowcount == 1
+    db.close()

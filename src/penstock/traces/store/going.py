@@ -104,10 +104,11 @@ def unrolled(conn: Connection, scope: Scope, rows: Iterable[int]) -> set[int]:
 
     The plus keeps SQLite from walking an index of the whole project instead of looking the few rows up.
     """
+    waiting = waits(conn, "{number}")
     query = (
         f"SELECT t.id FROM traces_traces t WHERE +t.scope_id = :scope AND t.id IN :rows "
-        f"AND {waits(conn, 't.id')} UNION ALL SELECT g.trace FROM traces_going g "
-        f"WHERE +g.scope_id = :scope AND g.trace IN :rows AND {waits(conn, 'g.trace')}"
+        f"AND {waiting.format(number='t.id')} UNION ALL SELECT g.trace FROM traces_going g "
+        f"WHERE +g.scope_id = :scope AND g.trace IN :rows AND {waiting.format(number='g.trace')}"
     )
     return {row[0] for row in _of(query, conn, scope, rows)}
 

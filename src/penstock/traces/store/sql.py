@@ -82,6 +82,15 @@ def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...
         yield rows[start : start + _CHUNK]
 
 
+def _marks(columns: Sequence[str]) -> str:
+    """Return SQLite's marks for the values of one row."""
+    return "(" + ", ".join("?" * len(columns)) + ")"
+
+
+def _insert(table: str, columns: Sequence[str], marks: str, tail: str) -> str:
+    return f"INSERT INTO {table} ({quoted(columns)}) VALUES {marks} {tail}"
+
+
 @lru_cache(maxsize=256)
 def _inserting(table: str, columns: tuple[str, ...], count: int, tail: str) -> str:
     """Return PostgreSQL's statement that inserts `count` rows."""
@@ -90,7 +99,7 @@ def _inserting(table: str, columns: tuple[str, ...], count: int, tail: str) -> s
         "(" + ", ".join(f"${row * width + place}" for place in range(1, width + 1)) + ")"
         for row in range(count)
     )
-    return f"INSERT INTO {table} ({quoted(columns)}) VALUES {', '.join(rows)} {tail}"
+    return _insert(table, columns, ", ".join(rows), tail)
 
 
 def insert_rows(
@@ -106,9 +115,7 @@ def insert_rows(
         return 0
     tail = f"ON CONFLICT ({quoted(keys)}) DO NOTHING"
     if is_sqlite(conn):
-        marks = ", ".join("?" * len(columns))
-        statement = f"INSERT INTO {table} ({quoted(columns)}) VALUES ({marks}) {tail}"
-        return int(conn.exec_driver_sql(statement, list(rows)).rowcount)
+        return int(conn.exec_driver_sql(_insert(table, columns, _marks(columns), tail), list(rows)).rowcount)
     return sum(cursor.rowcount for cursor in _inserted(conn, table, columns, rows, tail))
 
 
@@ -119,12 +126,10 @@ def returning_rows(
     if not is_sqlite(conn):
         return [row for cursor in _inserted(conn, table, columns, rows, tail) for row in cursor.fetchall()]
     found: list[Any] = []
-    one = "(" + ", ".join("?" * len(columns)) + ")"
     for chunk in _chunks(rows):
-        marks = ", ".join([one] * len(chunk))
         flat = tuple(value for row in chunk for value in row)
-        statement = f"INSERT INTO {table} ({quoted(columns)}) VALUES {marks} {tail}"
-        found.extend(conn.exec_driver_sql(statement, flat))
+        marks = ", ".join([_marks(columns)] * len(chunk))
+        found.extend(conn.exec_driver_sql(_insert(table, columns, marks, tail), flat))
     return found
 
 
