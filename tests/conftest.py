@@ -1,5 +1,6 @@
 """Shared fixtures: homes on both engines, an owner, a signed-in client, and a closed network."""
 
+import logging
 import os
 import shutil
 import socket
@@ -16,6 +17,7 @@ from penstock.core.auth import service as auth
 from penstock.core.db import Database, sqlite_url
 from penstock.core.home import Home
 from penstock.core.http.dependencies import SESSION_COOKIE
+from penstock.core.log import JsonFormatter, LineFormatter
 from penstock.core.migrate import migrate
 from penstock.core.scope import Actor
 from tests.databases import Recycled, new_database
@@ -59,6 +61,17 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "default-home"))
     # A server that a slow or halted machine makes late would turn calls away, and rightly; the tests of that set it.
     monkeypatch.setenv("PENSTOCK_SERVER__SHED_LAG_MS", "0")
+
+
+@pytest.fixture(autouse=True)
+def own_logs() -> Iterator[None]:
+    """Undo what a test's command or server set up for logs: its standard error is closed when the test is over."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    ours = (JsonFormatter, LineFormatter)
+    root.handlers[:] = [each for each in root.handlers if not isinstance(each.formatter, ours)]
 
 
 def _engines() -> list[str]:

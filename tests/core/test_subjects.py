@@ -12,7 +12,7 @@ from penstock.core.lineage import Link
 from penstock.core.scope import Actor, Role
 from penstock.core.subjects import Handler, Record, Subject, SubjectKind, Thing
 
-ADA = Subject(SubjectKind.USER, "ada")
+ANNI = Subject(SubjectKind.USER, "anni")
 
 
 class Slice:
@@ -56,28 +56,28 @@ def test_handlers_go_in_order_and_what_was_made_is_named(home: Home, actor: Acto
         uow.link(actor.scope, ("model_version", "m@1"), [Link("dataset_version", "d@1")])
         uow.link(actor.scope, ("dataset_version", "other@1"), [Link("trace", "t3")])
     made = (("dataset_version", "d@1"), ("model_version", "m@1"))
-    dry = subjects.erase(home, actor, handlers, ADA, dry_run=True)
+    dry = subjects.erase(home, actor, handlers, ANNI, dry_run=True)
     assert (dry.removed, dry.made_from, dry.dry_run) == (
         {"upper": {"things": 1}, "lower": {"things": 2}},
         made,
         True,
     )
-    exported = [msgspec.json.decode(line) for line in subjects.export(home, actor, handlers, ADA)]
+    exported = [msgspec.json.decode(line) for line in subjects.export(home, actor, handlers, ANNI)]
     assert exported[0] == {"slice": "upper", "kind": "note", "data": {"ref": "n1"}} and len(exported) == 3
-    done = subjects.erase(home, actor, handlers, ADA)
+    done = subjects.erase(home, actor, handlers, ANNI)
     assert (done.removed, done.made_from) == (dry.removed, made)
     assert said[-4:] == [
         "upper settles",
         "lower settles",
-        "upper erase user ada False",
-        "lower erase user ada False",
+        "upper erase user anni False",
+        "lower erase user anni False",
     ]
-    assert list(subjects.export(home, actor, handlers, ADA)) == []
+    assert list(subjects.export(home, actor, handlers, ANNI)) == []
     with home.read() as uow:
         records = [one for one in audit.page(uow.conn, actor.scope) if "subjects" in one.action]
         assert [one.action for one in records][:3] == ["subjects.export", "subjects.erased", "subjects.erase"]
         assert records[2].detail["made_from"] == ["dataset_version d@1", "model_version m@1"]
-        assert "ada" not in repr([(one.target, one.detail) for one in records])
+        assert "anni" not in repr([(one.target, one.detail) for one in records])
         assert lineage.made_of(uow.conn, actor.within("elsewhere").scope, [("trace", "t1")]) == []
 
 
@@ -93,9 +93,9 @@ def test_admins_only(home: Home) -> None:
     said: list[str] = []
     handlers = [Slice("one", said, ("trace", "t1")).handler()]
     with pytest.raises(Denied):
-        subjects.erase(home, member, handlers, ADA)
+        subjects.erase(home, member, handlers, ANNI)
     with pytest.raises(Denied):
-        subjects.export(home, member, handlers, ADA)
+        subjects.export(home, member, handlers, ANNI)
     assert said == []
 
 

@@ -31,7 +31,7 @@ from tests.gateway.limits.conftest import CALLER, Make, ask, budget, limit, make
 
 __all__ = ["make", "patient"]
 pytestmark = pytest.mark.usefixtures("patient")
-ADA = Subject(SubjectKind.USER, "ada")
+ANNI = Subject(SubjectKind.USER, "anni")
 
 
 class Calendar:
@@ -77,7 +77,7 @@ def work(home: Home) -> None:
         pass
 
 
-def periods(home: Home, user: str = "ada") -> list[str]:
+def periods(home: Home, user: str = "anni") -> list[str]:
     query = select(ledger.accounts.c.period).where(ledger.accounts.c.subject == user)
     with home.read() as uow:
         return sorted(uow.conn.execute(query).scalars())
@@ -90,12 +90,12 @@ def told(home: Home, actor: Actor) -> list[str]:
 
 @pytest.fixture
 def spent(home: Home, actor: Actor, make: Make, calendar: Calendar) -> Limiter:
-    """Ada and Bob have spent of budgets by day, by month and in total, on two days."""
+    """Anni and Bob have spent of budgets by day, by month and in total, on two days."""
     for name, period in (("daily", Period.DAY), ("monthly", Period.MONTH), ("ever", Period.TOTAL)):
         put(home, actor, budget(10.0, name, soft=(0.05,), period=period, kind=Kind.USER, subject="*"))
     limiter = make(started=True)
     for _ in range(2):
-        for user in ("ada", "bob"):
+        for user in ("anni", "bob"):
             use(limiter, user)
         calendar.go_on(days=1)
     calendar.go_on(days=-1)
@@ -108,10 +108,10 @@ def test_alerts_and_what_is_over_go_at_once_and_the_rest_when_its_period_ends(
 ) -> None:
     today, month = calendar.at.date().isoformat(), calendar.at.date().isoformat()[:7]
     before = told(home, actor)
-    assert before.count("ada") == before.count("bob") == 4
-    dry = subjects.erase(home, actor, SUBJECTS, ADA, dry_run=True)
+    assert before.count("anni") == before.count("bob") == 4
+    dry = subjects.erase(home, actor, SUBJECTS, ANNI, dry_run=True)
     assert dry.removed["gateway"] == {"alerts": 4, "accounts": 1} and told(home, actor) == before
-    done = subjects.erase(home, actor, SUBJECTS, ADA)
+    done = subjects.erase(home, actor, SUBJECTS, ANNI)
     assert done.removed["gateway"] == {"alerts": 4, "accounts": 1}
     assert (told(home, actor), periods(home)) == (["bob"] * 4, [month, today, "total"])
     with home.read() as uow:
@@ -122,7 +122,7 @@ def test_alerts_and_what_is_over_go_at_once_and_the_rest_when_its_period_ends(
             ]
         )
         audited = repr(uow.conn.exec_driver_sql("SELECT detail FROM core_audit").all())
-    assert "bob" in kept and "ada" not in kept and "ada" not in audited
+    assert "bob" in kept and "anni" not in kept and "anni" not in audited
     work(home)
     assert periods(home) == [month, today, "total"], "deleting them would give a new allowance"
     calendar.go_on(days=1)
@@ -131,35 +131,35 @@ def test_alerts_and_what_is_over_go_at_once_and_the_rest_when_its_period_ends(
     calendar.go_on(days=30)
     work(home)
     assert periods(home) == ["total"] and len(periods(home, "bob")) == 4
-    again = subjects.erase(home, actor, SUBJECTS, ADA)
+    again = subjects.erase(home, actor, SUBJECTS, ANNI)
     assert again.removed["gateway"] == {"alerts": 0, "accounts": 0}
 
 
 def test_what_the_user_spends_later_is_new(
     home: Home, actor: Actor, spent: Limiter, calendar: Calendar
 ) -> None:
-    subjects.erase(home, actor, SUBJECTS, ADA)
+    subjects.erase(home, actor, SUBJECTS, ANNI)
     calendar.go_on(days=1)
-    use(spent, "ada")
+    use(spent, "anni")
     work(home)
     later = calendar.at.date().isoformat()
-    assert later in periods(home) and told(home, actor).count("ada") == 1
+    assert later in periods(home) and told(home, actor).count("anni") == 1
     calendar.go_on(days=40)
     work(home)
-    assert periods(home) == [later, "total"] and told(home, actor).count("ada") == 1
+    assert periods(home) == [later, "total"] and told(home, actor).count("anni") == 1
 
 
 def test_what_a_process_holds_waits_for_it(home: Home, actor: Actor, make: Make, calendar: Calendar) -> None:
     put(home, actor, budget(10.0, period=Period.DAY, kind=Kind.USER, subject="*"))
     limit(home, actor, kind=Kind.USER, subject="*", concurrent=3)
     limiter = make(started=True)
-    use(limiter, "ada")
+    use(limiter, "anni")
     calendar.go_on(days=1)
     use(limiter, "bob")
     first = calendar.at.date().isoformat()
-    ticket = reserve(limiter, "ada", 0.1)
+    ticket = reserve(limiter, "anni", 0.1)
     limiter.lessor.flush()
-    assert forgetting.forget(home, actor, "ada") == (0, 1)
+    assert forgetting.forget(home, actor, "anni") == (0, 1)
     assert sorted(periods(home)) == [first, "slots"]
     calendar.go_on(days=1)
     work(home)
@@ -174,17 +174,17 @@ def test_what_a_process_holds_waits_for_it(home: Home, actor: Actor, make: Make,
 def test_an_alert_that_was_being_told_goes_a_little_later(
     home: Home, actor: Actor, spent: Limiter, calendar: Calendar
 ) -> None:
-    told_of = {"budget": "daily", "kind": "user", "subject": "ada", "period": "2020-01-01"}
+    told_of = {"budget": "daily", "kind": "user", "subject": "anni", "period": "2020-01-01"}
     with home.begin() as uow:
         uow.publish(BudgetAlerted(**told_of, fraction=0.5, spent_usd=5.0, limit_usd=10.0), actor.scope)
     with home.read() as uow:
         (row,) = uow.conn.execute(select(outbox).where(outbox.c.state == "new")).all()
-    forgetting.forget(home, actor, "ada")
+    forgetting.forget(home, actor, "anni")
     Dispatcher(home, SUBSCRIBERS)._deliver(row)
-    assert told(home, actor).count("ada") == 1, "it was on its way"
+    assert told(home, actor).count("anni") == 1, "it was on its way"
     calendar.go_on(seconds=forgetting.SETTLED_SECONDS + 1)
     work(home)
-    assert told(home, actor).count("ada") == 0
+    assert told(home, actor).count("anni") == 0
 
 
 def test_an_erasure_that_is_cut_short_leaves_nothing_half_done(
@@ -197,9 +197,9 @@ def test_an_erasure_that_is_cut_short_leaves_nothing_half_done(
     with monkeypatch.context() as patched:
         patched.setattr(accounts, "forget", cut)
         with pytest.raises(RuntimeError):
-            forgetting.forget(home, actor, "ada")
+            forgetting.forget(home, actor, "anni")
     assert (told(home, actor), periods(home)) == (before, held)
-    assert forgetting.forget(home, actor, "ada") == (4, 1)
+    assert forgetting.forget(home, actor, "anni") == (4, 1)
 
 
 def test_one_account_is_forgotten_by_hand(
@@ -208,9 +208,9 @@ def test_one_account_is_forgotten_by_hand(
     with home.begin() as uow:
         service.delete_budget(uow, actor, "daily")
         service.delete_budget(uow, actor, "monthly")
-    use(spent, "ada", usd=7.0)
+    use(spent, "anni", usd=7.0)
 
-    def forget(name: str = "ever", user: str = "ada", by: Actor = actor) -> int:
+    def forget(name: str = "ever", user: str = "anni", by: Actor = actor) -> int:
         with home.begin() as uow:
             return accounts.forget_account(uow, by, name, user)
 
@@ -222,20 +222,20 @@ def test_one_account_is_forgotten_by_hand(
     with pytest.raises(Conflict, match="not for users"):
         forget("whole", "default")
     assert forget() == 1 and "total" not in periods(home)
-    use(spent, "ada", usd=9.0)
+    use(spent, "anni", usd=9.0)
     with home.read() as uow:
-        (mine,) = [each for each in service.spends(uow, actor, "ever") if each.subject == "ada"]
+        (mine,) = [each for each in service.spends(uow, actor, "ever") if each.subject == "anni"]
         audited = repr(uow.conn.exec_driver_sql("SELECT action, detail FROM core_audit").all())
     assert mine.spent == pytest.approx(9.0), "all of it was there again"
-    assert "budgets.forget" in audited and "ada" not in audited
+    assert "budgets.forget" in audited and "anni" not in audited
 
 
 def test_what_a_process_holds_is_not_forgotten_by_hand(home: Home, actor: Actor, make: Make) -> None:
     put(home, actor, budget(10.0, kind=Kind.USER, subject="*"))
     limiter = make(started=True)
-    ticket = reserve(limiter, "ada", 0.1)
+    ticket = reserve(limiter, "anni", 0.1)
     with home.begin() as uow, pytest.raises(Conflict, match="holds something"):
-        accounts.forget_account(uow, actor, "cap", "ada")
+        accounts.forget_account(uow, actor, "cap", "anni")
     ticket.cancel()
 
 

@@ -140,13 +140,13 @@ def test_another_projects_namesake_stays(home: Home, actor: Actor) -> None:
 
 
 def test_the_audit_log_says_that_and_not_who(home: Home, actor: Actor) -> None:
-    service.ingest(home, actor.scope, [call(user="ada")])
-    service.erase_traces(home, actor, user="ada")
+    service.ingest(home, actor.scope, [call(user="anni")])
+    service.erase_traces(home, actor, user="anni")
     with home.read() as uow:
         rows = uow.conn.exec_driver_sql("SELECT action, target, detail FROM core_audit").all()
     acts = [tuple(map(str, row)) for row in rows if row[0].startswith("traces.")]
     assert [act[:2] for act in acts] == [("traces.erase", "user"), ("traces.erased", "user")]
-    assert "ada" not in str(acts)
+    assert "anni" not in str(acts)
 
 
 def test_wrong_requests_are_refused(home: Home, actor: Actor) -> None:
