@@ -40,7 +40,6 @@ def signin(stack: Stack) -> str:
         return auth.create_sign_in(uow, person)
 
 
-@pytest.mark.xdist_group("browser")
 def test_from_a_file_to_preference_pairs(browse: Browse, stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "Tickets.csv"
     untidy_file(file)
@@ -49,7 +48,6 @@ def test_from_a_file_to_preference_pairs(browse: Browse, stack: Stack, tmp_path:
     assert browse("quality_journey", url, signin(stack), seconds=800, **told) == "passed"
 
 
-@pytest.mark.xdist_group("browser")
 def test_from_a_recipe_to_a_release_and_back(browse: Browse, bare: Stack, tmp_path: Path) -> None:
     file = tmp_path / "drinks.csv"
     lines = [f"{word} {number},{word}" for word in ("tea", "milk", "juice") for number in range(8)]

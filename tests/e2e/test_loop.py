@@ -22,7 +22,6 @@ SCENARIOS = (
 )
 
 
-@pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario(scenario: str, browse: Browse, fake_server: str) -> None:
     assert browse(scenario, fake_server, "one-time-token") == "passed"

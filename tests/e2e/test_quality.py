@@ -10,7 +10,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SCENARIOS = ("annotate", "annotate_slowly", "pairs", "queues", "prompting", "columns", "comparing", "data")
 
 
-@pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario(scenario: str, browse: Browse, fake_server: str) -> None:
     assert browse(scenario, fake_server, "one-time-token") == "passed"
