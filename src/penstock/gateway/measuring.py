@@ -65,23 +65,27 @@ class Measurer:
         target, call.route = route.picker.order()[0], named
         await self._beside.measurement(call, target, envelope)
         call.target, call.attempts = target, 1
-        failure: PenstockError | None = None
-        opened: Opened | None = None
         try:
-            opened = await self._open(call, target, envelope)
-            call.status = 200
-            return _read(call, opened)
+            return await self._ask(call, target, envelope)
         except PenstockError as error:
-            failure = error
             call.status, call.error = error.status, str(error)
             raise
         finally:
-            if opened is not None:
-                opened.close(failure)
             call.end_ns = max(call.start_ns, clock.now_ns())
             call.close()
             self._beside.settle(call, Aside.EMBEDDER)
             self._record(call)
+
+    async def _ask(self, call: Call, target: LiveTarget, envelope: Envelope) -> list[float]:
+        opened = await self._open(call, target, envelope)
+        try:
+            found = _read(call, opened)
+        except BaseException as error:
+            opened.close(error)
+            raise
+        opened.close()
+        call.status = 200
+        return found
 
     async def _open(self, call: Call, target: LiveTarget, envelope: Envelope) -> Opened:
         try:

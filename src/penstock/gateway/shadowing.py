@@ -95,18 +95,14 @@ class Shadows:
     async def _ask(self, made: Call, copied: Copied) -> None:
         assert made.operation is not None
         made.target, made.attempts = copied.target, 1
-        failure: BaseException | None = None
-        opened: Opened | None = None
+        opened = await self._opener.open(made, copied.target, copied.envelope, made.operation)
         try:
-            opened = await self._opener.open(made, copied.target, copied.envelope, made.operation)
             await _read(made, opened)
-            made.status = 200
         except BaseException as error:
-            failure = error
+            opened.close(error)
             raise
-        finally:
-            if opened is not None:
-                opened.close(failure)
+        opened.close()
+        made.status = 200
         made.end_ns = clock.now_ns()
         if copied.guards is not None:
             await copied.guards.afterwards(made)
