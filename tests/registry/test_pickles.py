@@ -37,10 +37,11 @@ def written(tmp_path: Path, data: bytes, name: str = "x.pkl") -> Path:
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
+    """Return an archive that says nothing of the time: tests are named by it, and processes agree on their names."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, data in members.items():
-            archive.writestr(name, data)
+            archive.writestr(zipfile.ZipInfo(name), data)
     return stream.getvalue()
 
 
