@@ -99,7 +99,7 @@ def test_three_headers_carry_the_key(
     assert call(gateway, authorization="")[0] == 401
 
 
-def test_keys_work_at_once_and_stop_soon(gateway: Running, eventually: Waiter) -> None:
+def test_keys_work_at_once_and_stop_within_a_second(gateway: Running) -> None:
     with gateway.home.begin() as uow:
         key, secret = auth.create_key(uow, gateway.actor, name="new", role=Role.GATEWAY)
     assert call(gateway, authorization=f"Bearer {secret}")[0] == 200
@@ -108,9 +108,8 @@ def test_keys_work_at_once_and_stop_soon(gateway: Running, eventually: Waiter) -
     assert call(gateway, CHAT | {"model": "oa/gpt-fake"})[0] == 200
     with gateway.home.begin() as uow:
         auth.revoke_key(uow, gateway.actor, key_id=key.id)
-    began = time.monotonic()
-    eventually(lambda: call(gateway, authorization=f"Bearer {secret}")[0] == 401)
-    assert time.monotonic() - began < 5
+    time.sleep(1)
+    assert call(gateway, authorization=f"Bearer {secret}")[0] == 401
 
 
 def test_a_key_for_some_models_calls_and_lists_no_others(gateway: Running) -> None:

@@ -196,8 +196,8 @@ def test_a_share_is_judged_and_an_ended_release_not_at_all(
     ready: Home, actor: Actor, start: Start, judge: MoodyUpstream
 ) -> None:
     release = start(**_plan(judge, judge_share=0.2))
-    _tell(ready, release, [(outcome(0, "new"), "kind") for _ in range(100)])
-    assert 4 <= _waiting(ready, release) <= 45
+    _tell(ready, release, [(outcome(0, "new"), "kind") for _ in range(300)])
+    assert 24 <= _waiting(ready, release) <= 105
     with ready.begin() as uow:
         service.roll_back(uow, actor, id=release.id)
     _judged(ready)

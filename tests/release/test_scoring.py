@@ -125,11 +125,11 @@ def test_a_share_of_the_calls_and_no_judges(ready: Home, start: Start) -> None:
     release = start(**SCORED, score_share=0.3)
     calls = [
         outcome(0, "control" if number % 5 else "new", trace_id=f"{number:032x}", span_id=f"{number:016x}")
-        for number in range(1, 101)
+        for number in range(1, 401)
     ]
     _tell(ready, release.id, calls)
     with ready.read() as uow:
-        assert 10 <= len(calls_store.unscored_of(uow.conn, release, 1000)) <= 55
+        assert 60 <= len(calls_store.unscored_of(uow.conn, release, 1000)) <= 180
     with pytest.raises(Invalid, match="asks a judge"):
         evals.live_scorers(["faithfulness"])
     with pytest.raises(Invalid, match="valid_structur"):

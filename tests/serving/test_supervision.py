@@ -127,14 +127,14 @@ def test_an_engine_that_hangs_is_restarted(
     reconciler: Reconciler,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    configure(monkeypatch, reconciler, liveness_timeout=1.0)
+    configure(monkeypatch, reconciler, liveness_timeout=0.2)
     deploy(home, actor, model(1))
     until(lambda: look(home, actor).state == "ready")
     reconciler.sample()
     reconciler.tick()
     assert look(home, actor).state == "ready"
     engine.started[0].silent = True
-    time.sleep(1.05)
+    time.sleep(0.25)
     reconciler.sample()
     until(lambda: "did not answer" in replicas(home, actor)[0].reason)
     until(lambda: look(home, actor).state == "ready")

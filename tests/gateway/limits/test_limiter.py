@@ -1,7 +1,6 @@
 """Admitting and settling: what is refused, what is counted, what other processes see."""
 
 import asyncio
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -211,7 +210,7 @@ def _eventually(limiter: Limiter) -> bool:
 def test_requests_per_minute_are_held_across_processes(home: Home, actor: Actor, make: Make) -> None:
     limit(home, actor, requests_per_minute=20)
     limiters = [make(started=True), make(started=True)]
-    admitted, began = 0, time.monotonic()
+    admitted = 0
     for index in range(60):
         try:
             admit(limiters[index % 2], 0.0).settle(1, 1, 0.0)
@@ -219,7 +218,7 @@ def test_requests_per_minute_are_held_across_processes(home: Home, actor: Actor,
         except LimitExceeded as error:
             assert error.details["code"] == "rate_limit_exceeded"
             assert error.retry_after is not None and 0 < error.retry_after <= 60
-    assert 19 <= admitted <= 22 + (time.monotonic() - began) / 3, "one more every three seconds"
+    assert 19 <= admitted <= 22
 
 
 def test_tokens_are_counted_as_they_turn_out(home: Home, actor: Actor, make: Make) -> None:

@@ -71,7 +71,7 @@ def test_a_locked_database_stops_nothing_within_the_lease(sqlite_home: Home, mak
             ticket.settle(0, 0, 0.02)
             spent += 0.02
         assert spent == pytest.approx(leased + 0.02, abs=0.021)
-        assert time.monotonic() - began < 5, "a locked database is waited for in vain for 15 s"
+        assert time.monotonic() - began < 1
         with pytest.raises((Unavailable, LimitExceeded)) as refused:
             admit(limiter, 0.02)
         assert refused.value.retry_after is not None

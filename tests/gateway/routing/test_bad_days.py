@@ -89,18 +89,18 @@ def test_a_limited_target_is_passed_over(gateway: Running, moody: MoodyUpstream,
 def test_a_burst_of_errors_opens_the_breaker_and_a_probe_closes_it(
     gateway: Running, moody: MoodyUpstream, route: Configure
 ) -> None:
-    route("a", breaker={"failures": 3, "seconds": 1.5})
+    route("a", breaker={"failures": 3, "seconds": 0.5})
     moody.moods["a"] = failing(500)
     assert [call(gateway, CHAT)[0] for _ in range(3)] == [502] * 3
     assert _state(gateway, "a") is State.OPEN
     status, headers, answer = call(gateway, CHAT)
     assert status == 503 and int(headers["retry-after"]) >= 1 and "rests" in answer["error"]["message"]
     assert moody.calls["a"] == 3, "an open breaker asks nobody"
-    time.sleep(1.6)
+    time.sleep(0.6)
     assert call(gateway, CHAT)[0] == 502, "the probe fails"
     assert call(gateway, CHAT)[0] == 503 and moody.calls["a"] == 4
     moody.moods["a"] = good
-    time.sleep(3.1)
+    time.sleep(1.1)
     assert [call(gateway, CHAT)[0] for _ in range(3)] == [200] * 3
     assert _state(gateway, "a") is State.CLOSED
 

@@ -47,11 +47,11 @@ def test_people_stay_in_their_arm_and_the_trace_says_which(gateway: Running, div
 def test_a_growing_share_moves_people_one_way_only(gateway: Running, divide: Divide) -> None:
     def new(share: float) -> set[int]:
         divide(arm("control", 1 - share), arm("new", share, "new"), phase=int(share * 10))
-        found = [call(gateway, CHAT, x_penstock_user=f"u{n}")[1]["x-penstock-arm"] for n in range(60)]
+        found = [call(gateway, CHAT, x_penstock_user=f"u{n}")[1]["x-penstock-arm"] for n in range(100)]
         return {number for number, name in enumerate(found) if name == "new"}
 
     few, many = new(0.2), new(0.6)
-    assert few < many and 2 <= len(few) <= 30
+    assert few < many and 5 <= len(few) <= 45
 
 
 def test_calls_without_a_name_are_divided_by_their_trace(gateway: Running, divide: Divide) -> None:
