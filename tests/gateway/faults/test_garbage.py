@@ -56,10 +56,23 @@ def _refused(gateway: Running) -> None:
     assert _ask(gateway, "oa-status-503").status == 503
 
 
-@pytest.mark.parametrize("call", [_whole, _streamed, _left, _cut, _refused])
+def _copied(gateway: Running) -> None:
+    assert _ask(gateway, "copied").read()
+
+
+COPIED = {
+    "targets": [{"provider": "oa", "model": "gpt-fake"}],
+    "shadow": {"provider": "oa", "model": "status-503"},
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "spans"), [(_whole, 1), (_streamed, 1), (_left, 1), (_cut, 1), (_refused, 1), (_copied, 2)]
+)
 def test_a_call_leaves_nothing_to_the_collector(
-    gateway: Running, eventually: Waiter, call: Callable[[Running], None]
+    gateway: Running, eventually: Waiter, call: Callable[[Running], None], spans: int
 ) -> None:
+    gateway.configure({}, {"copied": COPIED})  # its copies fail
     with gateway.home.begin() as uow:
         guardrails.put_policy(
             uow,
@@ -69,14 +82,14 @@ def test_a_call_leaves_nothing_to_the_collector(
         )
     eventually(lambda: _guarded(gateway))
     call(gateway)  # what is made once has been made
-    eventually(lambda: len(gateway.recorder.spans) == 2)
+    eventually(lambda: len(gateway.recorder.spans) == 1 + spans)
     gateway.recorder.spans.clear()
     gc.collect()
     gc.disable()
     try:
         for _ in range(5):
             call(gateway)
-        eventually(lambda: len(gateway.recorder.spans) == 5)
+        eventually(lambda: len(gateway.recorder.spans) == 5 * spans)
         eventually(lambda: not gateway.connections)
         gateway.recorder.spans.clear()
         gc.set_debug(gc.DEBUG_SAVEALL)
